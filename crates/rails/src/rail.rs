@@ -1,0 +1,242 @@
+//! What every rail does, and the words it does it in.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tollgate_domain::{Amount, AssetId, Binding, Caller, PaymentKey, Principal, Quote, Rail, UnixMillis};
+
+/// A boxed future: rails are a run-time plural (`Arc<dyn PaymentRail>`).
+pub type RailFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A payment as the caller presented it, taken out of its carrier and not yet believed.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Presented {
+    /// x402 `PaymentPayload` as JSON text (x402 specification v2, section 5).
+    X402(String),
+    /// L402 `token:preimage`: base64 or hex macaroon(s) and the preimage in hexadecimal.
+    L402 {
+        /// The macaroon, as sent.
+        token: String,
+        /// The preimage, as sent.
+        preimage: String,
+    },
+    /// MPP credential as JSON text (draft-httpauth-payment, "Payment Credential"), with the challenge's `request` as the
+    /// base64url text that was signed.
+    Mpp(String),
+}
+
+impl fmt::Debug for Presented {
+    /// Payments are bearer secrets until they are spent: never printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::X402(_) => "Presented::X402([redacted])",
+            Self::L402 { .. } => "Presented::L402([redacted])",
+            Self::Mpp(_) => "Presented::Mpp([redacted])",
+        })
+    }
+}
+
+/// A proof that was read and whose own evidence holds (signature, preimage): it shows who paid, not yet that this call
+/// is paid. Made by [`PaymentRail::open`] and handed back to [`PaymentRail::verify`] of the same rail.
+#[derive(Clone)]
+pub struct Proof {
+    /// The rail that opened it.
+    pub rail: Rail,
+    /// The unique key under which it can be spent once.
+    pub key: PaymentKey,
+    /// Who pays, as the proof shows.
+    pub payer: Caller,
+    /// The rail's own reading of the proof.
+    pub opened: Arc<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proof({})", self.key)
+    }
+}
+
+/// Where the money of a payment comes from when the call is claimed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Funds {
+    /// It arrives when the payment is settled on its rail (x402 `exact`, flow `authorization`).
+    OnSettlement,
+    /// It is already in the gateway's wallet (Lightning): booked as the holder's credit at the first claim, then spent.
+    Arrived,
+    /// It is credit of this principal on the gateway's books.
+    Credit(Principal),
+}
+
+/// A verified payment for one particular call. Nothing has been claimed yet.
+#[derive(Clone, Debug)]
+pub struct Payment {
+    /// What may be spent once.
+    pub key: PaymentKey,
+    /// Who pays.
+    pub payer: Caller,
+    /// What it pays for.
+    pub binding: Binding,
+    /// How much will be charged: the quoted amount.
+    pub amount: Amount,
+    /// Of what.
+    pub asset: AssetId,
+    /// Where the money is.
+    pub funds: Funds,
+    /// What settling needs, as text that survives a restart; opaque outside the rail. May hold a bearer secret.
+    pub proof: String,
+    /// Until when the proof can be used on its rail.
+    pub expires: UnixMillis,
+}
+
+/// One way to pay a quote.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Offer {
+    /// The rail that would take the money.
+    pub rail: Rail,
+    /// How much.
+    pub amount: Amount,
+    /// Of what.
+    pub asset: AssetId,
+    /// The challenge in every form a door may need.
+    pub forms: OfferForms,
+}
+
+/// The challenge of an offer in every form a door may need; each entry is ready to be placed on the wire.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct OfferForms {
+    /// Entries of the `accepts` array of x402 `PaymentRequired`: JSON objects as text.
+    pub x402_accepts: Vec<String>,
+    /// Values of `WWW-Authenticate` header lines, each a line of its own, L402 before `Payment`.
+    pub www_authenticate: Vec<String>,
+    /// The L402 challenge as a JSON object `{macaroon, invoice, payment_hash, price_sats, expires_at}`.
+    pub l402: Option<String>,
+    /// MPP challenges for MCP (`request` as native JSON): JSON objects as text.
+    pub mpp_challenges: Vec<String>,
+}
+
+/// Why a rail could not make an offer. Ours or its wallet's fault, never the caller's.
+#[derive(Debug, thiserror::Error)]
+pub enum OfferError {
+    /// The wallet or node did not give an invoice in time.
+    #[error("get an invoice from the {backend} wallet: {reason}")]
+    Wallet {
+        /// Which backend.
+        backend: &'static str,
+        /// What it said or did.
+        reason: String,
+    },
+}
+
+/// Why a presented payment does not pay for this call. The caller's turn; nothing was burned.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum PaymentRefusal {
+    /// The payment cannot be read.
+    #[error("the payment cannot be read: {0}")]
+    Unreadable(String),
+    /// The signature, macaroon or preimage is wrong.
+    #[error("the payment proof is invalid: {0}")]
+    Invalid(String),
+    /// It is made out to another network, asset, recipient, scheme or realm.
+    #[error("the payment is made out for {presented}, expected {expected}")]
+    WrongTarget {
+        /// What the payment says.
+        presented: String,
+        /// What it should say.
+        expected: String,
+    },
+    /// The amount is not exactly the quoted one.
+    #[error("the payment is over {presented}, the price is {expected} (atomic units)")]
+    WrongAmount {
+        /// What the payment says.
+        presented: String,
+        /// The quoted amount.
+        expected: Amount,
+    },
+    /// It was quoted for another tool, other arguments or another price version; carries which.
+    #[error("the payment was quoted for another call: {0} differs")]
+    OtherCall(&'static str),
+    /// The quote or the proof has expired.
+    #[error("the payment expired at {0}")]
+    Expired(UnixMillis),
+    /// The proof is valid only later, or not long enough to run the tool and settle.
+    #[error("the payment's time window does not fit: {0}")]
+    Window(String),
+}
+
+/// What a rail needs to settle or look up one payment: the stored facts of its settlement row.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// What is being spent.
+    pub key: PaymentKey,
+    /// How much.
+    pub amount: Amount,
+    /// Of what.
+    pub asset: AssetId,
+    /// The text of [`Payment::proof`].
+    pub proof: String,
+    /// Until when the proof can be used on its rail.
+    pub expires: UnixMillis,
+}
+
+/// What a rail says about a settlement. `Unknown` is not `Failed`: it never frees the claim.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SettlementAnswer {
+    /// The money moved; the reference names where (a transaction hash, a sandbox entry).
+    Settled {
+        /// The rail's reference.
+        reference: String,
+    },
+    /// Definitely no effect, and there will be none from this attempt.
+    Failed {
+        /// The rail's reason, in its own error words where it has some.
+        reason: String,
+    },
+    /// No definite answer (yet). Look up again; never send again before the look-up says `Absent`.
+    Unknown {
+        /// The last evidence, such as a transaction hash or an error text.
+        evidence: String,
+    },
+    /// Looked up: there is no effect so far, and the proof could still be submitted.
+    Absent,
+}
+
+/// One way for money to arrive.
+pub trait PaymentRail: Send + Sync + fmt::Debug {
+    /// Which rail this is.
+    fn rail(&self) -> Rail;
+
+    /// Whether [`PaymentRail::open`] of this rail reads this form.
+    fn reads(&self, presented: &Presented) -> bool;
+
+    /// A challenge for this quote, or `None` when none of the price's assets is this rail's. `nonce` is 32 fresh random bytes.
+    fn offer<'a>(
+        &'a self,
+        quote: &'a Quote,
+        nonce: [u8; 32],
+        now: UnixMillis,
+    ) -> RailFuture<'a, Result<Option<Offer>, OfferError>>;
+
+    /// Reads a presented payment and checks its own evidence. Pure; accepts nothing.
+    ///
+    /// # Errors
+    /// [`PaymentRefusal::Unreadable`] or [`PaymentRefusal::Invalid`].
+    fn open(&self, presented: &Presented) -> Result<Proof, PaymentRefusal>;
+
+    /// Whether an opened proof pays exactly this quote, now. Pure; claims nothing.
+    ///
+    /// The proof carries a sealed quote of its own (tool, argument digest, price version, amount, expiry): while that
+    /// is valid, its amount counts, even when `quote` (the price now) differs.
+    ///
+    /// # Errors
+    /// [`PaymentRefusal`]: why not.
+    fn verify(&self, proof: &Proof, quote: &Quote, now: UnixMillis) -> Result<Payment, PaymentRefusal>;
+
+    /// Moves the money on the rail. The settlement row already says `submitted`. Idempotent by the payment's key.
+    fn settle<'a>(&'a self, settlement: &'a Settlement, now: UnixMillis) -> RailFuture<'a, SettlementAnswer>;
+
+    /// Finds out what became of a settlement, without sending anything.
+    fn look_up<'a>(&'a self, settlement: &'a Settlement, now: UnixMillis) -> RailFuture<'a, SettlementAnswer>;
+}
