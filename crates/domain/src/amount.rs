@@ -4,7 +4,9 @@ use std::str::FromStr;
 use serde_with::{DeserializeFromStr, SerializeDisplay};
 
 /// A count of the smallest unit of one asset. Never a float, never negative. Written as decimal digits: `"10000"`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, SerializeDisplay, DeserializeFromStr)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, SerializeDisplay, DeserializeFromStr,
+)]
 pub struct Amount(u128);
 
 /// Why a text is not an [`Amount`].

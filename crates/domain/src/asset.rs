@@ -82,8 +82,11 @@ impl FromStr for AssetId {
     fn from_str(text: &str) -> Result<Self, AssetError> {
         let refused = || AssetError::Id(text.to_owned());
         let (network, kind) = text.split_once('/').ok_or_else(refused)?;
-        let visible = text.len() <= 128 && text.bytes().all(|b| b.is_ascii_graphic() && !b.is_ascii_uppercase());
-        let shaped = network.split_once(':').is_some_and(|(namespace, reference)| !namespace.is_empty() && !reference.is_empty());
+        let visible =
+            text.len() <= 128 && text.bytes().all(|b| b.is_ascii_graphic() && !b.is_ascii_uppercase());
+        let shaped = network
+            .split_once(':')
+            .is_some_and(|(namespace, reference)| !namespace.is_empty() && !reference.is_empty());
         if !visible || !shaped || kind.is_empty() || kind.contains('/') {
             return Err(refused());
         }
@@ -146,7 +149,11 @@ impl Asset {
         }
         let decimals = usize::from(self.decimals);
         if fraction.len() > decimals {
-            return Err(MoneyError::TooFine { text: text.to_owned(), symbol: self.symbol.to_string(), decimals: self.decimals });
+            return Err(MoneyError::TooFine {
+                text: text.to_owned(),
+                symbol: self.symbol.to_string(),
+                decimals: self.decimals,
+            });
         }
         let atomic = format!("{whole}{fraction:0<decimals$}");
         let canonical = atomic.trim_start_matches('0');

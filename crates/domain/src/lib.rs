@@ -15,7 +15,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
-#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::as_conversions, clippy::float_arithmetic))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::arithmetic_side_effects, clippy::as_conversions, clippy::float_arithmetic)
+)]
 
 mod amount;
 mod asset;
@@ -33,7 +36,7 @@ pub use amount::{Amount, AmountError};
 pub use asset::{Asset, AssetError, AssetId, Assets, Money, MoneyError};
 pub use caller::{Caller, Principal, PrincipalError};
 pub use digest::{Digest, DigestError};
-pub use id::{Call, Id, IdError, Kind, Key, Receipt, Transfer};
+pub use id::{Call, Id, IdError, Key, Kind, Receipt, Transfer};
 pub use name::{NameError, ServerName, ToolName, ToolRef};
 pub use outcome::{FailureKind, Outcome};
 pub use payment::{Binding, PaymentKey, PaymentKeyError, Rail, RailError};

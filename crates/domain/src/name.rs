@@ -8,7 +8,9 @@ use serde_with::{DeserializeFromStr, SerializeDisplay};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Not a server name.
-    #[error("server name {0:?} is not 1 to 64 characters of a-z, 0-9 and \"-\" that start with a letter or digit")]
+    #[error(
+        "server name {0:?} is not 1 to 64 characters of a-z, 0-9 and \"-\" that start with a letter or digit"
+    )]
     Server(String),
     /// Not a tool name.
     #[error("tool name {0:?} is not 1 to 128 visible characters")]

@@ -58,7 +58,10 @@ impl fmt::Debug for UnixMillis {
 
 /// Days since 1970-01-01 as (year, month, day) of the proleptic Gregorian calendar; Howard Hinnant, "chrono-Compatible
 /// Low-Level Date Algorithms", `civil_from_days`, for days that are not negative.
-#[expect(clippy::arithmetic_side_effects, reason = "u64 days of any u64 millisecond count stay far below overflow")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "u64 days of any u64 millisecond count stay far below overflow"
+)]
 const fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let era = shifted / 146_097;

@@ -7,7 +7,9 @@ use serde_with::{DeserializeFromStr, SerializeDisplay};
 /// A share in basis points, 0 to 10,000. Written as a decimal fraction with at most four digits: `0.85`.
 ///
 /// Integers, so that two machines agree; never a float.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, SerializeDisplay, DeserializeFromStr)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, SerializeDisplay, DeserializeFromStr,
+)]
 pub struct Bps(u16);
 
 /// Why a text or number is not a share between 0 and 1.

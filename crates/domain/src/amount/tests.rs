@@ -5,7 +5,11 @@ use super::*;
 #[test]
 fn p8_spellings_other_than_plain_digits_are_refused() {
     assert_eq!("10000".parse(), Ok(Amount::new(10_000)), "control: the canonical form");
-    assert_eq!("0".parse(), Ok(Amount::ZERO), "control: zero is an amount; whether it is a payment is decided elsewhere");
+    assert_eq!(
+        "0".parse(),
+        Ok(Amount::ZERO),
+        "control: zero is an amount; whether it is a payment is decided elsewhere"
+    );
     for text in ["", "+7", "-1", "007", "00", "1.0", "0x7", "1e3", "NaN", " 1", "1 ", "１", "1_000"] {
         assert!(text.parse::<Amount>().is_err(), "{text:?} must be refused");
     }

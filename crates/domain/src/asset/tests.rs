@@ -28,7 +28,9 @@ fn money_reads_as_people_write_it() {
 #[test]
 fn p8_other_notations_and_finer_amounts_are_refused() {
     assert!(assets().parse("0.5USDC").is_ok(), "control");
-    for text in ["", "USDC", ".5USDC", "1.USDC", "-1USDC", "1e3USDC", "0.0000001USDC", "1DOGE", "1,5USDC", "NaNUSDC"] {
+    for text in
+        ["", "USDC", ".5USDC", "1.USDC", "-1USDC", "1e3USDC", "0.0000001USDC", "1DOGE", "1,5USDC", "NaNUSDC"]
+    {
         assert!(assets().parse(text).is_err(), "{text:?} must be refused");
     }
 }
@@ -36,7 +38,9 @@ fn p8_other_notations_and_finer_amounts_are_refused() {
 #[test]
 fn an_asset_id_has_one_form() {
     assert!("eip155:84532/erc20:0x036c".parse::<AssetId>().is_ok(), "control");
-    for text in ["", "eip155", "eip155:1", "/x", "eip155:1/", "EIP155:1/erc20:0xAB", "a:b/c/d", "a:/c", "a b:c/d"] {
+    for text in
+        ["", "eip155", "eip155:1", "/x", "eip155:1/", "EIP155:1/erc20:0xAB", "a:b/c/d", "a:/c", "a b:c/d"]
+    {
         assert!(text.parse::<AssetId>().is_err(), "{text:?} must be refused");
     }
 }

@@ -1,0 +1,336 @@
+//! The cursor that walks a text by the grammar and hands out ranges.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::ops::Range;
+
+use super::{JsonError, Limits, text};
+
+/// Up to here the names of one object are compared one by one; beyond, a hash set with a random key takes over, so that
+/// a stranger cannot make the comparison quadratic.
+const NAMES_COMPARED_MAX: usize = 16;
+
+/// A string token: the range between its quotes.
+pub(crate) struct StringToken {
+    pub(crate) inner: Range<usize>,
+    pub(crate) escaped: bool,
+}
+
+/// A member name as the scanner met it.
+#[derive(Clone)]
+pub(crate) struct Name<'a> {
+    /// The name, unescaped.
+    pub(crate) text: Cow<'a, str>,
+    /// Where it stands between its quotes.
+    pub(crate) inner: Range<usize>,
+}
+
+impl Name<'_> {
+    /// The name, where it was written with escapes and so differs from its place in the text.
+    pub(crate) fn unescaped(&self) -> Option<Box<str>> {
+        match &self.text {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(text) => Some(text.as_str().into()),
+        }
+    }
+}
+
+/// A cursor over a text that is known to be UTF-8.
+pub(crate) struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+    depth: usize,
+    limits: Limits,
+    /// Names met so far in the objects that are open, the outer ones first.
+    names: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(bytes: &'a [u8], limits: Limits) -> Result<Self, JsonError> {
+        if bytes.starts_with(b"\xef\xbb\xbf") {
+            return Err(JsonError::ByteOrderMark);
+        }
+        let text =
+            std::str::from_utf8(bytes).map_err(|error| JsonError::NotUtf8 { at: error.valid_up_to() })?;
+        Ok(Self { text, at: 0, depth: 0, limits, names: Vec::with_capacity(24) })
+    }
+
+    /// Runs `value` between leading and trailing whitespace and wants the end of the text after it.
+    pub(crate) fn whole<T, E: From<JsonError>>(
+        &mut self,
+        value: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.whitespace();
+        let found = value(self)?;
+        self.whitespace();
+        if self.at < self.text.len() {
+            return Err(JsonError::TrailingData { at: self.at }.into());
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    pub(crate) fn slice(&self, range: Range<usize>) -> &'a str {
+        self.text.get(range).unwrap_or_default()
+    }
+
+    pub(crate) fn whitespace(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    fn error(&self, expected: &'static str) -> JsonError {
+        match self.peek() {
+            Some(_) => JsonError::Syntax { at: self.at, expected },
+            None => JsonError::Truncated,
+        }
+    }
+
+    fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), JsonError> {
+        if self.peek() != Some(byte) {
+            return Err(self.error(expected));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Scans one value of any kind; the cursor stands on its first byte.
+    pub(crate) fn value(&mut self) -> Result<Range<usize>, JsonError> {
+        let start = self.at;
+        match self.peek() {
+            Some(b'"') => {
+                self.string()?;
+            }
+            Some(b'{') => {
+                self.object(|scanner, _| scanner.value().map(|_| ()))?;
+            }
+            Some(b'[') => {
+                self.array(|scanner| scanner.value().map(|_| ()))?;
+            }
+            Some(b't') => self.literal(b"true")?,
+            Some(b'f') => self.literal(b"false")?,
+            Some(b'n') => self.literal(b"null")?,
+            Some(b'-' | b'0'..=b'9') => self.number()?,
+            _ => return Err(self.error("the start of a value")),
+        }
+        Ok(start..self.at)
+    }
+
+    fn literal(&mut self, word: &'static [u8]) -> Result<(), JsonError> {
+        if !self.rest().starts_with(word) {
+            return Err(self.error("true, false or null"));
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), JsonError> {
+        let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        if count == 0 { Err(self.error("a digit")) } else { Ok(()) }
+    }
+
+    fn number(&mut self) -> Result<(), JsonError> {
+        let start = self.at;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        let chars_max = self.limits.number_chars_max;
+        if self.at - start > chars_max {
+            return Err(JsonError::NumberTooLong { at: start, chars_max });
+        }
+        Ok(())
+    }
+
+    /// Scans a string; the cursor stands on its opening quote.
+    pub(crate) fn string(&mut self) -> Result<StringToken, JsonError> {
+        self.expect(b'"', "a string")?;
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            self.at += text::plain_run(self.rest());
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(StringToken { inner: start..self.at - 1, escaped });
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                _ => return Err(self.error("a character of a string")),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), JsonError> {
+        let start = self.at;
+        self.at += 1;
+        match self.peek() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'u') => {
+                let lone = JsonError::LoneSurrogate { at: start };
+                match self.code_unit()? {
+                    0xd800..=0xdbff => {
+                        if !self.rest().starts_with(b"\\u") {
+                            return Err(lone);
+                        }
+                        self.at += 1;
+                        if !matches!(self.code_unit()?, 0xdc00..=0xdfff) {
+                            return Err(lone);
+                        }
+                    }
+                    0xdc00..=0xdfff => return Err(lone),
+                    _ => {}
+                }
+            }
+            _ => return Err(self.error("an escape")),
+        }
+        Ok(())
+    }
+
+    /// Reads `uXXXX`; the cursor stands on the `u`.
+    fn code_unit(&mut self) -> Result<u16, JsonError> {
+        self.at += 1;
+        let mut unit: u16 = 0;
+        for _ in 0..4 {
+            let digit =
+                self.peek().and_then(text::hex_digit).ok_or_else(|| self.error("a hexadecimal digit"))?;
+            unit = unit << 4 | u16::from(digit);
+            self.at += 1;
+        }
+        Ok(unit)
+    }
+
+    pub(crate) fn unescape(&self, token: &StringToken) -> Cow<'a, str> {
+        let inner = self.slice(token.inner.clone());
+        if token.escaped { Cow::Owned(text::unescape(inner)) } else { Cow::Borrowed(inner) }
+    }
+
+    fn enter(&mut self) -> Result<(), JsonError> {
+        let depth_max = self.limits.depth_max;
+        if self.depth >= depth_max {
+            return Err(JsonError::TooDeep { at: self.at, depth_max });
+        }
+        self.depth += 1;
+        self.at += 1;
+        self.whitespace();
+        Ok(())
+    }
+
+    /// Scans an array; `element` must consume exactly one value. The cursor stands on the bracket.
+    pub(crate) fn array<E: From<JsonError>>(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<(), E>,
+    ) -> Result<Range<usize>, E> {
+        let start = self.at;
+        self.enter()?;
+        if self.peek() == Some(b']') {
+            return Ok(self.leave(start));
+        }
+        loop {
+            element(self)?;
+            self.whitespace();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => return Ok(self.leave(start)),
+                _ => return Err(self.error("a comma or the end of an array").into()),
+            }
+            self.whitespace();
+        }
+    }
+
+    /// Scans an object; `member` must consume exactly one value, that of the name it is given. The cursor stands on the
+    /// brace.
+    pub(crate) fn object<E: From<JsonError>>(
+        &mut self,
+        mut member: impl FnMut(&mut Self, &Name<'a>) -> Result<(), E>,
+    ) -> Result<Range<usize>, E> {
+        let start = self.at;
+        let outer = self.names.len();
+        let mut many: Option<HashSet<Cow<'a, str>>> = None;
+        self.enter()?;
+        if self.peek() == Some(b'}') {
+            return Ok(self.leave(start));
+        }
+        loop {
+            let name = self.name()?;
+            self.unique(&name, outer, &mut many)?;
+            member(self, &name)?;
+            self.whitespace();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.names.truncate(outer);
+                    return Ok(self.leave(start));
+                }
+                _ => return Err(self.error("a comma or the end of an object").into()),
+            }
+            self.whitespace();
+        }
+    }
+
+    fn leave(&mut self, start: usize) -> Range<usize> {
+        self.at += 1;
+        self.depth -= 1;
+        start..self.at
+    }
+
+    fn name(&mut self) -> Result<Name<'a>, JsonError> {
+        if self.peek() != Some(b'"') {
+            return Err(self.error("a member name"));
+        }
+        let token = self.string()?;
+        self.whitespace();
+        self.expect(b':', "a colon")?;
+        self.whitespace();
+        Ok(Name { text: self.unescape(&token), inner: token.inner })
+    }
+
+    fn unique(
+        &mut self,
+        name: &Name<'a>,
+        outer: usize,
+        many: &mut Option<HashSet<Cow<'a, str>>>,
+    ) -> Result<(), JsonError> {
+        let duplicate = JsonError::DuplicateName { at: name.inner.start.saturating_sub(1) };
+        let met = self.names.get(outer..).unwrap_or_default();
+        if met.len() < NAMES_COMPARED_MAX {
+            if met.contains(&name.text) {
+                return Err(duplicate);
+            }
+            self.names.push(name.text.clone());
+            return Ok(());
+        }
+        let set = many.get_or_insert_with(|| met.iter().cloned().collect());
+        if set.insert(name.text.clone()) { Ok(()) } else { Err(duplicate) }
+    }
+}
