@@ -1,1 +1,51 @@
-//! (to be written)
+//! Double entry, claims and the settlement state machine: what happens to money, decided purely.
+//!
+//! A command ([`Claim`], [`Advance`], [`Grant`]) and a view of the books ([`Books`]) go in; an outcome and the rows to
+//! write ([`Changes`]) come out. The [`LedgerStore`] port is how the rest of the house asks for it; a store applies many
+//! commands in one durable transaction, in order, and replies after the commit.
+//!
+//! Words are TigerBeetle's: a transfer moves an amount from a debited to a credited account of one asset; a pending
+//! transfer reserves and is posted or voided exactly once; transfers are never changed.
+//!
+//! Invariants: every transfer balances; `credit:*` accounts never go below zero, pending debits included; one payment
+//! key has at most one attempt that is not voided; only [`State::apply`] changes a state.
+//!
+//! This crate never does I/O, never reads a clock, never draws randomness: `now` and new ids travel in the command.
+//!
+//! ```
+//! use tollgate_domain::Digest;
+//! use tollgate_ledger::{Effect, Event, State};
+//!
+//! let executed = Event::Executed { result: Digest::of(b"42") };
+//! let (state, effect) = State::Executing.apply(&executed)?;
+//! assert_eq!((state, effect), (State::Executed, Effect::Nothing));
+//!
+//! // Whoever has not submitted cannot have been paid.
+//! let settled = Event::Settled { reference: "0xabc".into() };
+//! assert!(State::Executing.apply(&settled).is_err());
+//! # Ok::<(), tollgate_ledger::IllegalTransition>(())
+//! ```
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::arithmetic_side_effects, clippy::as_conversions, clippy::float_arithmetic)
+)]
+
+mod account;
+pub mod audit;
+mod command;
+mod engine;
+mod port;
+mod settlement;
+mod standing;
+mod transfer;
+
+pub use account::{AccountBalance, AccountName, AccountNameError, Balances, BookingError, Clearing};
+pub use command::{
+    Advance, Advanced, Claim, Claimed, Funds, FundsError, Grant, Granted, Refusal, StoredAnswer,
+};
+pub use engine::{Books, Changes, ClaimDecision, EngineError, advance, claim, grant};
+pub use port::{LedgerStore, PaidCall, RecentCall, StoreError};
+pub use settlement::{Effect, Event, IllegalTransition, SettlementRow, State, StateError};
+pub use standing::{Record, Verdict};
+pub use transfer::{Transfer, TransferKind, TransferKindError, arrival_id, hold_id, resolution_id};

@@ -1,1 +1,64 @@
-//! (to be written)
+//! The adapters behind every Store port: today the embedded one, SQLite.
+//!
+//! Two books, two files, two writers: [`Store`] keeps the ledger, receipts, standings and API keys in `ledger.db`. The
+//! outside world that dev mode plays, the sandbox token ([`SandboxStore`]) and the dev wallet's invoices
+//! ([`InvoiceStore`]), stands in `sandbox.db`, so that "chain" and ledger can be compared.
+//!
+//! Every write goes through one thread per file that takes what is queued (at most [`BATCH_COMMANDS_MAX`]), applies it in
+//! order inside one transaction, commits, and only then replies: many callers share one sync of the disk, and nobody is
+//! told of anything that a power cut could take back. A command that the books refuse fails alone.
+//!
+//! This crate never decides about money (`tollgate-ledger` does), never reads a clock, and never retries a failed sync.
+//!
+//! ```
+//! use tollgate_attest::Signer;
+//! use tollgate_domain::{Amount, Caller, KeyId, TransferId, UnixMillis};
+//! use tollgate_ledger::{Grant, LedgerStore};
+//! use tollgate_store::{Options, Store};
+//!
+//! # let directory = tempfile::tempdir()?;
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let store = Store::open(directory.path(), Signer::from_seed(&[7; 32])?, Options::default())?;
+//! let welcome = Grant {
+//!     to: Caller::ApiKey(KeyId::from_bytes([1; 16])).principal(),
+//!     amount: Amount::new(10_000),
+//!     asset: "lightning:regtest/msat".parse()?,
+//!     id: TransferId::from_bytes([2; 16]),
+//!     note: "welcome".to_owned(),
+//!     now: UnixMillis::from_secs(1_795_219_200),
+//! };
+//! let granted = store.grant_credit(welcome.clone()).await?;
+//! assert_eq!(granted.available, Amount::new(10_000));
+//! assert!(!store.grant_credit(welcome).await?.booked, "one id books once");
+//! assert!(store.check().await?.is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod check;
+mod convert;
+mod database;
+#[cfg(any(test, feature = "failpoints"))]
+mod failpoints;
+mod invoices;
+mod keys;
+mod ledger;
+mod lock;
+mod open;
+mod readers;
+mod rows;
+mod sandbox;
+mod standing_cache;
+mod store;
+mod writer;
+
+#[cfg(any(test, feature = "failpoints"))]
+pub use failpoints::{DiskFault, Failpoints};
+pub use invoices::InvoiceStore;
+pub use keys::{KeyRecord, NewKey};
+pub use open::{OpenError, Options};
+pub use sandbox::SandboxStore;
+pub use store::Store;
+pub use writer::BATCH_COMMANDS_MAX;

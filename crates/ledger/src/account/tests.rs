@@ -1,0 +1,93 @@
+use proptest::prelude::*;
+
+use super::*;
+use tollgate_domain::{Caller, KeyId, TransferId};
+
+#[test]
+fn accounts_have_one_text_form() {
+    let key = Caller::ApiKey(KeyId::from_bytes([3; 16])).principal();
+    let holder = Caller::Preimage([0xab; 32]).principal();
+    for (account, text) in [
+        (AccountName::Clearing(Clearing::X402), "clearing:x402".to_owned()),
+        (AccountName::Clearing(Clearing::L402), "clearing:l402".to_owned()),
+        (AccountName::Clearing(Clearing::Manual), "clearing:manual".to_owned()),
+        (AccountName::Credit(key.clone()), format!("credit:{key}")),
+        (AccountName::Credit(holder), format!("credit:lightning:{}", "ab".repeat(32))),
+        (AccountName::Payable("demo".parse().unwrap()), "payable:demo".to_owned()),
+    ] {
+        assert_eq!(account.to_string(), text);
+        assert_eq!(text.parse(), Ok(account));
+    }
+    for text in
+        ["", "clearing", "clearing:", "clearing:X402", "credit:bob", "payable:", "payable:A", "fees:x", ":"]
+    {
+        assert!(text.parse::<AccountName>().is_err(), "{text:?} must be refused");
+    }
+}
+
+#[test]
+fn only_credit_is_limited() {
+    let credit = AccountName::Credit(Caller::Anonymous.principal());
+    assert!(credit.debits_must_not_exceed_credits());
+    assert!(!AccountName::Clearing(Clearing::X402).debits_must_not_exceed_credits());
+    assert!(!AccountName::Payable("demo".parse().unwrap()).debits_must_not_exceed_credits());
+}
+
+#[test]
+fn a_reservation_counts_against_what_is_available() {
+    let ten = Balances::default().credited(&TransferKind::Posted, Amount::new(10)).unwrap();
+    let reserved = ten.debited(&TransferKind::Pending, Amount::new(7), true).unwrap();
+    assert_eq!(reserved.available(), Some(Amount::new(3)));
+    let refused = reserved.debited(&TransferKind::Pending, Amount::new(4), true);
+    assert_eq!(refused, Err(BookingError::ExceedsCredits { available: Amount::new(3) }));
+    // Control: exactly what is left, and the same on an account without the limit.
+    assert!(reserved.debited(&TransferKind::Posted, Amount::new(3), true).is_ok());
+    assert!(reserved.debited(&TransferKind::Pending, Amount::new(4), false).is_ok());
+    // What is only pending on the credit side cannot be spent.
+    let promised = Balances::default().credited(&TransferKind::Pending, Amount::new(10)).unwrap();
+    assert!(promised.debited(&TransferKind::Pending, Amount::new(1), true).is_err());
+}
+
+#[test]
+fn a_resolution_releases_no_more_than_is_pending() {
+    let of = TransferId::from_bytes([1; 16]);
+    let reserved = Balances::default().debited(&TransferKind::Pending, Amount::new(5), false).unwrap();
+    for kind in [TransferKind::PostPending(of), TransferKind::VoidPending(of)] {
+        assert_eq!(reserved.debited(&kind, Amount::new(6), false), Err(BookingError::NotPending));
+        assert!(reserved.debited(&kind, Amount::new(5), false).is_ok());
+    }
+}
+
+#[test]
+fn totals_do_not_wrap() {
+    let full = Balances::default().credited(&TransferKind::Posted, Amount::new(u128::MAX)).unwrap();
+    assert_eq!(full.credited(&TransferKind::Posted, Amount::new(1)), Err(BookingError::Overflow));
+}
+
+proptest! {
+    #[test]
+    fn reserving_and_releasing_leaves_everything_as_it_was(credits in 0_u128..1000, amount in 1_u128..1000) {
+        let before = Balances { credits_posted: Amount::new(credits), ..Balances::default() };
+        let of = TransferId::from_bytes([1; 16]);
+        match before.debited(&TransferKind::Pending, Amount::new(amount), true) {
+            Ok(reserved) => {
+                prop_assert!(amount <= credits);
+                let released = reserved.debited(&TransferKind::VoidPending(of), Amount::new(amount), true).unwrap();
+                prop_assert_eq!(released, before);
+                let posted = reserved.debited(&TransferKind::PostPending(of), Amount::new(amount), true).unwrap();
+                prop_assert_eq!(posted.available(), Some(Amount::new(credits - amount)));
+            }
+            Err(error) => {
+                prop_assert!(amount > credits);
+                prop_assert_eq!(error, BookingError::ExceedsCredits { available: Amount::new(credits) });
+            }
+        }
+    }
+
+    #[test]
+    fn reading_an_account_never_panics(text in ".{0,40}") {
+        if let Ok(account) = text.parse::<AccountName>() {
+            prop_assert_eq!(account.to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! An independent look over the books: it adds up the transfers itself and trusts neither the stored totals nor the
+//! code that booked. Owns the list of what must hold; never repairs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, TransferId};
+
+use crate::{AccountBalance, AccountName, SettlementRow, State, Transfer, TransferKind};
+
+/// One thing that does not hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Finding {
+    /// Σ debits ≠ Σ credits of the stored totals of an asset.
+    OutOfBalance {
+        /// The asset.
+        asset: AssetId,
+        /// Which pair of totals: `posted` or `pending`.
+        totals: &'static str,
+    },
+    /// The stored totals of an account are not the sum of its transfers.
+    TotalsDiffer {
+        /// The account.
+        account: AccountName,
+        /// The asset.
+        asset: AssetId,
+    },
+    /// More was debited or reserved than credited, on an account that may not go below zero.
+    Overdrawn {
+        /// The account.
+        account: AccountName,
+        /// The asset.
+        asset: AssetId,
+    },
+    /// A total does not fit 128 bits.
+    Overflow {
+        /// The transfer at which it happened.
+        transfer: TransferId,
+    },
+    /// Two transfers have one id.
+    DuplicateTransfer(TransferId),
+    /// A transfer resolves one that is not pending, not there, or is another movement.
+    ResolvesNothing(TransferId),
+    /// A pending transfer was resolved more than once.
+    ResolvedTwice(TransferId),
+    /// A pending transfer is open, and no open settlement owns it.
+    OrphanHold(TransferId),
+    /// An open settlement has no open pending transfer of its amount.
+    HoldMissing(CallId),
+    /// A settled call has no posted transfer of exactly its amount.
+    NotPosted(CallId),
+    /// A voided or failed call was charged, or its reservation was not released.
+    NotReleased(CallId),
+    /// A payment key has more than one attempt that is not voided.
+    SpentTwice(PaymentKey),
+    /// A receipt, or its place in the chain, is not what was signed.
+    ReceiptChain(String),
+    /// A settlement names a receipt that is not there.
+    ReceiptMissing(CallId),
+    /// The storage engine's own check complains.
+    Storage(String),
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfBalance { asset, totals } => {
+                write!(f, "{totals} debits and credits of {asset} differ")
+            }
+            Self::TotalsDiffer { account, asset } => {
+                write!(f, "the totals of {account} in {asset} are not the sum of its transfers")
+            }
+            Self::Overdrawn { account, asset } => write!(f, "{account} is overdrawn in {asset}"),
+            Self::Overflow { transfer } => write!(f, "a total does not fit at {transfer}"),
+            Self::DuplicateTransfer(id) => write!(f, "{id} is there twice"),
+            Self::ResolvesNothing(id) => write!(f, "{id} resolves no pending transfer of the same movement"),
+            Self::ResolvedTwice(id) => write!(f, "{id} was resolved more than once"),
+            Self::OrphanHold(id) => write!(f, "{id} is pending and belongs to no open settlement"),
+            Self::HoldMissing(call) => {
+                write!(f, "the open settlement of {call} has no pending transfer of its amount")
+            }
+            Self::NotPosted(call) => write!(f, "{call} is settled without a posted transfer of its amount"),
+            Self::NotReleased(call) => {
+                write!(f, "{call} ended without payment, but its reservation was not released")
+            }
+            Self::SpentTwice(key) => write!(f, "{key} has more than one attempt that is not voided"),
+            Self::ReceiptChain(reason) => write!(f, "receipts: {reason}"),
+            Self::ReceiptMissing(call) => write!(f, "the receipt of {call} is not there"),
+            Self::Storage(reason) => write!(f, "storage: {reason}"),
+        }
+    }
+}
+
+/// A sum of the audit's own: it does not share the booking code.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Sums {
+    debits_pending: u128,
+    debits_posted: u128,
+    credits_pending: u128,
+    credits_posted: u128,
+}
+
+/// A pending transfer and what became of it.
+struct Hold {
+    debit: AccountName,
+    credit: AccountName,
+    asset: AssetId,
+    amount: Amount,
+    call: Option<CallId>,
+    resolution: Option<Resolution>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Resolution {
+    Posted,
+    Voided,
+}
+
+/// Takes every transfer (in the order of booking), every stored account and every settlement, then reports.
+#[derive(Default)]
+pub struct Auditor {
+    sums: BTreeMap<(AssetId, AccountName), Sums>,
+    stored: BTreeMap<(AssetId, AccountName), Sums>,
+    seen: std::collections::BTreeSet<TransferId>,
+    holds: BTreeMap<TransferId, Hold>,
+    settlements: BTreeMap<CallId, (State, Amount, AssetId)>,
+    live: BTreeMap<PaymentKey, u32>,
+    findings: Vec<Finding>,
+}
+
+impl fmt::Debug for Auditor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auditor").field("findings", &self.findings).finish_non_exhaustive()
+    }
+}
+
+impl Auditor {
+    /// Adds a transfer.
+    pub fn transfer(&mut self, transfer: &Transfer) {
+        if !self.seen.insert(transfer.id) {
+            self.findings.push(Finding::DuplicateTransfer(transfer.id));
+        }
+        match transfer.kind {
+            TransferKind::Posted => self.add(transfer, |sums, amount, side| match side {
+                Side::Debit => add(&mut sums.debits_posted, amount),
+                Side::Credit => add(&mut sums.credits_posted, amount),
+            }),
+            TransferKind::Pending => {
+                let hold = Hold {
+                    debit: transfer.debit.clone(),
+                    credit: transfer.credit.clone(),
+                    asset: transfer.asset.clone(),
+                    amount: transfer.amount,
+                    call: transfer.call,
+                    resolution: None,
+                };
+                self.holds.insert(transfer.id, hold);
+                self.add(transfer, |sums, amount, side| match side {
+                    Side::Debit => add(&mut sums.debits_pending, amount),
+                    Side::Credit => add(&mut sums.credits_pending, amount),
+                });
+            }
+            TransferKind::PostPending(of) => {
+                self.resolve(transfer, of, Resolution::Posted);
+                self.add(transfer, |sums, amount, side| match side {
+                    Side::Debit => {
+                        take(&mut sums.debits_pending, amount) && add(&mut sums.debits_posted, amount)
+                    }
+                    Side::Credit => {
+                        take(&mut sums.credits_pending, amount) && add(&mut sums.credits_posted, amount)
+                    }
+                });
+            }
+            TransferKind::VoidPending(of) => {
+                self.resolve(transfer, of, Resolution::Voided);
+                self.add(transfer, |sums, amount, side| match side {
+                    Side::Debit => take(&mut sums.debits_pending, amount),
+                    Side::Credit => take(&mut sums.credits_pending, amount),
+                });
+            }
+        }
+        self.overdrawn(transfer);
+    }
+
+    /// Adds an account as it is stored.
+    pub fn account(&mut self, stored: &AccountBalance) {
+        let sums = Sums {
+            debits_pending: stored.balances.debits_pending.get(),
+            debits_posted: stored.balances.debits_posted.get(),
+            credits_pending: stored.balances.credits_pending.get(),
+            credits_posted: stored.balances.credits_posted.get(),
+        };
+        self.stored.insert((stored.asset.clone(), stored.account.clone()), sums);
+    }
+
+    /// Adds an attempt, voided ones included.
+    pub fn settlement(&mut self, row: &SettlementRow) {
+        self.settlements.insert(row.call, (row.state, row.amount, row.asset.clone()));
+        if row.state != State::Voided {
+            let live = self.live.entry(row.key.clone()).or_default();
+            *live = live.saturating_add(1);
+        }
+    }
+
+    /// Compares everything with everything else. Empty when the books are in order.
+    pub fn finish(mut self) -> Vec<Finding> {
+        self.compare_totals();
+        self.compare_settlements();
+        let twice = self.live.iter().filter(|(_, live)| **live > 1);
+        self.findings.extend(twice.map(|(key, _)| Finding::SpentTwice(key.clone())));
+        self.findings
+    }
+
+    fn add(&mut self, transfer: &Transfer, mut change: impl FnMut(&mut Sums, u128, Side) -> bool) {
+        let amount = transfer.amount.get();
+        for (account, side) in [(&transfer.debit, Side::Debit), (&transfer.credit, Side::Credit)] {
+            let sums = self.sums.entry((transfer.asset.clone(), account.clone())).or_default();
+            if !change(sums, amount, side) {
+                self.findings.push(Finding::Overflow { transfer: transfer.id });
+            }
+        }
+    }
+
+    fn resolve(&mut self, transfer: &Transfer, of: TransferId, resolution: Resolution) {
+        let Some(hold) = self.holds.get_mut(&of) else {
+            self.findings.push(Finding::ResolvesNothing(transfer.id));
+            return;
+        };
+        let same = hold.debit == transfer.debit
+            && hold.credit == transfer.credit
+            && hold.asset == transfer.asset
+            && hold.amount == transfer.amount
+            && hold.call == transfer.call;
+        if !same {
+            self.findings.push(Finding::ResolvesNothing(transfer.id));
+        } else if hold.resolution.is_some() {
+            self.findings.push(Finding::ResolvedTwice(of));
+        } else {
+            hold.resolution = Some(resolution);
+        }
+    }
+
+    /// After every transfer, not only at the end: a balance that was negative for a while was negative.
+    fn overdrawn(&mut self, transfer: &Transfer) {
+        let AccountName::Credit(_) = transfer.debit else {
+            return;
+        };
+        let key = (transfer.asset.clone(), transfer.debit.clone());
+        let covered = self.sums.get(&key).is_some_and(|sums| {
+            sums.debits_posted
+                .checked_add(sums.debits_pending)
+                .is_some_and(|debits| debits <= sums.credits_posted)
+        });
+        if !covered {
+            let (asset, account) = key;
+            self.findings.push(Finding::Overdrawn { account, asset });
+        }
+    }
+
+    fn compare_totals(&mut self) {
+        let accounts: std::collections::BTreeSet<_> = self.sums.keys().chain(self.stored.keys()).collect();
+        for key in accounts {
+            let (folded, stored) = (self.sums.get(key), self.stored.get(key));
+            if folded.copied().unwrap_or_default() != stored.copied().unwrap_or_default() {
+                let (asset, account) = key.clone();
+                self.findings.push(Finding::TotalsDiffer { account, asset });
+            }
+        }
+        // Of the stored totals: what the transfers sum to balances by construction.
+        let mut assets: BTreeMap<&AssetId, [Option<u128>; 4]> = BTreeMap::new();
+        for ((asset, _), sums) in &self.stored {
+            let [debits_posted, credits_posted, debits_pending, credits_pending] =
+                assets.entry(asset).or_insert([Some(0); 4]);
+            for (total, part) in [
+                (debits_posted, sums.debits_posted),
+                (credits_posted, sums.credits_posted),
+                (debits_pending, sums.debits_pending),
+                (credits_pending, sums.credits_pending),
+            ] {
+                *total = total.and_then(|total| total.checked_add(part));
+            }
+        }
+        for (asset, [debits_posted, credits_posted, debits_pending, credits_pending]) in assets {
+            for (debits, credits, totals) in
+                [(debits_posted, credits_posted, "posted"), (debits_pending, credits_pending, "pending")]
+            {
+                if debits.is_none() || debits != credits {
+                    self.findings.push(Finding::OutOfBalance { asset: asset.clone(), totals });
+                }
+            }
+        }
+    }
+
+    fn compare_settlements(&mut self) {
+        let mut by_call: BTreeMap<CallId, &Hold> = BTreeMap::new();
+        for (id, hold) in &self.holds {
+            let owner = hold.call.and_then(|call| self.settlements.get(&call));
+            let open = hold.resolution.is_none();
+            if open && owner.is_none_or(|(state, ..)| state.is_terminal()) {
+                self.findings.push(Finding::OrphanHold(*id));
+            }
+            if let Some(call) = hold.call
+                && by_call.insert(call, hold).is_some()
+            {
+                // A call reserves once; a second reservation belongs to nobody.
+                self.findings.push(Finding::OrphanHold(*id));
+            }
+        }
+        for (call, (state, amount, asset)) in &self.settlements {
+            let hold = by_call.get(call).filter(|hold| hold.amount == *amount && hold.asset == *asset);
+            let resolution = hold.map(|hold| hold.resolution);
+            match state {
+                State::Settled if resolution != Some(Some(Resolution::Posted)) => {
+                    self.findings.push(Finding::NotPosted(*call));
+                }
+                State::Voided | State::Failed | State::InDoubt
+                    if resolution != Some(Some(Resolution::Voided)) =>
+                {
+                    self.findings.push(Finding::NotReleased(*call));
+                }
+                State::Executing | State::Executed | State::Submitted | State::Unknown | State::Manual
+                    if resolution != Some(None) =>
+                {
+                    self.findings.push(Finding::HoldMissing(*call));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Debit,
+    Credit,
+}
+
+/// Adds, and says whether it fitted.
+fn add(total: &mut u128, amount: u128) -> bool {
+    total.checked_add(amount).map(|sum| *total = sum).is_some()
+}
+
+/// Subtracts, and says whether there was enough.
+fn take(total: &mut u128, amount: u128) -> bool {
+    total.checked_sub(amount).map(|rest| *total = rest).is_some()
+}
+
+#[cfg(test)]
+mod tests;

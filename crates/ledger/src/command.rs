@@ -1,0 +1,251 @@
+//! What can be asked of the books, and the answers. Values only; [`crate::claim`] and its siblings decide.
+
+use std::fmt;
+use std::str::FromStr;
+
+use tollgate_domain::{
+    Amount, AssetId, Binding, CallId, PaymentKey, Principal, PrincipalError, TransferId, UnixMillis,
+};
+
+use crate::{BookingError, Event, IllegalTransition, State};
+
+/// Where the money of a claimed call comes from. Written `on_settlement`, `arrived:<holder>`, `credit:<principal>`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Funds {
+    /// It arrives when the payment is settled on its rail.
+    OnSettlement,
+    /// It is already in the gateway's wallet: booked once as the holder's credit, then spent from there. What a voided
+    /// call leaves stays the holder's credit.
+    Arrived {
+        /// Whoever can show the proof, such as `lightning:<payment hash>`.
+        holder: Principal,
+    },
+    /// It is credit of this principal on the books.
+    Credit(Principal),
+}
+
+/// Why a text names no [`Funds`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FundsError {
+    /// The word is none of the three.
+    #[error("{0:?} is none of on_settlement, arrived:<holder>, credit:<principal>")]
+    Word(String),
+    /// The principal is malformed.
+    #[error(transparent)]
+    Principal(#[from] PrincipalError),
+}
+
+impl fmt::Display for Funds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OnSettlement => f.write_str("on_settlement"),
+            Self::Arrived { holder } => write!(f, "arrived:{holder}"),
+            Self::Credit(principal) => write!(f, "credit:{principal}"),
+        }
+    }
+}
+
+impl FromStr for Funds {
+    type Err = FundsError;
+
+    fn from_str(text: &str) -> Result<Self, FundsError> {
+        match text.split_once(':') {
+            Some(("arrived", holder)) => Ok(Self::Arrived { holder: holder.parse()? }),
+            Some(("credit", principal)) => Ok(Self::Credit(principal.parse()?)),
+            None if text == "on_settlement" => Ok(Self::OnSettlement),
+            Some(_) | None => Err(FundsError::Word(text.chars().take(32).collect())),
+        }
+    }
+}
+
+/// Claims a payment key for one call and reserves the price, before the tool is called.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// What is spent.
+    pub key: PaymentKey,
+    /// The call that spends it; a fresh id.
+    pub call: CallId,
+    /// Who calls.
+    pub caller: Principal,
+    /// What the payment is for.
+    pub binding: Binding,
+    /// How much; not zero.
+    pub amount: Amount,
+    /// Of what.
+    pub asset: AssetId,
+    /// Where the money comes from.
+    pub funds: Funds,
+    /// What settling needs, as text that survives a restart. May hold a bearer secret.
+    pub proof: String,
+    /// Until when the proof can be used on its rail.
+    pub expires: UnixMillis,
+    /// Now.
+    pub now: UnixMillis,
+}
+
+impl fmt::Debug for Claim {
+    /// Without the proof: it may be a bearer secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, call, caller, amount, asset, funds, .. } = self;
+        write!(f, "Claim({key} by {caller} for {call}, {amount} {asset}, {funds}, proof [redacted])")
+    }
+}
+
+/// The answer to a [`Claim`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Claimed {
+    /// The call may be carried out: the key is its own and the price is reserved, durably.
+    Fresh {
+        /// Which attempt with this key, from 1.
+        attempt: u32,
+    },
+    /// Another call holds the key and has not ended.
+    InProgress {
+        /// That call.
+        call: CallId,
+        /// Where it stands.
+        state: State,
+        /// When it was claimed.
+        since: UnixMillis,
+    },
+    /// This request was already carried out and paid with this key.
+    Answered(StoredAnswer),
+    /// The key was used for another request.
+    OtherRequest {
+        /// What differs: `tool`, `args`, `price_version` or `caller`.
+        differs: &'static str,
+    },
+    /// The payment of this key definitely failed; the proof is worth nothing.
+    Failed {
+        /// The rail's reason.
+        reason: String,
+    },
+    /// The tool may have run with this key when the gateway stopped. Nothing was charged, and it is never run again with it.
+    InDoubt {
+        /// That call.
+        call: CallId,
+    },
+    /// The credit does not cover the price. Nothing was written.
+    InsufficientFunds {
+        /// What is available.
+        available: Amount,
+    },
+}
+
+/// What a call left behind for whoever repeats its proof or asks for its status.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredAnswer {
+    /// The call that ran.
+    pub call: CallId,
+    /// Where its settlement stands.
+    pub state: State,
+    /// The bytes of its result; `None` when there are none, or when they were pruned.
+    pub result: Option<Vec<u8>>,
+    /// What was stored for the parties only (such as the salts of the receipt's digests), as JSON text.
+    pub private: Option<String>,
+    /// The sealed envelope of its latest receipt.
+    pub receipt: Option<String>,
+}
+
+impl fmt::Debug for StoredAnswer {
+    /// Neither the result nor the salts: they belong to the caller.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.result.as_ref().map(Vec::len);
+        write!(f, "StoredAnswer({}, {}, result of {bytes:?} bytes)", self.call, self.state)
+    }
+}
+
+/// Moves the settlement of a call along, and keeps what the call produced, in one durable step.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Advance {
+    /// The payment key.
+    pub key: PaymentKey,
+    /// The call; a fence: it must be the one of the key's latest attempt.
+    pub call: CallId,
+    /// What happened, in order. All of it is applied, or nothing.
+    pub events: Vec<Event>,
+    /// The result's bytes, to be given to whoever repeats the proof; stored with [`Event::Executed`].
+    pub result: Option<Vec<u8>>,
+    /// For the parties only, as JSON text; kept as long as the result, never part of the public receipt.
+    pub private: Option<String>,
+    /// The statement to seal as the call's receipt, in the same commit.
+    pub statement: Option<String>,
+    /// Now.
+    pub now: UnixMillis,
+}
+
+impl fmt::Debug for Advance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Advance({} of {}, {:?})", self.call, self.key, self.events)
+    }
+}
+
+/// The answer to an [`Advance`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Advanced {
+    /// Where the settlement stands now.
+    pub state: State,
+    /// The sealed envelope, when a statement was given.
+    pub receipt: Option<String>,
+}
+
+/// Gives a principal prepaid credit from outside the books (`clearing:manual`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Grant {
+    /// Who gets it.
+    pub to: Principal,
+    /// How much; not zero.
+    pub amount: Amount,
+    /// Of what.
+    pub asset: AssetId,
+    /// Chosen by whoever grants: granting twice under one id books once.
+    pub id: TransferId,
+    /// Why.
+    pub note: String,
+    /// Now.
+    pub now: UnixMillis,
+}
+
+/// The answer to a [`Grant`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Granted {
+    /// Whether it was booked now; `false` when this id had booked exactly this before.
+    pub booked: bool,
+    /// What the principal can spend of this asset now.
+    pub available: Amount,
+}
+
+/// Why a command cannot be carried out at all. Decided before anything is written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No settlement has this key.
+    #[error("no settlement has the key {0}")]
+    NoSuchSettlement(PaymentKey),
+    /// The key's latest attempt belongs to another call.
+    #[error("the payment key belongs to {current} by now")]
+    OtherCall {
+        /// The call that holds the key.
+        current: CallId,
+    },
+    /// The event cannot happen in this state.
+    #[error(transparent)]
+    Illegal(#[from] IllegalTransition),
+    /// The call id was used before.
+    #[error("{0} was used for another claim")]
+    CallReused(CallId),
+    /// The transfer id was used for another transfer.
+    #[error("{0} was used for another transfer")]
+    TransferReused(TransferId),
+    /// The rail has no clearing account to pay from.
+    #[error("payments by {0} do not come in from outside the books")]
+    NoClearing(tollgate_domain::Rail),
+    /// The transfer cannot be booked.
+    #[error(transparent)]
+    Booking(#[from] BookingError),
+    /// There is nobody to sign receipts with here.
+    #[error("this store was opened without a signer of receipts")]
+    NoSigner,
+    /// The statement could not be sealed.
+    #[error("seal the receipt: {0}")]
+    Seal(String),
+}

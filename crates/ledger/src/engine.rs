@@ -1,0 +1,371 @@
+//! The decisions: command + books → outcome + rows to write. Nothing is written here, so a refused command has no
+//! effect and needs no rollback.
+
+use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, Principal, TransferId, UnixMillis};
+
+use crate::{
+    AccountName, Advance, Balances, BookingError, Claim, Clearing, Effect, Event, Funds, Grant, Granted,
+    Record, Refusal, SettlementRow, State, Transfer, TransferKind, Verdict, arrival_id, hold_id,
+    resolution_id,
+};
+
+/// The books as they stand for the next command: what is committed, and what earlier commands of the same batch
+/// changed. `&mut` because a store may load and remember.
+pub trait Books {
+    /// Why the books could not be read.
+    type Error;
+
+    /// The latest attempt with this key.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn settlement(&mut self, key: &PaymentKey) -> Result<Option<SettlementRow>, Self::Error>;
+
+    /// Whether any attempt, of any key, belongs to this call.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn call_is_used(&mut self, call: &CallId) -> Result<bool, Self::Error>;
+
+    /// What stands on one account; zeros for one that was never used.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn balances(&mut self, account: &AccountName, asset: &AssetId) -> Result<Balances, Self::Error>;
+
+    /// The transfer with this id.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn transfer(&mut self, id: &TransferId) -> Result<Option<Transfer>, Self::Error>;
+}
+
+/// Why there is no decision.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError<E> {
+    /// The command cannot be carried out.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The books could not be read.
+    #[error("read the books")]
+    Books(#[source] E),
+}
+
+/// The rows that a decision writes, all of them or none.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Changes {
+    /// New transfers, in order.
+    pub transfers: Vec<Transfer>,
+    /// The new totals of the accounts that they touch.
+    pub balances: Vec<(AccountName, AssetId, Balances)>,
+    /// The attempt as it stands now: a new row, or one with a call that is already there.
+    pub settlement: Option<SettlementRow>,
+    /// Whose standing moves, and how.
+    pub judged: Option<(Principal, Verdict)>,
+}
+
+/// What a [`Claim`] comes to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ClaimDecision {
+    /// Write these; the call may be carried out.
+    Fresh {
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// What to write.
+        changes: Box<Changes>,
+    },
+    /// Another call holds the key and has not ended: this row.
+    InProgress(Box<SettlementRow>),
+    /// The row is settled: its stored result is the answer.
+    Answered(Box<SettlementRow>),
+    /// The key was used for another request; the word says what differs.
+    OtherRequest(&'static str),
+    /// The key's payment failed, for this reason.
+    Failed(String),
+    /// The tool may have run with this key when the gateway stopped: it is never run again with it.
+    InDoubt(CallId),
+    /// The credit does not cover the price; this is available.
+    InsufficientFunds(Amount),
+}
+
+/// Decides a claim.
+///
+/// # Errors
+/// [`EngineError`] when the claim contradicts itself or the books cannot be read.
+pub fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecision, EngineError<B::Error>> {
+    let attempt = match books.settlement(&claim.key).map_err(EngineError::Books)? {
+        None => 1,
+        Some(row) => {
+            if let Some(differs) = difference(&row, claim) {
+                return Ok(ClaimDecision::OtherRequest(differs));
+            }
+            match row.state {
+                State::Voided => row.attempt.saturating_add(1),
+                State::Settled => return Ok(ClaimDecision::Answered(Box::new(row))),
+                State::Failed => return Ok(ClaimDecision::Failed(row.reason.unwrap_or_default())),
+                State::InDoubt => return Ok(ClaimDecision::InDoubt(row.call)),
+                State::Executing | State::Executed | State::Submitted | State::Unknown | State::Manual => {
+                    return Ok(ClaimDecision::InProgress(Box::new(row)));
+                }
+            }
+        }
+    };
+    if books.call_is_used(&claim.call).map_err(EngineError::Books)? {
+        return Err(EngineError::Refused(Refusal::CallReused(claim.call)));
+    }
+    let mut draft = Draft::new(books);
+    match draft.fund(claim) {
+        Ok(()) => {}
+        Err(EngineError::Refused(Refusal::Booking(BookingError::ExceedsCredits { available }))) => {
+            return Ok(ClaimDecision::InsufficientFunds(available));
+        }
+        Err(error) => return Err(error),
+    }
+    let mut changes = draft.changes;
+    changes.settlement = Some(new_row(claim, attempt));
+    Ok(ClaimDecision::Fresh { attempt, changes: Box::new(changes) })
+}
+
+/// Decides an advance: every event in order, then what to book. The receipt, if any, is the store's to add.
+///
+/// # Errors
+/// [`EngineError`] when the call does not hold the key, an event is illegal, or the books cannot be read.
+pub fn advance<B: Books>(books: &mut B, advance: &Advance) -> Result<Changes, EngineError<B::Error>> {
+    let Some(mut row) = books.settlement(&advance.key).map_err(EngineError::Books)? else {
+        return Err(EngineError::Refused(Refusal::NoSuchSettlement(advance.key.clone())));
+    };
+    if row.call != advance.call {
+        return Err(EngineError::Refused(Refusal::OtherCall { current: row.call }));
+    }
+    let mut draft = Draft::new(books);
+    for event in &advance.events {
+        let (state, effect) =
+            row.state.apply(event).map_err(|illegal| EngineError::Refused(Refusal::Illegal(illegal)))?;
+        row.state = state;
+        row.updated = advance.now;
+        note(&mut row, event);
+        draft.resolve(&row, effect, advance.now)?;
+    }
+    let mut changes = draft.changes;
+    changes.judged = verdict(&advance.events)
+        .filter(|_| Record::is_kept_for(&row.caller))
+        .map(|verdict| (row.caller.clone(), verdict));
+    changes.settlement = Some(row);
+    Ok(changes)
+}
+
+/// Decides a grant of credit. `None` for the changes when exactly this was booked before under the same id.
+///
+/// # Errors
+/// [`EngineError`] when the id was used for something else, the amount does not fit, or the books cannot be read.
+pub fn grant<B: Books>(
+    books: &mut B,
+    grant: &Grant,
+) -> Result<(Granted, Option<Changes>), EngineError<B::Error>> {
+    let credit = AccountName::Credit(grant.to.clone());
+    let transfer = Transfer {
+        id: grant.id,
+        kind: TransferKind::Posted,
+        debit: AccountName::Clearing(Clearing::Manual),
+        credit: credit.clone(),
+        asset: grant.asset.clone(),
+        amount: grant.amount,
+        call: None,
+        note: grant.note.clone(),
+        at: grant.now,
+    };
+    if let Some(before) = books.transfer(&grant.id).map_err(EngineError::Books)? {
+        // The moment may differ: it is the same grant, asked for again.
+        if before != (Transfer { at: before.at, ..transfer }) {
+            return Err(EngineError::Refused(Refusal::TransferReused(grant.id)));
+        }
+        let balances = books.balances(&credit, &grant.asset).map_err(EngineError::Books)?;
+        return Ok((Granted { booked: false, available: balances.available().unwrap_or_default() }, None));
+    }
+    let mut draft = Draft::new(books);
+    draft.book(transfer)?;
+    let balances = draft.balances(&credit, &grant.asset)?;
+    let granted = Granted { booked: true, available: balances.available().unwrap_or_default() };
+    Ok((granted, Some(draft.changes)))
+}
+
+/// What of a repeated claim differs from the row, if anything. The caller is compared as well: a proof may become
+/// public once it is settled, and the stored result belongs to the one who asked first. Asset and amount are not: a
+/// caller with credit in several assets is tried in the order of the price, whichever paid the first time.
+fn difference(row: &SettlementRow, claim: &Claim) -> Option<&'static str> {
+    if row.binding.tool != claim.binding.tool {
+        Some("tool")
+    } else if row.binding.args != claim.binding.args {
+        Some("args")
+    } else if row.binding.price_version != claim.binding.price_version {
+        Some("price_version")
+    } else if row.caller != claim.caller {
+        Some("caller")
+    } else {
+        None
+    }
+}
+
+fn new_row(claim: &Claim, attempt: u32) -> SettlementRow {
+    SettlementRow {
+        key: claim.key.clone(),
+        attempt,
+        call: claim.call,
+        caller: claim.caller.clone(),
+        binding: claim.binding.clone(),
+        amount: claim.amount,
+        asset: claim.asset.clone(),
+        funds: claim.funds.clone(),
+        proof: claim.proof.clone(),
+        expires: claim.expires,
+        state: State::Executing,
+        claimed: claim.now,
+        updated: claim.now,
+        result: None,
+        reference: None,
+        reason: None,
+        receipt: None,
+    }
+}
+
+/// Keeps what an event tells beside the state.
+fn note(row: &mut SettlementRow, event: &Event) {
+    match event {
+        Event::Executed { result } => row.result = Some(*result),
+        Event::Settled { reference } => row.reference = Some(reference.clone()),
+        Event::Voided { reason } | Event::Failed { reason } | Event::HandedOver { reason } => {
+            row.reason = Some(reason.clone());
+        }
+        Event::Unknown { evidence } => row.reason = Some(evidence.clone()),
+        Event::Submitted | Event::FoundInDoubt => {}
+    }
+}
+
+/// What these events say about the caller. A void says nothing: it was the tool that failed.
+fn verdict(events: &[Event]) -> Option<Verdict> {
+    events.iter().rev().find_map(|event| match event {
+        Event::Settled { .. } => Some(Verdict::Settled),
+        Event::Failed { .. } => Some(Verdict::Failed),
+        Event::Executed { .. }
+        | Event::Submitted
+        | Event::Voided { .. }
+        | Event::Unknown { .. }
+        | Event::FoundInDoubt
+        | Event::HandedOver { .. } => None,
+    })
+}
+
+/// The account that pays for a call.
+fn payer(rail: tollgate_domain::Rail, funds: &Funds) -> Result<AccountName, Refusal> {
+    match funds {
+        Funds::OnSettlement => Clearing::of(rail).map(AccountName::Clearing).ok_or(Refusal::NoClearing(rail)),
+        Funds::Arrived { holder } => Ok(AccountName::Credit(holder.clone())),
+        Funds::Credit(principal) => Ok(AccountName::Credit(principal.clone())),
+    }
+}
+
+/// Transfers in the making, on balances read as needed.
+struct Draft<'a, B> {
+    books: &'a mut B,
+    changes: Changes,
+}
+
+impl<'a, B: Books> Draft<'a, B> {
+    fn new(books: &'a mut B) -> Self {
+        Self { books, changes: Changes::default() }
+    }
+
+    /// Books the arrival of the money if it came before the call and was not booked yet, and reserves the price.
+    fn fund(&mut self, claim: &Claim) -> Result<(), EngineError<B::Error>> {
+        let rail = claim.key.rail();
+        let debit = payer(rail, &claim.funds).map_err(EngineError::Refused)?;
+        let arrival = arrival_id(&claim.key);
+        let transfer = |id, kind, debit: AccountName, credit, note: &str| Transfer {
+            id,
+            kind,
+            debit,
+            credit,
+            asset: claim.asset.clone(),
+            amount: claim.amount,
+            call: Some(claim.call),
+            note: note.to_owned(),
+            at: claim.now,
+        };
+        if matches!(claim.funds, Funds::Arrived { .. })
+            && self.books.transfer(&arrival).map_err(EngineError::Books)?.is_none()
+        {
+            let from = Clearing::of(rail).ok_or(EngineError::Refused(Refusal::NoClearing(rail)))?;
+            let from = AccountName::Clearing(from);
+            self.book(transfer(arrival, TransferKind::Posted, from, debit.clone(), "payment received"))?;
+        }
+        let payable = AccountName::Payable(claim.binding.tool.server.clone());
+        self.book(transfer(hold_id(&claim.call), TransferKind::Pending, debit, payable, "price of the call"))
+    }
+
+    /// Posts or voids the reservation of `row`.
+    fn resolve(
+        &mut self,
+        row: &SettlementRow,
+        effect: Effect,
+        now: UnixMillis,
+    ) -> Result<(), EngineError<B::Error>> {
+        let (kind, note) = match effect {
+            Effect::Nothing => return Ok(()),
+            Effect::Post => (TransferKind::PostPending(row.hold()), "settled"),
+            Effect::Void => (TransferKind::VoidPending(row.hold()), "released"),
+        };
+        self.book(Transfer {
+            id: resolution_id(&row.call),
+            kind,
+            debit: payer(row.key.rail(), &row.funds).map_err(EngineError::Refused)?,
+            credit: AccountName::Payable(row.binding.tool.server.clone()),
+            asset: row.asset.clone(),
+            amount: row.amount,
+            call: Some(row.call),
+            note: note.to_owned(),
+            at: now,
+        })
+    }
+
+    fn book(&mut self, transfer: Transfer) -> Result<(), EngineError<B::Error>> {
+        let refused = |error: BookingError| EngineError::Refused(Refusal::Booking(error));
+        let Transfer { kind, debit, credit, asset, amount, .. } = &transfer;
+        if debit == credit {
+            return Err(refused(BookingError::SameAccount));
+        }
+        if amount.is_zero() {
+            return Err(refused(BookingError::Zero));
+        }
+        let limited = debit.debits_must_not_exceed_credits();
+        let debited = self.balances(debit, asset)?.debited(kind, *amount, limited).map_err(refused)?;
+        let credited = self.balances(credit, asset)?.credited(kind, *amount).map_err(refused)?;
+        self.set(debit, asset, debited);
+        self.set(credit, asset, credited);
+        self.changes.transfers.push(transfer);
+        Ok(())
+    }
+
+    /// What stands on an account, drafted changes included.
+    fn balances(
+        &mut self,
+        account: &AccountName,
+        asset: &AssetId,
+    ) -> Result<Balances, EngineError<B::Error>> {
+        let drafted = self.changes.balances.iter().find(|(name, of, _)| name == account && of == asset);
+        match drafted {
+            Some((_, _, balances)) => Ok(*balances),
+            None => self.books.balances(account, asset).map_err(EngineError::Books),
+        }
+    }
+
+    fn set(&mut self, account: &AccountName, asset: &AssetId, balances: Balances) {
+        let drafted = self.changes.balances.iter_mut().find(|(name, of, _)| name == account && of == asset);
+        match drafted {
+            Some((_, _, slot)) => *slot = balances,
+            None => self.changes.balances.push((account.clone(), asset.clone(), balances)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

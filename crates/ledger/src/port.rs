@@ -1,0 +1,120 @@
+//! The port through which the house reaches the books. A store implements it; this crate knows none.
+
+use std::future::Future;
+
+use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis};
+
+use crate::{
+    AccountBalance, AccountName, Advance, Advanced, Balances, Claim, Claimed, Grant, Granted, Record,
+    Refusal, SettlementRow, State, StoredAnswer,
+};
+
+/// Why the store did not do, or may not have done, what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Too much is waiting. Definitely not done; try again a little later.
+    #[error("the ledger's queue is full")]
+    Busy,
+    /// The disk failed to keep what it was given, so no money operation is accepted until the process is restarted.
+    /// Definitely not done.
+    #[error("the ledger is closed after a storage error; restart the gateway")]
+    Closed,
+    /// Definitely not done, for a reason that lies with the store.
+    #[error("the ledger refused: {0}")]
+    Definite(String),
+    /// It may have been done or not: the commit gave no definite answer. Look up before anything else.
+    #[error("the ledger's commit has an unknown outcome: {0}")]
+    Unknown(String),
+    /// Definitely not done, because the books say it cannot be.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// One recent call, for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecentCall {
+    /// The call.
+    pub call: CallId,
+    /// Its latest receipt.
+    pub receipt: Option<ReceiptId>,
+    /// Its payment; `None` for a free call.
+    pub paid: Option<PaidCall>,
+}
+
+/// The payment of a recent call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PaidCall {
+    /// The tool.
+    pub tool: ToolRef,
+    /// Who called.
+    pub caller: Principal,
+    /// How much.
+    pub amount: Amount,
+    /// Of what.
+    pub asset: AssetId,
+    /// What was spent.
+    pub key: PaymentKey,
+    /// Where it stands.
+    pub state: State,
+    /// When it was claimed.
+    pub claimed: UnixMillis,
+}
+
+/// The books. Every write is one durable, atomic step: it is answered after it has been committed, and never before.
+///
+/// Each method may fail with any [`StoreError`]; reads never answer `Busy`, `Unknown` or `Refused`.
+pub trait LedgerStore: Send + Sync + 'static {
+    /// Claims a payment key for a call and reserves the price.
+    fn claim(&self, claim: Claim) -> impl Future<Output = Result<Claimed, StoreError>> + Send;
+
+    /// Moves the settlement of a call along.
+    fn advance(&self, advance: Advance) -> impl Future<Output = Result<Advanced, StoreError>> + Send;
+
+    /// Seals and keeps the receipt of a call that has no settlement; returns the envelope.
+    fn record(
+        &self,
+        call: CallId,
+        statement: String,
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<String, StoreError>> + Send;
+
+    /// Gives a principal prepaid credit.
+    fn grant_credit(&self, grant: Grant) -> impl Future<Output = Result<Granted, StoreError>> + Send;
+
+    /// The latest attempt with this key.
+    fn settlement(
+        &self,
+        key: &PaymentKey,
+    ) -> impl Future<Output = Result<Option<SettlementRow>, StoreError>> + Send;
+
+    /// The attempt of this call, also when a later attempt of the same key exists.
+    fn settlement_by_call(
+        &self,
+        call: &CallId,
+    ) -> impl Future<Output = Result<Option<SettlementRow>, StoreError>> + Send;
+
+    /// Every attempt that has not ended, oldest first: what recovery has to finish at start.
+    fn open_settlements(&self) -> impl Future<Output = Result<Vec<SettlementRow>, StoreError>> + Send;
+
+    /// What a paid call left behind.
+    fn answer(&self, call: &CallId) -> impl Future<Output = Result<Option<StoredAnswer>, StoreError>> + Send;
+
+    /// The sealed envelope with this id.
+    fn receipt(&self, id: &ReceiptId) -> impl Future<Output = Result<Option<String>, StoreError>> + Send;
+
+    /// What is remembered of a principal; the beginner's record for a stranger.
+    fn standing(&self, principal: &Principal) -> impl Future<Output = Result<Record, StoreError>> + Send;
+
+    /// What stands on one account; zeros for one that was never used.
+    fn balance(
+        &self,
+        account: &AccountName,
+        asset: &AssetId,
+    ) -> impl Future<Output = Result<Balances, StoreError>> + Send;
+
+    /// Every account, ordered by asset and name.
+    fn trial_balance(&self) -> impl Future<Output = Result<Vec<AccountBalance>, StoreError>> + Send;
+
+    /// The latest calls that are paid for or have a receipt, newest first, at most `limit`.
+    fn recent_calls(&self, limit: u32) -> impl Future<Output = Result<Vec<RecentCall>, StoreError>> + Send;
+}

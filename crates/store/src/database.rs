@@ -1,0 +1,144 @@
+//! One SQLite file: its settings and its schema version. Owns how a file is opened, created, migrated or refused.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::OpenError;
+
+/// How long a connection waits for another process, such as a command-line tool, to finish its write.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a file of one kind looks like.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    /// The file's name in the data directory.
+    pub(crate) file: &'static str,
+    /// `PRAGMA application_id`: four letters that say whose file it is.
+    pub(crate) application_id: i32,
+    /// Each takes the file one version further; the first makes it.
+    pub(crate) migrations: &'static [&'static str],
+}
+
+/// Who opens a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Opener {
+    /// The one process that holds the directory: may migrate.
+    Owner,
+    /// A tool beside it: may create, may not migrate.
+    Guest,
+}
+
+/// Makes a data directory that only its owner can enter: the files in it hold payment proofs. One that is there already
+/// keeps its mode.
+pub(crate) fn make_directory(directory: &Path) -> Result<(), OpenError> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory).map_err(|source| OpenError::Directory { path: directory.to_owned(), source })
+}
+
+impl Schema {
+    /// Opens the file for writing; makes or migrates it as far as `opener` may.
+    pub(crate) fn open(&self, directory: &Path, opener: Opener) -> Result<Connection, OpenError> {
+        let path = directory.join(self.file);
+        let exists =
+            path.try_exists().map_err(|source| OpenError::Directory { path: path.clone(), source })?;
+        if exists {
+            // Looked at through a connection that cannot write: opening for writing alone may move a log into the file.
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let looking = Connection::open_with_flags(&path, flags).map_err(sqlite("open", &path))?;
+            looking.busy_timeout(BUSY_TIMEOUT).map_err(sqlite("open", &path))?;
+            self.version(&looking, &path, opener)?;
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(&path, flags).map_err(sqlite("open", &path))?;
+        configure(&connection).map_err(sqlite("configure", &path))?;
+        self.migrate(&mut connection, &path, opener)?;
+        Ok(connection)
+    }
+
+    /// Opens the file, which is there, for reading.
+    pub(crate) fn open_reader(&self, directory: &Path) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(directory.join(self.file), flags)?;
+        prepare_once(&connection)?;
+        Ok(connection)
+    }
+
+    /// The newest version known here.
+    fn known(&self) -> u32 {
+        u32::try_from(self.migrations.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The file's version, if this program and this opener can work with it. 0 is an empty file.
+    fn version(&self, connection: &Connection, path: &Path, opener: Opener) -> Result<u32, OpenError> {
+        let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let found = pragma("user_version").map_err(sqlite("read the schema version of", path))?;
+        let application = pragma("application_id").map_err(sqlite("read the schema version of", path))?;
+        let tables: i64 = connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .map_err(sqlite("read the schema version of", path))?;
+        let foreign = || OpenError::Foreign { path: path.to_owned() };
+        let empty = found == 0 && tables == 0;
+        if !empty && application != i64::from(self.application_id) {
+            return Err(foreign());
+        }
+        let (found, known) = (u32::try_from(found).map_err(|_| foreign())?, self.known());
+        let path = path.to_owned();
+        if found > known {
+            return Err(OpenError::NewerSchema { path, found, known });
+        }
+        if opener == Opener::Guest && found != 0 && found < known {
+            return Err(OpenError::OlderSchema { path, found, known });
+        }
+        Ok(found)
+    }
+
+    fn migrate(&self, connection: &mut Connection, path: &Path, opener: Opener) -> Result<(), OpenError> {
+        let failed = sqlite("migrate", path);
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
+        // Read again under the lock: another process may have made the file in between.
+        let found = self.version(&transaction, path, opener)?;
+        if found == self.known() {
+            return Ok(());
+        }
+        let from = usize::try_from(found).unwrap_or(usize::MAX);
+        for migration in self.migrations.iter().skip(from) {
+            transaction.execute_batch(migration).map_err(&failed)?;
+        }
+        transaction.pragma_update(None, "application_id", self.application_id).map_err(&failed)?;
+        transaction.pragma_update(None, "user_version", self.known()).map_err(&failed)?;
+        transaction.commit().map_err(&failed)
+    }
+}
+
+/// The settings of every connection: wait for others, and keep prepared statements.
+fn prepare_once(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // Without this promise SQLite prepares a statement anew for every bound value that might fit a partial index.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
+}
+
+/// The settings of a connection that writes.
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    prepare_once(connection)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // FULL: the log is synced with every commit. NORMAL would lose acknowledged calls on power loss.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.pragma_update(None, "cache_size", -65536)
+}
+
+fn sqlite(step: &'static str, path: &Path) -> impl Fn(rusqlite::Error) -> OpenError + use<> {
+    let path: PathBuf = path.to_owned();
+    move |source| OpenError::Sqlite { step, path: path.clone(), source }
+}

@@ -1,0 +1,27 @@
+//! Named stop points for tests that kill the process, or the disk under it. Compiled only with the
+//! feature `failpoints`, and into this crate's own tests.
+
+use std::fmt;
+
+/// How a commit is made to fail.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DiskFault {
+    /// The commit is undone and reported as a failed sync: what a dead disk that kept nothing does.
+    SyncLost,
+    /// The commit takes place and is reported as a failed sync: what a dead disk that kept it does.
+    SyncKept,
+    /// The disk is full.
+    Full,
+}
+
+/// What a test hangs into the ledger's writer.
+pub trait Failpoints: Send + Sync + fmt::Debug {
+    /// The writer passes the place `name`: `before_commit` (everything is written, nothing is durable) or
+    /// `after_commit` (durable, nobody has been told). Only batches that write pass them.
+    fn hit(&self, name: &str);
+
+    /// Asked once per commit: the fault to play, if any.
+    fn disk_fault(&self) -> Option<DiskFault> {
+        None
+    }
+}

@@ -1,0 +1,97 @@
+//! How a store is opened, and every way that can fail.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What can be set when a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many commands may wait for the writer; more are refused as busy.
+    pub queue_commands_max: usize,
+    /// How long the result of an ended call is kept for whoever repeats its proof.
+    pub results_kept: Duration,
+    /// What a test hangs into the writer.
+    #[cfg(any(test, feature = "failpoints"))]
+    pub failpoints: Option<std::sync::Arc<dyn crate::Failpoints>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            queue_commands_max: 4096,
+            results_kept: Duration::from_hours(24),
+            #[cfg(any(test, feature = "failpoints"))]
+            failpoints: None,
+        }
+    }
+}
+
+/// Why a store cannot be opened. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The data directory cannot be made or entered.
+    #[error("use the data directory {}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The lock file cannot be used.
+    #[error("lock {}", path.display())]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another gateway process uses the directory.
+    #[error("the data directory {} is in use by another gateway process", directory.display())]
+    InUse {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// A newer version wrote the file.
+    #[error(
+        "{} has schema version {found}, this version of tollgate knows up to {known}; \
+         start the newer version again, or restore a backup from before the upgrade",
+        path.display()
+    )]
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// The version in the file.
+        found: u32,
+        /// The newest version known here.
+        known: u32,
+    },
+    /// The file has to be migrated, and only the gateway does that.
+    #[error("{} has schema version {found}, {known} is needed; start the gateway once to migrate it", path.display())]
+    OlderSchema {
+        /// The file.
+        path: PathBuf,
+        /// The version in the file.
+        found: u32,
+        /// The version needed.
+        known: u32,
+    },
+    /// The file belongs to another program.
+    #[error("{} is a database, but none of tollgate's", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The database engine failed.
+    #[error("{step} {}", path.display())]
+    Sqlite {
+        /// What was being done.
+        step: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the engine said.
+        source: rusqlite::Error,
+    },
+    /// The writer's thread could not be started.
+    #[error("start the writer thread")]
+    Thread(#[source] std::io::Error),
+}

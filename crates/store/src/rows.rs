@@ -1,0 +1,263 @@
+//! Rows of the ledger file as values of the ledger, and the queries that read them. Used by the writer inside its
+//! transaction and by readers beside it.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use tollgate_attest::PublicKey;
+use tollgate_domain::{
+    Amount, AssetId, Binding, Bps, CallId, Digest, PaymentKey, Principal, ReceiptId, ToolRef, TransferId,
+};
+use tollgate_ledger::{
+    AccountBalance, AccountName, Balances, PaidCall, RecentCall, Record, SettlementRow, StoredAnswer,
+    Transfer, TransferKind,
+};
+
+use crate::convert;
+
+macro_rules! settlements {
+    ($tail:literal) => {
+        concat!(
+            "SELECT key, attempt, call, caller, server, tool, args, price_version, amount, asset, funds, proof, expires, ",
+            "state, claimed, updated, result, reference, reason, receipt FROM settlements ",
+            $tail
+        )
+    };
+}
+
+macro_rules! transfers {
+    ($tail:literal) => {
+        concat!(
+            "SELECT t.id, t.kind, t.resolves, d.name, c.name, d.asset, t.amount, t.call, t.note, t.at ",
+            "FROM transfers t JOIN accounts d ON d.id = t.debit JOIN accounts c ON c.id = t.credit ",
+            $tail
+        )
+    };
+}
+
+fn settlement(row: &Row<'_>) -> rusqlite::Result<SettlementRow> {
+    Ok(SettlementRow {
+        key: convert::text(row, 0)?,
+        attempt: convert::small_count(row, 1)?,
+        call: convert::id(row, 2)?,
+        caller: convert::text(row, 3)?,
+        binding: Binding {
+            tool: ToolRef { server: convert::text(row, 4)?, tool: convert::text(row, 5)? },
+            args: convert::digest(row, 6)?,
+            price_version: convert::small_count(row, 7)?,
+        },
+        amount: convert::text(row, 8)?,
+        asset: convert::text(row, 9)?,
+        funds: convert::text(row, 10)?,
+        proof: row.get(11)?,
+        expires: convert::moment(row, 12)?,
+        state: convert::text(row, 13)?,
+        claimed: convert::moment(row, 14)?,
+        updated: convert::moment(row, 15)?,
+        result: row.get::<_, Option<[u8; 32]>>(16)?.map(Digest::from_bytes),
+        reference: row.get(17)?,
+        reason: row.get(18)?,
+        receipt: convert::optional_id(row, 19)?,
+    })
+}
+
+fn transfer(row: &Row<'_>) -> rusqlite::Result<Transfer> {
+    let word: String = row.get(1)?;
+    let kind = TransferKind::from_parts(&word, convert::optional_id(row, 2)?)
+        .map_err(|error| convert::malformed(1, Type::Text, error))?;
+    Ok(Transfer {
+        id: convert::id(row, 0)?,
+        kind,
+        debit: convert::text(row, 3)?,
+        credit: convert::text(row, 4)?,
+        asset: convert::text(row, 5)?,
+        amount: convert::text(row, 6)?,
+        call: convert::optional_id(row, 7)?,
+        note: row.get(8)?,
+        at: convert::moment(row, 9)?,
+    })
+}
+
+fn balances(row: &Row<'_>, first: usize) -> rusqlite::Result<Balances> {
+    let amount = |offset| convert::text::<Amount>(row, first.saturating_add(offset));
+    Ok(Balances {
+        debits_pending: amount(0)?,
+        debits_posted: amount(1)?,
+        credits_pending: amount(2)?,
+        credits_posted: amount(3)?,
+    })
+}
+
+/// The latest attempt with this key.
+pub(crate) fn settlement_by_key(
+    connection: &Connection,
+    key: &PaymentKey,
+) -> rusqlite::Result<Option<SettlementRow>> {
+    let mut query =
+        connection.prepare_cached(settlements!("WHERE key = ?1 ORDER BY attempt DESC LIMIT 1"))?;
+    query.query_row(params![key.to_string()], settlement).optional()
+}
+
+/// The attempt of this call.
+pub(crate) fn settlement_by_call(
+    connection: &Connection,
+    call: &CallId,
+) -> rusqlite::Result<Option<SettlementRow>> {
+    let mut query = connection.prepare_cached(settlements!("WHERE call = ?1"))?;
+    query.query_row(params![call.as_bytes()], settlement).optional()
+}
+
+/// Every attempt that has not ended, oldest first.
+pub(crate) fn open_settlements(connection: &Connection) -> rusqlite::Result<Vec<SettlementRow>> {
+    // The condition is the one of the index, word for word, so that the index is used.
+    let mut query = connection.prepare_cached(settlements!(
+        "WHERE state <> 'settled' AND state <> 'voided' AND state <> 'failed' AND state <> 'in_doubt' ORDER BY id"
+    ))?;
+    query.query_map([], settlement)?.collect()
+}
+
+/// Every attempt, in order of claiming.
+pub(crate) fn each_settlement(
+    connection: &Connection,
+    mut visit: impl FnMut(SettlementRow),
+) -> rusqlite::Result<()> {
+    let mut query = connection.prepare(settlements!("ORDER BY id"))?;
+    for row in query.query_map([], settlement)? {
+        visit(row?);
+    }
+    Ok(())
+}
+
+/// Whether any attempt belongs to this call.
+pub(crate) fn call_is_used(connection: &Connection, call: &CallId) -> rusqlite::Result<bool> {
+    connection.prepare_cached("SELECT 1 FROM settlements WHERE call = ?1")?.exists(params![call.as_bytes()])
+}
+
+/// The transfer with this id.
+pub(crate) fn transfer_by_id(connection: &Connection, id: &TransferId) -> rusqlite::Result<Option<Transfer>> {
+    let mut query = connection.prepare_cached(transfers!("WHERE t.id = ?1"))?;
+    query.query_row(params![id.as_bytes()], transfer).optional()
+}
+
+/// Every transfer, in the order of booking.
+pub(crate) fn each_transfer(
+    connection: &Connection,
+    mut visit: impl FnMut(Transfer),
+) -> rusqlite::Result<()> {
+    let mut query = connection.prepare(transfers!("ORDER BY t.seq"))?;
+    for row in query.query_map([], transfer)? {
+        visit(row?);
+    }
+    Ok(())
+}
+
+/// The row of an account and what stands on it.
+pub(crate) fn account(
+    connection: &Connection,
+    account: &AccountName,
+    asset: &AssetId,
+) -> rusqlite::Result<Option<(i64, Balances)>> {
+    let mut query = connection.prepare_cached(
+        "SELECT id, debits_pending, debits_posted, credits_pending, credits_posted FROM accounts \
+         WHERE asset = ?1 AND name = ?2",
+    )?;
+    query
+        .query_row(params![asset.as_str(), account.to_string()], |row| Ok((row.get(0)?, balances(row, 1)?)))
+        .optional()
+}
+
+/// Every account, ordered by asset and name.
+pub(crate) fn accounts(connection: &Connection) -> rusqlite::Result<Vec<AccountBalance>> {
+    let mut query = connection.prepare_cached(
+        "SELECT name, asset, debits_pending, debits_posted, credits_pending, credits_posted FROM accounts \
+         ORDER BY asset, name",
+    )?;
+    let accounts = query.query_map([], |row| {
+        Ok(AccountBalance {
+            account: convert::text(row, 0)?,
+            asset: convert::text(row, 1)?,
+            balances: balances(row, 2)?,
+        })
+    })?;
+    accounts.collect()
+}
+
+/// The sealed envelope with this id.
+pub(crate) fn receipt(connection: &Connection, id: &ReceiptId) -> rusqlite::Result<Option<String>> {
+    let mut query = connection.prepare_cached("SELECT envelope FROM receipts WHERE id = ?1")?;
+    query.query_row(params![id.as_bytes()], |row| row.get(0)).optional()
+}
+
+/// The column as a public key.
+pub(crate) fn signer(row: &Row<'_>, column: usize) -> rusqlite::Result<PublicKey> {
+    PublicKey::from_bytes(row.get(column)?).map_err(|error| convert::malformed(column, Type::Blob, error))
+}
+
+/// Every key that ever signed a receipt here, in the order of their first receipts.
+pub(crate) fn signers(connection: &Connection) -> rusqlite::Result<Vec<PublicKey>> {
+    connection
+        .prepare_cached("SELECT key FROM signers ORDER BY id")?
+        .query_map([], |row| signer(row, 0))?
+        .collect()
+}
+
+/// What the call of this settlement left behind.
+pub(crate) fn answer(connection: &Connection, row: &SettlementRow) -> rusqlite::Result<StoredAnswer> {
+    let mut query = connection.prepare_cached("SELECT body, private FROM results WHERE call = ?1")?;
+    let stored = query
+        .query_row(params![row.call.as_bytes()], |stored| Ok((stored.get(0)?, stored.get(1)?)))
+        .optional()?;
+    let (result, private) = stored.unwrap_or_default();
+    let receipt = match &row.receipt {
+        Some(id) => receipt(connection, id)?,
+        None => None,
+    };
+    Ok(StoredAnswer { call: row.call, state: row.state, result, private, receipt })
+}
+
+/// What is remembered of a principal.
+pub(crate) fn standing(connection: &Connection, principal: &Principal) -> rusqlite::Result<Record> {
+    let mut query = connection
+        .prepare_cached("SELECT reputation, settled, failed FROM standings WHERE principal = ?1")?;
+    let stored = query
+        .query_row(params![principal.as_str()], |row| {
+            Ok(Record {
+                reputation: Bps::new(row.get(0)?),
+                settled: convert::count(row, 1)?,
+                failed: convert::count(row, 2)?,
+            })
+        })
+        .optional()?;
+    Ok(stored.unwrap_or_default())
+}
+
+/// The latest calls that are paid for or have a receipt, newest first. Ids are in time order.
+pub(crate) fn recent_calls(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<RecentCall>> {
+    let mut paid = connection.prepare_cached(settlements!("ORDER BY call DESC LIMIT ?1"))?;
+    let paid = paid.query_map(params![limit], |row| {
+        let row = settlement(row)?;
+        let payment = PaidCall {
+            tool: row.binding.tool,
+            caller: row.caller,
+            amount: row.amount,
+            asset: row.asset,
+            key: row.key,
+            state: row.state,
+            claimed: row.claimed,
+        };
+        Ok(RecentCall { call: row.call, receipt: row.receipt, paid: Some(payment) })
+    })?;
+    let mut calls = paid.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut free = connection.prepare_cached(
+        "SELECT call, id FROM receipts r WHERE NOT EXISTS (SELECT 1 FROM settlements s WHERE s.call = r.call) \
+         ORDER BY call DESC LIMIT ?1",
+    )?;
+    let free = free.query_map(params![limit], |row| {
+        Ok(RecentCall { call: convert::id(row, 0)?, receipt: convert::optional_id(row, 1)?, paid: None })
+    })?;
+    for call in free {
+        calls.push(call?);
+    }
+    calls.sort_by_key(|recent| std::cmp::Reverse(recent.call));
+    calls.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(calls)
+}

@@ -1,0 +1,254 @@
+//! The embedded ledger store: one SQLite file with one writer.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tollgate_attest::{PublicKey, Signer};
+use tollgate_domain::{AssetId, CallId, Digest, KeyId, PaymentKey, Principal, ReceiptId, UnixMillis};
+use tollgate_ledger::audit::Finding;
+use tollgate_ledger::{
+    AccountBalance, AccountName, Advance, Advanced, Balances, Claim, Claimed, Grant, Granted, LedgerStore,
+    RecentCall, Record, SettlementRow, StoreError, StoredAnswer,
+};
+
+use crate::database::{self, Opener, Schema};
+use crate::keys::{self, KeyRecord, NewKey};
+use crate::ledger::LedgerSession;
+use crate::lock::DirectoryLock;
+use crate::open::{OpenError, Options};
+use crate::readers::Readers;
+use crate::standing_cache::StandingCache;
+use crate::writer::{Hooks, Writer};
+use crate::{check, rows};
+
+/// The ledger file.
+static LEDGER: Schema = Schema {
+    file: "ledger.db",
+    application_id: i32::from_be_bytes(*b"TGlg"),
+    migrations: &[include_str!("schema/ledger_1.sql")],
+};
+
+/// How many results are pruned in one transaction, so that pruning never holds calls up for long.
+const PRUNED_ROWS_MAX: u32 = 256;
+
+/// The ledger in a data directory. Clones share it; the last one to go finishes what is queued and closes the file.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+/// Dropped in this order: the writer ends, then the readers, then the directory is free.
+#[derive(Debug)]
+struct Inner {
+    writer: Writer<LedgerSession>,
+    readers: Readers,
+    standings: Arc<StandingCache>,
+    results_kept: Duration,
+    _lock: Option<DirectoryLock>,
+}
+
+impl Store {
+    /// Opens the ledger in `directory` for a gateway: makes or migrates it, and keeps every other gateway out.
+    /// `signer` seals the receipts.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was changed then.
+    pub fn open(directory: &Path, signer: Signer, options: Options) -> Result<Self, OpenError> {
+        database::make_directory(directory)?;
+        let lock = DirectoryLock::take(directory)?;
+        Self::start(directory, Opener::Owner, Some(signer), options, Some(lock))
+    }
+
+    /// Opens the ledger in `directory` beside a gateway that may be running, for a short operation such as a grant or a
+    /// new API key. It cannot seal receipts.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was changed then.
+    pub fn open_shared(directory: &Path, options: Options) -> Result<Self, OpenError> {
+        database::make_directory(directory)?;
+        Self::start(directory, Opener::Guest, None, options, None)
+    }
+
+    fn start(
+        directory: &Path,
+        opener: Opener,
+        signer: Option<Signer>,
+        options: Options,
+        lock: Option<DirectoryLock>,
+    ) -> Result<Self, OpenError> {
+        let connection = LEDGER.open(directory, opener)?;
+        let standings = Arc::<StandingCache>::default();
+        let session = LedgerSession::new(signer, Arc::clone(&standings));
+        let hooks = Hooks {
+            #[cfg(any(test, feature = "failpoints"))]
+            failpoints: options.failpoints,
+        };
+        let writer = Writer::start("ledger-writer", connection, session, options.queue_commands_max, hooks);
+        let inner = Inner {
+            writer: writer.map_err(OpenError::Thread)?,
+            readers: Readers::new(&LEDGER, directory.to_owned()),
+            standings,
+            results_kept: options.results_kept,
+            _lock: lock,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Whether money operations are accepted: not any more after the disk failed to keep what it was given.
+    pub fn is_open(&self) -> bool {
+        self.inner.writer.is_open()
+    }
+
+    /// Adds an API key.
+    ///
+    /// # Errors
+    /// [`StoreError::Definite`] when its id or secret is there already; any [`StoreError`] of a write.
+    pub async fn create_key(&self, new: NewKey) -> Result<KeyRecord, StoreError> {
+        self.inner.writer.write(move |batch| batch.create_key(&new)).await
+    }
+
+    /// Takes an API key back; `None` when there is none with this id. Revoking twice keeps the first moment.
+    ///
+    /// # Errors
+    /// Any [`StoreError`] of a write.
+    pub async fn revoke_key(&self, id: KeyId, now: UnixMillis) -> Result<Option<KeyRecord>, StoreError> {
+        self.inner.writer.write(move |batch| batch.revoke_key(&id, now)).await
+    }
+
+    /// Every API key, oldest first, revoked ones included.
+    ///
+    /// # Errors
+    /// [`StoreError::Definite`] when the file cannot be read.
+    pub async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+        self.inner.readers.read(keys::all).await
+    }
+
+    /// The API key whose secret has this SHA-256 digest; revoked ones too.
+    ///
+    /// # Errors
+    /// [`StoreError::Definite`] when the file cannot be read.
+    pub async fn key_by_hash(&self, hash: Digest) -> Result<Option<KeyRecord>, StoreError> {
+        self.inner.readers.read(move |connection| keys::by_hash(connection, &hash)).await
+    }
+
+    /// A number that grows with every change of the API keys, whichever process made it: whoever keeps keys in memory
+    /// reads them again when it differs. A single row, read on this thread in a few microseconds.
+    ///
+    /// # Errors
+    /// [`StoreError::Definite`] when the file cannot be read.
+    pub fn keys_version(&self) -> Result<u64, StoreError> {
+        self.inner.readers.read_here(keys::version)
+    }
+
+    /// Forgets the results of calls that ended longer ago than results are kept; settlements and receipts stay. Results
+    /// of open settlements are kept however old they are. Returns how many were forgotten.
+    ///
+    /// # Errors
+    /// Any [`StoreError`] of a write; calling again continues.
+    pub async fn prune(&self, now: UnixMillis) -> Result<usize, StoreError> {
+        let kept = u64::try_from(self.inner.results_kept.as_millis()).unwrap_or(u64::MAX);
+        let before = UnixMillis::new(now.get().saturating_sub(kept));
+        let mut forgotten = 0_usize;
+        loop {
+            let pruned = self.inner.writer.write(move |batch| batch.prune(before, PRUNED_ROWS_MAX)).await?;
+            forgotten = forgotten.saturating_add(pruned);
+            if pruned == 0 {
+                return Ok(forgotten);
+            }
+        }
+    }
+
+    /// Every key that ever signed a receipt here, the oldest first: what a gateway has to publish for old receipts to stay
+    /// verifiable after a change of keys.
+    ///
+    /// # Errors
+    /// [`StoreError::Definite`] when the file cannot be read.
+    pub async fn signers(&self) -> Result<Vec<PublicKey>, StoreError> {
+        self.inner.readers.read(rows::signers).await
+    }
+
+    /// Checks the books against each other, every receipt and its place in the chain against [`Self::signers`], and the
+    /// file against itself; empty when everything is in order. Takes as long as reading everything does, and holds nobody
+    /// up. Whoever can rewrite the file can rewrite the keys in it too: against that, compare them with the published ones.
+    ///
+    /// # Errors
+    /// [`StoreError::Definite`] when the file cannot be read.
+    pub async fn check(&self) -> Result<Vec<Finding>, StoreError> {
+        self.inner.readers.read(check::check).await
+    }
+}
+
+impl LedgerStore for Store {
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        self.inner.writer.write(move |batch| batch.claim(&claim)).await
+    }
+
+    async fn advance(&self, advance: Advance) -> Result<Advanced, StoreError> {
+        self.inner.writer.write(move |batch| batch.advance(&advance)).await
+    }
+
+    async fn record(&self, call: CallId, statement: String, now: UnixMillis) -> Result<String, StoreError> {
+        self.inner.writer.write(move |batch| batch.record(&call, &statement, now)).await
+    }
+
+    async fn grant_credit(&self, grant: Grant) -> Result<Granted, StoreError> {
+        self.inner.writer.write(move |batch| batch.grant(&grant)).await
+    }
+
+    async fn settlement(&self, key: &PaymentKey) -> Result<Option<SettlementRow>, StoreError> {
+        let key = key.clone();
+        self.inner.readers.read(move |connection| rows::settlement_by_key(connection, &key)).await
+    }
+
+    async fn settlement_by_call(&self, call: &CallId) -> Result<Option<SettlementRow>, StoreError> {
+        let call = *call;
+        self.inner.readers.read(move |connection| rows::settlement_by_call(connection, &call)).await
+    }
+
+    async fn open_settlements(&self) -> Result<Vec<SettlementRow>, StoreError> {
+        self.inner.readers.read(rows::open_settlements).await
+    }
+
+    async fn answer(&self, call: &CallId) -> Result<Option<StoredAnswer>, StoreError> {
+        let call = *call;
+        let read = self.inner.readers.read(move |connection| {
+            let row = rows::settlement_by_call(connection, &call)?;
+            row.map(|row| rows::answer(connection, &row)).transpose()
+        });
+        read.await
+    }
+
+    async fn receipt(&self, id: &ReceiptId) -> Result<Option<String>, StoreError> {
+        let id = *id;
+        self.inner.readers.read(move |connection| rows::receipt(connection, &id)).await
+    }
+
+    async fn standing(&self, principal: &Principal) -> Result<Record, StoreError> {
+        let version = match self.inner.standings.get(principal) {
+            Ok(record) => return Ok(record),
+            Err(version) => version,
+        };
+        let wanted = principal.clone();
+        let record = self.inner.readers.read(move |connection| rows::standing(connection, &wanted)).await?;
+        self.inner.standings.read(principal.clone(), record, version);
+        Ok(record)
+    }
+
+    async fn balance(&self, account: &AccountName, asset: &AssetId) -> Result<Balances, StoreError> {
+        let (account, asset) = (account.clone(), asset.clone());
+        let read = self.inner.readers.read(move |connection| rows::account(connection, &account, &asset));
+        Ok(read.await?.map(|(_, balances)| balances).unwrap_or_default())
+    }
+
+    async fn trial_balance(&self) -> Result<Vec<AccountBalance>, StoreError> {
+        self.inner.readers.read(rows::accounts).await
+    }
+
+    async fn recent_calls(&self, limit: u32) -> Result<Vec<RecentCall>, StoreError> {
+        self.inner.readers.read(move |connection| rows::recent_calls(connection, limit)).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,323 @@
+//! What every store must do, over the port alone: one function per promise, run against each store.
+
+use tempfile::TempDir;
+use tollgate_domain::{Amount, Bps, Digest, PaymentKey, Rail, ReceiptId};
+use tollgate_ledger::{
+    Advance, Claim, Claimed, Event, Granted, LedgerStore, Record, Refusal, State, StoreError,
+};
+
+use crate::world::*;
+
+/// Runs each promise against a new store of its own, and has the auditor look at what it leaves.
+macro_rules! ledger_store_tests {
+    ($($promise:ident)*) => {$(
+        #[tokio::test]
+        async fn $promise() {
+            let directory = TempDir::new().unwrap();
+            let store = open(&directory);
+            promises::$promise(&store).await;
+            in_order(&store).await;
+        }
+    )*};
+}
+
+ledger_store_tests! {
+    a_paid_call_is_answered_again_to_the_same_proof
+    a_running_call_is_in_progress_to_the_same_proof
+    p3_a_proof_for_anything_else_is_refused_and_writes_nothing
+    a_failed_tool_costs_nothing_and_frees_the_proof
+    a_failed_payment_stays_failed
+    lightning_arrives_once_and_stays_credit_after_a_void
+    credit_without_cover_writes_nothing
+    a_late_step_of_a_replaced_call_is_refused
+    an_illegal_step_changes_nothing
+    a_step_of_nobody_is_refused
+    open_settlements_are_those_that_have_not_ended
+    receipts_are_found_by_id_and_free_calls_have_them_too
+    recent_calls_are_the_newest_paid_or_free
+    standing_follows_settlements_and_failures
+    a_grant_is_booked_once
+    totals_balance_per_asset
+    a_later_step_keeps_the_result
+}
+
+mod promises {
+    use super::*;
+
+    pub(super) async fn a_paid_call_is_answered_again_to_the_same_proof(store: &impl LedgerStore) {
+        let first = claim(Rail::X402, "0x1");
+        assert_eq!(store.claim(first.clone()).await, Ok(Claimed::Fresh { attempt: 1 }));
+        let advanced = store.advance(paid(&first)).await.unwrap();
+        assert_eq!(advanced.state, State::Settled);
+        let Ok(Claimed::Answered(answer)) = store.claim(repeat(&first)).await else { panic!("not answered") };
+        assert_eq!((answer.call, answer.state), (first.call, State::Settled));
+        assert_eq!(answer.result.as_deref(), Some(b"42".as_slice()));
+        assert_eq!(answer.private.as_deref(), Some(r#"{"salt":"00"}"#));
+        assert_eq!(answer.receipt, advanced.receipt, "the same receipt");
+        assert_eq!(store.answer(&first.call).await, Ok(Some(answer)));
+
+        let row = store.settlement(&first.key).await.unwrap().unwrap();
+        assert_eq!((row.state, row.reference.as_deref()), (State::Settled, Some("0xabc")));
+        assert_eq!((row.claimed, row.updated, row.result), (at(100), at(200), Some(Digest::of(b"42"))));
+        assert_eq!(row.proof, "bearer secret");
+        assert_eq!(store.settlement_by_call(&first.call).await, Ok(Some(row)));
+        assert_eq!(balances(store, &payable()).await.credits_posted, Amount::new(10));
+    }
+
+    pub(super) async fn a_running_call_is_in_progress_to_the_same_proof(store: &impl LedgerStore) {
+        let first = claim(Rail::X402, "0x1");
+        fresh(store, &first).await;
+        let unknown = Event::Unknown { evidence: "timeout".to_owned() };
+        let steps = [
+            (vec![], State::Executing),
+            (vec![executed()], State::Executed),
+            (vec![Event::Submitted], State::Submitted),
+            (vec![unknown], State::Unknown),
+            (vec![Event::HandedOver { reason: "ask the operator".to_owned() }], State::Manual),
+        ];
+        for (events, state) in steps {
+            step(store, &first, events).await.unwrap();
+            let expected = Claimed::InProgress { call: first.call, state, since: at(100) };
+            assert_eq!(store.claim(repeat(&first)).await, Ok(expected));
+        }
+    }
+
+    pub(super) async fn p3_a_proof_for_anything_else_is_refused_and_writes_nothing(store: &impl LedgerStore) {
+        let first = claim(Rail::X402, "0x1");
+        fresh(store, &first).await;
+        store.advance(paid(&first)).await.unwrap();
+        let before = store.trial_balance().await.unwrap();
+        let changed = |change: fn(&mut Claim)| {
+            let mut claim = repeat(&first);
+            change(&mut claim);
+            claim
+        };
+        for (claim, differs) in [
+            (changed(|claim| claim.binding.tool.tool = "sub".parse().unwrap()), "tool"),
+            (changed(|claim| claim.binding.args = Digest::of(b"other")), "args"),
+            (changed(|claim| claim.binding.price_version = 2), "price_version"),
+            (changed(|claim| claim.caller = wallet()), "caller"),
+        ] {
+            assert_eq!(store.claim(claim).await, Ok(Claimed::OtherRequest { differs }));
+        }
+        assert_eq!(store.trial_balance().await.unwrap(), before);
+        assert!(
+            matches!(store.claim(repeat(&first)).await, Ok(Claimed::Answered(_))),
+            "control: the same request"
+        );
+    }
+
+    pub(super) async fn a_failed_tool_costs_nothing_and_frees_the_proof(store: &impl LedgerStore) {
+        let first = claim(Rail::X402, "0x1");
+        fresh(store, &first).await;
+        step(store, &first, [voided()]).await.unwrap();
+        assert_eq!(balances(store, &payable()).await, tollgate_ledger::Balances::default());
+        let second = repeat(&first);
+        assert_eq!(store.claim(second.clone()).await, Ok(Claimed::Fresh { attempt: 2 }));
+        store.advance(paid(&second)).await.unwrap();
+        assert_eq!(balances(store, &payable()).await.credits_posted, Amount::new(10), "charged once");
+        // The first attempt can still be looked at, by its call.
+        let row = store.settlement_by_call(&first.call).await.unwrap().unwrap();
+        assert_eq!(
+            (row.attempt, row.state, row.reason.as_deref()),
+            (1, State::Voided, Some("the tool failed"))
+        );
+    }
+
+    pub(super) async fn a_failed_payment_stays_failed(store: &impl LedgerStore) {
+        let first = claim(Rail::X402, "0x1");
+        fresh(store, &first).await;
+        step(store, &first, [executed(), Event::Submitted, failed()]).await.unwrap();
+        let reason = "nonce used".to_owned();
+        assert_eq!(store.claim(repeat(&first)).await, Ok(Claimed::Failed { reason }));
+        assert_eq!(balances(store, &payable()).await.credits_posted, Amount::ZERO);
+    }
+
+    pub(super) async fn lightning_arrives_once_and_stays_credit_after_a_void(store: &impl LedgerStore) {
+        let first = claim(Rail::L402, "aa");
+        fresh(store, &first).await;
+        assert_eq!(available(store, &holder()).await, Amount::ZERO, "arrived, and reserved");
+        step(store, &first, [voided()]).await.unwrap();
+        assert_eq!(available(store, &holder()).await, Amount::new(10), "the value is the holder's");
+        let second = repeat(&first);
+        fresh(store, &second).await;
+        store.advance(paid(&second)).await.unwrap();
+        assert_eq!(available(store, &holder()).await, Amount::ZERO);
+        let clearing = balances(store, &"clearing:l402".parse().unwrap()).await;
+        assert_eq!(clearing.debits_posted, Amount::new(10), "it arrived once");
+    }
+
+    pub(super) async fn credit_without_cover_writes_nothing(store: &impl LedgerStore) {
+        let call = claim(Rail::Credit, "alice/1");
+        let short = |units| Ok(Claimed::InsufficientFunds { available: Amount::new(units) });
+        assert_eq!(store.claim(call.clone()).await, short(0));
+        store.grant_credit(grant(&alice(), 9)).await.unwrap();
+        assert_eq!(store.claim(call.clone()).await, short(9));
+        assert_eq!(store.settlement(&call.key).await, Ok(None));
+        store.grant_credit(grant(&alice(), 1)).await.unwrap();
+        assert_eq!(store.claim(call).await, Ok(Claimed::Fresh { attempt: 1 }), "control");
+    }
+
+    pub(super) async fn a_late_step_of_a_replaced_call_is_refused(store: &impl LedgerStore) {
+        let first = claim(Rail::X402, "0x1");
+        fresh(store, &first).await;
+        step(store, &first, [voided()]).await.unwrap();
+        let second = repeat(&first);
+        fresh(store, &second).await;
+        let refused = step(store, &first, [executed()]).await;
+        assert_eq!(refused, Err(StoreError::Refused(Refusal::OtherCall { current: second.call })));
+        assert!(step(store, &second, [executed()]).await.is_ok(), "control");
+    }
+
+    pub(super) async fn an_illegal_step_changes_nothing(store: &impl LedgerStore) {
+        let first = claim(Rail::X402, "0x1");
+        fresh(store, &first).await;
+        let refused = store.advance(Advance { events: vec![executed(), settled()], ..paid(&first) }).await;
+        assert!(matches!(refused, Err(StoreError::Refused(Refusal::Illegal(_)))), "{refused:?}");
+        let row = store.settlement(&first.key).await.unwrap().unwrap();
+        assert_eq!((row.state, row.receipt), (State::Executing, None));
+        assert_eq!(store.answer(&first.call).await.unwrap().unwrap().result, None);
+        assert!(store.advance(paid(&first)).await.is_ok(), "control");
+    }
+
+    pub(super) async fn a_step_of_nobody_is_refused(store: &impl LedgerStore) {
+        let nobody = claim(Rail::X402, "0x1");
+        let refused = step(store, &nobody, [executed()]).await;
+        assert_eq!(refused, Err(StoreError::Refused(Refusal::NoSuchSettlement(nobody.key.clone()))));
+        assert_eq!(store.settlement(&nobody.key).await, Ok(None));
+        assert_eq!(store.settlement_by_call(&nobody.call).await, Ok(None));
+        assert_eq!(store.answer(&nobody.call).await, Ok(None));
+    }
+
+    pub(super) async fn open_settlements_are_those_that_have_not_ended(store: &impl LedgerStore) {
+        let (running, ended, unknown) =
+            (claim(Rail::X402, "0x1"), claim(Rail::X402, "0x2"), claim(Rail::X402, "0x3"));
+        for claim in [&running, &ended, &unknown] {
+            fresh(store, claim).await;
+        }
+        store.advance(paid(&ended)).await.unwrap();
+        let evidence = Event::Unknown { evidence: "timeout".to_owned() };
+        step(store, &unknown, [executed(), Event::Submitted, evidence]).await.unwrap();
+        let open = store.open_settlements().await.unwrap();
+        let open: Vec<_> = open.iter().map(|row| (row.call, row.state)).collect();
+        assert_eq!(open, [(running.call, State::Executing), (unknown.call, State::Unknown)]);
+    }
+
+    pub(super) async fn receipts_are_found_by_id_and_free_calls_have_them_too(store: &impl LedgerStore) {
+        let free = call_id();
+        let envelope = store.record(free, statement(free), at(5)).await.unwrap();
+        let receipt = tollgate_attest::verify(&envelope, &keys()).unwrap();
+        let id = receipt.statement().receipt_id;
+        assert_eq!(store.receipt(&id).await, Ok(Some(envelope)));
+        assert_eq!(store.receipt(&ReceiptId::from_bytes([0xff; 16])).await, Ok(None));
+        assert_eq!(store.settlement_by_call(&free).await, Ok(None), "a free call has no settlement");
+
+        let paid_call = claim(Rail::X402, "0x1");
+        fresh(store, &paid_call).await;
+        let sealed = store.advance(paid(&paid_call)).await.unwrap().receipt.unwrap();
+        let next = tollgate_attest::verify(&sealed, &keys()).unwrap();
+        assert_eq!(next.statement().seq, receipt.statement().seq + 1);
+        assert_eq!(next.statement().prev, *receipt.hash());
+
+        let unreadable = store.record(call_id(), "no JSON".to_owned(), at(6)).await;
+        assert!(matches!(unreadable, Err(StoreError::Refused(Refusal::Seal(_)))), "{unreadable:?}");
+        let twice = statement(free);
+        store.record(free, twice.clone(), at(7)).await.unwrap();
+        let taken = store.record(free, twice, at(7)).await;
+        assert!(matches!(taken, Err(StoreError::Refused(Refusal::Seal(_)))), "{taken:?}");
+    }
+
+    pub(super) async fn recent_calls_are_the_newest_paid_or_free(store: &impl LedgerStore) {
+        let mut calls = Vec::new();
+        for number in 0..3 {
+            let paid_call = claim(Rail::X402, &format!("0x{number}"));
+            fresh(store, &paid_call).await;
+            let free = call_id();
+            store.record(free, statement(free), at(5)).await.unwrap();
+            calls.extend([(paid_call.call, true), (free, false)]);
+        }
+        calls.reverse();
+        for limit in [0, 1, 4, 100] {
+            let recent = store.recent_calls(u32::try_from(limit).unwrap()).await.unwrap();
+            let recent: Vec<_> = recent.iter().map(|recent| (recent.call, recent.paid.is_some())).collect();
+            assert_eq!(recent, calls[..limit.min(calls.len())]);
+        }
+        let newest = store.recent_calls(2).await.unwrap();
+        assert!(newest[0].receipt.is_some() && newest[1].receipt.is_none());
+        assert_eq!(newest[1].paid.as_ref().unwrap().state, State::Executing);
+    }
+
+    pub(super) async fn standing_follows_settlements_and_failures(store: &impl LedgerStore) {
+        let beginner = Record { reputation: Bps::new(5_000), settled: 0, failed: 0 };
+        assert_eq!(store.standing(&alice()).await, Ok(beginner));
+        let good = claim(Rail::X402, "0x1");
+        fresh(store, &good).await;
+        store.advance(paid(&good)).await.unwrap();
+        let lifted = Record { reputation: Bps::new(5_500), settled: 1, failed: 0 };
+        assert_eq!(store.standing(&alice()).await, Ok(lifted));
+        let bad = claim(Rail::X402, "0x2");
+        fresh(store, &bad).await;
+        step(store, &bad, [executed(), Event::Submitted, failed()]).await.unwrap();
+        let lowered = Record { reputation: Bps::new(4_950), settled: 1, failed: 1 };
+        assert_eq!(store.standing(&alice()).await, Ok(lowered));
+        let void = claim(Rail::X402, "0x3");
+        fresh(store, &void).await;
+        step(store, &void, [voided()]).await.unwrap();
+        assert_eq!(store.standing(&alice()).await, Ok(lowered), "a failed tool is not the caller's fault");
+
+        let passing = Claim { caller: holder(), ..claim(Rail::L402, "aa") };
+        fresh(store, &passing).await;
+        store.advance(paid(&passing)).await.unwrap();
+        assert_eq!(store.standing(&holder()).await, Ok(beginner), "kept only for those who can come back");
+    }
+
+    pub(super) async fn a_grant_is_booked_once(store: &impl LedgerStore) {
+        let gift = grant(&alice(), 10);
+        let granted = |booked| Ok(Granted { booked, available: Amount::new(10) });
+        assert_eq!(store.grant_credit(gift.clone()).await, granted(true));
+        assert_eq!(store.grant_credit(gift.clone()).await, granted(false));
+        let mut other = gift.clone();
+        other.amount = Amount::new(11);
+        assert_eq!(
+            store.grant_credit(other).await,
+            Err(StoreError::Refused(Refusal::TransferReused(gift.id)))
+        );
+        assert_eq!(available(store, &alice()).await, Amount::new(10));
+    }
+
+    pub(super) async fn totals_balance_per_asset(store: &impl LedgerStore) {
+        store.grant_credit(grant(&alice(), 100)).await.unwrap();
+        for (number, rail) in [Rail::X402, Rail::L402, Rail::Credit].into_iter().enumerate() {
+            let call = claim(rail, &format!("{number}"));
+            fresh(store, &call).await;
+            if number != 1 {
+                store.advance(paid(&call)).await.unwrap();
+            }
+        }
+        let accounts = store.trial_balance().await.unwrap();
+        let sum = |part: fn(&tollgate_ledger::Balances) -> Amount| {
+            accounts.iter().map(|account| part(&account.balances).get()).sum::<u128>()
+        };
+        assert_eq!((sum(|b| b.debits_posted), sum(|b| b.credits_posted)), (130, 130));
+        assert_eq!((sum(|b| b.debits_pending), sum(|b| b.credits_pending)), (10, 10));
+        assert!(accounts.is_sorted_by_key(|account| (account.asset.clone(), account.account.to_string())));
+    }
+
+    pub(super) async fn a_later_step_keeps_the_result(store: &impl LedgerStore) {
+        let call = claim(Rail::X402, "0x1");
+        fresh(store, &call).await;
+        let private = Some("first".to_owned());
+        let kept = Advance { result: Some(b"42".to_vec()), private, ..advance(&call, [executed()]) };
+        store.advance(kept).await.unwrap();
+        let later = Some("second".to_owned());
+        store
+            .advance(Advance { private: later.clone(), ..advance(&call, [Event::Submitted]) })
+            .await
+            .unwrap();
+        step(store, &call, [settled()]).await.unwrap();
+        let answer = store.answer(&call.call).await.unwrap().unwrap();
+        assert_eq!((answer.result, answer.private, answer.receipt), (Some(b"42".to_vec()), later, None));
+        let another = PaymentKey::new(Rail::X402, "0x2").unwrap();
+        assert_eq!(store.settlement(&another).await, Ok(None));
+    }
+}

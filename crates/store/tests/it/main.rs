@@ -1,0 +1,15 @@
+//! The embedded store, over its port and as a file.
+
+// `cfg(test)` is always on here; it tells clippy that these are tests.
+#[cfg(test)]
+mod concurrency;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod files;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod world;
