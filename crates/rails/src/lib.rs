@@ -6,11 +6,22 @@
 //!
 //! This crate never reads a clock or randomness, keeps no claim (the ledger's unique key does) and knows no tool.
 #![forbid(unsafe_code)]
-#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::as_conversions, clippy::float_arithmetic))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::arithmetic_side_effects, clippy::as_conversions, clippy::float_arithmetic)
+)]
 
+mod base64_text;
+pub mod carriers;
+pub mod evm;
+pub mod l402;
+pub mod lightning;
+pub mod mpp;
+pub mod quote_seal;
 pub mod rail;
+pub mod x402;
 
 pub use rail::{
-    Funds, Offer, OfferError, OfferForms, Payment, PaymentRail, PaymentRefusal, Presented, Proof, RailFuture, Settlement,
-    SettlementAnswer,
+    Funds, Offer, OfferError, OfferForms, Payment, PaymentRail, PaymentRefusal, Presented, Proof, RailFuture,
+    Settlement, SettlementAnswer,
 };

@@ -219,6 +219,25 @@ pub trait PaymentRail: Send + Sync + fmt::Debug {
         now: UnixMillis,
     ) -> RailFuture<'a, Result<Option<Offer>, OfferError>>;
 
+    /// The same as [`PaymentRail::offer`], made out to a known caller: nobody else can use what is paid for it. Rails whose
+    /// proof names the payer anyway need no more than `offer`.
+    fn offer_to<'a>(
+        &'a self,
+        quote: &'a Quote,
+        caller: &'a Principal,
+        nonce: [u8; 32],
+        now: UnixMillis,
+    ) -> RailFuture<'a, Result<Option<Offer>, OfferError>> {
+        let _ = caller;
+        self.offer(quote, nonce, now)
+    }
+
+    /// Who alone may use an opened proof, where it says so: the caller that was authenticated must be this principal.
+    fn demanded_caller(&self, proof: &Proof) -> Option<Principal> {
+        let _ = proof;
+        None
+    }
+
     /// Reads a presented payment and checks its own evidence. Pure; accepts nothing.
     ///
     /// # Errors
@@ -238,5 +257,6 @@ pub trait PaymentRail: Send + Sync + fmt::Debug {
     fn settle<'a>(&'a self, settlement: &'a Settlement, now: UnixMillis) -> RailFuture<'a, SettlementAnswer>;
 
     /// Finds out what became of a settlement, without sending anything.
-    fn look_up<'a>(&'a self, settlement: &'a Settlement, now: UnixMillis) -> RailFuture<'a, SettlementAnswer>;
+    fn look_up<'a>(&'a self, settlement: &'a Settlement, now: UnixMillis)
+    -> RailFuture<'a, SettlementAnswer>;
 }

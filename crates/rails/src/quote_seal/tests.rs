@@ -1,0 +1,110 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: UnixMillis = UnixMillis::from_secs(1_795_219_200);
+
+fn quote() -> SealedQuote {
+    SealedQuote {
+        binding: Binding {
+            tool: ToolRef { server: "demo".parse().unwrap(), tool: "wetter für alle".parse().unwrap() },
+            args: Digest::of(b"{}"),
+            price_version: 3,
+        },
+        amount: Amount::new(10_000),
+        asset: "eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e".parse().unwrap(),
+        expires: NOW.plus_millis(1),
+        nonce: [9; 16],
+    }
+}
+
+#[test]
+fn a_sealed_quote_comes_back_as_it_was() {
+    let sealer = QuoteSealer::new(&[1; 32]);
+    let seal = sealer.seal(&quote());
+    assert_eq!(sealer.open(&seal, NOW), Ok(quote()));
+    assert!(seal.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'), "{seal}");
+}
+
+#[test]
+fn p2_a_seal_of_another_gateway_is_refused() {
+    let seal = QuoteSealer::new(&[1; 32]).seal(&quote());
+    assert!(QuoteSealer::new(&[1; 32]).open(&seal, NOW).is_ok());
+    assert_eq!(QuoteSealer::new(&[2; 32]).open(&seal, NOW), Err(SealError::Forged));
+}
+
+#[test]
+fn a_seal_is_good_until_the_moment_before_it_expires() {
+    let sealer = QuoteSealer::new(&[1; 32]);
+    let seal = sealer.seal(&quote());
+    assert!(sealer.open(&seal, NOW).is_ok());
+    assert_eq!(sealer.open(&seal, NOW.plus_millis(1)), Err(SealError::Expired(NOW.plus_millis(1))));
+}
+
+#[test]
+fn a_seal_of_a_later_version_says_so() {
+    let sealer = QuoteSealer::new(&[1; 32]);
+    let mut bytes = base64_text::decode_any(&sealer.seal(&quote())).unwrap();
+    bytes[0] = 2;
+    assert_eq!(sealer.open(&base64_text::encode_url(&bytes), NOW), Err(SealError::Version(2)));
+}
+
+#[test]
+fn the_secret_is_not_the_key_itself() {
+    // Purposes must not share keys: a MAC made directly with the secret opens nothing.
+    let mac = |purpose: &[u8]| derived_mac(&[1; 32], purpose).chain_update(b"x").finalize().into_bytes();
+    assert_eq!(mac(b"a"), mac(b"a"));
+    assert_ne!(mac(b"a"), mac(b"b"));
+    assert_ne!(mac(b"a"), keyed(&[1; 32]).chain_update(b"x").finalize().into_bytes());
+}
+
+#[test]
+fn a_key_padded_to_a_block_is_the_same_key() {
+    let general = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&[0x0b; 32]).unwrap();
+    let expected = general.chain_update(b"Hi There").finalize().into_bytes();
+    assert_eq!(keyed(&[0x0b; 32]).chain_update(b"Hi There").finalize().into_bytes(), expected);
+}
+
+proptest! {
+    #[test]
+    fn opening_never_panics(text in "\\PC{0,400}", bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let sealer = QuoteSealer::new(&[1; 32]);
+        prop_assert!(sealer.open(&text, NOW).is_err());
+        prop_assert!(sealer.open(&base64_text::encode_url(&bytes), NOW).is_err());
+    }
+
+    #[test]
+    fn p2_a_seal_with_any_bit_changed_is_refused(place in 0_usize..4096, bit in 0_u32..8) {
+        let sealer = QuoteSealer::new(&[1; 32]);
+        let mut bytes = base64_text::decode_any(&sealer.seal(&quote())).unwrap();
+        prop_assert!(sealer.open(&base64_text::encode_url(&bytes), NOW).is_ok());
+        let place = place % bytes.len();
+        bytes[place] ^= 1_u8 << bit;
+        prop_assert!(sealer.open(&base64_text::encode_url(&bytes), NOW).is_err());
+    }
+
+    #[test]
+    fn any_quote_survives_the_seal(
+        server in "[a-z0-9][a-z0-9-]{0,20}",
+        tool in "[\\PC&&[^\\p{Cc}]]{1,64}",
+        amount: u128,
+        price_version: u32,
+        args: [u8; 32],
+        nonce: [u8; 16],
+        later in 1_u64..u64::from(u32::MAX),
+    ) {
+        let quote = SealedQuote {
+            binding: Binding {
+                tool: ToolRef { server: server.parse().unwrap(), tool: tool.parse().unwrap() },
+                args: Digest::from_bytes(args),
+                price_version,
+            },
+            amount: Amount::new(amount),
+            asset: "eip155:1/erc20:0x00".parse().unwrap(),
+            expires: NOW.plus_millis(later),
+            nonce,
+        };
+        let sealer = QuoteSealer::new(&[1; 32]);
+        prop_assert_eq!(sealer.open(&sealer.seal(&quote), NOW), Ok(quote));
+    }
+}

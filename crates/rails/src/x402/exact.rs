@@ -1,0 +1,454 @@
+//! The rail for x402 `exact` over EIP-3009, in one token on one EVM network. It also answers for MPP's `evm` method: the
+//! same authorization, carried differently, under the same payment key.
+//!
+//! The payer's signature binds payer, recipient, amount, time window and nonce. It binds neither tool nor arguments: the
+//! sealed quote that the client echoes does.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tollgate_domain::{Amount, Asset, Caller, PaymentKey, Quote, Rail, UnixMillis};
+
+use super::settler::Settler;
+use super::wire::{Accepted, AcceptedExtra, ExactEntry, ExactExtra, PaymentPayload, Text};
+use crate::evm::{Address, Authorization, Domain, SignatureError, SignedAuthorization};
+use crate::mpp::{self, Challenges};
+use crate::quote_seal::{QuoteSealer, SealError, SealedQuote};
+use crate::rail::{
+    Funds, Offer, OfferError, OfferForms, Payment, PaymentRail, PaymentRefusal, Presented, Proof, RailFuture,
+    Settlement, SettlementAnswer,
+};
+
+/// An authorization must still be valid this many seconds after it is presented: time to run a quick tool and to get the
+/// transaction into a block. Slow tools need a longer `max_timeout_seconds`.
+pub const SETTLE_MARGIN_SECONDS: u64 = 6;
+
+/// How much of a text from a peer is repeated in a refusal, in characters.
+const SHOWN_CHARS_MAX: usize = 96;
+
+/// What one token on one network is taken with.
+#[derive(Clone, Debug)]
+pub struct ExactEvmConfig {
+    /// The token: its id is CAIP-19, `eip155:CHAIN/erc20:0x…`.
+    pub asset: Asset,
+    /// The token's EIP-712 domain name, such as `USDC`.
+    pub domain_name: String,
+    /// The token's EIP-712 domain version, such as `2`.
+    pub domain_version: String,
+    /// Who is paid.
+    pub pay_to: Address,
+    /// How long a client should make its authorization valid, in seconds; more than [`SETTLE_MARGIN_SECONDS`].
+    pub max_timeout_seconds: u64,
+    /// Seals quotes.
+    pub sealer: QuoteSealer,
+    /// Makes MPP challenges beside the x402 offer; `None`: no MPP.
+    pub challenges: Option<Challenges>,
+    /// Moves the money.
+    pub settler: Arc<dyn Settler>,
+    /// Whether the settler is the sandbox; then every offer says so, and a payment made for the sandbox pays nowhere else.
+    pub sandbox: bool,
+}
+
+/// Why a token cannot be taken with these settings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExactEvmConfigError {
+    /// The asset's id names no ERC-20 token.
+    #[error("asset {0} is not of the form eip155:CHAIN/erc20:0x…")]
+    Asset(String),
+    /// The domain name or version is empty.
+    #[error("the token's EIP-712 domain needs a name and a version")]
+    Domain,
+    /// Nobody owns the zero address.
+    #[error("pay_to is the zero address")]
+    PayTo,
+    /// Every payment would come too late.
+    #[error("max_timeout_seconds is {0}; it must be more than {SETTLE_MARGIN_SECONDS}")]
+    Timeout(u64),
+}
+
+/// The rail of one token on one EVM network.
+pub struct ExactEvm {
+    config: ExactEvmConfig,
+    network: String,
+    target: mpp::evm::Target,
+    token_text: String,
+    pay_to_text: String,
+    /// `eip155:CHAIN/0xtoken/`, in lower case: what every payment key of this rail opens with.
+    key_prefix: String,
+    domain: Domain,
+}
+
+/// What [`ExactEvm::open`] read: an authorization that its payer signed, and what its carrier says it answers.
+struct Opened {
+    signed: SignedAuthorization,
+    /// The amount of the echoed offer.
+    amount: Amount,
+    /// The echoed seal.
+    seal: String,
+}
+
+impl ExactEvm {
+    /// The rail with these settings.
+    ///
+    /// # Errors
+    /// [`ExactEvmConfigError`]: which setting is wrong.
+    pub fn new(config: ExactEvmConfig) -> Result<Self, ExactEvmConfigError> {
+        let (chain_id, token) =
+            erc20(&config.asset).ok_or_else(|| ExactEvmConfigError::Asset(config.asset.id().to_string()))?;
+        if config.domain_name.is_empty() || config.domain_version.is_empty() {
+            return Err(ExactEvmConfigError::Domain);
+        }
+        if config.pay_to == Address::ZERO {
+            return Err(ExactEvmConfigError::PayTo);
+        }
+        if config.max_timeout_seconds <= SETTLE_MARGIN_SECONDS {
+            return Err(ExactEvmConfigError::Timeout(config.max_timeout_seconds));
+        }
+        let network = format!("eip155:{chain_id}");
+        Ok(Self {
+            key_prefix: format!("{network}/{}/", token.to_lower()),
+            network,
+            target: mpp::evm::Target {
+                chain_id,
+                token,
+                recipient: config.pay_to,
+                decimals: config.asset.decimals(),
+            },
+            token_text: token.to_string(),
+            pay_to_text: config.pay_to.to_string(),
+            domain: Domain::new(&config.domain_name, &config.domain_version, chain_id, token),
+            config,
+        })
+    }
+
+    /// The token's signing domain.
+    pub const fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// The key under which an authorization can be spent once: `eip155:CHAIN/0xtoken/0xpayer/0xnonce`, in lower case.
+    /// EIP-3009 nonces are per payer and token.
+    fn key(&self, authorization: &Authorization) -> Result<PaymentKey, PaymentRefusal> {
+        let proof =
+            format!("{}{}/{}", self.key_prefix, authorization.from.to_lower(), authorization.nonce_hex());
+        PaymentKey::new(Rail::X402, proof).map_err(|error| PaymentRefusal::Unreadable(error.to_string()))
+    }
+
+    fn make_offer(&self, quote: &Quote, nonce: [u8; 32]) -> Option<Offer> {
+        let price =
+            quote.price.options().iter().find(|option| option.asset.id() == self.config.asset.id())?;
+        let mut seal_nonce = [0; 16];
+        seal_nonce.copy_from_slice(&nonce[..16]);
+        let seal = self.config.sealer.seal(&SealedQuote {
+            binding: quote.binding.clone(),
+            amount: price.amount,
+            asset: price.asset.id().clone(),
+            expires: quote.expires,
+            nonce: seal_nonce,
+        });
+        let entry = ExactEntry {
+            scheme: "exact",
+            network: &self.network,
+            amount: price.amount,
+            asset: &self.token_text,
+            pay_to: &self.pay_to_text,
+            max_timeout_seconds: self.config.max_timeout_seconds,
+            extra: ExactExtra {
+                name: &self.config.domain_name,
+                version: &self.config.domain_version,
+                tollgate_quote: &seal,
+                sandbox: self.config.sandbox,
+            },
+        };
+        let challenge = self.config.challenges.as_ref().map(|challenges| {
+            mpp::evm::challenge(challenges, &self.target, price.amount, quote.expires, &seal)
+        });
+        Some(Offer {
+            rail: Rail::X402,
+            amount: price.amount,
+            asset: price.asset.id().clone(),
+            forms: OfferForms {
+                x402_accepts: vec![entry.to_json()],
+                www_authenticate: challenge.iter().map(mpp::Challenge::www_authenticate).collect(),
+                l402: None,
+                mpp_challenges: challenge.iter().map(mpp::Challenge::mcp_json).collect(),
+            },
+        })
+    }
+
+    fn read_x402(&self, json: &str) -> Result<Opened, PaymentRefusal> {
+        let unreadable = |reason: String| PaymentRefusal::Unreadable(format!("x402 payment: {reason}"));
+        let payload = PaymentPayload::parse(json).map_err(|error| unreadable(error.to_string()))?;
+        match payload.x402_version {
+            Some(2) => {}
+            Some(other) => {
+                return Err(unreadable(format!("version {other} is not accepted, send version 2")));
+            }
+            None => return Err(unreadable("no x402Version".to_owned())),
+        }
+        let accepted = &payload.accepted;
+        let none = AcceptedExtra::default();
+        let extra = accepted.extra.as_ref().unwrap_or(&none);
+        self.match_entry(accepted, extra)?;
+        let amount: Amount = accepted
+            .amount
+            .as_str()
+            .parse()
+            .map_err(|error| unreadable(format!("accepted.amount: {error}")))?;
+        let seal = extra.tollgate_quote.as_ref().ok_or_else(|| {
+            PaymentRefusal::Invalid("it does not echo accepted.extra.tollgateQuote of the offer".to_owned())
+        })?;
+        let signed = payload.eip3009().map_err(|error| unreadable(error.to_string()))?;
+        Ok(Opened { signed, amount, seal: seal.as_str().to_owned() })
+    }
+
+    /// Compares the echoed entry with what this rail offers. The amount is the quote's affair.
+    fn match_entry(&self, accepted: &Accepted<'_>, extra: &AcceptedExtra<'_>) -> Result<(), PaymentRefusal> {
+        expect("scheme", Some(&accepted.scheme), "exact")?;
+        expect("network", Some(&accepted.network), &self.network)?;
+        if !Accepted::names(&accepted.asset, self.target.token) {
+            return Err(wrong_target("asset", accepted.asset.as_str(), &self.token_text));
+        }
+        if !Accepted::names(&accepted.pay_to, self.config.pay_to) {
+            return Err(wrong_target("payTo", accepted.pay_to.as_str(), &self.pay_to_text));
+        }
+        expect("extra.name", extra.name.as_ref(), &self.config.domain_name)?;
+        expect("extra.version", extra.version.as_ref(), &self.config.domain_version)?;
+        if let Some(method) = &extra.asset_transfer_method {
+            expect("extra.assetTransferMethod", Some(method), "eip3009")?;
+        }
+        if let Some(flow) = &extra.payment_flow {
+            expect("extra.paymentFlow", Some(flow), "authorization")?;
+        }
+        if extra.sandbox.unwrap_or(false) != self.config.sandbox {
+            let word = |sandbox| if sandbox { "sandbox money" } else { "real money" };
+            return Err(wrong_target("kind", word(!self.config.sandbox), word(self.config.sandbox)));
+        }
+        Ok(())
+    }
+
+    fn read_mpp(&self, credential: &str) -> Result<Opened, PaymentRefusal> {
+        let challenges = self
+            .config
+            .challenges
+            .as_ref()
+            .ok_or_else(|| PaymentRefusal::Unreadable("this gateway takes no MPP payments".to_owned()))?;
+        let charge = mpp::evm::open(challenges, &self.target, credential)?;
+        Ok(Opened { signed: charge.signed, amount: charge.amount, seal: charge.seal })
+    }
+
+    /// The quote that the payment answers, checked against the call it is presented for.
+    fn sealed_quote(
+        &self,
+        opened: &Opened,
+        quote: &Quote,
+        now: UnixMillis,
+    ) -> Result<SealedQuote, PaymentRefusal> {
+        let sealed = self.config.sealer.open(&opened.seal, now).map_err(|error| match error {
+            SealError::Expired(at) => PaymentRefusal::Expired(at),
+            other @ (SealError::Malformed | SealError::Version(_) | SealError::Forged) => {
+                PaymentRefusal::Invalid(other.to_string())
+            }
+        })?;
+        // The price version may differ: while the seal is good, what it promised counts.
+        if sealed.binding.tool.server != quote.binding.tool.server {
+            return Err(PaymentRefusal::OtherCall("server"));
+        }
+        if sealed.binding.tool.tool != quote.binding.tool.tool {
+            return Err(PaymentRefusal::OtherCall("tool"));
+        }
+        if sealed.binding.args != quote.binding.args {
+            return Err(PaymentRefusal::OtherCall("arguments"));
+        }
+        if sealed.asset != *self.config.asset.id() {
+            let (presented, expected) = (sealed.asset.to_string(), self.config.asset.id().to_string());
+            return Err(PaymentRefusal::WrongTarget { presented, expected });
+        }
+        if opened.amount != sealed.amount {
+            return Err(wrong_amount(opened.amount, sealed.amount));
+        }
+        Ok(sealed)
+    }
+
+    /// What the payer signed must be exactly what was quoted: neither less nor more.
+    fn match_authorization(
+        &self,
+        authorization: &Authorization,
+        amount: Amount,
+    ) -> Result<(), PaymentRefusal> {
+        if authorization.value != amount {
+            return Err(wrong_amount(authorization.value, amount));
+        }
+        if authorization.to != self.config.pay_to {
+            return Err(wrong_target("recipient", &authorization.to.to_string(), &self.pay_to_text));
+        }
+        Ok(())
+    }
+}
+
+/// Whether the authorization can be submitted now and for [`SETTLE_MARGIN_SECONDS`] to come.
+fn match_window(authorization: &Authorization, now: UnixMillis) -> Result<(), PaymentRefusal> {
+    let seconds = now.secs();
+    if authorization.valid_after > seconds {
+        let until = authorization.valid_after.saturating_sub(seconds);
+        return Err(PaymentRefusal::Window(format!("it becomes valid only in {until} s")));
+    }
+    if authorization.valid_before <= seconds {
+        return Err(PaymentRefusal::Expired(UnixMillis::from_secs(authorization.valid_before)));
+    }
+    let left = authorization.valid_before.saturating_sub(seconds);
+    if left < SETTLE_MARGIN_SECONDS {
+        return Err(PaymentRefusal::Window(format!(
+            "it is valid for {left} s more, at least {SETTLE_MARGIN_SECONDS} s are needed to run the tool and settle"
+        )));
+    }
+    Ok(())
+}
+
+impl fmt::Debug for ExactEvm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ExactEvm({:?} to {})", self.config.asset, self.pay_to_text)
+    }
+}
+
+impl PaymentRail for ExactEvm {
+    fn rail(&self) -> Rail {
+        Rail::X402
+    }
+
+    fn reads(&self, presented: &Presented) -> bool {
+        match presented {
+            Presented::X402(_) => true,
+            Presented::Mpp(credential) => self.config.challenges.is_some() && mpp::evm::is_evm(credential),
+            Presented::L402 { .. } => false,
+        }
+    }
+
+    fn offer<'a>(
+        &'a self,
+        quote: &'a Quote,
+        nonce: [u8; 32],
+        _now: UnixMillis,
+    ) -> RailFuture<'a, Result<Option<Offer>, OfferError>> {
+        Box::pin(std::future::ready(Ok(self.make_offer(quote, nonce))))
+    }
+
+    fn open(&self, presented: &Presented) -> Result<Proof, PaymentRefusal> {
+        let opened = match presented {
+            Presented::X402(json) => self.read_x402(json)?,
+            Presented::Mpp(credential) => self.read_mpp(credential)?,
+            Presented::L402 { .. } => {
+                return Err(PaymentRefusal::Unreadable("it is no x402 payment".to_owned()));
+            }
+        };
+        let own = opened
+            .signed
+            .check(&self.domain)
+            .map_err(|error: SignatureError| PaymentRefusal::Invalid(error.to_string()))?;
+        if !own {
+            return Err(PaymentRefusal::Invalid(
+                "the signature is not the payer's over this authorization in this token's domain".to_owned(),
+            ));
+        }
+        Ok(Proof {
+            rail: Rail::X402,
+            key: self.key(&opened.signed.authorization)?,
+            payer: Caller::Wallet(*opened.signed.authorization.from.as_bytes()),
+            opened: Arc::new(opened),
+        })
+    }
+
+    fn verify(&self, proof: &Proof, quote: &Quote, now: UnixMillis) -> Result<Payment, PaymentRefusal> {
+        let opened = proof
+            .opened
+            .downcast_ref::<Opened>()
+            .ok_or_else(|| PaymentRefusal::Unreadable("it was opened by another rail".to_owned()))?;
+        let sealed = self.sealed_quote(opened, quote, now)?;
+        let authorization = &opened.signed.authorization;
+        self.match_authorization(authorization, sealed.amount)?;
+        match_window(authorization, now)?;
+        Ok(Payment {
+            key: proof.key.clone(),
+            payer: proof.payer,
+            binding: sealed.binding,
+            amount: sealed.amount,
+            asset: sealed.asset,
+            funds: Funds::OnSettlement,
+            proof: opened.signed.to_proof_text(),
+            expires: UnixMillis::from_secs(authorization.valid_before),
+        })
+    }
+
+    fn settle<'a>(&'a self, settlement: &'a Settlement, now: UnixMillis) -> RailFuture<'a, SettlementAnswer> {
+        Box::pin(async move {
+            match self.stored(settlement) {
+                Ok(signed) => self.config.settler.settle(&signed, now).await,
+                Err(evidence) => SettlementAnswer::Unknown { evidence },
+            }
+        })
+    }
+
+    fn look_up<'a>(
+        &'a self,
+        settlement: &'a Settlement,
+        now: UnixMillis,
+    ) -> RailFuture<'a, SettlementAnswer> {
+        Box::pin(async move {
+            match self.stored(settlement) {
+                Ok(signed) => self.config.settler.look_up(&signed, now).await,
+                Err(evidence) => SettlementAnswer::Unknown { evidence },
+            }
+        })
+    }
+}
+
+impl ExactEvm {
+    /// The authorization of a settlement row. A row that does not agree with itself, or with this rail, is never sent: it
+    /// needs a person.
+    fn stored(&self, settlement: &Settlement) -> Result<SignedAuthorization, String> {
+        let signed = SignedAuthorization::from_proof_text(&settlement.proof)
+            .map_err(|error| format!("stored proof: {error}"))?;
+        let same = self.key(&signed.authorization).is_ok_and(|key| key == settlement.key)
+            && signed.authorization.value == settlement.amount
+            && settlement.asset == *self.config.asset.id();
+        if same {
+            Ok(signed)
+        } else {
+            Err("stored proof: it does not belong to its settlement row".to_owned())
+        }
+    }
+}
+
+/// The chain and the token of `eip155:CHAIN/erc20:0x…`.
+fn erc20(asset: &Asset) -> Option<(u64, Address)> {
+    let (network, kind) = asset.id().as_str().split_once('/')?;
+    let chain: Amount = network.strip_prefix("eip155:")?.parse().ok()?;
+    let token = kind.strip_prefix("erc20:")?.parse().ok()?;
+    Some((u64::try_from(chain.get()).ok()?, token))
+}
+
+fn expect(what: &str, presented: Option<&Text<'_>>, expected: &str) -> Result<(), PaymentRefusal> {
+    match presented {
+        Some(presented) if presented.as_str() == expected => Ok(()),
+        Some(other) => Err(wrong_target(what, other.as_str(), expected)),
+        None => Err(PaymentRefusal::WrongTarget {
+            presented: format!("no {what}"),
+            expected: format!("{what} {expected}"),
+        }),
+    }
+}
+
+fn wrong_target(what: &str, presented: &str, expected: &str) -> PaymentRefusal {
+    let presented: String = presented.chars().take(SHOWN_CHARS_MAX).flat_map(char::escape_debug).collect();
+    PaymentRefusal::WrongTarget {
+        presented: format!("{what} {presented}"),
+        expected: format!("{what} {expected}"),
+    }
+}
+
+fn wrong_amount(presented: Amount, expected: Amount) -> PaymentRefusal {
+    PaymentRefusal::WrongAmount { presented: presented.to_string(), expected }
+}
+
+#[cfg(test)]
+mod tests;

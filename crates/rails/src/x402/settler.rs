@@ -1,0 +1,45 @@
+//! The port behind which an authorization becomes a transfer, and the words for why it did not.
+
+use std::fmt;
+
+use tollgate_domain::UnixMillis;
+
+use crate::evm::SignedAuthorization;
+use crate::rail::{RailFuture, SettlementAnswer};
+
+/// Moves the money of one authorization. Both verbs are idempotent by (token, payer, nonce).
+pub trait Settler: Send + Sync + fmt::Debug {
+    /// Submits the authorization and waits, for a bounded time, until its effect is known.
+    fn settle<'a>(
+        &'a self,
+        signed: &'a SignedAuthorization,
+        now: UnixMillis,
+    ) -> RailFuture<'a, SettlementAnswer>;
+
+    /// Finds out what became of it, without submitting anything.
+    fn look_up<'a>(
+        &'a self,
+        signed: &'a SignedAuthorization,
+        now: UnixMillis,
+    ) -> RailFuture<'a, SettlementAnswer>;
+}
+
+/// Error words as the official x402 SDKs emit them (`@x402/evm` 2.27.0), for `errorReason` of a settle response.
+pub mod reason {
+    /// The payer has less than the value.
+    pub const INSUFFICIENT_BALANCE: &str = "invalid_exact_evm_insufficient_balance";
+    /// The payer has used this nonce for something else, or cancelled it.
+    pub const NONCE_ALREADY_USED: &str = "invalid_exact_evm_nonce_already_used";
+    /// The chain says that the transaction failed.
+    pub const TRANSACTION_FAILED: &str = "invalid_exact_evm_transaction_failed";
+    /// A dry run of the transaction fails, so it was not sent.
+    pub const TRANSACTION_SIMULATION_FAILED: &str = "invalid_exact_evm_transaction_simulation_failed";
+    /// The transaction succeeded, but the token logged no such transfer.
+    pub const TRANSFER_EVENT_MISMATCH: &str = "invalid_exact_evm_transfer_event_mismatch";
+    /// The node serves another chain than the configured one.
+    pub const NETWORK_MISMATCH: &str = "invalid_exact_evm_network_mismatch";
+    /// `validAfter` has not passed.
+    pub const VALID_AFTER: &str = "invalid_exact_evm_payload_authorization_valid_after";
+    /// `validBefore` has passed.
+    pub const VALID_BEFORE: &str = "invalid_exact_evm_payload_authorization_valid_before";
+}
