@@ -1,1 +1,48 @@
-//! (to be written)
+//! The street: what a tool call walks before it may be carried out, and how it ends.
+//!
+//! [`Gate::authorize`] takes a [`Call<Received>`](Call) past every station, each of which consumes it and adds one stamp;
+//! only a [`Call<Held>`](Call) yields a [`Permitted`] call, and only `gate` can make one. [`Gate::complete`] ends each held
+//! call in exactly one settlement or one void, and one receipt. [`Gate::resume`] does the same for what a crash left open.
+//!
+//! What happens on the way:
+//!
+//! ```text
+//! receive ─ authenticate ─ evaluate ─ quote ─ pay ─ screen ─ hold ─► carried out ─ settle or void ─ seal
+//! ```
+//!
+//! This crate knows no database, no HTTP server and no way to run a tool; it reads no clock and no randomness but through
+//! [`Ports`].
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::arithmetic_side_effects, clippy::as_conversions, clippy::float_arithmetic)
+)]
+
+mod answer;
+mod call;
+mod code;
+mod complete;
+mod demand;
+mod denial;
+mod fault;
+mod permitted;
+mod ports;
+mod receipt;
+mod recover;
+mod station;
+mod street;
+
+pub use answer::{Answer, Door, Naming, delivered, denied, faulted, render};
+pub use call::{
+    Authenticated, Call, CreditUse, Held, Paid, Presentation, Quoted, Received, Request, Screened, Trusted,
+};
+pub use code::{CODES, Code, Retry};
+pub use complete::{Completed, Ending, Evidence, ToolAnswer};
+pub use demand::Demand;
+pub use denial::Denial;
+pub use fault::Fault;
+pub use permitted::{HeldCall, Permitted};
+pub use ports::{ArgumentSchema, Catalog, Listed, Mode, Ports};
+pub use recover::Recovered;
+pub use station::{Refusal, Verdict};
+pub use street::{Gate, GateLimits};

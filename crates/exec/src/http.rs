@@ -1,0 +1,222 @@
+//! An upstream that speaks streamable HTTP itself: its messages pass unparsed, in both directions, as they come.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
+use http::uri::{PathAndQuery, Scheme};
+use http::{Request, Response, Uri, Version};
+use hyper_util::client::legacy::{self, Client};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tollgate_domain::ServerName;
+use tollgate_egress::{Connector, Policy, connector};
+
+use crate::headers::strip_hop_by_hop;
+use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
+
+/// Node servers close an idle connection after five seconds; ours are given up before, so that a request does not meet a
+/// connection that is just being closed.
+const IDLE_MS_MAX: u64 = 4_000;
+
+/// What the operator says about one upstream.
+#[derive(Clone)]
+pub struct HttpConfig {
+    /// Its name.
+    pub name: ServerName,
+    /// Its MCP endpoint: an absolute `http` or `https` URL without user information.
+    pub url: Uri,
+    /// A header with the gateway's own credential; it replaces whatever the caller sent under that name.
+    pub credential: Option<Credential>,
+    /// Request headers that must not reach it: the caller's credentials and payment carriers.
+    pub strip: Vec<HeaderName>,
+    /// Which addresses may be connected to.
+    pub policy: Policy,
+    /// How long resolving, connecting and the TLS handshake may take, in milliseconds.
+    pub connect_ms_max: u64,
+    /// How long the head of an answer may take, in milliseconds. `None`: as long as the caller waits, which is right for
+    /// streams on which nothing may happen for hours.
+    pub head_ms_max: Option<u64>,
+    /// How many idle connections are kept.
+    pub idle_connections_max: usize,
+}
+
+impl HttpConfig {
+    /// The defaults for an endpoint: five seconds to connect, no limit on the head, 256 idle connections.
+    pub fn new(name: ServerName, url: Uri, policy: Policy) -> Self {
+        Self {
+            name,
+            url,
+            credential: None,
+            strip: Vec::new(),
+            policy,
+            connect_ms_max: 5_000,
+            head_ms_max: None,
+            idle_connections_max: 256,
+        }
+    }
+}
+
+impl fmt::Debug for HttpConfig {
+    /// A query may carry a key: of the URL only the host is printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.url.host();
+        f.debug_struct("HttpConfig").field("name", &self.name).field("host", &host).finish_non_exhaustive()
+    }
+}
+
+/// A header that shows the upstream who the gateway is.
+#[derive(Clone)]
+pub struct Credential {
+    name: HeaderName,
+    value: HeaderValue,
+}
+
+impl Credential {
+    /// The header `name: value`.
+    pub fn new(name: HeaderName, mut value: HeaderValue) -> Self {
+        value.set_sensitive(true);
+        Self { name, value }
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credential({}: [redacted])", self.name)
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpConfigError {
+    /// Not an absolute `http` or `https` URL with a host and without user information.
+    #[error("the URL of {0} is not an absolute http or https URL without user information")]
+    Url(ServerName),
+    /// No TLS is to be had.
+    #[error("could not set up TLS")]
+    Tls(#[source] tollgate_egress::Source),
+}
+
+/// An upstream over HTTP/1.1 with a pool of connections of its own.
+pub struct HttpUpstream {
+    name: ServerName,
+    url: Uri,
+    host: HeaderValue,
+    credential: Option<Credential>,
+    strip: Vec<HeaderName>,
+    head_max: Option<Duration>,
+    pool: Client<Connector, Body>,
+}
+
+impl HttpUpstream {
+    /// An upstream as configured. Connects to nothing yet; must be used inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`HttpConfigError`].
+    pub fn new(config: HttpConfig) -> Result<Self, HttpConfigError> {
+        let HttpConfig { name, url, credential, strip, policy, .. } = config;
+        let Some(host) = host_of(&url) else {
+            return Err(HttpConfigError::Url(name));
+        };
+        let connector = connector(policy, config.connect_ms_max)
+            .map_err(|error| HttpConfigError::Tls(Box::new(error)))?;
+        let pool = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_millis(IDLE_MS_MAX))
+            .pool_max_idle_per_host(config.idle_connections_max)
+            // The header is made once, below, and not from the URL for each request.
+            .set_host(false)
+            .build(connector);
+        let head_max = config.head_ms_max.map(Duration::from_millis);
+        Ok(Self { name, url, host, credential, strip, head_max, pool })
+    }
+
+    /// One exchange, streamed both ways: [`Upstream::exchange`] without its box.
+    ///
+    /// The caller's path and query stay behind: the endpoint is the one that was configured.
+    ///
+    /// # Errors
+    /// [`UpstreamError::Unreachable`] if nothing was sent, [`UpstreamError::TimedOut`] if the head of the answer took longer
+    /// than configured, else [`UpstreamError::Broken`].
+    pub async fn forward(&self, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+        self.address(&mut request);
+        let answering = self.pool.request(request);
+        let answer = match self.head_max {
+            None => answering.await,
+            Some(limit) => {
+                tokio::time::timeout(limit, answering).await.map_err(|_| UpstreamError::TimedOut)?
+            }
+        };
+        let mut response = answer.map_err(classify)?.map(Body::Incoming);
+        strip_hop_by_hop(response.headers_mut());
+        *response.version_mut() = Version::HTTP_11;
+        Ok(response)
+    }
+
+    /// Turns a request to the gateway into one to the upstream.
+    fn address(&self, request: &mut Request<Body>) {
+        *request.uri_mut() = self.url.clone();
+        *request.version_mut() = Version::HTTP_11;
+        // A body of ours has its own length; what the caller announced belongs to the caller's.
+        let is_ours = !matches!(request.body(), Body::Incoming(_));
+        let headers = request.headers_mut();
+        strip_hop_by_hop(headers);
+        for name in &self.strip {
+            headers.remove(name);
+        }
+        if is_ours {
+            headers.remove(CONTENT_LENGTH);
+        }
+        headers.insert(HOST, self.host.clone());
+        if let Some(Credential { name, value }) = &self.credential {
+            headers.insert(name, value.clone());
+        }
+    }
+}
+
+/// The `Host` header for a URL that can be an endpoint.
+fn host_of(url: &Uri) -> Option<HeaderValue> {
+    let scheme = url.scheme().filter(|scheme| [&Scheme::HTTP, &Scheme::HTTPS].contains(scheme))?;
+    let authority = url.authority().filter(|a| !a.as_str().contains('@') && !a.host().is_empty())?;
+    url.path_and_query().filter(|path| PathAndQuery::as_str(path).starts_with('/'))?;
+    let default = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+    let spelled = match authority.port_u16() {
+        Some(port) if port != default => authority.as_str(),
+        _ => authority.host(),
+    };
+    HeaderValue::from_str(spelled).ok()
+}
+
+fn classify(error: legacy::Error) -> UpstreamError {
+    // Only while connecting is it certain that nothing was sent.
+    if error.is_connect() {
+        UpstreamError::Unreachable(Box::new(error))
+    } else {
+        UpstreamError::Broken(Box::new(error))
+    }
+}
+
+impl Upstream for HttpUpstream {
+    fn name(&self) -> &ServerName {
+        &self.name
+    }
+
+    fn eras(&self) -> Eras {
+        Eras::default()
+    }
+
+    fn exchange(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {
+        Box::pin(self.forward(request))
+    }
+}
+
+impl fmt::Debug for HttpUpstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpUpstream")
+            .field("name", &self.name)
+            .field("host", &self.url.host())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,323 @@
+//! Taking the one answer of a `tools/call` out of the upstream's response, so that it can be withheld until the call is settled.
+//!
+//! What comes before the answer (progress, logs, requests of the server) flows to the client at once. The answer itself is
+//! handed over, and only what is handed back reaches the client, in the same framing. No part of an answer that breaks off
+//! ever does.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{CONTENT_LENGTH, HeaderName};
+use http::response::Parts;
+use http::{Response, StatusCode};
+use http_body_util::StreamBody;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::task::TaskTracker;
+use tollgate_mcp::{Frame, Kind, RequestId, lines, sse};
+
+use crate::body::{BodySender, Gone};
+use crate::messages::{Framing, Messages, Piece};
+use crate::{Body, BodyError, UpstreamError};
+
+/// Bounds of one answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// The longest message, in bytes.
+    pub message_bytes_max: usize,
+    /// All messages of the response together, in bytes.
+    pub stream_bytes_max: usize,
+    /// How many messages wait for a client who reads slowly; beyond, the upstream waits.
+    pub queue_messages_max: usize,
+}
+
+impl Default for Limits {
+    /// 4 MiB per message, 64 MiB in all, 16 messages waiting.
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 4 * 1024 * 1024,
+            stream_bytes_max: 64 * 1024 * 1024,
+            queue_messages_max: 16,
+        }
+    }
+}
+
+/// What the upstream's response turned out to be.
+#[derive(Debug)]
+pub enum Intercepted {
+    /// The answer came first: nothing has gone to the client, so any HTTP response may still be given.
+    Whole(Whole),
+    /// Something came before the answer: the client's response is under way.
+    Streamed(Streamed),
+    /// An HTTP refusal that answers no JSON-RPC request, such as 401, or 404 for a session that has ended. It is complete and
+    /// goes to the client as it is.
+    Refused(Response<Body>),
+}
+
+/// An answer before which nothing came.
+#[derive(Debug)]
+pub struct Whole {
+    head: Parts,
+    piece: Piece,
+    answer: Bytes,
+}
+
+/// A response under way. The three parts go three ways: `response` to the client, `answer` to the settlement, `release`
+/// from there.
+#[derive(Debug)]
+pub struct Streamed {
+    /// Head and body for the client. The body stays open until `release` is used.
+    pub response: Response<Body>,
+    /// The raw answer, or why none comes. [`UpstreamError::Abandoned`]: the client went away first.
+    pub answer: oneshot::Receiver<Result<Bytes, UpstreamError>>,
+    /// The message that the client gets in place of the answer, or of the missing answer; then the response ends. Dropped
+    /// without a message, the client's connection is cut.
+    pub release: oneshot::Sender<Bytes>,
+}
+
+impl Whole {
+    /// The status of the upstream's response.
+    pub const fn status(&self) -> StatusCode {
+        self.head.status
+    }
+
+    /// The raw answer: a JSON-RPC response with a result or an error.
+    pub const fn answer(&self) -> &Bytes {
+        &self.answer
+    }
+
+    /// The upstream's response with `message` in place of the answer, in the same framing.
+    pub fn respond(self, message: Bytes) -> Response<Body> {
+        let body = match &self.piece {
+            Piece::Value(_) => message,
+            Piece::Event(event) => event.with_data(&message),
+        };
+        Response::from_parts(self.head, Body::Full(body))
+    }
+}
+
+/// Reads the response to the one `tools/call` with `id` up to its answer, or up to the first message before it.
+///
+/// Dropping the future, or the body of a [`Streamed`] response, ends the exchange with the upstream. The request must have been
+/// sent without `Accept-Encoding`.
+///
+/// # Errors
+/// [`UpstreamError`], if no answer comes: the response broke off, is not an answer to `id`, is longer than `limits`, or took
+/// longer than `deadline`. Nothing has gone to the client then.
+pub async fn intercept(
+    response: Response<Body>,
+    id: &RequestId,
+    limits: Limits,
+    deadline: Instant,
+    tasks: &TaskTracker,
+) -> Result<Intercepted, UpstreamError> {
+    let (mut head, body) = response.into_parts();
+    if !head.status.is_success() {
+        let body = timeout_at(deadline, body.collect_within(limits.message_bytes_max)).await;
+        return Ok(refused(head, body.map_err(|_| UpstreamError::TimedOut)??, id));
+    }
+    let framing = Framing::of(&head.headers)
+        .ok_or(UpstreamError::NotAnAnswer("its response carries no messages, or compressed ones"))?;
+    let mut messages = Messages::new(body, framing, limits.message_bytes_max, limits.stream_bytes_max);
+    let first = timeout_at(deadline, first_message(&mut messages, framing, id)).await;
+    let (piece, answer) = first.map_err(|_| UpstreamError::TimedOut)??;
+    strip_body_headers(&mut head);
+    if let Some(answer) = answer {
+        if framing == Framing::Sse {
+            // The end of the stream often comes a moment later; having read it, the connection serves the next request.
+            tasks.spawn(async move { drop(timeout(DRAIN_MAX, messages.drain()).await) });
+        }
+        return Ok(Intercepted::Whole(Whole { head, piece, answer }));
+    }
+    let (sender, body) = Body::channel(limits.queue_messages_max);
+    let (report, answer) = oneshot::channel();
+    let (release, released) = oneshot::channel();
+    let relay = Relay { messages, framing, id: id.clone(), sender };
+    tasks.spawn(relay.run(piece, deadline, report, released));
+    Ok(Intercepted::Streamed(Streamed { response: Response::from_parts(head, body), answer, release }))
+}
+
+/// A response to a GET without any answer in it: events pass one by one until one answers a request, then the connection is
+/// cut.
+///
+/// In the era of sessions a client resumes a broken stream by a GET with `Last-Event-ID`, and the server sends what it had
+/// missed, the answer included. An answer that was withheld because nobody paid for it must not come this way. What is no
+/// stream of events passes as it is.
+pub fn without_answers(response: Response<Body>, limits: Limits) -> Response<Body> {
+    let (mut head, body) = response.into_parts();
+    if !head.status.is_success() {
+        return Response::from_parts(head, body);
+    }
+    strip_body_headers(&mut head);
+    let Some(framing) = Framing::of(&head.headers) else {
+        // Compressed, or no messages: nobody here can see what is inside.
+        let (sender, nothing) = Body::channel(1);
+        sender.fail(UpstreamError::NotAnAnswer("its stream cannot be read"));
+        return Response::from_parts(head, nothing);
+    };
+    // Such a stream may be open for days: there is no bound on all of it.
+    let messages = Messages::new(body, framing, limits.message_bytes_max, usize::MAX);
+    let passing = stream::unfold(Some(messages), |messages| async {
+        let mut messages = messages?;
+        match next_but_an_answer(&mut messages).await.transpose()? {
+            Ok(piece) => Some((Ok(http_body::Frame::data(piece.raw().clone())), Some(messages))),
+            Err(error) => Some((Err(BodyError::from(error)), None)),
+        }
+    });
+    Response::from_parts(head, Body::boxed(StreamBody::new(passing)))
+}
+
+async fn next_but_an_answer(messages: &mut Messages) -> Result<Option<Piece>, UpstreamError> {
+    match messages.next().await? {
+        Some(piece) if piece.message().or_else(|| piece.aside()).is_some_and(is_answer) => {
+            Err(UpstreamError::NotAnAnswer("an answer came on a resumed stream"))
+        }
+        other => Ok(other),
+    }
+}
+
+const NO_ANSWER: UpstreamError = UpstreamError::NotAnAnswer("its response ends without an answer");
+/// How long the end of a response that has been answered may take, before its connection is given up.
+const DRAIN_MAX: Duration = Duration::from_secs(1);
+
+/// The first message, and the answer if it is the answer. A JSON body whose first message is the answer must end with it.
+async fn first_message(
+    messages: &mut Messages,
+    framing: Framing,
+    id: &RequestId,
+) -> Result<(Piece, Option<Bytes>), UpstreamError> {
+    let first = messages.next().await?.ok_or(NO_ANSWER)?;
+    let answer = classify(&first, id)?;
+    if answer.is_some() && framing == Framing::Json && messages.next().await?.is_some() {
+        return Err(UpstreamError::NotAnAnswer("something follows its answer"));
+    }
+    Ok((first, answer))
+}
+
+/// A response with an error status: an answer if it carries one, else complete as it is.
+fn refused(mut head: Parts, body: Bytes, id: &RequestId) -> Intercepted {
+    let piece = Piece::Value(body.clone());
+    if Framing::of(&head.headers) == Some(Framing::Json)
+        && let Ok(Some(answer)) = classify(&piece, id)
+    {
+        strip_body_headers(&mut head);
+        return Intercepted::Whole(Whole { head, piece, answer });
+    }
+    Intercepted::Refused(Response::from_parts(head, Body::Full(body)))
+}
+
+/// Headers that describe a body which is about to be replaced.
+fn strip_body_headers(head: &mut Parts) {
+    const OF_THE_BODY: [HeaderName; 5] = [
+        CONTENT_LENGTH,
+        HeaderName::from_static("content-digest"),
+        HeaderName::from_static("content-md5"),
+        HeaderName::from_static("digest"),
+        HeaderName::from_static("repr-digest"),
+    ];
+    for name in OF_THE_BODY {
+        head.headers.remove(name);
+    }
+}
+
+/// The answer to `id`, if this piece is it; `None` for what passes on the way.
+fn classify(piece: &Piece, id: &RequestId) -> Result<Option<Bytes>, UpstreamError> {
+    let Some(message) = piece.message() else {
+        // Under a name that clients do not listen for, an answer would pass for whoever reads the raw stream.
+        return if piece.aside().is_some_and(is_answer) {
+            Err(UpstreamError::NotAnAnswer("its answer is an event of another name"))
+        } else {
+            Ok(None)
+        };
+    };
+    let frame = Frame::parse_upstream(message)
+        .map_err(|_| UpstreamError::NotAnAnswer("one of its messages is no strict JSON-RPC"))?;
+    match (frame.kind(), frame.id()) {
+        (Kind::Request | Kind::Notification, _) => Ok(None),
+        // One request was sent, so an error that names none is about it.
+        (Kind::ErrorResponse, None) => Ok(Some(frame.bytes().clone())),
+        (Kind::Response | Kind::ErrorResponse, Some(answered)) if answered == id => {
+            Ok(Some(frame.bytes().clone()))
+        }
+        (Kind::Response | Kind::ErrorResponse, _) => {
+            Err(UpstreamError::NotAnAnswer("it answers another request"))
+        }
+    }
+}
+
+fn is_answer(message: Bytes) -> bool {
+    Frame::parse_upstream(message)
+        .is_ok_and(|frame| matches!(frame.kind(), Kind::Response | Kind::ErrorResponse))
+}
+
+/// Carries messages to the client until the answer comes.
+struct Relay {
+    messages: Messages,
+    framing: Framing,
+    id: RequestId,
+    sender: BodySender,
+}
+
+impl Relay {
+    async fn run(
+        mut self,
+        first: Piece,
+        deadline: Instant,
+        report: oneshot::Sender<Result<Bytes, UpstreamError>>,
+        released: oneshot::Receiver<Bytes>,
+    ) {
+        let outcome =
+            timeout_at(deadline, self.until_answered(first)).await.unwrap_or(Err(UpstreamError::TimedOut));
+        let Self { messages, framing, sender, .. } = self;
+        let (event, outcome) = match outcome {
+            Ok((piece, answer)) => (Some(piece), Ok(answer)),
+            Err(error) => (None, Err(error)),
+        };
+        let answered = outcome.is_ok();
+        // Whoever asked may be gone; then nothing is released either.
+        drop(report.send(outcome));
+        let released = if answered {
+            let mut released = released;
+            tokio::select! {
+                biased;
+                message = &mut released => message,
+                // The end of the response is read meanwhile, for the sake of its connection.
+                () = async { drop(timeout(DRAIN_MAX, messages.drain()).await) } => released.await,
+            }
+        } else {
+            // The exchange ends here, before anybody decides about it.
+            drop(messages);
+            released.await
+        };
+        let Ok(message) = released else {
+            return sender.fail(UpstreamError::NotAnAnswer("its answer was withheld"));
+        };
+        let bytes = match (event, framing) {
+            (Some(Piece::Event(event)), _) => event.with_data(&message),
+            (_, Framing::Sse) => sse::encode(&message, None),
+            (_, Framing::Json) => lines::encode(&message),
+        };
+        if sender.send(bytes).await.is_ok() {
+            sender.finish();
+        }
+    }
+
+    async fn until_answered(&mut self, first: Piece) -> Result<(Piece, Bytes), UpstreamError> {
+        let mut piece = first;
+        loop {
+            if let Some(answer) = classify(&piece, &self.id)? {
+                return Ok((piece, answer));
+            }
+            self.sender.send(piece.raw().clone()).await.map_err(|Gone| UpstreamError::Abandoned)?;
+            piece = tokio::select! {
+                biased;
+                () = self.sender.gone() => return Err(UpstreamError::Abandoned),
+                next = self.messages.next() => next?.ok_or(NO_ANSWER)?,
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

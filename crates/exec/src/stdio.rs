@@ -1,0 +1,240 @@
+//! An upstream that speaks over the standard streams of a child process, made to look like a streamable-HTTP server.
+//!
+//! Legacy era: one `initialize` is one process is one session. Modern era: one process serves every caller; ids, progress
+//! tokens and subscription ids are rewritten on the way in and back on the way out, so that no caller sees another's messages.
+//!
+//! The command comes from configuration alone, runs without a shell in a process group of its own, and sees only the
+//! environment that it is given.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use http::header::HeaderMap;
+use http::{Method, Request, Response, StatusCode};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tollgate_domain::ServerName;
+use tollgate_mcp::era::PROTOCOL_VERSION_KEY;
+use tollgate_mcp::reply::code;
+use tollgate_mcp::{Era, Frame, Kind};
+
+use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
+
+mod answer;
+mod board;
+mod modern;
+mod process;
+mod restarts;
+mod routes;
+mod sessions;
+
+use answer::refusal;
+use modern::Shared;
+use restarts::Restarts;
+use sessions::Sessions;
+
+/// What the operator says about one server that is a program.
+#[derive(Clone)]
+pub struct StdioConfig {
+    /// Its name.
+    pub name: ServerName,
+    /// The program and its arguments, handed over as they are: no shell reads them.
+    pub argv: Vec<OsString>,
+    /// The whole environment of the process; nothing is inherited.
+    pub env: Vec<(OsString, OsString)>,
+    /// The directory it starts in; `None`: the gateway's.
+    pub directory: Option<PathBuf>,
+    /// Its bounds.
+    pub limits: StdioLimits,
+}
+
+impl fmt::Debug for StdioConfig {
+    /// Arguments and environment carry credentials: never printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StdioConfig")
+            .field("name", &self.name)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bounds of a server that is a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StdioLimits {
+    /// The longest message, either way, in bytes.
+    pub message_bytes_max: usize,
+    /// How long `initialize` or the first `server/discover` may take, in milliseconds.
+    pub start_ms_max: u64,
+    /// How long a process may take to end after its input is closed, and again after SIGTERM, in milliseconds.
+    pub stop_ms_max: u64,
+    /// After how long without use a legacy session ends, in milliseconds.
+    pub session_idle_ms_max: u64,
+    /// How many legacy sessions, each a process, may be open.
+    pub sessions_max: usize,
+    /// How many requests one process may have under way.
+    pub calls_max: usize,
+    /// How many messages wait for a caller who reads slowly.
+    pub queue_messages_max: usize,
+}
+
+impl Default for StdioLimits {
+    /// 4 MiB, 30 s to start, 2 s to stop, 30 min idle, 64 sessions, 1,000 requests, 256 messages.
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 4 * 1024 * 1024,
+            start_ms_max: 30_000,
+            stop_ms_max: 2_000,
+            session_idle_ms_max: 30 * 60 * 1000,
+            sessions_max: 64,
+            calls_max: 1_000,
+            queue_messages_max: 256,
+        }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StdioConfigError {
+    /// No program is named.
+    #[error("{0} has no program to run")]
+    NoProgram(ServerName),
+}
+
+/// What sessions and the shared process have in common.
+struct Host {
+    config: StdioConfig,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    restarts: Restarts,
+    eras: Mutex<Eras>,
+}
+
+/// A server that is a program. Ending it: [`StdioUpstream::stop`], or drop.
+pub struct StdioUpstream {
+    host: Arc<Host>,
+    sessions: Arc<Sessions>,
+    shared: Shared,
+}
+
+impl StdioUpstream {
+    /// A server as configured; nothing is started before it is used. `random` gives the 16 bytes of each session id, `tasks`
+    /// is what shutdown waits for. Must be used inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StdioConfigError`].
+    pub fn new(
+        config: StdioConfig,
+        random: fn() -> [u8; 16],
+        tasks: TaskTracker,
+    ) -> Result<Self, StdioConfigError> {
+        if config.argv.is_empty() {
+            return Err(StdioConfigError::NoProgram(config.name));
+        }
+        let host = Arc::new(Host {
+            config,
+            tasks,
+            stop: CancellationToken::new(),
+            restarts: Restarts::default(),
+            eras: Mutex::default(),
+        });
+        Ok(Self {
+            sessions: Sessions::new(Arc::clone(&host), random),
+            shared: Shared::new(Arc::clone(&host)),
+            host,
+        })
+    }
+
+    /// Ends every process: input closed, then SIGTERM, then SIGKILL, each for its whole group. Returns at once; the tracker
+    /// of [`StdioUpstream::new`] waits for the end.
+    pub fn stop(&self) {
+        self.host.stop.cancel();
+    }
+
+    async fn carry(&self, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+        let (head, body) = request.into_parts();
+        match head.method {
+            Method::POST => self.post(&head.headers, body).await,
+            Method::GET | Method::DELETE if version_is_modern(&head.headers) => {
+                Ok(method_not_allowed("POST"))
+            }
+            Method::GET => Ok(self.sessions.listen(&head.headers)),
+            Method::DELETE => Ok(self.sessions.end(&head.headers)),
+            _ => Ok(method_not_allowed("POST, GET, DELETE")),
+        }
+    }
+
+    async fn post(&self, headers: &HeaderMap, body: Body) -> Result<Response<Body>, UpstreamError> {
+        let body = match body.collect_within(self.host.config.limits.message_bytes_max).await {
+            Ok(body) => body,
+            Err(UpstreamError::TooLarge(bytes_max)) => {
+                let text = format!("the message is longer than {bytes_max} bytes");
+                return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, None, code::INVALID_REQUEST, &text));
+            }
+            // It was the caller's own body that broke off.
+            Err(_) => return Err(UpstreamError::Abandoned),
+        };
+        match Frame::parse(body) {
+            Ok(frame) if is_modern(headers, &frame) => self.shared.post(frame).await,
+            Ok(frame) => self.sessions.post(headers, frame).await,
+            Err(error) => Ok(refusal(StatusCode::BAD_REQUEST, error.id(), error.code(), &error.to_string())),
+        }
+    }
+}
+
+fn is_modern(headers: &HeaderMap, frame: &Frame) -> bool {
+    match frame.kind() {
+        Kind::Response | Kind::ErrorResponse => false,
+        Kind::Request | Kind::Notification => {
+            let described = frame.meta(PROTOCOL_VERSION_KEY).is_some();
+            frame.method() != Some("initialize") && (described || version_is_modern(headers))
+        }
+    }
+}
+
+fn version_is_modern(headers: &HeaderMap) -> bool {
+    let version = headers.get("mcp-protocol-version").and_then(|version| version.to_str().ok());
+    version.and_then(|version| Era::of_version(version.trim())) == Some(Era::Modern)
+}
+
+fn method_not_allowed(allowed: &'static str) -> Response<Body> {
+    let mut response =
+        refusal(StatusCode::METHOD_NOT_ALLOWED, None, code::INVALID_REQUEST, "method not allowed");
+    response.headers_mut().insert(http::header::ALLOW, http::HeaderValue::from_static(allowed));
+    response
+}
+
+impl Upstream for StdioUpstream {
+    fn name(&self) -> &ServerName {
+        &self.host.config.name
+    }
+
+    fn eras(&self) -> Eras {
+        *self.host.eras.lock()
+    }
+
+    fn exchange(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {
+        Box::pin(self.carry(request))
+    }
+
+    fn stop(&self) {
+        Self::stop(self);
+    }
+}
+
+impl Drop for StdioUpstream {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl fmt::Debug for StdioUpstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StdioUpstream").field("name", self.name()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

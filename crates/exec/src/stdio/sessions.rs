@@ -1,0 +1,242 @@
+//! Legacy sessions: one `initialize` is one process is one session (`2025-11-25/basic/transports`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, sleep_until, timeout};
+use tollgate_mcp::reply::code;
+use tollgate_mcp::{Frame, Kind, RequestId, json};
+
+use super::Host;
+use super::answer::{Busy, Event, answer, bare, json as json_answer, refusal, stream};
+use super::board::Board;
+use super::process::{Process, ProcessEnded};
+use crate::{Body, UpstreamError};
+
+/// Carries the session id, on the answer to `initialize` and on every later request.
+const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
+/// What servers answer for an unknown session; clients act on the status 404.
+const SESSION_NOT_FOUND: i32 = -32_001;
+
+/// The open sessions of one program.
+pub(super) struct Sessions {
+    host: Arc<Host>,
+    random: fn() -> [u8; 16],
+    /// One permit per process, so that concurrent openings cannot pass the bound.
+    slots: Arc<Semaphore>,
+    open: Mutex<HashMap<String, Arc<Session>>>,
+}
+
+struct Session {
+    process: Process,
+    board: Arc<Board>,
+    last_used: Mutex<Instant>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Session {
+    fn touch(&self) {
+        *self.last_used.lock() = Instant::now();
+    }
+}
+
+impl Sessions {
+    pub(super) fn new(host: Arc<Host>, random: fn() -> [u8; 16]) -> Arc<Self> {
+        let slots = Arc::new(Semaphore::new(host.config.limits.sessions_max));
+        Arc::new(Self { host, random, slots, open: Mutex::default() })
+    }
+
+    /// POST: opens a session, or says something within one.
+    pub(super) async fn post(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+        frame: Frame,
+    ) -> Result<Response<Body>, UpstreamError> {
+        let is_opening = frame.kind() == Kind::Request && frame.method() == Some("initialize");
+        if is_opening && !headers.contains_key(SESSION_HEADER) {
+            return self.initialize(frame).await;
+        }
+        let session = match self.find(headers) {
+            Ok(session) => session,
+            Err(refused) => return Ok(refused.answer(frame.id())),
+        };
+        if frame.kind() != Kind::Request {
+            if frame.method() == Some("notifications/cancelled") {
+                session.board.cancelled(&frame);
+            }
+            session.process.send(frame.bytes()).await?;
+            return Ok(bare(StatusCode::ACCEPTED));
+        }
+        let events = match session.board.call(&frame) {
+            Ok(events) => events,
+            Err(busy) => return Ok(Refused::from(busy).answer(frame.id())),
+        };
+        if let Err(error) = session.process.send(frame.bytes()).await {
+            frame.id().into_iter().for_each(|id| session.board.withdraw(id));
+            return Err(error);
+        }
+        answer(events, (), |_| StatusCode::OK).await
+    }
+
+    /// GET: the stream for what belongs to no request.
+    pub(super) fn listen(&self, headers: &HeaderMap) -> Response<Body> {
+        let listening = self.find(headers).and_then(|session| session.board.listen().map_err(Refused::from));
+        match listening {
+            Ok(events) => stream(None, events, ()),
+            Err(refused) => refused.answer(None),
+        }
+    }
+
+    /// DELETE: the end of a session.
+    pub(super) fn end(&self, headers: &HeaderMap) -> Response<Body> {
+        match self.find(headers) {
+            Ok(session) => {
+                session.process.stop();
+                self.open.lock().retain(|_, open| !Arc::ptr_eq(open, &session));
+                bare(StatusCode::NO_CONTENT)
+            }
+            Err(refused) => refused.answer(None),
+        }
+    }
+
+    fn find(&self, headers: &HeaderMap) -> Result<Arc<Session>, Refused> {
+        let id = headers.get(SESSION_HEADER).ok_or(Refused::NoSession)?;
+        let id = id.to_str().map_err(|_| Refused::UnknownSession)?;
+        let session = self.open.lock().get(id).cloned().ok_or(Refused::UnknownSession)?;
+        if session.process.is_over() {
+            return Err(Refused::UnknownSession);
+        }
+        session.touch();
+        Ok(session)
+    }
+
+    async fn initialize(self: &Arc<Self>, request: Frame) -> Result<Response<Body>, UpstreamError> {
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            return Ok(Refused::Full.answer(request.id()));
+        };
+        self.host.restarts.admit().await?;
+        let board = Arc::new(Board::new(Arc::clone(&self.host)));
+        let process =
+            Process::start(&self.host, Arc::clone(&board)).inspect_err(|_| self.host.restarts.failed())?;
+        let limit = Duration::from_millis(self.host.config.limits.start_ms_max);
+        let answered = match timeout(limit, first_answer(&process, &board, &request)).await {
+            Ok(answered) => answered?,
+            Err(_) => {
+                self.host.restarts.failed();
+                return Err(UpstreamError::TimedOut);
+            }
+        };
+        self.host.restarts.recovered();
+        let mut response = json_answer(StatusCode::OK, answered.bytes().clone());
+        if answered.kind() == Kind::Response {
+            self.host.eras.lock().legacy = Some(true);
+            let id = hex::encode((self.random)());
+            if let Ok(value) = HeaderValue::from_str(&id) {
+                response.headers_mut().insert(SESSION_HEADER, value);
+            }
+            self.keep(id, Session { process, board, last_used: Mutex::new(Instant::now()), _slot: slot });
+        } else if error_code(&answered).is_some_and(says_not_legacy) {
+            self.host.eras.lock().legacy = Some(false);
+        }
+        Ok(response)
+    }
+
+    /// Files a session, and lets it go when it has been idle for too long or its process is gone.
+    fn keep(self: &Arc<Self>, id: String, session: Session) {
+        let session = Arc::new(session);
+        self.open.lock().insert(id.clone(), Arc::clone(&session));
+        let sessions = Arc::clone(self);
+        let idle_max = Duration::from_millis(self.host.config.limits.session_idle_ms_max);
+        self.host.tasks.spawn(async move {
+            loop {
+                let idle_at = *session.last_used.lock() + idle_max;
+                tokio::select! {
+                    () = session.process.ended() => break,
+                    () = sleep_until(idle_at) => {}
+                }
+                if session.board.is_busy() {
+                    session.touch();
+                } else if *session.last_used.lock() + idle_max <= Instant::now() {
+                    break;
+                }
+            }
+            session.process.stop();
+            sessions.open.lock().remove(&id);
+        });
+    }
+}
+
+/// Sends `initialize` and waits for its answer. What the server says before is kept for the GET stream.
+async fn first_answer(process: &Process, board: &Board, request: &Frame) -> Result<Frame, UpstreamError> {
+    let mut events: mpsc::Receiver<Event> =
+        board.call(request).map_err(|_| UpstreamError::Unreachable(Box::new(ProcessEnded)))?;
+    process.send(request.bytes()).await?;
+    loop {
+        match events.recv().await {
+            Some(Event::Message(message)) => board.wait(message),
+            Some(Event::Answer(message)) => {
+                return Frame::parse_upstream(message)
+                    .map_err(|_| UpstreamError::NotAnAnswer("its answer is no strict JSON-RPC"));
+            }
+            Some(Event::Failed(error)) => return Err(error),
+            Some(Event::End) | None => return Err(UpstreamError::Broken(Box::new(ProcessEnded))),
+        }
+    }
+}
+
+fn error_code(frame: &Frame) -> Option<i32> {
+    let error = frame.error()?;
+    let raw = json::lookup(&error, &["code"]).ok().flatten()?;
+    std::str::from_utf8(raw).ok()?.parse().ok()
+}
+
+/// What a server that knows no `initialize` says to it.
+fn says_not_legacy(code: i32) -> bool {
+    matches!(code, code::METHOD_NOT_FOUND | code::UNSUPPORTED_PROTOCOL_VERSION)
+}
+
+/// Why a request within a session is not taken on.
+#[derive(Clone, Copy, Debug)]
+enum Refused {
+    NoSession,
+    UnknownSession,
+    Taken,
+    Full,
+}
+
+impl From<Busy> for Refused {
+    fn from(busy: Busy) -> Self {
+        match busy {
+            Busy::Taken => Self::Taken,
+            Busy::Full => Self::Full,
+            Busy::Over => Self::UnknownSession,
+        }
+    }
+}
+
+impl Refused {
+    fn answer(self, id: Option<&RequestId>) -> Response<Body> {
+        let (status, code, message) = match self {
+            Self::NoSession => {
+                (StatusCode::BAD_REQUEST, code::INVALID_REQUEST, "the Mcp-Session-Id header is missing")
+            }
+            Self::UnknownSession => {
+                (StatusCode::NOT_FOUND, SESSION_NOT_FOUND, "the session is unknown or has ended")
+            }
+            Self::Taken => {
+                (StatusCode::CONFLICT, code::INVALID_REQUEST, "the id or the stream is already in use")
+            }
+            Self::Full => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                code::INTERNAL_ERROR,
+                "as many sessions or requests as allowed are open",
+            ),
+        };
+        refusal(status, id, code, message)
+    }
+}

@@ -1,0 +1,166 @@
+//! A ledger, a sandbox book and a Lightning wallet that answer at once: what the bench leaves out is waiting.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, Principal, ReceiptId, UnixMillis};
+use tollgate_ledger::{
+    AccountBalance, AccountName, Advance, Advanced, Balances, Claim, Claimed, Event, Grant, Granted,
+    LedgerStore, RecentCall, Record, SettlementRow, State, StoreError, StoredAnswer,
+};
+use tollgate_rails::RailFuture;
+use tollgate_rails::evm::Address;
+use tollgate_rails::lightning::{
+    Invoice, InvoiceRequest, InvoiceState, LightningWallet, Preimage, WalletError,
+};
+use tollgate_rails::x402::{SandboxBook, SandboxError, SandboxTransfer};
+
+/// Bytes of a sealed receipt of a paid call, as base64 in its envelope.
+const ENVELOPE_BYTES: usize = 1_500;
+
+/// Says yes to every claim and every step. Whether a payment key is free is the store's affair, not the gate's.
+#[derive(Debug)]
+pub(crate) struct WillingLedger {
+    envelope: String,
+}
+
+impl WillingLedger {
+    pub(crate) fn new() -> Self {
+        Self { envelope: format!("{{\"payload\":\"{}\"}}", "A".repeat(ENVELOPE_BYTES)) }
+    }
+}
+
+/// A question that no call asks of the books while it walks the street.
+fn unasked<T>() -> Result<T, StoreError> {
+    Err(StoreError::Definite("this bench keeps no books".to_owned()))
+}
+
+impl LedgerStore for WillingLedger {
+    async fn claim(&self, _claim: Claim) -> Result<Claimed, StoreError> {
+        Ok(Claimed::Fresh { attempt: 1 })
+    }
+
+    async fn advance(&self, advance: Advance) -> Result<Advanced, StoreError> {
+        let state = match advance.events.last() {
+            Some(Event::Settled { .. }) => State::Settled,
+            Some(_) | None => State::Submitted,
+        };
+        Ok(Advanced { state, receipt: advance.statement.map(|_| self.envelope.clone()) })
+    }
+
+    async fn record(
+        &self,
+        _call: CallId,
+        _statement: String,
+        _now: UnixMillis,
+    ) -> Result<String, StoreError> {
+        Ok(self.envelope.clone())
+    }
+
+    async fn standing(&self, _principal: &Principal) -> Result<Record, StoreError> {
+        Ok(Record::default())
+    }
+
+    async fn grant_credit(&self, _grant: Grant) -> Result<Granted, StoreError> {
+        unasked()
+    }
+
+    async fn settlement(&self, _key: &PaymentKey) -> Result<Option<SettlementRow>, StoreError> {
+        unasked()
+    }
+
+    async fn settlement_by_call(&self, _call: &CallId) -> Result<Option<SettlementRow>, StoreError> {
+        unasked()
+    }
+
+    async fn open_settlements(&self) -> Result<Vec<SettlementRow>, StoreError> {
+        unasked()
+    }
+
+    async fn answer(&self, _call: &CallId) -> Result<Option<StoredAnswer>, StoreError> {
+        unasked()
+    }
+
+    async fn receipt(&self, _id: &ReceiptId) -> Result<Option<String>, StoreError> {
+        unasked()
+    }
+
+    async fn balance(&self, _account: &AccountName, _asset: &AssetId) -> Result<Balances, StoreError> {
+        unasked()
+    }
+
+    async fn trial_balance(&self) -> Result<Vec<AccountBalance>, StoreError> {
+        unasked()
+    }
+
+    async fn recent_calls(&self, _limit: u32) -> Result<Vec<RecentCall>, StoreError> {
+        unasked()
+    }
+}
+
+/// A sandbox token whose owners can pay everything.
+#[derive(Debug)]
+pub(crate) struct WillingBook;
+
+impl SandboxBook for WillingBook {
+    async fn transfer(&self, transfer: &SandboxTransfer, _now: UnixMillis) -> Result<String, SandboxError> {
+        Ok(transfer.reference.clone())
+    }
+
+    async fn authorization_used(
+        &self,
+        _from: Address,
+        _nonce: [u8; 32],
+    ) -> Result<Option<String>, SandboxError> {
+        Ok(None)
+    }
+
+    async fn balance(&self, _owner: Address) -> Result<Amount, SandboxError> {
+        Ok(Amount::ZERO)
+    }
+
+    async fn mint(&self, _owner: Address, _amount: Amount) -> Result<(), SandboxError> {
+        Ok(())
+    }
+}
+
+/// A wallet whose invoices are numbered, so that the bench knows each preimage. The rail never reads an invoice back.
+#[derive(Debug, Default)]
+pub(crate) struct CountingWallet {
+    made: AtomicU64,
+}
+
+impl CountingWallet {
+    /// The preimage of the latest invoice.
+    pub(crate) fn latest(&self) -> Preimage {
+        preimage(self.made.load(Ordering::Relaxed))
+    }
+}
+
+impl LightningWallet for CountingWallet {
+    fn name(&self) -> &'static str {
+        "counting"
+    }
+
+    fn create_invoice(&self, _request: InvoiceRequest) -> RailFuture<'_, Result<Invoice, WalletError>> {
+        let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
+        let invoice =
+            Invoice { bolt11: format!("lnbcrt{number:0300}"), payment_hash: preimage(number).payment_hash() };
+        Box::pin(std::future::ready(Ok(invoice)))
+    }
+
+    fn look_up(
+        &self,
+        _payment_hash: [u8; 32],
+        _now: UnixMillis,
+    ) -> RailFuture<'_, Result<InvoiceState, WalletError>> {
+        Box::pin(std::future::ready(Ok(InvoiceState::Open)))
+    }
+}
+
+fn preimage(number: u64) -> Preimage {
+    let mut bytes = [7; 32];
+    for (slot, byte) in bytes.iter_mut().zip(number.to_be_bytes()) {
+        *slot = byte;
+    }
+    Preimage::new(bytes)
+}

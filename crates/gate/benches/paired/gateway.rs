@@ -1,0 +1,153 @@
+//! The gateway under test: `tollgate dev` with two servers over one upstream, a key with credit, and its books.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tollgate_testkit::peers::port;
+use tollgate_testkit::process::Guarded;
+use tollgate_testkit::wrk::Request;
+use tollgate_testkit::{cpu, http};
+
+use crate::calls;
+
+const START_MAX: Duration = Duration::from_secs(30);
+/// One atomic unit of the sandbox token, so that charges count calls.
+const PRICE: &str = "0.000001USDC";
+const CREDIT: &str = "100USDC";
+
+/// A running gateway. It dies with this value.
+pub(crate) struct Gateway {
+    process: Guarded,
+    binary: PathBuf,
+    url: String,
+    key: ApiKey,
+    folder: TempDir,
+}
+
+#[derive(serde::Deserialize)]
+struct ApiKey {
+    id: String,
+    secret: String,
+}
+
+impl Gateway {
+    pub(crate) async fn start(binary: PathBuf, upstream: &str) -> Result<Self, Box<dyn Error>> {
+        // Beside the build, on a real disk: a commit to memory would cost nothing.
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        std::fs::write(folder.path().join("tollgate.yaml"), configuration(upstream))?;
+        let key: ApiKey = serde_json::from_str(&run(
+            &binary,
+            folder.path(),
+            &["keys", "create", "--name", "bench", "--json"],
+        )?)?;
+        run(&binary, folder.path(), &["credit", "add", &key.id, CREDIT])?;
+        let address = format!("127.0.0.1:{}", port::free()?);
+        let url = format!("http://{address}");
+        let mut command = command(&binary, folder.path());
+        command.args(["dev", "--config", "tollgate.yaml", "--listen", &address, "--data", "data"]);
+        let mut process = Guarded::spawn(&command, &folder.path().join("gateway.log"))?;
+        let ready = format!("{url}/readyz");
+        process
+            .wait_until(START_MAX, async || {
+                http::get(&ready, &[]).await.is_ok_and(|answer| answer.status == 200)
+            })
+            .await?;
+        let gateway = Self { process, binary, url, key, folder };
+        gateway.prove_that_calls_are_paid().await?;
+        Ok(gateway)
+    }
+
+    /// The server without any policy.
+    pub(crate) fn plain_url(&self) -> String {
+        self.at("/servers/plain/mcp")
+    }
+
+    /// The server whose tool costs something.
+    pub(crate) fn paid_url(&self) -> String {
+        self.at("/servers/paid/mcp")
+    }
+
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// A call with the API key of somebody who has credit.
+    pub(crate) fn prepaid_call(&self) -> Request {
+        let mut request = calls::call(None);
+        request.headers.push(("Authorization".to_owned(), format!("Bearer {}", self.key.secret)));
+        request
+    }
+
+    pub(crate) fn cpu_time(&self) -> std::io::Result<Duration> {
+        cpu::of_group(self.process.group())
+    }
+
+    /// Stops the gateway, has its books checked, and says how many units of the key's credit were spent.
+    pub(crate) fn stop_and_audit(mut self) -> Result<u64, Box<dyn Error>> {
+        self.process.kill();
+        let report = run(&self.binary, self.folder.path(), &["ledger", "check", "--json"])?;
+        let report: Value = serde_json::from_str(&report)?;
+        let account = format!("credit:{}", self.key.id);
+        let rows =
+            report.pointer("/accounts").and_then(Value::as_array).ok_or("the books have no accounts")?;
+        let named = |row: &&Value| row.get("account").and_then(Value::as_str) == Some(&account);
+        let row = rows.iter().find(named).ok_or("the key has no account")?;
+        Ok(row.get("debits_posted").and_then(Value::as_str).ok_or("the account has no debits")?.parse()?)
+    }
+
+    /// The same request without credit is refused, with credit it is answered with a receipt.
+    async fn prove_that_calls_are_paid(&self) -> Result<(), Box<dyn Error>> {
+        let unpaid = calls::send(&self.paid_url(), &calls::call(None)).await?;
+        let paid = calls::send(&self.paid_url(), &self.prepaid_call()).await?;
+        let paid_text = paid.text();
+        if unpaid.status != 402 || paid.status != 200 || !paid_text.contains("tollgate/receipt") {
+            return Err(format!("unpaid: {}, paid: {} {paid_text}", unpaid.status, paid.status).into());
+        }
+        Ok(())
+    }
+}
+
+fn configuration(upstream: &str) -> String {
+    // A refused payment must be an HTTP status, which the load generator counts.
+    format!(
+        "servers:
+  plain:
+    url: {upstream}
+  paid:
+    url: {upstream}
+    payment_as_http: true
+    tools:
+      echo: {{ price: [{PRICE}] }}
+limits:
+  calls_per_minute: 4000000000
+  offers_per_minute: 1000000
+"
+    )
+}
+
+/// A command of the gateway's binary, with nothing of the developer's own set-up.
+fn command(binary: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(binary);
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", folder)
+        // As nginx: one thread that moves bytes, and no line for each call.
+        .env("TOKIO_WORKER_THREADS", "1")
+        .env("TOLLGATE_LOG", "warn")
+        .current_dir(folder);
+    command
+}
+
+fn run(binary: &Path, folder: &Path, arguments: &[&str]) -> Result<String, Box<dyn Error>> {
+    let output = command(binary, folder).args(arguments).args(["--data", "data"]).output()?;
+    if !output.status.success() {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("tollgate {}: {errors}", arguments.join(" ")).into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}

@@ -1,0 +1,213 @@
+//! The gateway beside nginx: the same load on both, in turns, within one run.
+//!
+//! Every process stays up for the whole run: a mock upstream, nginx, and one `tollgate dev` with two servers in front of
+//! that upstream, one without any policy and one whose tool costs something. Rounds of one-second slices go over all of
+//! them, every other round in reverse order, so that what a shared machine does to one it does to its neighbour as well.
+//! What counts afterwards are ratios within a round.
+//!
+//! Each answer must be below 400, and in the end the books must show that every answered call was paid for.
+//!
+//! `cargo bench -p tollgate-gate --bench paired -- --tollgate PATH [--quick]` prints one JSON object per slice.
+//! `cargo xtask bench` runs it and judges. With `--upstream` this program is the mock upstream.
+
+mod calls;
+mod gateway;
+mod samples;
+mod upstream;
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use tollgate_testkit::nginx::{Buffering, Nginx};
+use tollgate_testkit::wrk::{Load, Order, Report, Request};
+
+use calls::Payments;
+use gateway::Gateway;
+use samples::{Sample, Subject};
+use upstream::Upstream;
+
+/// Connections of a load that saturates the machine, and of one that shows latency.
+const CONNECTIONS: [u32; 2] = [32, 1];
+const ROUNDS: u32 = 7;
+const ROUNDS_QUICK: u32 = 2;
+const SLICE_SECONDS: u32 = 1;
+/// Bodies with a payment that nginx carries over and over.
+const CARRIED_PAYMENTS: usize = 500;
+
+/// Everything that runs at the same time.
+struct Course {
+    upstream: Upstream,
+    nginx: Nginx,
+    gateway: Gateway,
+    payments: Payments,
+    /// Answers to paid calls so far, warm-up included.
+    answered: Answered,
+}
+
+/// How many calls were answered, and how many may have been cut off at the end of a slice.
+#[derive(Default)]
+struct Answered {
+    prepaid: u64,
+    x402: u64,
+    cut_off_max: u64,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--upstream") {
+        return upstream::serve();
+    }
+    let path = arguments.iter().skip_while(|argument| *argument != "--tollgate").nth(1);
+    let tollgate = PathBuf::from(path.ok_or("name the gateway's binary: --tollgate PATH")?);
+    let rounds = if arguments.iter().any(|argument| argument == "--quick") { ROUNDS_QUICK } else { ROUNDS };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut course = Course::start(tollgate).await?;
+        course.warm_up().await?;
+        for round in 1..=rounds {
+            note(&format!("round {round} of {rounds}"));
+            course.round(round).await?;
+        }
+        course.compare_with_books().await
+    })
+}
+
+impl Course {
+    async fn start(tollgate: PathBuf) -> Result<Self, Box<dyn Error>> {
+        let upstream = Upstream::start().await?;
+        let nginx = Nginx::start(upstream.address(), Buffering::On).await?;
+        let gateway = Gateway::start(tollgate, &upstream.url()).await?;
+        let payments = Payments::funded_at(&gateway).await?;
+        let answered = Answered::default();
+        Ok(Self { upstream, nginx, gateway, payments, answered })
+    }
+
+    /// One slice each that nobody counts: connections are open, caches are filled, and it is known how many payments a
+    /// slice needs.
+    async fn warm_up(&mut self) -> Result<(), Box<dyn Error>> {
+        note("warming up");
+        for (subject, connections) in slices() {
+            self.slice(subject, connections).await?;
+        }
+        Ok(())
+    }
+
+    async fn round(&mut self, round: u32) -> Result<(), Box<dyn Error>> {
+        let mut slices = slices();
+        if round.is_multiple_of(2) {
+            slices.reverse();
+        }
+        for (subject, connections) in slices {
+            let sample = self.slice(subject, connections).await?;
+            print(&sample.json(round));
+        }
+        Ok(())
+    }
+
+    async fn slice(&mut self, subject: Subject, connections: u32) -> Result<Sample, Box<dyn Error>> {
+        loop {
+            let (url, requests, order) = match subject {
+                Subject::Direct => (self.upstream.url(), vec![self.gateway.prepaid_call()], Order::Around),
+                Subject::Nginx => {
+                    (self.nginx.url(upstream::PATH), vec![self.gateway.prepaid_call()], Order::Around)
+                }
+                Subject::NginxPaying => {
+                    let requests = self.payments.calls(&self.gateway, CARRIED_PAYMENTS).await?;
+                    (self.nginx.url(upstream::PATH), requests, Order::Around)
+                }
+                Subject::Plain => {
+                    (self.gateway.plain_url(), vec![self.gateway.prepaid_call()], Order::Around)
+                }
+                Subject::Prepaid => {
+                    (self.gateway.paid_url(), vec![self.gateway.prepaid_call()], Order::Around)
+                }
+                Subject::X402 => {
+                    let requests = self.payments.calls_for_a_slice(&self.gateway, connections).await?;
+                    (self.gateway.paid_url(), requests, Order::Once)
+                }
+            };
+            let before = self.cpu_seconds(subject)?;
+            let report = load(&url, &requests, connections, order).await?;
+            let cpu_seconds = self.cpu_seconds(subject)? - before;
+            self.account(subject, connections, &report);
+            if !report.is_clean() {
+                return Err(format!("{} with {connections} connections: {report:?}", subject.word()).into());
+            }
+            // Too few payments were prepared: what was measured is waiting. The next attempt knows better.
+            if !report.exhausted {
+                return Ok(Sample { subject, connections, report, cpu_seconds });
+            }
+        }
+    }
+
+    fn cpu_seconds(&self, subject: Subject) -> Result<f64, Box<dyn Error>> {
+        let time = match subject {
+            Subject::Direct => self.upstream.cpu_time()?,
+            Subject::Nginx | Subject::NginxPaying => self.nginx.cpu_time()?,
+            Subject::Plain | Subject::Prepaid | Subject::X402 => self.gateway.cpu_time()?,
+        };
+        Ok(time.as_secs_f64())
+    }
+
+    fn account(&mut self, subject: Subject, connections: u32, report: &Report) {
+        match subject {
+            Subject::Direct | Subject::Nginx | Subject::NginxPaying | Subject::Plain => return,
+            Subject::Prepaid => self.answered.prepaid += report.requests,
+            Subject::X402 => {
+                self.answered.x402 += report.requests;
+                self.payments.learn(connections, report);
+            }
+        }
+        self.answered.cut_off_max += u64::from(connections);
+    }
+
+    /// Every answer was paid for, nothing was paid twice, and the books are in order.
+    async fn compare_with_books(self) -> Result<(), Box<dyn Error>> {
+        let Answered { prepaid, x402, cut_off_max } = self.answered;
+        note("comparing with the books");
+        let spent = self.payments.spent(&self.gateway).await?;
+        within("x402", spent, x402, cut_off_max)?;
+        let booked = self.gateway.stop_and_audit()?;
+        within("prepaid", booked, prepaid, cut_off_max)
+    }
+}
+
+fn within(what: &str, charged: u64, answered: u64, cut_off_max: u64) -> Result<(), Box<dyn Error>> {
+    // A call that was cut off may have been charged for or not.
+    if (answered..=answered + cut_off_max).contains(&charged) {
+        note(&format!("{what}: {answered} calls answered, {charged} charged"));
+        return Ok(());
+    }
+    Err(format!(
+        "{what}: {answered} calls were answered and at most {cut_off_max} cut off, but {charged} charged"
+    )
+    .into())
+}
+
+/// One round: what is compared stands side by side.
+fn slices() -> Vec<(Subject, u32)> {
+    let saturated = Subject::ALL.into_iter();
+    let alone = [Subject::Direct, Subject::Nginx, Subject::Plain, Subject::Prepaid, Subject::X402];
+    let [many, one] = CONNECTIONS;
+    saturated.map(|subject| (subject, many)).chain(alone.map(|subject| (subject, one))).collect()
+}
+
+async fn load(
+    url: &str,
+    requests: &[Request],
+    connections: u32,
+    order: Order,
+) -> Result<Report, Box<dyn Error>> {
+    let load = Load::new(url, requests)?.connections(connections).seconds(SLICE_SECONDS).order(order);
+    Ok(load.run().await?)
+}
+
+#[expect(clippy::print_stdout, reason = "the result of a bench belongs on standard output")]
+fn print(line: &str) {
+    println!("{line}");
+}
+
+#[expect(clippy::print_stderr, reason = "whoever waits for a minute wants to know for what")]
+fn note(line: &str) {
+    eprintln!("paired: {line}");
+}

@@ -1,0 +1,441 @@
+//! The second half of the street: every held call ends in exactly one settlement or one void, and one receipt.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::json;
+
+use tollgate_domain::{CallId, Digest, FailureKind, Outcome, PaymentKey, Rail, ReceiptId, UnixMillis};
+use tollgate_ledger::{Advance, Event, LedgerStore, StoredAnswer};
+use tollgate_rails::x402::wire;
+use tollgate_rails::{Payment, Presented, Settlement, SettlementAnswer, mpp};
+
+use crate::answer::insert;
+use crate::call::{Call, Held, Presentation};
+use crate::demand::Demand;
+use crate::fault::Fault;
+use crate::permitted::HeldCall;
+use crate::ports::Ports;
+use crate::receipt::Told;
+use crate::station::store_fault;
+use crate::street::Gate;
+
+/// What a tool answered: the raw JSON of its `result`, or of the JSON-RPC `error` it gave instead.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ToolAnswer {
+    /// A `result` object.
+    Result(Bytes),
+    /// An `error` object.
+    Error(Bytes),
+}
+
+/// How a call ended, and the evidence for it.
+#[derive(Debug)]
+pub struct Completed {
+    /// The call.
+    pub call: CallId,
+    /// What to tell the caller.
+    pub ending: Ending,
+    /// What to give the caller beside the answer.
+    pub evidence: Evidence,
+}
+
+/// What the caller is to be told.
+#[derive(Debug)]
+pub enum Ending {
+    /// The tool's result, paid for where it costs something.
+    Delivered(Bytes),
+    /// The tool's own failure; not charged.
+    ToolFailed(ToolAnswer),
+    /// No usable answer came; not charged.
+    Lost(FailureKind),
+    /// The rail definitely refused; the result is withheld and nothing was charged. With a fresh demand where one could
+    /// be made.
+    PaymentFailed {
+        /// The rail's reason.
+        reason: String,
+        /// What would pay.
+        demand: Option<Box<Demand>>,
+    },
+    /// Whether the money moved is not known yet; the result is kept and can be asked for.
+    Pending,
+}
+
+impl Ending {
+    /// The word in logs and metrics.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Delivered(_) => "delivered",
+            Self::ToolFailed(_) => "tool_failed",
+            Self::Lost(kind) => kind.word(),
+            Self::PaymentFailed { .. } => "payment_failed",
+            Self::Pending => "settlement_pending",
+        }
+    }
+
+    /// Whether the tool's own answer is what the caller gets.
+    pub const fn has_answer(&self) -> bool {
+        matches!(self, Self::Delivered(_) | Self::ToolFailed(_))
+    }
+}
+
+/// The gateway's own part of an answer: the receipt with its salts, and the rail's receipt.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    receipt: Option<String>,
+    salts: Option<String>,
+    payment: Option<String>,
+    mpp: Option<String>,
+    note: Option<&'static str>,
+}
+
+impl Evidence {
+    pub(crate) fn stored(stored: &StoredAnswer) -> Self {
+        Self {
+            receipt: stored.receipt.clone(),
+            salts: stored.private.clone(),
+            payment: None,
+            mpp: None,
+            note: Some("This payment was already used for this very request; this is its stored answer."),
+        }
+    }
+
+    /// The receipt as `{"envelope":…,"salts":…}`, if the call has one.
+    pub fn receipt_json(&self) -> Option<String> {
+        self.receipt.as_ref().map(|envelope| match &self.salts {
+            Some(salts) => format!("{{\"envelope\":{envelope},\"salts\":{salts}}}"),
+            None => format!("{{\"envelope\":{envelope}}}"),
+        })
+    }
+
+    /// The members to merge into the `_meta` of an MCP result: raw JSON by key.
+    pub fn meta(&self) -> Vec<(&'static str, String)> {
+        let mut entries = Vec::with_capacity(3);
+        if let Some(receipt) = self.receipt_json() {
+            entries.push(("tollgate/receipt", receipt));
+        }
+        if let Some(payment) = &self.payment {
+            entries.push(("x402/payment-response", payment.clone()));
+        }
+        if let Some(receipt) = &self.mpp {
+            entries.push((mpp::RECEIPT_META_KEY, receipt.clone()));
+        }
+        if let Some(note) = self.note {
+            entries.push(("tollgate/note", json!(note).to_string()));
+        }
+        entries
+    }
+
+    /// Marks an HTTP answer as paid: not for shared caches, with the rail's receipt in its header.
+    pub fn mark(&self, headers: &mut HeaderMap) {
+        insert(
+            headers,
+            "cache-control",
+            if self.payment.is_some() || self.receipt.is_some() { "private, no-store" } else { "no-store" },
+        );
+        insert(headers, "vary", "authorization, payment-signature, x-payment, x-api-key");
+        if let Some(payment) = &self.payment {
+            insert(headers, "payment-response", &wire::header(payment));
+        }
+        if let Some(receipt) = &self.mpp {
+            insert(headers, "payment-receipt", &mpp::receipt_header(receipt));
+        }
+    }
+}
+
+impl<P: Ports> Gate<P> {
+    /// Ends a held call: settles the payment if the tool delivered, voids it otherwise, and seals the receipt.
+    ///
+    /// Outcome and settlement of a payment on our own books are one commit. A payment that a rail must move is first
+    /// recorded as submitted, then moved, then recorded as whatever the rail said.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the ledger cannot record the ending. Nothing is forgotten: the row is finished at the next start.
+    pub async fn complete(&self, held: HeldCall, outcome: Outcome<ToolAnswer>) -> Result<Completed, Fault> {
+        let HeldCall(call) = held;
+        let now = self.ports.now();
+        let told = Self::told(&call, &outcome, self.receipt_id(now)?, now, self.limits.mode);
+        self.ports.reached("after_result");
+        match (call.stage.hold.as_ref().map(|hold| &hold.payment), outcome) {
+            (None, outcome) => self.end_free(&call, told, outcome).await,
+            (Some(payment), Outcome::Delivered(ToolAnswer::Result(result))) => {
+                self.settle_delivered(&call, payment, told, result).await
+            }
+            (Some(payment), outcome) => self.void(&call, payment, told, outcome).await,
+        }
+    }
+
+    fn told<'a>(
+        call: &'a Call<Held>,
+        outcome: &Outcome<ToolAnswer>,
+        receipt: ReceiptId,
+        at: UnixMillis,
+        mode: crate::ports::Mode,
+    ) -> Told<'a> {
+        let payment = call.payment();
+        Told {
+            receipt,
+            call: call.id,
+            at,
+            caller: &call.stage.principal,
+            tool: &call.request.tool,
+            schema: Some(call.listed.schema_digest),
+            args: call.stage.args,
+            result: match outcome {
+                Outcome::Delivered(answer) | Outcome::Failed(answer) => Some(answer.digest()),
+                Outcome::Lost(_) => None,
+            },
+            outcome: match outcome {
+                Outcome::Delivered(_) => "delivered",
+                Outcome::Failed(_) => "failed",
+                Outcome::Lost(kind) => kind.word(),
+            },
+            charged: false,
+            price: payment.map(|payment| (payment.amount, &payment.asset, payment.key.rail())),
+            payment_ref: None,
+            settlement: "free",
+            decision: Some((call.listed.requirement, call.stage.standing)),
+            mode,
+        }
+    }
+
+    async fn end_free(
+        &self,
+        call: &Call<Held>,
+        told: Told<'_>,
+        outcome: Outcome<ToolAnswer>,
+    ) -> Result<Completed, Fault> {
+        let mut evidence = Evidence::default();
+        if self.limits.receipts_for_free_calls {
+            let drafted = told.draft(self.ports.random()?);
+            let sealed =
+                self.ports.ledger().record(call.id, drafted.statement, told.at).await.map_err(store_fault)?;
+            evidence = Evidence { receipt: Some(sealed), salts: Some(drafted.salts), ..Evidence::default() };
+        }
+        Ok(Completed { call: call.id, ending: ending_of(outcome), evidence })
+    }
+
+    async fn void(
+        &self,
+        call: &Call<Held>,
+        payment: &Payment,
+        told: Told<'_>,
+        outcome: Outcome<ToolAnswer>,
+    ) -> Result<Completed, Fault> {
+        let told = Told { settlement: "voided", ..told };
+        let event = Event::Voided { reason: told.outcome.to_owned() };
+        let mut evidence = self.advance(&payment.key, call.id, vec![event], None, Some(told)).await?;
+        evidence.note = Some(match payment.key.rail() {
+            Rail::X402 => {
+                "Not charged: the payment was not submitted and can be sent again with the same request."
+            }
+            Rail::L402 => {
+                "Not charged: the L402 credential can be used again for the same request until it expires; after that \
+                 its value is credit that the preimage can spend."
+            }
+            Rail::Credit => "Not charged: the reserved credit was released.",
+        });
+        Ok(Completed { call: call.id, ending: ending_of(outcome), evidence })
+    }
+
+    async fn settle_delivered(
+        &self,
+        call: &Call<Held>,
+        payment: &Payment,
+        told: Told<'_>,
+        result: Bytes,
+    ) -> Result<Completed, Fault> {
+        let now = told.at;
+        let settlement = Settlement {
+            key: payment.key.clone(),
+            amount: payment.amount,
+            asset: payment.asset.clone(),
+            proof: payment.proof.clone(),
+            expires: payment.expires,
+        };
+        if payment.key.rail() != Rail::X402 {
+            // The money is on our books already: outcome and settlement are one commit.
+            let reference = own_reference(&payment.key, call.id);
+            let told =
+                Told { charged: true, settlement: "settled", payment_ref: Some(reference.clone()), ..told };
+            let events = vec![
+                Event::Executed { result: told_result(&told) },
+                Event::Submitted,
+                Event::Settled { reference },
+            ];
+            let mut evidence = self.advance(&payment.key, call.id, events, Some(&result), Some(told)).await?;
+            self.ports.reached("after_settled");
+            evidence.mpp = mpp_receipt(call, &own_reference(&payment.key, call.id), now);
+            return Ok(Completed { call: call.id, ending: Ending::Delivered(result), evidence });
+        }
+        self.advance(
+            &payment.key,
+            call.id,
+            vec![Event::Executed { result: told_result(&told) }, Event::Submitted],
+            Some(&result),
+            None,
+        )
+        .await?;
+        self.ports.reached("after_submitted");
+        let answer = self.rail(payment.key.rail())?.settle(&settlement, self.ports.now()).await;
+        self.ports.reached("after_rail");
+        let reference = match &answer {
+            SettlementAnswer::Settled { reference } => Some(reference.clone()),
+            SettlementAnswer::Failed { .. } | SettlementAnswer::Unknown { .. } | SettlementAnswer::Absent => {
+                None
+            }
+        };
+        let (ending, mut evidence) = self.book(&settlement, call.id, answer, told, result).await?;
+        evidence.mpp = reference.and_then(|reference| mpp_receipt(call, &reference, now));
+        let ending = match ending {
+            Ending::PaymentFailed { reason, .. } => {
+                let demand = call.demand_afresh(self, self.ports.now()).await;
+                Ending::PaymentFailed { reason, demand }
+            }
+            other => other,
+        };
+        Ok(Completed { call: call.id, ending, evidence })
+    }
+
+    /// Records what a rail said about a submitted settlement.
+    pub(crate) async fn book(
+        &self,
+        settlement: &Settlement,
+        call: CallId,
+        answer: SettlementAnswer,
+        told: Told<'_>,
+        result: Bytes,
+    ) -> Result<(Ending, Evidence), Fault> {
+        let network = settlement.asset.network().to_owned();
+        match answer {
+            SettlementAnswer::Settled { reference } => {
+                let payment = wire::settle_response(
+                    true,
+                    &reference,
+                    &network,
+                    payer_of(&settlement.key),
+                    Some(settlement.amount),
+                    None,
+                );
+                let told = Told {
+                    charged: true,
+                    settlement: "settled",
+                    payment_ref: Some(reference.clone()),
+                    ..told
+                };
+                let event = Event::Settled { reference };
+                let mut evidence = self.advance(&settlement.key, call, vec![event], None, Some(told)).await?;
+                self.ports.reached("after_settled");
+                evidence.payment = Some(payment);
+                Ok((Ending::Delivered(result), evidence))
+            }
+            SettlementAnswer::Failed { reason } => {
+                let told = Told { settlement: "failed", payment_ref: None, ..told };
+                let event = Event::Failed { reason: reason.clone() };
+                let mut evidence = self.advance(&settlement.key, call, vec![event], None, Some(told)).await?;
+                evidence.payment =
+                    Some(wire::settle_response(false, "", &network, None, None, Some(&reason)));
+                Ok((Ending::PaymentFailed { reason, demand: None }, evidence))
+            }
+            SettlementAnswer::Unknown { evidence } => {
+                self.advance(&settlement.key, call, vec![Event::Unknown { evidence }], None, None).await?;
+                Ok((Ending::Pending, Evidence::default()))
+            }
+            SettlementAnswer::Absent => {
+                let evidence = "looked up: no effect so far".to_owned();
+                self.advance(&settlement.key, call, vec![Event::Unknown { evidence }], None, None).await?;
+                Ok((Ending::Pending, Evidence::default()))
+            }
+        }
+    }
+
+    /// One step of a settlement row, with its receipt in the same commit.
+    pub(crate) async fn advance(
+        &self,
+        key: &PaymentKey,
+        call: CallId,
+        events: Vec<Event>,
+        result: Option<&Bytes>,
+        told: Option<Told<'_>>,
+    ) -> Result<Evidence, Fault> {
+        let now = self.ports.now();
+        let drafted = match told {
+            Some(told) => Some(told.draft(self.ports.random()?)),
+            None => None,
+        };
+        let (statement, salts) = drafted.map_or((None, None), |d| (Some(d.statement), Some(d.salts)));
+        let advance = Advance {
+            key: key.clone(),
+            call,
+            events,
+            result: result.map(|bytes| bytes.to_vec()),
+            statement,
+            private: salts.clone(),
+            now,
+        };
+        let advanced = self.ports.ledger().advance(advance).await.map_err(store_fault)?;
+        Ok(Evidence { receipt: advanced.receipt, salts, ..Evidence::default() })
+    }
+
+    pub(crate) fn rail(&self, rail: Rail) -> Result<&dyn tollgate_rails::PaymentRail, Fault> {
+        self.ports
+            .rails()
+            .iter()
+            .find(|candidate| candidate.rail() == rail)
+            .map(AsRef::as_ref)
+            .ok_or_else(|| Fault::Internal(format!("no rail {rail} is configured, but a payment needs it")))
+    }
+
+    pub(crate) fn receipt_id(&self, now: UnixMillis) -> Result<ReceiptId, Fault> {
+        let [r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, ..] = self.ports.random()?;
+        Ok(ReceiptId::new(now, [r0, r1, r2, r3, r4, r5, r6, r7, r8, r9]))
+    }
+}
+
+impl ToolAnswer {
+    /// The digest that a receipt salts: of the canonical result without its `_meta`, which the gateway adds to.
+    pub(crate) fn digest(&self) -> Digest {
+        let (Self::Result(raw) | Self::Error(raw)) = self;
+        result_digest(raw)
+    }
+}
+
+/// SHA-256 of the canonical form of a result without `_meta`.
+pub(crate) fn result_digest(raw: &[u8]) -> Digest {
+    // A result that is no strict JSON object counts as a failure before it gets here; its raw bytes stand for themselves.
+    tollgate_mcp::canonical::digest_without(raw, &["_meta"])
+        .map_or_else(|_| Digest::of(raw), Digest::from_bytes)
+}
+
+fn ending_of(outcome: Outcome<ToolAnswer>) -> Ending {
+    match outcome {
+        Outcome::Delivered(ToolAnswer::Result(result)) => Ending::Delivered(result),
+        Outcome::Delivered(answer) | Outcome::Failed(answer) => Ending::ToolFailed(answer),
+        Outcome::Lost(kind) => Ending::Lost(kind),
+    }
+}
+
+/// The receipt that an MPP client looks for (draft-payment-transport-mcp), where the payment came as an MPP credential.
+fn mpp_receipt(call: &Call<Held>, reference: &str, at: UnixMillis) -> Option<String> {
+    let Presentation::Payment(Presented::Mpp(text)) = &call.request.presented else { return None };
+    let credential = mpp::Credential::parse(text).ok()?;
+    let challenge = credential.challenge();
+    Some(mpp::receipt(challenge.method(), at, reference, challenge.id()))
+}
+
+/// Where a payment on our own books is found again.
+pub(crate) fn own_reference(key: &PaymentKey, call: CallId) -> String {
+    match key.rail() {
+        Rail::L402 => format!("lightning:{}", key.proof()),
+        Rail::Credit | Rail::X402 => format!("ledger:{call}"),
+    }
+}
+
+/// The payer's address in the key of an x402 payment (`network/asset/payer/nonce`).
+fn payer_of(key: &PaymentKey) -> Option<&str> {
+    key.proof().split('/').nth(2)
+}
+
+/// The digest that the settlement row keeps of a result; an answer without one cannot be executed.
+fn told_result(told: &Told<'_>) -> Digest {
+    told.result.unwrap_or_else(|| Digest::of(b""))
+}

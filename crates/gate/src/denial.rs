@@ -1,0 +1,270 @@
+//! A no that is the caller's turn: decided before any money moves, naming the next step.
+
+use serde_json::{Value, json};
+use tollgate_domain::{CallId, KyaTier, Money, ToolRef};
+use tollgate_rails::PaymentRefusal;
+use tollgate_trust::TrustShortfall;
+
+use crate::code::{self, Code};
+use crate::demand::Demand;
+
+/// Why a call is not carried out, where the caller can do something about it.
+#[derive(Clone, Debug)]
+pub enum Denial {
+    /// A credential was presented and is not valid.
+    Unauthenticated {
+        /// What is wrong with it, without repeating it.
+        reason: String,
+    },
+    /// The caller's standing does not meet the tool's requirement.
+    TrustInsufficient(TrustShortfall),
+    /// No such tool on that server, or the caller may not know of it.
+    UnknownTool(ToolRef),
+    /// No such server.
+    UnknownServer(String),
+    /// The arguments do not fit the tool's schema; one line per problem.
+    InvalidArguments(Vec<String>),
+    /// The price is above the maximum that the caller named.
+    PriceAboveMaximum {
+        /// The price in the asset of the maximum.
+        price: Box<Money>,
+        /// The caller's maximum.
+        maximum: Box<Money>,
+    },
+    /// The call costs something and nothing was paid.
+    PaymentRequired(Box<Demand>),
+    /// A payment was presented that does not pay for this call; with a fresh demand where one could be made.
+    PaymentRefused {
+        /// Why not.
+        refusal: PaymentRefusal,
+        /// What would.
+        demand: Option<Box<Demand>>,
+    },
+    /// More than one payment was presented.
+    PaymentAmbiguous(String),
+    /// A payment came in a carrier that is not accepted.
+    PaymentCarrierRefused(String),
+    /// The proof was already used for another request, or its fate is in doubt: it never runs a tool again.
+    PaymentReplayed {
+        /// What differs from the first use, or why it cannot be used again.
+        differs: String,
+    },
+    /// The same proof for the same request is being carried out or settled now.
+    PaymentInFlight {
+        /// The call that holds the proof.
+        call: CallId,
+        /// The state of its settlement.
+        state: String,
+    },
+    /// The rail definitely refused to move the money; the result is withheld.
+    PaymentFailed {
+        /// The rail's reason.
+        reason: String,
+        /// What would pay.
+        demand: Option<Box<Demand>>,
+    },
+    /// The caller is too fast.
+    RateLimited {
+        /// When to come back.
+        retry_after_ms: u64,
+    },
+    /// The message is no acceptable JSON-RPC frame.
+    MalformedFrame {
+        /// -32700 or -32600.
+        json_rpc: i32,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A mirrored header is missing or differs from the body, or a required `_meta` member is missing.
+    HeaderMismatch {
+        /// -32020 or -32602.
+        json_rpc: i32,
+        /// What differs.
+        reason: String,
+    },
+    /// `Host` or `Origin` is not one of ours.
+    OriginRefused(String),
+    /// The body is larger than the limit.
+    BodyTooLarge {
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// JSON-RPC batches are not accepted here.
+    BatchRefused,
+}
+
+impl Denial {
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Unauthenticated { .. } => code::UNAUTHENTICATED,
+            Self::TrustInsufficient(_) => code::TRUST_INSUFFICIENT,
+            Self::UnknownTool(_) => code::UNKNOWN_TOOL,
+            Self::UnknownServer(_) => code::UNKNOWN_SERVER,
+            Self::InvalidArguments(_) => code::INVALID_ARGUMENTS,
+            Self::PriceAboveMaximum { .. } => code::PRICE_ABOVE_MAXIMUM,
+            Self::PaymentRequired(_) => code::PAYMENT_REQUIRED,
+            Self::PaymentRefused { refusal, .. } => match refusal {
+                PaymentRefusal::Unreadable(_) => code::PAYMENT_UNREADABLE,
+                PaymentRefusal::Invalid(_) => code::PAYMENT_INVALID,
+                PaymentRefusal::WrongTarget { .. } => code::PAYMENT_WRONG_TARGET,
+                PaymentRefusal::WrongAmount { .. } => code::PAYMENT_WRONG_AMOUNT,
+                PaymentRefusal::OtherCall(_) => code::PAYMENT_OTHER_CALL,
+                PaymentRefusal::Expired(_) => code::PAYMENT_EXPIRED,
+                PaymentRefusal::Window(_) => code::PAYMENT_WINDOW,
+            },
+            Self::PaymentAmbiguous(_) => code::PAYMENT_AMBIGUOUS,
+            Self::PaymentCarrierRefused(_) => code::PAYMENT_CARRIER_REFUSED,
+            Self::PaymentReplayed { .. } => code::PAYMENT_REPLAYED,
+            Self::PaymentInFlight { .. } => code::PAYMENT_IN_FLIGHT,
+            Self::PaymentFailed { .. } => code::PAYMENT_FAILED,
+            Self::RateLimited { .. } => code::RATE_LIMITED,
+            Self::MalformedFrame { json_rpc, .. } => Code { json_rpc: *json_rpc, ..code::MALFORMED_FRAME },
+            Self::HeaderMismatch { json_rpc, .. } => Code { json_rpc: *json_rpc, ..code::HEADER_MISMATCH },
+            Self::OriginRefused(_) => code::ORIGIN_REFUSED,
+            Self::BodyTooLarge { .. } => code::BODY_TOO_LARGE,
+            Self::BatchRefused => code::BATCH_REFUSED,
+        }
+    }
+
+    /// What happened, in a sentence for people and models.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Unauthenticated { reason } => format!("The credential was not accepted: {reason}."),
+            Self::TrustInsufficient(TrustShortfall::ApiKey { current, .. }) => {
+                format!("This tool requires an API key. Current reputation: {}.", current.reputation)
+            }
+            Self::TrustInsufficient(TrustShortfall::Reputation { required, current }) => format!(
+                "This tool requires a reputation of {}. Current reputation: {}.",
+                required.min_reputation, current.reputation
+            ),
+            Self::UnknownTool(tool) => format!("Unknown tool: {}.", tool.tool),
+            Self::UnknownServer(name) => format!("Unknown server: {name}."),
+            Self::InvalidArguments(problems) => {
+                format!("The arguments do not fit the tool's schema: {}.", problems.join("; "))
+            }
+            Self::PriceAboveMaximum { price, maximum } => {
+                format!("The price is {price}, above the maximum of {maximum} that this request allows.")
+            }
+            Self::PaymentRequired(demand) => demand.sentence(),
+            Self::PaymentRefused { refusal, .. } => format!("Payment refused: {refusal}."),
+            Self::PaymentAmbiguous(carriers) => {
+                format!("More than one payment was presented ({carriers}); none was used.")
+            }
+            Self::PaymentCarrierRefused(carrier) => format!("A payment is not accepted in {carrier}."),
+            Self::PaymentReplayed { differs } => {
+                format!("This payment cannot be used for this request: {differs}.")
+            }
+            Self::PaymentInFlight { call, state } => {
+                format!("This payment is already being used by call {call} (state {state}).")
+            }
+            Self::PaymentFailed { reason, .. } => {
+                format!(
+                    "The payment could not be settled ({reason}); nothing was charged and the result is withheld."
+                )
+            }
+            Self::RateLimited { retry_after_ms } => {
+                format!("Too many calls; try again in {retry_after_ms} ms.")
+            }
+            Self::MalformedFrame { reason, .. } => format!("The message was not accepted: {reason}."),
+            Self::HeaderMismatch { reason, .. } => format!("The headers do not fit the message: {reason}."),
+            Self::OriginRefused(reason) => format!("The request's origin is not accepted: {reason}."),
+            Self::BodyTooLarge { bytes_max } => format!("The body is larger than {bytes_max} bytes."),
+            Self::BatchRefused => "JSON-RPC batches are not accepted on this endpoint.".to_owned(),
+        }
+    }
+
+    /// What to do next.
+    pub fn next_step(&self) -> &'static str {
+        match self {
+            Self::Unauthenticated { .. } => {
+                "Send a valid API key as `Authorization: Bearer tgk_…`, or none at all."
+            }
+            Self::TrustInsufficient(_) => {
+                "Call with an API key, or earn reputation with settled calls to tools that ask less."
+            }
+            Self::UnknownTool(_) => "Read `tools/list` and call one of its names.",
+            Self::UnknownServer(_) => "Read `GET /api/v1/tools` for the servers and tools of this gateway.",
+            Self::InvalidArguments(_) => "Correct the arguments; nothing was charged.",
+            Self::PriceAboveMaximum { .. } => {
+                "Raise the maximum or choose another tool; nothing was charged."
+            }
+            Self::PaymentRequired(_) => {
+                "Pay one of the offers and send the same request again with the payment."
+            }
+            Self::PaymentRefused { .. } => "Pay one of the fresh offers; the refused payment was not used.",
+            Self::PaymentAmbiguous(_) => "Send exactly one payment in one carrier.",
+            Self::PaymentCarrierRefused(_) => {
+                "Send the payment in a header or in `params._meta`, never in the URL, a cookie or the arguments."
+            }
+            Self::PaymentReplayed { .. } => "Make a new payment for this request.",
+            Self::PaymentInFlight { .. } => {
+                "Wait, then send the same request with the same payment, or read `GET /api/v1/calls/{call_id}`."
+            }
+            Self::PaymentFailed { .. } => "Check the payer's balance and pay one of the fresh offers.",
+            Self::RateLimited { .. } => "Wait, then send the same request again.",
+            Self::MalformedFrame { .. } => "Send one well-formed JSON-RPC 2.0 message.",
+            Self::HeaderMismatch { .. } => {
+                "Send plain JSON in UTF-8, with its mirrored headers and `_meta` as MCP 2026-07-28 asks."
+            }
+            Self::OriginRefused(_) => "Call the gateway by a host name that its configuration lists.",
+            Self::BodyTooLarge { .. } => "Send a smaller request.",
+            Self::BatchRefused => "Send each request on its own.",
+        }
+    }
+
+    /// The demand that belongs to this denial, if any.
+    pub fn demand(&self) -> Option<&Demand> {
+        match self {
+            Self::PaymentRequired(demand) => Some(demand),
+            Self::PaymentRefused { demand, .. } | Self::PaymentFailed { demand, .. } => demand.as_deref(),
+            Self::Unauthenticated { .. }
+            | Self::TrustInsufficient(_)
+            | Self::UnknownTool(_)
+            | Self::UnknownServer(_)
+            | Self::InvalidArguments(_)
+            | Self::PriceAboveMaximum { .. }
+            | Self::PaymentAmbiguous(_)
+            | Self::PaymentCarrierRefused(_)
+            | Self::PaymentReplayed { .. }
+            | Self::PaymentInFlight { .. }
+            | Self::RateLimited { .. }
+            | Self::MalformedFrame { .. }
+            | Self::HeaderMismatch { .. }
+            | Self::OriginRefused(_)
+            | Self::BodyTooLarge { .. }
+            | Self::BatchRefused => None,
+        }
+    }
+
+    /// When to come back, where that is known.
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::RateLimited { retry_after_ms } => Some(*retry_after_ms),
+            Self::PaymentInFlight { .. } => Some(1_000),
+            _ => None,
+        }
+    }
+
+    /// The structured facts of this denial beyond code and message: a JSON object.
+    pub fn facts(&self) -> Value {
+        match self {
+            Self::TrustInsufficient(shortfall) => {
+                let (required, current) = (shortfall.required(), shortfall.current());
+                json!({
+                    "required_kya_level": KyaTier::default().level(),
+                    "current_kya_level": current.tier.level(),
+                    "required_reputation": required.min_reputation,
+                    "current_reputation": current.reputation,
+                    "requires_api_key": required.api_key,
+                })
+            }
+            Self::InvalidArguments(problems) => json!({ "problems": problems }),
+            Self::PriceAboveMaximum { price, maximum } => json!({
+                "price": price.amount, "maximum": maximum.amount, "asset": price.asset.id(),
+            }),
+            Self::PaymentInFlight { call, state } => json!({ "holding_call_id": call, "state": state }),
+            _ => json!({}),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! A no that is our turn: a store, a rail or an upstream that is down. Nothing is forgotten: the settlement row says
+//! where the money stands.
+
+use tollgate_domain::{CallId, FailureKind};
+
+use crate::code::{self, Code};
+
+/// Why a call could not be carried out or finished, where the caller did nothing wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The tool's server gave no usable answer. Not charged.
+    #[error("reach the tool's server: {kind:?}")]
+    Upstream {
+        /// How it failed.
+        kind: FailureKind,
+    },
+    /// The tool ran, and whether the money moved is not known yet. The result is kept until it is.
+    #[error("settle call {call}: no definite answer yet")]
+    SettlementPending {
+        /// The call to ask about.
+        call: CallId,
+    },
+    /// The store's queue is full.
+    #[error("queue a ledger command: the store is busy")]
+    StoreBusy,
+    /// The store does not accept money operations any more.
+    #[error("book on the ledger: {0}")]
+    StoreClosed(String),
+    /// The Lightning wallet gave no invoice.
+    #[error(transparent)]
+    Wallet(#[from] tollgate_rails::OfferError),
+    /// Anything that should not happen.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Fault {
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Upstream { kind: FailureKind::Unreachable } => code::UPSTREAM_UNREACHABLE,
+            Self::Upstream { kind: FailureKind::TimedOut } => code::UPSTREAM_TIMED_OUT,
+            Self::Upstream { kind: FailureKind::Broken | FailureKind::Abandoned } => code::UPSTREAM_BROKEN,
+            Self::SettlementPending { .. } => code::SETTLEMENT_PENDING,
+            Self::StoreBusy => code::STORE_BUSY,
+            Self::StoreClosed(_) => code::STORE_CLOSED,
+            Self::Wallet(_) => code::WALLET_UNAVAILABLE,
+            Self::Internal(_) => code::INTERNAL,
+        }
+    }
+
+    /// What happened, without inner detail: a stranger learns nothing of our insides.
+    pub fn message(&self) -> &'static str {
+        match self {
+            Self::Upstream { kind: FailureKind::Unreachable } => {
+                "The tool's server cannot be reached; nothing was charged."
+            }
+            Self::Upstream { kind: FailureKind::TimedOut } => {
+                "The tool did not answer in time; nothing was charged."
+            }
+            Self::Upstream { kind: FailureKind::Broken | FailureKind::Abandoned } => {
+                "The tool's answer broke off or was no answer; nothing was charged."
+            }
+            Self::SettlementPending { .. } => {
+                "The tool ran; whether the payment arrived is not known yet. The result is kept until it is."
+            }
+            Self::StoreBusy => "The gateway is at its limit; nothing was charged.",
+            Self::StoreClosed(_) => {
+                "The gateway has stopped taking money until an operator looks at its disk."
+            }
+            Self::Wallet(_) => "The Lightning wallet gives no invoice now; nothing was charged.",
+            Self::Internal(_) => "Something went wrong inside the gateway; its log knows this call's id.",
+        }
+    }
+
+    /// What to do next.
+    pub fn next_step(&self) -> &'static str {
+        match self {
+            Self::Upstream { .. } => "Send the same request with the same payment again later.",
+            Self::SettlementPending { .. } => {
+                "Read `GET /api/v1/calls/{call_id}`, or send the same request with the same payment again. Do not pay anew."
+            }
+            Self::StoreBusy | Self::Wallet(_) => "Wait a moment, then send the same request again.",
+            Self::StoreClosed(_) | Self::Internal(_) => {
+                "Send the same request with the same payment again later; report the call id if it persists."
+            }
+        }
+    }
+}

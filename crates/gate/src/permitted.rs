@@ -1,0 +1,99 @@
+//! The permit: proof, as a type, that the whole street was walked.
+
+use bytes::Bytes;
+
+use tollgate_domain::{CallId, ToolRef};
+
+use crate::call::{Call, Held};
+
+/// A call that may be carried out. Only this crate can make one; whoever runs tools takes nothing else.
+///
+/// A held call yields its permit, once:
+///
+/// ```
+/// # use tollgate_gate::{Call, Held, HeldCall, Permitted};
+/// fn carry_out(call: Call<Held>) -> (Permitted, HeldCall) {
+///     call.permit()
+/// }
+/// ```
+///
+/// A call that is paid and not yet held has none to give:
+///
+/// ```compile_fail
+/// # use tollgate_gate::{Call, HeldCall, Paid, Permitted};
+/// fn carry_out(call: Call<Paid>) -> (Permitted, HeldCall) {
+///     call.permit()
+/// }
+/// ```
+///
+/// No call gives it twice:
+///
+/// ```compile_fail
+/// # use tollgate_gate::{Call, Held, HeldCall, Permitted};
+/// fn carry_out(call: Call<Held>) -> (Permitted, HeldCall) {
+///     call.permit();
+///     call.permit()
+/// }
+/// ```
+///
+/// And nobody else can make one:
+///
+/// ```compile_fail
+/// # use tollgate_domain::{CallId, ToolRef};
+/// # use tollgate_gate::Permitted;
+/// fn forge(call: CallId, tool: ToolRef) -> Permitted {
+///     Permitted { call, tool, arguments: Default::default() }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Permitted {
+    call: CallId,
+    tool: ToolRef,
+    arguments: Bytes,
+}
+
+impl Permitted {
+    /// The call's id.
+    pub fn call(&self) -> CallId {
+        self.call
+    }
+
+    /// The tool to run.
+    pub fn tool(&self) -> &ToolRef {
+        &self.tool
+    }
+
+    /// Its arguments, byte for byte as the caller sent them.
+    pub fn arguments(&self) -> &Bytes {
+        &self.arguments
+    }
+}
+
+impl Call<Held> {
+    /// The permit to carry this call out, once: the held call stays behind to be completed.
+    pub fn permit(self) -> (Permitted, HeldCall) {
+        let permitted = Permitted {
+            call: self.id,
+            tool: self.request.tool.clone(),
+            arguments: self.request.arguments.clone(),
+        };
+        (permitted, HeldCall(self))
+    }
+}
+
+/// A held call whose permit has been given out: it can only be completed.
+#[must_use = "a held call ends in exactly one settlement or void: complete it"]
+#[derive(Debug)]
+pub struct HeldCall(pub(crate) Call<Held>);
+
+impl HeldCall {
+    /// The call's id.
+    pub fn id(&self) -> CallId {
+        self.0.id
+    }
+
+    /// Whether money is reserved for this call.
+    pub fn is_paid(&self) -> bool {
+        self.0.is_paid()
+    }
+}

@@ -1,0 +1,102 @@
+//! What the street needs from outside, bundled so that bounds stay one line.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tollgate_domain::{CallId, Digest, Price, Requirement, ToolRef, UnixMillis};
+use tollgate_ledger::LedgerStore;
+use tollgate_rails::PaymentRail;
+use tollgate_risk::Limiter;
+use tollgate_trust::KeyDirectory;
+
+use crate::fault::Fault;
+
+/// Checks arguments against one tool's compiled input schema.
+pub trait ArgumentSchema: Send + Sync + fmt::Debug {
+    /// Every way in which the arguments do not fit, one line each.
+    ///
+    /// # Errors
+    /// The problems, at least one.
+    fn check(&self, arguments: &[u8]) -> Result<(), Vec<String>>;
+}
+
+/// What the catalogue says of one tool.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Which tool of which server.
+    pub tool: ToolRef,
+    /// Its description, for people.
+    pub description: Option<String>,
+    /// What it asks of callers.
+    pub requirement: Requirement,
+    /// What one call costs.
+    pub price: Price,
+    /// The version of the price list.
+    pub price_version: u32,
+    /// Its compiled schema; `None` where the server declares none.
+    pub schema: Option<Arc<dyn ArgumentSchema>>,
+    /// The digest of the schema's bytes.
+    pub schema_digest: Digest,
+    /// How long the tool may run.
+    pub deadline_ms: u64,
+}
+
+/// The tools behind this gateway, with requirements and prices.
+pub trait Catalog: Send + Sync {
+    /// What is known of a tool; `None` when no server lists it.
+    fn tool(&self, tool: &ToolRef) -> Option<Arc<Listed>>;
+}
+
+/// Whether the money is real.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// Built-in sandbox money, on loopback. Every text says so.
+    Sandbox,
+    /// Networks that the operator configured.
+    Live,
+}
+
+impl Mode {
+    /// The word in receipts and answers.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Sandbox => "sandbox",
+            Self::Live => "live",
+        }
+    }
+}
+
+/// Everything the street reaches outside itself.
+pub trait Ports: Send + Sync + 'static {
+    /// The tools.
+    type Catalog: Catalog;
+    /// Claims, bookings, receipts, reputation.
+    type Ledger: LedgerStore;
+    /// API keys.
+    type Keys: KeyDirectory;
+
+    /// The tools.
+    fn catalog(&self) -> &Self::Catalog;
+    /// Claims, bookings, receipts, reputation.
+    fn ledger(&self) -> &Self::Ledger;
+    /// API keys.
+    fn keys(&self) -> &Self::Keys;
+    /// The rails, in the order in which they are offered.
+    fn rails(&self) -> &[Arc<dyn PaymentRail>];
+    /// How often a caller may call.
+    fn calls_limiter(&self) -> &Limiter;
+    /// How often a caller may be given offers that cost us something (a Lightning invoice each).
+    fn offers_limiter(&self) -> &Limiter;
+    /// The time at this moment; only for what happens after the first `now` of a call.
+    fn now(&self) -> UnixMillis;
+    /// Fresh randomness from the operating system.
+    ///
+    /// # Errors
+    /// A fault when there is none: nothing is signed or named with predictable bytes.
+    fn random(&self) -> Result<[u8; 32], Fault>;
+    /// Whether the tool of this paid call may have been asked to run, as far as this machine remembers: a call that a crash
+    /// left `executing` is released if it certainly was not, and is in doubt otherwise.
+    fn may_have_run(&self, call: CallId) -> bool;
+    /// A named stop point of tests; does nothing in a shipped gateway.
+    fn reached(&self, _point: &'static str) {}
+}

@@ -1,0 +1,165 @@
+//! Finishing what a crash, or a silent rail, left open: from the settlement row alone, looking up before sending again.
+
+use bytes::Bytes;
+
+use tollgate_domain::{Rail, UnixMillis};
+use tollgate_ledger::{Event, LedgerStore, SettlementRow, State};
+use tollgate_rails::{PaymentRail, Settlement, SettlementAnswer};
+
+use crate::complete::{own_reference, result_digest};
+use crate::fault::Fault;
+use crate::ports::Ports;
+use crate::receipt::Told;
+use crate::station::store_fault;
+use crate::street::Gate;
+
+/// What one round of recovery did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Recovered {
+    /// Rows that reached an end.
+    pub ended: usize,
+    /// Rows that are still open: their rail gives no definite answer yet.
+    pub open: usize,
+}
+
+impl<P: Ports> Gate<P> {
+    /// Drives every open settlement towards its end. Run at start, before any call is taken; and again from time to time
+    /// for those whose rail is silent.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the ledger cannot be read or written.
+    pub async fn recover(&self) -> Result<Recovered, Fault> {
+        let mut recovered = Recovered::default();
+        for row in self.ports.ledger().open_settlements().await.map_err(store_fault)? {
+            let state = self.resume(&row).await?;
+            tracing::info!(call = %row.call, key = %row.key, from = %row.state, to = %state, "settlement resumed");
+            if state.is_terminal() {
+                recovered.ended = recovered.ended.saturating_add(1);
+            } else {
+                recovered.open = recovered.open.saturating_add(1);
+            }
+        }
+        Ok(recovered)
+    }
+
+    /// Drives the settlements whose rail gave no definite answer; calls in flight are left alone.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the ledger cannot be read or written.
+    pub async fn reconcile(&self) -> Result<Recovered, Fault> {
+        let mut recovered = Recovered::default();
+        let open = self.ports.ledger().open_settlements().await.map_err(store_fault)?;
+        for row in open.into_iter().filter(|row| row.state == State::Unknown) {
+            let ended = self.resume(&row).await?.is_terminal();
+            if ended {
+                recovered.ended = recovered.ended.saturating_add(1);
+            } else {
+                recovered.open = recovered.open.saturating_add(1);
+            }
+        }
+        Ok(recovered)
+    }
+
+    async fn resume(&self, row: &SettlementRow) -> Result<State, Fault> {
+        let now = self.ports.now();
+        match row.state {
+            State::Executing if self.ports.may_have_run(row.call) => {
+                let told = Told { settlement: "in_doubt", ..self.told_of(row, "abandoned", now)? };
+                self.advance(&row.key, row.call, vec![Event::FoundInDoubt], None, Some(told)).await?;
+                Ok(State::InDoubt)
+            }
+            State::Executing => {
+                // Certainly not sent: as if the call had never been made.
+                let reason = "the gateway stopped before the tool was asked".to_owned();
+                let told = Told { settlement: "voided", ..self.told_of(row, "abandoned", now)? };
+                self.advance(&row.key, row.call, vec![Event::Voided { reason }], None, Some(told)).await?;
+                Ok(State::Voided)
+            }
+            State::Executed => {
+                self.advance(&row.key, row.call, vec![Event::Submitted], None, None).await?;
+                self.submit(row, now).await
+            }
+            State::Submitted | State::Unknown => self.look_up(row, now).await,
+            State::Settled | State::Voided | State::Failed | State::InDoubt | State::Manual => Ok(row.state),
+        }
+    }
+
+    /// Looks up before sending again: only a definite "no effect so far" allows another submission of the same proof.
+    async fn look_up(&self, row: &SettlementRow, now: UnixMillis) -> Result<State, Fault> {
+        let Some(rail) = self.outside_rail(row)? else { return self.submit(row, now).await };
+        let answer = match rail.look_up(&settlement_of(row), now).await {
+            SettlementAnswer::Absent if now > row.expires.plus_millis(self.limits.finality_ms) => {
+                SettlementAnswer::Failed { reason: "expired without effect".to_owned() }
+            }
+            SettlementAnswer::Absent if now <= row.expires => return self.submit(row, now).await,
+            answer => answer,
+        };
+        self.record_answer(row, answer, now).await
+    }
+
+    async fn submit(&self, row: &SettlementRow, now: UnixMillis) -> Result<State, Fault> {
+        let answer = match self.outside_rail(row)? {
+            Some(rail) => rail.settle(&settlement_of(row), now).await,
+            None => SettlementAnswer::Settled { reference: own_reference(&row.key, row.call) },
+        };
+        self.record_answer(row, answer, now).await
+    }
+
+    async fn record_answer(
+        &self,
+        row: &SettlementRow,
+        answer: SettlementAnswer,
+        now: UnixMillis,
+    ) -> Result<State, Fault> {
+        let stored = self.ports.ledger().answer(&row.call).await.map_err(store_fault)?;
+        let result = Bytes::from(stored.and_then(|stored| stored.result).unwrap_or_default());
+        let mut told = self.told_of(row, "delivered", now)?;
+        told.result = (!result.is_empty()).then(|| result_digest(&result));
+        self.book(&settlement_of(row), row.call, answer, told, result).await?;
+        let row = self.ports.ledger().settlement_by_call(&row.call).await.map_err(store_fault)?;
+        row.map(|row| row.state).ok_or_else(|| Fault::Internal("a settlement row vanished".to_owned()))
+    }
+
+    /// The rail that moves this payment; `None` where the money is on our own books.
+    fn outside_rail(&self, row: &SettlementRow) -> Result<Option<&dyn PaymentRail>, Fault> {
+        match row.key.rail() {
+            Rail::X402 => self.rail(Rail::X402).map(Some),
+            Rail::L402 | Rail::Credit => Ok(None),
+        }
+    }
+
+    fn told_of<'a>(
+        &self,
+        row: &'a SettlementRow,
+        outcome: &'static str,
+        now: UnixMillis,
+    ) -> Result<Told<'a>, Fault> {
+        Ok(Told {
+            receipt: self.receipt_id(now)?,
+            call: row.call,
+            at: now,
+            caller: &row.caller,
+            tool: &row.binding.tool,
+            schema: None,
+            args: row.binding.args,
+            result: None,
+            outcome,
+            charged: false,
+            price: Some((row.amount, &row.asset, row.key.rail())),
+            payment_ref: None,
+            settlement: "unknown",
+            decision: None,
+            mode: self.limits.mode,
+        })
+    }
+}
+
+fn settlement_of(row: &SettlementRow) -> Settlement {
+    Settlement {
+        key: row.key.clone(),
+        amount: row.amount,
+        asset: row.asset.clone(),
+        proof: row.proof.clone(),
+        expires: row.expires,
+    }
+}

@@ -1,0 +1,94 @@
+//! The stations. Each is a leaf: what stands between them is said once, in `street.rs`.
+
+mod authenticate;
+mod evaluate;
+mod hold;
+mod pay;
+mod quote;
+mod receive;
+mod screen;
+
+use tollgate_domain::{CallId, ToolRef};
+use tollgate_ledger::{StoreError, StoredAnswer};
+
+use crate::call::Call;
+use crate::denial::Denial;
+use crate::fault::Fault;
+
+/// A call that is not carried out, with what it had earned so far.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The call's id; absent where the call was refused before it got one.
+    pub call: Option<CallId>,
+    /// The tool that was called.
+    pub tool: Option<ToolRef>,
+    /// Why.
+    pub verdict: Box<Verdict>,
+}
+
+/// The three ways a call is not carried out.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The caller's turn.
+    Denied(Denial),
+    /// Our turn.
+    Faulted(Fault),
+    /// The same proof for the same request was answered before: this is that answer, at no further charge.
+    Repeated(StoredAnswer),
+}
+
+impl Verdict {
+    /// The word in logs and metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Denied(denial) => denial.code().word,
+            Self::Faulted(fault) => fault.code().word,
+            Self::Repeated(_) => "repeated",
+        }
+    }
+}
+
+impl Refusal {
+    /// A denial before a call has an id.
+    pub fn denied(denial: Denial) -> Self {
+        Self { call: None, tool: None, verdict: Box::new(Verdict::Denied(denial)) }
+    }
+
+    /// A fault before a call has an id.
+    pub fn faulted(fault: Fault) -> Self {
+        Self { call: None, tool: None, verdict: Box::new(Verdict::Faulted(fault)) }
+    }
+}
+
+impl From<Denial> for Verdict {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+impl From<Fault> for Verdict {
+    fn from(fault: Fault) -> Self {
+        Self::Faulted(fault)
+    }
+}
+
+impl<S> Call<S> {
+    /// Ends the walk: the refusal keeps the call's id and tool.
+    pub(crate) fn refuse(&self, verdict: impl Into<Verdict>) -> Refusal {
+        Refusal {
+            call: Some(self.id),
+            tool: Some(self.request.tool.clone()),
+            verdict: Box::new(verdict.into()),
+        }
+    }
+}
+
+/// A store's failure as ours.
+pub(crate) fn store_fault(error: StoreError) -> Fault {
+    match error {
+        StoreError::Busy => Fault::StoreBusy,
+        // A commit without a definite answer closes the store as well.
+        StoreError::Closed | StoreError::Unknown(_) => Fault::StoreClosed(error.to_string()),
+        other => Fault::Internal(other.to_string()),
+    }
+}

@@ -1,0 +1,104 @@
+use tollgate_domain::{Digest, UnixMillis};
+use tollgate_ledger::{Claim, Claimed, LedgerStore};
+use tollgate_rails::{Funds, Payment};
+
+use crate::call::{Call, Held, Hold, Screened};
+use crate::denial::Denial;
+use crate::ports::Ports;
+use crate::station::{Refusal, Verdict, pay, store_fault};
+use crate::street::Gate;
+
+impl Call<Screened> {
+    /// Claims the payment and reserves the price, durably, in one atomic insert. From here on the call ends in exactly one
+    /// settlement or void. A free call needs neither.
+    pub(crate) async fn hold<P: Ports>(self, gate: &Gate<P>, now: UnixMillis) -> Result<Call<Held>, Refusal> {
+        let args = self.stage.paid.quote.binding.args;
+        for payment in &self.stage.paid.payments {
+            match self.claim(gate, payment, now).await {
+                Ok(attempt) => {
+                    gate.ports.reached("after_claim");
+                    let hold = Some(Hold { payment: payment.clone(), attempt });
+                    return Ok(self.stamped(|stage| held(stage, args, hold)));
+                }
+                // Too little credit in this asset: the next asset of the price may do.
+                Err(Unclaimed::Short) => {}
+                Err(Unclaimed::Refused(verdict)) => return Err(self.refuse(*verdict)),
+            }
+        }
+        if self.stage.paid.payments.is_empty() {
+            return Ok(self.stamped(|stage| held(stage, args, None)));
+        }
+        let paid = &self.stage.paid;
+        let verdict = match pay::demand(&self, &paid.caller, &paid.quote, gate, now).await {
+            Err(verdict) => verdict,
+            Ok(mut demand) => {
+                demand.reason = Some(format!("{} The credit of this caller is too low.", demand.sentence()));
+                Denial::PaymentRequired(Box::new(demand)).into()
+            }
+        };
+        Err(self.refuse(verdict))
+    }
+
+    async fn claim<P: Ports>(
+        &self,
+        gate: &Gate<P>,
+        payment: &Payment,
+        now: UnixMillis,
+    ) -> Result<u32, Unclaimed> {
+        let claim = Claim {
+            key: payment.key.clone(),
+            call: self.id,
+            caller: self.stage.paid.caller.principal(),
+            binding: payment.binding.clone(),
+            amount: payment.amount,
+            asset: payment.asset.clone(),
+            funds: match &payment.funds {
+                Funds::OnSettlement => tollgate_ledger::Funds::OnSettlement,
+                Funds::Arrived => tollgate_ledger::Funds::Arrived { holder: payment.payer.principal() },
+                Funds::Credit(principal) => tollgate_ledger::Funds::Credit(principal.clone()),
+            },
+            proof: payment.proof.clone(),
+            expires: payment.expires,
+            now,
+        };
+        let refused = |verdict: Verdict| Err(Unclaimed::Refused(Box::new(verdict)));
+        match gate.ports.ledger().claim(claim).await {
+            Ok(Claimed::Fresh { attempt }) => Ok(attempt),
+            Ok(Claimed::Answered(answer)) => refused(Verdict::Repeated(answer)),
+            Ok(Claimed::InProgress { call, state, .. }) => {
+                refused(Denial::PaymentInFlight { call, state: state.to_string() }.into())
+            }
+            Ok(Claimed::OtherRequest { differs }) => refused(
+                Denial::PaymentReplayed {
+                    differs: format!("it was used for a request with another {differs}"),
+                }
+                .into(),
+            ),
+            Ok(Claimed::Failed { reason }) => refused(
+                Denial::PaymentReplayed { differs: format!("its settlement failed for good: {reason}") }
+                    .into(),
+            ),
+            Ok(Claimed::InDoubt { call }) => refused(
+                Denial::PaymentReplayed {
+                    differs: format!(
+                        "{call} used it when the gateway stopped, and may have run; it was not charged"
+                    ),
+                }
+                .into(),
+            ),
+            Ok(Claimed::InsufficientFunds { .. }) => Err(Unclaimed::Short),
+            Err(error) => refused(store_fault(error).into()),
+        }
+    }
+}
+
+enum Unclaimed {
+    /// Not enough credit in this asset; nothing was written.
+    Short,
+    /// Not claimed, for good.
+    Refused(Box<Verdict>),
+}
+
+fn held(stage: Screened, args: Digest, hold: Option<Hold>) -> Held {
+    Held { principal: stage.paid.caller.principal(), standing: stage.paid.standing, args, hold }
+}

@@ -1,0 +1,156 @@
+use tollgate_domain::{Caller, Money, PaymentKey, Quote, Rail, UnixMillis};
+use tollgate_rails::{Funds, Offer, OfferError, Payment, PaymentRefusal, Proof};
+
+use crate::call::{Call, CreditUse, Paid, Quoted};
+use crate::demand::Demand;
+use crate::denial::Denial;
+use crate::fault::Fault;
+use crate::ports::Ports;
+use crate::station::{Refusal, Verdict};
+use crate::street::{Gate, GateLimits};
+
+impl Call<Quoted> {
+    /// Finds the payment for the quote: the presented proof, else the caller's credit, else a demand to pay.
+    ///
+    /// Pure but for the offers: a proof that does not pay this quote burns nothing.
+    pub(crate) async fn pay<P: Ports>(self, gate: &Gate<P>, now: UnixMillis) -> Result<Call<Paid>, Refusal> {
+        let payments = if self.stage.quote.price.is_free() {
+            Vec::new()
+        } else if let Some(proof) = &self.stage.proof {
+            match (self.verify(&gate.ports, proof, now), &self.stage.proof) {
+                (Ok(payment), _) => vec![payment],
+                // What an expired credential left on the books can still be spent by whoever holds its preimage.
+                (Err(PaymentRefusal::Expired(_)), Some(Proof { payer: payer @ Caller::Preimage(_), .. })) => {
+                    self.credit_of(*payer, now)
+                }
+                (Err(refusal), _) => {
+                    let demand = self.demand(gate, now).await.ok().map(Box::new);
+                    return Err(self.refuse(Denial::PaymentRefused { refusal, demand }));
+                }
+            }
+        } else if self.request.credit == CreditUse::Allowed && matches!(self.stage.caller, Caller::ApiKey(_))
+        {
+            self.credit_of(self.stage.caller, now)
+        } else {
+            return Err(match self.demand(gate, now).await {
+                Ok(demand) => self.refuse(Denial::PaymentRequired(Box::new(demand))),
+                Err(verdict) => self.refuse(verdict),
+            });
+        };
+        Ok(self.stamped(|stage| Paid {
+            caller: stage.caller,
+            standing: stage.standing,
+            quote: stage.quote,
+            payments,
+        }))
+    }
+
+    fn verify<P: Ports>(&self, ports: &P, proof: &Proof, now: UnixMillis) -> Result<Payment, PaymentRefusal> {
+        let rail = ports.rails().iter().find(|rail| rail.rail() == proof.rail).ok_or_else(|| {
+            PaymentRefusal::Unreadable("no rail of this gateway takes payments of this kind".to_owned())
+        })?;
+        // A credential made out to one caller is worth nothing in another's hands.
+        match rail.demanded_caller(proof) {
+            Some(demanded) if demanded != self.stage.caller.principal() => {
+                Err(PaymentRefusal::OtherCall("caller"))
+            }
+            Some(_) | None => rail.verify(proof, &self.stage.quote, now),
+        }
+    }
+
+    /// The holder's credit in each asset of the price, to be tried in the owner's order; the claim decides whether there is
+    /// enough, atomically.
+    fn credit_of(&self, holder: Caller, now: UnixMillis) -> Vec<Payment> {
+        let principal = holder.principal();
+        // Without a key of the caller's own each request is its own; with one, a repeated request is answered once.
+        let once = self.request.idempotency_key.clone().unwrap_or_else(|| self.id.to_string());
+        let quote = &self.stage.quote;
+        let payment = |option: &Money| {
+            Some(Payment {
+                key: PaymentKey::new(Rail::Credit, format!("{principal}/{once}")).ok()?,
+                payer: holder,
+                binding: quote.binding.clone(),
+                amount: option.amount,
+                asset: option.asset.id().clone(),
+                funds: Funds::Credit(principal.clone()),
+                proof: String::new(),
+                expires: now.plus_millis(u64::MAX),
+            })
+        };
+        quote.price.options().iter().filter_map(payment).collect()
+    }
+
+    /// A demand to pay this quote.
+    pub(crate) async fn demand<P: Ports>(&self, gate: &Gate<P>, now: UnixMillis) -> Result<Demand, Verdict> {
+        demand(self, &self.stage.caller, &self.stage.quote, gate, now).await
+    }
+}
+
+/// Asks every rail for an offer. A rail whose wallet is down is left out while another can take the money.
+pub(crate) async fn demand<S, P: Ports>(
+    call: &Call<S>,
+    caller: &Caller,
+    quote: &Quote,
+    gate: &Gate<P>,
+    now: UnixMillis,
+) -> Result<Demand, Verdict> {
+    let ports = &gate.ports;
+    // An offer may cost an invoice: a flood of unpaid calls must not become a flood of invoices.
+    let limited = limiter_key(caller, &call.request.origin);
+    if let Err(limited) = ports.offers_limiter().check(&limited, 1, now) {
+        return Err(Denial::RateLimited { retry_after_ms: limited.retry_after_ms }.into());
+    }
+    let mut offers: Vec<Offer> = Vec::new();
+    let mut unavailable: Option<OfferError> = None;
+    for rail in ports.rails() {
+        let nonce = ports.random().map_err(Verdict::from)?;
+        let offered = if caller.is_known() {
+            rail.offer_to(quote, &caller.principal(), nonce, now).await
+        } else {
+            rail.offer(quote, nonce, now).await
+        };
+        match offered {
+            Ok(offer) => offers.extend(offer),
+            Err(error) => {
+                tracing::warn!(call = %call.id, rail = %rail.rail(), %error, "rail makes no offer");
+                unavailable = Some(error);
+            }
+        }
+    }
+    if offers.is_empty() {
+        return Err(match unavailable {
+            Some(error) => Fault::Wallet(error).into(),
+            None => Fault::Internal(format!("no rail takes any asset of the price of {}", call.request.tool))
+                .into(),
+        });
+    }
+    Ok(Demand {
+        tool: call.request.tool.clone(),
+        description: call.listed.description.clone(),
+        price: quote.price.clone(),
+        offers,
+        sandbox: gate.limits.mode == crate::ports::Mode::Sandbox,
+        reason: None,
+    })
+}
+
+/// Whom a limit counts: the caller where one is known, else where the request comes from.
+pub(crate) fn limiter_key(caller: &Caller, origin: &str) -> String {
+    if caller.is_known() { caller.principal().to_string() } else { format!("address:{origin}") }
+}
+
+impl<S> Call<S> {
+    /// A demand for a call that was refused before its price was named, if one can be made.
+    pub(crate) async fn demand_afresh<P: Ports>(
+        &self,
+        gate: &Gate<P>,
+        now: UnixMillis,
+    ) -> Option<Box<Demand>> {
+        let limits: &GateLimits = &gate.limits;
+        let quote = self.quoted(limits, now).ok()?;
+        if quote.price.is_free() {
+            return None;
+        }
+        demand(self, &Caller::Anonymous, &quote, gate, now).await.ok().map(Box::new)
+    }
+}

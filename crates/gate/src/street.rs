@@ -1,0 +1,58 @@
+//! The street itself: the order of the stations, with why each stands where it does.
+
+use tollgate_domain::UnixMillis;
+
+use crate::call::{Call, Held, Request};
+use crate::ports::{Mode, Ports};
+use crate::station::Refusal;
+
+/// What an operator may tune of the street.
+#[derive(Clone, Copy, Debug)]
+pub struct GateLimits {
+    /// How long a quoted price is honoured.
+    pub quote_ttl_ms: u64,
+    /// Whether a free call of a policed server is recorded with a receipt.
+    pub receipts_for_free_calls: bool,
+    /// How long past its expiry an unsettled proof is watched before it counts as without effect.
+    pub finality_ms: u64,
+    /// Whether the money is real.
+    pub mode: Mode,
+}
+
+/// One gateway's street, over its ports.
+#[derive(Debug)]
+pub struct Gate<P> {
+    pub(crate) ports: P,
+    pub(crate) limits: GateLimits,
+}
+
+impl<P: Ports> Gate<P> {
+    /// A street over these ports.
+    pub fn new(ports: P, limits: GateLimits) -> Self {
+        Self { ports, limits }
+    }
+
+    /// What the street reaches outside itself.
+    pub fn ports(&self) -> &P {
+        &self.ports
+    }
+
+    /// The limits it works within.
+    pub fn limits(&self) -> &GateLimits {
+        &self.limits
+    }
+
+    /// The first half: everything that must be true before a tool may run.
+    ///
+    /// # Errors
+    /// A [`Refusal`], decided before any money moved.
+    pub async fn authorize(&self, request: Request, now: UnixMillis) -> Result<Call<Held>, Refusal> {
+        let call = Call::receive(request, &self.ports, now)?;
+        let call = call.authenticate(self, now).await?;
+        let call = call.evaluate(&self.ports).await?; // before the price: who will be refused is never asked to pay
+        let call = call.quote(&self.limits, now)?; // schema first, then price: nobody pays for malformed arguments
+        let call = call.pay(self, now).await?; // verified purely; an invalid proof burns nothing
+        let call = call.screen(&self.ports, now)?; // left of hold: a refusal burns no proof
+        call.hold(self, now).await // durable: from here on, exactly one settlement or void
+    }
+}
