@@ -1,0 +1,303 @@
+//! The paying client: ask, judge, pay once, ask again.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tollgate_domain::{Assets, Money, Rail, UnixMillis};
+use tollgate_egress::Client;
+
+use crate::answer::{Heard, RpcError};
+use crate::demand::{Carrier, Demand, ResultParts};
+use crate::offer::{self, Allowed, Offer, Terms};
+use crate::payment;
+use crate::request::ToolCall;
+use crate::session::Session;
+use crate::{PayError, Randomness, Wallets};
+
+/// Calls the tools of one MCP server and pays for them within limits.
+#[derive(Clone)]
+pub struct PayingClient {
+    client: Client,
+    url: String,
+    wallets: Wallets,
+    randomness: Arc<dyn Randomness>,
+    networks_allowed: BTreeSet<String>,
+    retries: Retries,
+}
+
+/// How often the same payment is presented again while no definite answer comes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Retries {
+    /// How often a payment is presented at most, the first time included.
+    pub presented_max: u32,
+    /// The pause before the second time, in milliseconds; it doubles each time.
+    pub pause_ms: u64,
+}
+
+impl Default for Retries {
+    /// Four times, after pauses of 0.5, 1 and 2 seconds.
+    fn default() -> Self {
+        Self { presented_max: 4, pause_ms: 500 }
+    }
+}
+
+/// A tool's answer and what it cost.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Paid {
+    /// The result of `tools/call`, as sent.
+    pub result: String,
+    /// The gateway's receipt `{envelope, salts}` as sent, where it gave one.
+    pub receipt: Option<String>,
+    /// What was presented for it; `None` when nothing was asked.
+    pub paid: Option<PaidWith>,
+}
+
+/// A payment that a server took.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PaidWith {
+    /// How much of what.
+    pub money: Money,
+    /// The network it moved on.
+    pub network: String,
+    /// The rail.
+    pub rail: Rail,
+    /// Where the money moved: a transaction of the network as the server named it, or the payment hash.
+    pub reference: Option<String>,
+}
+
+/// What a server answered to a call without a payment.
+#[derive(Debug)]
+pub enum Asked {
+    /// The result: nothing was asked for it.
+    Answered(Paid),
+    /// It costs something, within the limit. Nothing was paid yet.
+    Priced(Priced),
+}
+
+/// A call whose offer was judged and found within the limit. It can be paid once: [`PayingClient::pay`] consumes it.
+pub struct Priced(Box<Judgement>);
+
+struct Judgement {
+    call: ToolCall,
+    session: Session,
+    carrier: Carrier,
+    terms: Terms,
+    offer: Offer,
+}
+
+impl Priced {
+    /// What paying it would cost.
+    pub fn terms(&self) -> &Terms {
+        &self.0.terms
+    }
+}
+
+impl fmt::Debug for Priced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Priced")
+            .field("tool", &self.0.call.tool)
+            .field("terms", &self.0.terms)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PayingClient {
+    /// A client of the MCP endpoint at `url` that may pay on no network yet.
+    pub fn new(
+        client: Client,
+        url: impl Into<String>,
+        wallets: Wallets,
+        randomness: Arc<dyn Randomness>,
+    ) -> Self {
+        Self {
+            client,
+            url: url.into(),
+            wallets,
+            randomness,
+            networks_allowed: BTreeSet::new(),
+            retries: Retries::default(),
+        }
+    }
+
+    /// Also allows paying on the networks of these assets.
+    #[must_use]
+    pub fn allow_networks_of(mut self, assets: &Assets) -> Self {
+        self.networks_allowed.extend(assets.iter().map(|asset| asset.id().network().to_owned()));
+        self
+    }
+
+    /// Also allows paying on this network, such as `eip155:84532`.
+    #[must_use]
+    pub fn allow_network(mut self, network: impl Into<String>) -> Self {
+        self.networks_allowed.insert(network.into());
+        self
+    }
+
+    /// The same client with other retries.
+    #[must_use]
+    pub fn with_retries(mut self, retries: Retries) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Calls a tool and pays at most `limit` for it.
+    ///
+    /// # Errors
+    /// [`PayError`]: why there is no result, and whether something was paid.
+    pub async fn call(
+        &self,
+        tool: &str,
+        arguments: &str,
+        limit: &Money,
+        now: UnixMillis,
+    ) -> Result<Paid, PayError> {
+        match self.ask(tool, arguments, limit, now).await? {
+            Asked::Answered(paid) => Ok(paid),
+            Asked::Priced(priced) => self.pay(priced, now).await,
+        }
+    }
+
+    /// Calls a tool without paying. Where it costs something, the offer in the asset of `limit` is judged.
+    ///
+    /// # Errors
+    /// [`PayError`]: why there is no result and nothing to pay. Nothing was paid.
+    pub async fn ask(
+        &self,
+        tool: &str,
+        arguments: &str,
+        limit: &Money,
+        now: UnixMillis,
+    ) -> Result<Asked, PayError> {
+        let call = ToolCall::read(tool, arguments)?;
+        let mut session = Session::new(self.client.clone(), &self.url);
+        let demand = match session.ask(&call).await? {
+            Heard::Result(frame) => {
+                let mut parts = ResultParts::read(&frame);
+                match parts.demand.take() {
+                    Some(demand) => demand,
+                    None => {
+                        session.end().await;
+                        return finished(parts, None).map(Asked::Answered);
+                    }
+                }
+            }
+            Heard::Payment(demand) => demand,
+            Heard::Error(error) => return Err(refused(error)),
+            Heard::Nothing { reason } => {
+                return Err(PayError::NotMcp { url: self.url.clone(), reason });
+            }
+        };
+        let carrier = demand.carrier;
+        let allowed = Allowed { limit, networks: &self.networks_allowed, now };
+        let (terms, offer) = offer::choose(demand, allowed)?;
+        Ok(Asked::Priced(Priced(Box::new(Judgement { call, session, carrier, terms, offer }))))
+    }
+
+    /// Pays a judged offer and calls the tool. The wallet is used once; whatever is unclear afterwards is asked again with the
+    /// same payment, which a server can take only once.
+    ///
+    /// # Errors
+    /// [`PayError`]: why there is no result, and whether the payment was taken.
+    pub async fn pay(&self, priced: Priced, now: UnixMillis) -> Result<Paid, PayError> {
+        let Judgement { call, mut session, carrier, terms, offer } = *priced.0;
+        let payment =
+            payment::make(&offer, &terms.money, &self.wallets, self.randomness.as_ref(), now).await?;
+        let mut pause_ms = self.retries.pause_ms;
+        let mut presented = 1;
+        loop {
+            let (last, doubtful_call) = match session.ask_paid(&call, &payment, carrier).await {
+                Ok(heard) => match judge(heard, &terms) {
+                    Judged::Final(outcome) => {
+                        session.end().await;
+                        return *outcome;
+                    }
+                    Judged::Unclear { reason, call } => (reason, call),
+                },
+                Err(error) => (error.to_string(), None),
+            };
+            if presented >= self.retries.presented_max {
+                return Err(PayError::InDoubt { call: doubtful_call, last });
+            }
+            presented = presented.saturating_add(1);
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+            pause_ms = pause_ms.saturating_mul(2);
+        }
+    }
+}
+
+impl fmt::Debug for PayingClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PayingClient")
+            .field("url", &self.url)
+            .field("wallets", &self.wallets)
+            .field("networks_allowed", &self.networks_allowed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an answer to a paid call means.
+enum Judged {
+    Final(Box<Result<Paid, PayError>>),
+    Unclear { reason: String, call: Option<String> },
+}
+
+fn judge(heard: Heard, terms: &Terms) -> Judged {
+    let done = |outcome| Judged::Final(Box::new(outcome));
+    match heard {
+        Heard::Result(frame) => {
+            let parts = ResultParts::read(&frame);
+            match &parts.demand {
+                Some(demand) => done(Err(not_taken(demand))),
+                None => done(finished(parts, Some(terms))),
+            }
+        }
+        // A second demand is an answer, not an invitation: one call is paid for once.
+        Heard::Payment(demand) => done(Err(not_taken(&demand))),
+        Heard::Error(error) => {
+            if may_be_presented_again(&error) {
+                let call = error.facts.holding_call_id.or(error.facts.call_id);
+                return Judged::Unclear { reason: error.message, call };
+            }
+            done(Err(refused(error)))
+        }
+        Heard::Nothing { reason } => Judged::Unclear { reason, call: None },
+    }
+}
+
+/// Whether the server says that the same payment may bring an answer later. Where the tool may have run and nothing was
+/// charged, running it again is its caller's decision, not this client's.
+fn may_be_presented_again(error: &RpcError) -> bool {
+    let may_have_run = ["upstream_timed_out", "upstream_broken"];
+    let code = error.facts.error.as_deref().unwrap_or_default();
+    error.facts.retryable == Some(true) && !may_have_run.contains(&code)
+}
+
+fn finished(parts: ResultParts, terms: Option<&Terms>) -> Result<Paid, PayError> {
+    let transaction = parts.transaction;
+    let paid = terms.map(|terms| PaidWith {
+        money: terms.money.clone(),
+        network: terms.network.clone(),
+        rail: terms.rail,
+        reference: match terms.rail {
+            Rail::L402 => Some(terms.recipient.clone()),
+            Rail::X402 | Rail::Credit => transaction,
+        },
+    });
+    let paid = Paid { result: parts.raw, receipt: parts.receipt, paid };
+    if parts.is_error { Err(PayError::ToolFailed(Box::new(paid))) } else { Ok(paid) }
+}
+
+fn not_taken(demand: &Demand) -> PayError {
+    PayError::PaymentRefused { code: demand.facts.error.clone(), message: demand.message() }
+}
+
+fn refused(error: RpcError) -> PayError {
+    let facts = error.facts;
+    let message = facts.message.unwrap_or(error.message);
+    match facts.error {
+        Some(code) if code.starts_with("payment_") => PayError::PaymentRefused { code: Some(code), message },
+        code => PayError::Refused { code, message, next_step: facts.next_step },
+    }
+}
