@@ -1,1 +1,23 @@
-//! (to be written)
+//! The building: configuration, doors, dev mode and the command line around the street of `tollgate-gate`.
+//!
+//! What happens to money is decided in the rooms below; this crate reads the world (environment, files, sockets, clock)
+//! and hands it to them. It is used by the `tollgate` binary and its tests only.
+#![forbid(unsafe_code)]
+
+pub mod assemble;
+pub mod carrier;
+pub mod carry;
+pub mod catalog;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod data;
+pub mod demo;
+pub mod dev;
+pub mod dispatch;
+pub mod doors;
+mod failpoint;
+pub mod gateway;
+pub mod keys;
+pub mod ports;
+pub mod server;

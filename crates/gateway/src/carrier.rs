@@ -1,0 +1,135 @@
+//! The way to one server: the one file that takes a [`Permitted`] call to where its tool runs.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tollgate_domain::{FailureKind, Outcome, ServerName};
+use tollgate_exec::client::ClientError;
+use tollgate_exec::intercept::{self, Intercepted, intercept};
+use tollgate_exec::{Body, McpClient, Upstream, UpstreamError};
+use tollgate_gate::{Permitted, ToolAnswer};
+use tollgate_mcp::{Frame, Kind, RequestId, result};
+
+use crate::config::Server;
+use crate::dispatch::{DispatchMarks, Mark};
+
+/// The way to one server.
+#[derive(Debug)]
+pub struct Carrier {
+    /// The server.
+    pub name: ServerName,
+    /// Whether anything about its calls is decided here; else everything streams through unparsed.
+    pub has_policy: bool,
+    /// Whether a call of any of its tools costs something.
+    pub has_price: bool,
+    /// Whether a demand to pay is a plain HTTP 402.
+    pub payment_as_http: bool,
+    upstream: Arc<dyn Upstream>,
+    client: Arc<McpClient>,
+    marks: Arc<DispatchMarks>,
+}
+
+impl Carrier {
+    /// The way to a server.
+    pub fn new(
+        name: ServerName,
+        server: &Server,
+        upstream: Arc<dyn Upstream>,
+        client: Arc<McpClient>,
+        marks: Arc<DispatchMarks>,
+    ) -> Self {
+        let (has_policy, has_price, payment_as_http) =
+            (server.has_policy(), server.has_price(), server.payment_as_http);
+        Self { name, has_policy, has_price, payment_as_http, upstream, client, marks }
+    }
+
+    /// Passes on what is not a tool call of a server with a policy: streamed both ways, nothing read.
+    ///
+    /// # Errors
+    /// When no HTTP answer came.
+    pub async fn pass(&self, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+        self.upstream.exchange(request).await
+    }
+
+    /// Ends what runs for this server only, once no call does.
+    pub async fn stop(&self) {
+        self.client.close().await;
+        self.upstream.stop();
+    }
+
+    /// Sends the caller's own MCP request and takes the tool's answer out of what comes back.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn exchange(
+        &self,
+        permitted: &Permitted,
+        request: Request<Body>,
+        id: &RequestId,
+        limits: intercept::Limits,
+        deadline: Instant,
+        tasks: &TaskTracker,
+    ) -> Result<Intercepted, UpstreamError> {
+        let _mark = self.mark(permitted)?;
+        let exchange = self.upstream.exchange(request);
+        let response =
+            tokio::time::timeout_at(deadline, exchange).await.map_err(|_| UpstreamError::TimedOut)??;
+        intercept(response, id, limits, deadline, tasks).await
+    }
+
+    /// Calls the tool over the gateway's own session.
+    pub async fn call(&self, permitted: &Permitted, deadline: Instant) -> Outcome<ToolAnswer> {
+        let _mark = match self.mark(permitted) {
+            Ok(mark) => mark,
+            Err(error) => return Outcome::Lost(error.kind()),
+        };
+        let calling = self.client.call_tool(permitted.tool().tool.as_str(), permitted.arguments(), &[]);
+        match tokio::time::timeout_at(deadline, calling).await {
+            Err(_) => Outcome::Lost(FailureKind::TimedOut),
+            Ok(Ok(called)) => outcome_of_result(called.result),
+            Ok(Err(ClientError::Rpc { code, message, .. })) => {
+                let error = serde_json::json!({ "code": code, "message": message }).to_string();
+                Outcome::Failed(ToolAnswer::Error(error.into()))
+            }
+            Ok(Err(ClientError::Upstream(error))) => Outcome::Lost(error.kind()),
+            Ok(Err(error)) => {
+                tracing::warn!(server = %self.name, %error, "the tool gave no usable answer");
+                Outcome::Lost(FailureKind::Broken)
+            }
+        }
+    }
+
+    /// Remembers that this call leaves now. Without the mark it must not: after a crash nobody could tell.
+    fn mark(&self, permitted: &Permitted) -> Result<Mark<'_>, UpstreamError> {
+        self.marks.mark(permitted.call()).map_err(|error| UpstreamError::Unreachable(Box::new(error)))
+    }
+}
+
+/// What a tool's JSON-RPC answer means.
+pub fn outcome_of(answer: &Bytes) -> Outcome<ToolAnswer> {
+    match Frame::parse_upstream(answer.clone()) {
+        Ok(frame) if frame.kind() == Kind::Response => match frame.result() {
+            Some(result) => outcome_of_result(result),
+            None => Outcome::Lost(FailureKind::Broken),
+        },
+        Ok(frame) if frame.kind() == Kind::ErrorResponse => match frame.error() {
+            Some(error) => Outcome::Failed(ToolAnswer::Error(error)),
+            None => Outcome::Lost(FailureKind::Broken),
+        },
+        Ok(_) | Err(_) => Outcome::Lost(FailureKind::Broken),
+    }
+}
+
+/// A result is delivered, and paid for, unless it says that the tool failed or that it needs more input first (MCP
+/// 2026-07-28, multi round-trip requests: the call is not over, so nothing is charged yet).
+fn outcome_of_result(result: Bytes) -> Outcome<ToolAnswer> {
+    let unfinished = result::result_type(&result).is_some_and(|kind| kind == "input_required");
+    if result::is_error(&result) || unfinished {
+        Outcome::Failed(ToolAnswer::Result(result))
+    } else {
+        Outcome::Delivered(ToolAnswer::Result(result))
+    }
+}

@@ -1,0 +1,106 @@
+//! Carrying out a call for the doors that are not MCP: vetted, run over the gateway's own session, completed, rendered.
+//!
+//! A permitted call runs in a task of the gateway's own, so that a caller who hangs up cannot leave it half done: whatever
+//! happens, the held call is completed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tollgate_domain::{FailureKind, Outcome};
+use tollgate_gate::{
+    Answer, Call, Completed, Denial, Door, Ending, Fault, Held, Permitted, Refusal, ToolAnswer, delivered,
+    denied, faulted,
+};
+
+use crate::carrier::Carrier;
+use crate::clock;
+use crate::gateway::Gateway;
+
+/// Vets a call, carries it out over the gateway's own session, and renders how it ended: the way of the doors that are
+/// not MCP.
+///
+/// # Errors
+/// The refusal, still to be rendered.
+pub async fn run(
+    gateway: &Arc<Gateway>,
+    request: tollgate_gate::Request,
+    door: Door<'_>,
+    resource_url: &str,
+) -> Result<Answer, Refusal> {
+    let now = clock::now();
+    let tool = request.tool.clone();
+    gateway
+        .tools
+        .ready(&tool, now)
+        .await
+        .map_err(|error| Refusal::faulted(Fault::Upstream { kind: error.kind() }))?;
+    let held = gateway.gate.authorize(request, now).await?;
+    let Some(carrier) = gateway.carriers.get(&tool.server).cloned() else {
+        return Err(Refusal::denied(Denial::UnknownTool(tool)));
+    };
+    let call = held.id();
+    let (done, ended) = oneshot::channel();
+    gateway.calls.spawn(carry_out(Arc::clone(gateway), carrier, held, done));
+    let completed = match ended.await {
+        Ok(Ok(completed)) => completed,
+        Ok(Err(fault)) => return Ok(faulted(&fault, Some(call), door, gateway.naming(resource_url))),
+        Err(_) => {
+            let fault = Fault::Internal("the task of a call ended without a word".to_owned());
+            return Ok(faulted(&fault, Some(call), door, gateway.naming(resource_url)));
+        }
+    };
+    Ok(rendered(gateway, completed, door, resource_url))
+}
+
+async fn carry_out(
+    gateway: Arc<Gateway>,
+    carrier: Arc<Carrier>,
+    held: Call<Held>,
+    mut done: oneshot::Sender<Result<Completed, Fault>>,
+) {
+    let deadline = Instant::now() + Duration::from_millis(held.listed().deadline_ms);
+    let (permitted, held) = held.permit();
+    let outcome = tokio::select! {
+        biased;
+        () = done.closed() => Outcome::Lost(FailureKind::Abandoned),
+        outcome = carrier.call(&permitted, deadline) => outcome,
+    };
+    let completed = gateway.gate.complete(held, outcome).await;
+    log(&permitted, &completed);
+    // Whoever asked may be gone; the call has its ending all the same.
+    drop(done.send(completed));
+}
+
+/// One line per ended call: what happened, never what was said.
+pub fn log(permitted: &Permitted, completed: &Result<Completed, Fault>) {
+    let (call, tool) = (permitted.call(), permitted.tool());
+    match completed {
+        Ok(completed) => tracing::info!(%call, %tool, ending = completed.ending.word(), "call ended"),
+        Err(fault) => {
+            let source: &dyn std::error::Error = fault;
+            tracing::error!(%call, %tool, error = source, "call could not be completed");
+        }
+    }
+}
+
+/// An ended call for a door that is not MCP.
+fn rendered(gateway: &Gateway, completed: Completed, door: Door<'_>, resource_url: &str) -> Answer {
+    let naming = gateway.naming(resource_url);
+    let Completed { call, ending, evidence } = completed;
+    match ending {
+        Ending::Delivered(result) | Ending::ToolFailed(ToolAnswer::Result(result)) => {
+            delivered(&result, &evidence, call, door)
+        }
+        Ending::ToolFailed(ToolAnswer::Error(error)) => {
+            let result = format!("{{\"isError\":true,\"error\":{}}}", String::from_utf8_lossy(&error));
+            delivered(result.as_bytes(), &evidence, call, door)
+        }
+        Ending::Lost(kind) => faulted(&Fault::Upstream { kind }, Some(call), door, naming),
+        Ending::Pending => faulted(&Fault::SettlementPending { call }, Some(call), door, naming),
+        Ending::PaymentFailed { reason, demand } => {
+            denied(&Denial::PaymentFailed { reason, demand }, Some(call), door, naming)
+        }
+    }
+}

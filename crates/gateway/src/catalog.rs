@@ -1,0 +1,216 @@
+//! The tools behind this gateway: what each upstream lists, joined with the operator's policy.
+//!
+//! Lists are kept in memory and read by the gateway's own session to each server, so that a call never waits for one. A
+//! server that lists nothing yet is asked again when it is called.
+
+mod schema;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::Mutex;
+use tollgate_domain::{Digest, FailureKind, Price, ServerName, ToolName, ToolRef, UnixMillis};
+use tollgate_exec::McpClient;
+use tollgate_exec::client::ClientError;
+use tollgate_gate::{Catalog, Listed};
+use tollgate_mcp::headers::{MirroredParam, mirrored_params};
+use tollgate_mcp::tools::ToolDefinition;
+
+use crate::config::{Server, ToolPolicy};
+
+/// A tool that is not in a list may have been added since: the list is read again, but not more often than this.
+const REFRESH_MS_MIN: u64 = 2_000;
+const DEADLINE_MS: u64 = 60_000;
+
+/// All servers and their tools.
+#[derive(Debug)]
+pub struct Tools {
+    servers: BTreeMap<ServerName, ServerTools>,
+}
+
+#[derive(Debug)]
+struct ServerTools {
+    policy: Server,
+    client: Arc<McpClient>,
+    listed: ArcSwapOption<HashMap<ToolName, Entry>>,
+    /// When the list was last asked for; held while it is, so that one question serves all who wait.
+    asked: Mutex<Option<UnixMillis>>,
+}
+
+/// One listed tool.
+#[derive(Clone, Debug)]
+struct Entry {
+    listed: Arc<Listed>,
+    /// Arguments that modern clients mirror in headers.
+    mirrored: Arc<[MirroredParam]>,
+}
+
+/// Why a server's tools are not known.
+#[derive(Debug, thiserror::Error)]
+#[error("read the server's list of tools")]
+pub struct ListError(#[source] ClientError);
+
+impl ListError {
+    /// The failure as the rest of the house knows it.
+    pub fn kind(&self) -> FailureKind {
+        match &self.0 {
+            ClientError::Upstream(error) => error.kind(),
+            _ => FailureKind::Broken,
+        }
+    }
+}
+
+impl Tools {
+    /// The tools of these servers; nothing is listed until [`Tools::refresh`].
+    pub fn new(servers: impl IntoIterator<Item = (ServerName, Server, Arc<McpClient>)>) -> Self {
+        let servers = servers.into_iter().map(|(name, policy, client)| {
+            (name, ServerTools { policy, client, listed: ArcSwapOption::empty(), asked: Mutex::default() })
+        });
+        Self { servers: servers.collect() }
+    }
+
+    /// Makes sure that a tool of a server can be looked up: reads the server's list if it has none, or if the tool is not in
+    /// it and the list is not fresh.
+    ///
+    /// # Errors
+    /// When the server has no list yet and gives none now.
+    pub async fn ready(&self, tool: &ToolRef, now: UnixMillis) -> Result<(), ListError> {
+        let Some(server) = self.servers.get(&tool.server) else { return Ok(()) };
+        match server.listed.load().as_deref() {
+            Some(listed) if listed.contains_key(&tool.tool) => Ok(()),
+            Some(_) => {
+                // The tool is unknown, but the server has been heard: an unknown tool is the answer if asking fails.
+                if let Err(error) = self.refresh(&tool.server, now).await {
+                    tracing::warn!(server = %tool.server, %error, "could not read the server's tools again");
+                }
+                Ok(())
+            }
+            None => self.refresh(&tool.server, now).await,
+        }
+    }
+
+    /// Reads a server's list, unless it was read a moment ago.
+    ///
+    /// # Errors
+    /// When the server gives no list.
+    pub async fn refresh(&self, name: &ServerName, now: UnixMillis) -> Result<(), ListError> {
+        let Some(server) = self.servers.get(name) else { return Ok(()) };
+        let mut asked = server.asked.lock().await;
+        let fresh = asked.is_some_and(|asked| now.millis_since(asked) < REFRESH_MS_MIN);
+        if fresh && server.listed.load().is_some() {
+            return Ok(());
+        }
+        let definitions = server.client.list_tools().await.map_err(ListError)?;
+        *asked = Some(now);
+        let listed =
+            definitions.iter().filter_map(|definition| list(name, &server.policy, definition)).collect();
+        server.listed.store(Some(Arc::new(listed)));
+        Ok(())
+    }
+
+    /// Every listed tool, by server and name.
+    pub fn all(&self) -> Vec<Arc<Listed>> {
+        let mut all: Vec<Arc<Listed>> = self
+            .servers
+            .values()
+            .filter_map(|server| server.listed.load_full())
+            .flat_map(|listed| listed.values().map(|entry| Arc::clone(&entry.listed)).collect::<Vec<_>>())
+            .collect();
+        all.sort_by(|a, b| a.tool.cmp(&b.tool));
+        all
+    }
+
+    fn entry(&self, tool: &ToolRef) -> Option<Entry> {
+        self.servers.get(&tool.server)?.listed.load().as_deref()?.get(&tool.tool).cloned()
+    }
+
+    /// The arguments of a tool that modern clients mirror in headers.
+    pub fn mirrored(&self, tool: &ToolRef) -> Option<Arc<[MirroredParam]>> {
+        self.entry(tool).map(|entry| entry.mirrored)
+    }
+
+    /// What the operator asks for a tool, whether or not its server lists it yet.
+    pub fn price(&self, tool: &ToolRef) -> Option<Price> {
+        Some(self.servers.get(&tool.server)?.policy.policy(&tool.tool).price)
+    }
+
+    /// The names of all servers.
+    pub fn servers(&self) -> impl Iterator<Item = &ServerName> {
+        self.servers.keys()
+    }
+
+    /// The gateway's own client of a server.
+    pub fn client(&self, name: &ServerName) -> Option<&Arc<McpClient>> {
+        self.servers.get(name).map(|server| &server.client)
+    }
+
+    /// The tool that a name without its server means: `server/tool`, or a bare name that only one server lists.
+    ///
+    /// # Errors
+    /// The servers among which the caller has to choose; empty when none lists it.
+    pub fn resolve(&self, name: &str) -> Result<ToolRef, Vec<ServerName>> {
+        if let Some((server, tool)) = name.split_once('/')
+            && let (Ok(server), Ok(tool)) = (server.parse::<ServerName>(), tool.parse())
+            && self.servers.contains_key(&server)
+        {
+            return Ok(ToolRef { server, tool });
+        }
+        let Ok(tool) = name.parse::<ToolName>() else { return Err(Vec::new()) };
+        let lists =
+            |server: &ServerTools| server.listed.load().as_deref().is_some_and(|l| l.contains_key(&tool));
+        let found: Vec<&ServerName> =
+            self.servers.iter().filter(|(_, server)| lists(server)).map(|(name, _)| name).collect();
+        match (found.as_slice(), self.servers.len()) {
+            ([server], _) => Ok(ToolRef { server: (*server).clone(), tool }),
+            // The only server may list it by the time it is asked.
+            ([], 1) => self
+                .servers
+                .keys()
+                .next()
+                .map(|server| ToolRef { server: server.clone(), tool })
+                .ok_or_else(Vec::new),
+            (several, _) => Err(several.iter().map(|name| (*name).clone()).collect()),
+        }
+    }
+}
+
+impl Catalog for Tools {
+    fn tool(&self, tool: &ToolRef) -> Option<Arc<Listed>> {
+        self.entry(tool).map(|entry| entry.listed)
+    }
+}
+
+/// A listed tool with its policy. A name that cannot be ours is left out: it cannot be called through the gateway.
+fn list(server: &ServerName, policy: &Server, definition: &ToolDefinition) -> Option<(ToolName, Entry)> {
+    let name: ToolName = match definition.name.parse() {
+        Ok(name) => name,
+        Err(error) => {
+            tracing::warn!(%server, %error, "a listed tool is left out");
+            return None;
+        }
+    };
+    let ToolPolicy { price, requirement, deadline_ms } = policy.policy(&name);
+    let schema_digest = Digest::of(&definition.input_schema);
+    let listed = Listed {
+        tool: ToolRef { server: server.clone(), tool: name.clone() },
+        description: definition.description.clone(),
+        requirement,
+        price_version: price_version(&price),
+        price,
+        schema: Some(Arc::new(schema::Compiled::new(&definition.input_schema))),
+        schema_digest,
+        deadline_ms: if deadline_ms == 0 { DEADLINE_MS } else { deadline_ms },
+    };
+    // A tool with unusable annotations is one that modern clients drop; for legacy ones nothing is mirrored.
+    let mirrored = mirrored_params(&definition.input_schema).unwrap_or_default().into();
+    Some((name, Entry { listed: Arc::new(listed), mirrored }))
+}
+
+/// The version of a price: the same price has the same version on every gateway and after every restart.
+fn price_version(price: &tollgate_domain::Price) -> u32 {
+    let text: Vec<String> =
+        price.options().iter().map(|o| format!("{}:{}", o.amount, o.asset.id())).collect();
+    let [a, b, c, d, ..] = *Digest::of(text.join(",").as_bytes()).as_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}

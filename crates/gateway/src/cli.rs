@@ -1,0 +1,246 @@
+//! The command line. Results go to standard output, everything else to standard error.
+
+mod books;
+mod call;
+mod doctor;
+mod out;
+mod receipt;
+mod run;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::demo;
+
+pub(crate) use out::Out;
+
+/// A command ended in a finding: a failed check, a broken invariant, a tool that failed.
+pub(crate) const FINDING: u8 = 1;
+/// A command was not understood or cannot be carried out as given.
+const USAGE: u8 = 2;
+
+/// Tollgate: a gateway for MCP that decides who calls, what it costs and whether it is paid, and proves what happened.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a gateway for trying things out: demo tools, sandbox money, a dev Lightning wallet; loopback only.
+    Dev(DevArgs),
+    /// Run a gateway in front of your own MCP servers.
+    Serve(ServeArgs),
+    /// Call a tool and pay for it.
+    Call(CallArgs),
+    /// Check receipts.
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
+    /// Check the books.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Look at recent calls.
+    #[command(subcommand)]
+    Calls(CallsCommand),
+    /// Give prepaid credit.
+    #[command(subcommand)]
+    Credit(CreditCommand),
+    /// Make and revoke API keys.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Check a configuration and print what it means.
+    Validate(ServeArgs),
+    /// Print the JSON Schema of the configuration file.
+    Schema,
+    /// Say what is wrong with this set-up and what to do about it.
+    Doctor(ServeArgs),
+    /// The demo MCP server of `tollgate dev`, over stdio.
+    #[command(name = demo::SUBCOMMAND, hide = true)]
+    DemoServer,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Address and port to listen on; loopback only.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// The data directory.
+    #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
+    data: PathBuf,
+    /// Put your own servers and prices behind the SANDBOX rails, instead of the demo server.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Make a paid call as soon as the gateway runs, and print its receipt.
+    #[arg(long)]
+    demo: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The configuration file. Without one, the environment alone configures the gateway.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address and port to listen on.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// The data directory.
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallArgs {
+    /// The tool's name.
+    tool: String,
+    /// Arguments as key=value; a value that is JSON is taken as JSON, anything else as text.
+    #[arg(value_name = "KEY=VALUE")]
+    arguments: Vec<String>,
+    /// The most to pay, such as 0.01USDC or 10sat; its asset decides how to pay.
+    #[arg(long, value_name = "MONEY")]
+    max: String,
+    /// The MCP endpoint.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3100/mcp")]
+    url: String,
+    /// Print `{"result":…,"receipt":…}` and nothing else.
+    #[arg(long)]
+    json: bool,
+    /// The folder with the payer's key (payer.key).
+    #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
+    data: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReceiptCommand {
+    /// Check a receipt offline, with the gateway's public key alone.
+    Verify {
+        /// The receipt: an envelope, or the {envelope, salts} that a call returned.
+        file: PathBuf,
+        /// The public keys: a JWKS file as served at /.well-known/jwks.json. Default: the keys of the data directory.
+        #[arg(long, value_name = "FILE")]
+        keys: Option<PathBuf>,
+        /// The data directory whose public key is used when no --keys are given.
+        #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
+        data: PathBuf,
+        /// A file with the arguments, to be compared with the receipt.
+        #[arg(long, value_name = "FILE")]
+        arguments: Option<PathBuf>,
+        /// A file with the result, to be compared with the receipt.
+        #[arg(long, value_name = "FILE")]
+        result: Option<PathBuf>,
+        /// Print the statement as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    /// The data directory.
+    #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
+    data: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Add up every transfer and check every invariant; exit 1 if one does not hold.
+    Check(DataArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CallsCommand {
+    /// The latest paid or recorded calls.
+    List {
+        /// How many.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CreditCommand {
+    /// Give an API key prepaid credit.
+    Add {
+        /// The key's id: key_1…
+        key: String,
+        /// How much: 5USDC, 1000sat.
+        money: String,
+        /// Why; kept with the transfer.
+        #[arg(long, default_value = "granted by the operator")]
+        note: String,
+        /// Print what would be booked, and book nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// The configuration whose assets are known. Default: those of dev mode.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make an API key; its secret is shown once.
+    Create {
+        /// What to call it.
+        #[arg(long)]
+        name: String,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Take an API key back.
+    Revoke {
+        /// The key's id: key_1…
+        key: String,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// All API keys; never their secrets.
+    List(DataArgs),
+}
+
+/// Parses the command line, runs the command, and says how it ended.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            Out::problem(&format!("could not start: {error}"));
+            return ExitCode::from(USAGE);
+        }
+    };
+    match runtime.block_on(run_command(cli.command)) {
+        Ok(code) => code,
+        Err(error) => {
+            Out::problem(&format!("{error:#}"));
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Dev(args) => run::dev(args).await,
+        Command::Serve(args) => run::serve(args).await,
+        Command::Call(args) => call::call(args).await,
+        Command::Receipt(command) => receipt::run(command),
+        Command::Ledger(LedgerCommand::Check(data)) => books::check(data).await,
+        Command::Calls(CallsCommand::List { limit, data }) => books::calls(limit, data).await,
+        Command::Credit(command) => books::credit(command).await,
+        Command::Keys(command) => books::keys(command).await,
+        Command::Validate(args) => doctor::validate(&args),
+        Command::Schema => doctor::schema(),
+        Command::Doctor(args) => doctor::doctor(&args).await,
+        Command::DemoServer => demo::serve_stdio().await.map(|()| ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,180 @@
+//! The operator's view of the books: check, recent calls, credit, API keys. Works beside a running gateway.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use serde_json::json;
+use tollgate_domain::{Caller, KeyId, TransferId};
+use tollgate_ledger::{Grant, LedgerStore};
+use tollgate_store::{NewKey, Options, Store};
+use tollgate_trust::ApiKey;
+
+use super::{CreditCommand, DataArgs, FINDING, KeysCommand, Out};
+use crate::config::{Environment, Overrides, load};
+use crate::{clock, dev};
+
+fn open(args: &DataArgs) -> anyhow::Result<Store> {
+    if !args.data.is_dir() {
+        bail!("{} is no data directory; name it with --data, or start a gateway first", args.data.display());
+    }
+    Store::open_shared(&args.data, Options::default())
+        .with_context(|| format!("open {}", args.data.display()))
+}
+
+pub(crate) async fn check(args: DataArgs) -> anyhow::Result<ExitCode> {
+    let store = open(&args)?;
+    let findings = store.check().await?;
+    let accounts = store.trial_balance().await?;
+    if args.json {
+        let rows: Vec<_> = accounts
+            .iter()
+            .map(|row| {
+                json!({
+                    "asset": row.asset, "account": row.account.to_string(),
+                    "debits_posted": row.balances.debits_posted, "credits_posted": row.balances.credits_posted,
+                    "debits_pending": row.balances.debits_pending, "credits_pending": row.balances.credits_pending,
+                })
+            })
+            .collect();
+        let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        Out::line(&json!({ "ok": findings.is_empty(), "findings": findings, "accounts": rows }).to_string());
+    } else {
+        Out::line(&format!("{:<64} {:>16} {:>16}", "account", "debits", "credits"));
+        let mut asset = None;
+        for row in &accounts {
+            if asset != Some(&row.asset) {
+                Out::line(&format!("{}", row.asset));
+                asset = Some(&row.asset);
+            }
+            let account = row.account.to_string();
+            Out::line(&format!(
+                "  {account:<62} {:>16} {:>16}",
+                row.balances.debits_posted, row.balances.credits_posted
+            ));
+        }
+        for finding in &findings {
+            Out::line(&format!("FINDING: {finding}"));
+        }
+        if findings.is_empty() {
+            Out::line(
+                "ok: debits equal credits in every asset, every hold has its call, the chain of receipts is whole",
+            );
+        }
+    }
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FINDING) })
+}
+
+pub(crate) async fn calls(limit: u32, args: DataArgs) -> anyhow::Result<ExitCode> {
+    let store = open(&args)?;
+    for call in store.recent_calls(limit).await? {
+        if args.json {
+            let paid = call.paid.as_ref().map(|paid| {
+                json!({
+                    "server": paid.tool.server, "tool": paid.tool.tool, "caller": paid.caller, "amount": paid.amount,
+                    "asset": paid.asset, "rail": paid.key.rail(), "state": paid.state.word(),
+                    "claimed": paid.claimed.to_string(),
+                })
+            });
+            Out::line(&json!({ "call_id": call.call, "receipt_id": call.receipt, "paid": paid }).to_string());
+            continue;
+        }
+        match call.paid {
+            Some(paid) => Out::line(&format!(
+                "{}  {}  {:<24} {:<10} {:>12} {}  {}",
+                paid.claimed,
+                call.call,
+                paid.tool.to_string(),
+                paid.state.word(),
+                paid.amount,
+                paid.asset,
+                paid.caller
+            )),
+            None => Out::line(&format!("{:<24}  {}  free", "", call.call)),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn credit(command: CreditCommand) -> anyhow::Result<ExitCode> {
+    let CreditCommand::Add { key, money, note, dry_run, config, data } = command;
+    let key: KeyId = key.parse().context("credit is given to an API key")?;
+    let assets = match &config {
+        Some(file) => {
+            load(
+                Some(file),
+                &Environment::read(".".as_ref()).map_err(anyhow::Error::msg)?,
+                &Overrides::default(),
+                None,
+            )?
+            .assets
+        }
+        None => dev::assets()?,
+    };
+    let money = assets.parse(&money)?;
+    if money.amount.is_zero() {
+        bail!("credit of nothing is no credit");
+    }
+    let store = open(&data)?;
+    if !store.keys().await?.iter().any(|known| known.id == key && known.revoked.is_none()) {
+        bail!("no valid API key has the id {key}; see `tollgate keys list`");
+    }
+    if dry_run {
+        Out::line(&format!("would give {key} {money}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let now = clock::now();
+    let granted = store
+        .grant_credit(Grant {
+            to: Caller::ApiKey(key).principal(),
+            amount: money.amount,
+            asset: money.asset.id().clone(),
+            id: TransferId::new(now, clock::random()?),
+            note,
+            now,
+        })
+        .await?;
+    let available = money.asset.display(granted.available);
+    Out::line(&if data.json {
+        json!({ "key": key, "granted": money.amount, "available": granted.available, "asset": money.asset.id() }).to_string()
+    } else {
+        format!("gave {key} {money}; available now: {available}")
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn keys(command: KeysCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        KeysCommand::Create { name, data } => {
+            std::fs::create_dir_all(&data.data)?;
+            let store = open(&data)?;
+            let secret = ApiKey::from_random(clock::random()?);
+            let now = clock::now();
+            let id = KeyId::new(now, clock::random()?);
+            store.create_key(NewKey { id, name, hash: secret.hash(), tier: Default::default(), now }).await?;
+            if data.json {
+                Out::line(&json!({ "id": id, "secret": secret.expose() }).to_string());
+            } else {
+                Out::line(secret.expose());
+                Out::note(&format!("{id}: send it as `Authorization: Bearer …`. It is not shown again."));
+            }
+        }
+        KeysCommand::Revoke { key, data } => {
+            let key: KeyId = key.parse()?;
+            if open(&data)?.revoke_key(key, clock::now()).await?.is_none() {
+                bail!("no API key has the id {key}");
+            }
+            Out::line(&format!("revoked {key}"));
+        }
+        KeysCommand::List(data) => {
+            for key in open(&data)?.keys().await? {
+                let state = if key.revoked.is_some() { "revoked" } else { "valid" };
+                Out::line(&if data.json {
+                    json!({ "id": key.id, "name": key.name, "state": state, "created": key.created.to_string() }).to_string()
+                } else {
+                    format!("{}  {:<8} {}  {}", key.id, state, key.created, key.name)
+                });
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

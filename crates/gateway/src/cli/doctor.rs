@@ -1,0 +1,170 @@
+//! `tollgate validate`, `schema` and `doctor`: what a set-up means and what is wrong with it.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tollgate_egress::{Client, Limits, Policy};
+
+use super::run::overrides;
+use super::{FINDING, Out, ServeArgs};
+use crate::config::{Config, Environment, Settling, Transport, load, schema as config_schema};
+use crate::data::DataDirectory;
+
+pub(crate) fn schema() -> anyhow::Result<ExitCode> {
+    Out::line(&serde_json::to_string_pretty(&config_schema())?);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn validate(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let environment = Environment::read(Path::new(".")).map_err(anyhow::Error::msg)?;
+    match load(args.config.as_deref(), &environment, &overrides(args), None) {
+        Ok(config) => {
+            Out::line(&meaning(&config));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(problems) => {
+            Out::problem(&problems.to_string());
+            Ok(ExitCode::from(FINDING))
+        }
+    }
+}
+
+fn meaning(config: &Config) -> String {
+    let mut lines = vec![
+        format!("listen      {}", config.listen),
+        format!("data        {}", config.data.display()),
+        format!("public url  {}", config.public_url),
+    ];
+    if let Some(x402) = &config.x402 {
+        let at = match &x402.settling {
+            Settling::Sandbox => "the SANDBOX ledger".to_owned(),
+            Settling::Chain { rpc_url, .. } => rpc_url.host().unwrap_or_default().to_owned(),
+        };
+        lines.push(format!("x402        {:?} to {}, settled at {at}", x402.asset, x402.pay_to));
+    }
+    if let Some(lightning) = &config.lightning {
+        lines
+            .push(format!("lightning   {:?}, credentials live {} s", lightning.asset, lightning.ttl_seconds));
+    }
+    for (name, server) in &config.servers {
+        let at = match &server.transport {
+            Transport::Http(url) => url.to_string(),
+            Transport::Stdio { command, .. } => command.first().cloned().unwrap_or_default(),
+        };
+        let policy = if server.has_policy() { "" } else { " (no policy: streamed unparsed)" };
+        lines.push(format!("server      {name} at {at}{policy}"));
+        let every = server.every_tool.iter().map(|policy| ("every other tool".to_owned(), policy));
+        for (tool, policy) in
+            server.tools.iter().map(|(name, policy)| (name.to_string(), policy)).chain(every)
+        {
+            let price: Vec<String> = policy.price.options().iter().map(ToString::to_string).collect();
+            let price = if price.is_empty() { "free".to_owned() } else { price.join(" or ") };
+            lines.push(format!("  {tool:<24} {price}"));
+        }
+    }
+    lines.extend(config.notices.iter().map(|notice| format!("note: {notice}")));
+    lines.join("\n")
+}
+
+/// One thing that was looked at.
+struct Check {
+    what: String,
+    problem: Option<String>,
+}
+
+pub(crate) async fn doctor(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let environment = Environment::read(Path::new(".")).map_err(anyhow::Error::msg)?;
+    let config = match load(args.config.as_deref(), &environment, &overrides(args), None) {
+        Ok(config) => config,
+        Err(problems) => {
+            Out::line("✗ configuration");
+            Out::problem(&problems.to_string());
+            return Ok(ExitCode::from(FINDING));
+        }
+    };
+    let mut checks = vec![Check { what: "configuration".to_owned(), problem: None }];
+    checks.push(port(&config).await);
+    checks.extend(data(&config));
+    checks.push(files());
+    for (name, server) in &config.servers {
+        if let Transport::Http(url) = &server.transport {
+            checks.push(reach(&format!("server {name}"), url).await);
+        }
+    }
+    if let Some(x402) = &config.x402
+        && let Settling::Chain { rpc_url, .. } = &x402.settling
+    {
+        checks.push(reach("chain node", rpc_url).await);
+    }
+    let mut found = false;
+    for Check { what, problem } in &checks {
+        found |= problem.is_some();
+        Out::line(&match problem {
+            None => format!("✓ {what}"),
+            Some(problem) => format!("✗ {what}: {problem}"),
+        });
+    }
+    Ok(if found { ExitCode::from(FINDING) } else { ExitCode::SUCCESS })
+}
+
+async fn port(config: &Config) -> Check {
+    let problem = tokio::net::TcpListener::bind(config.listen).await.err().map(|error| {
+        format!("{error}; a gateway that runs there is fine, else choose another address with --listen")
+    });
+    Check { what: format!("listen on {}", config.listen), problem }
+}
+
+fn data(config: &Config) -> Vec<Check> {
+    let what = format!("data directory {}", config.data.display());
+    let data = match DataDirectory::open(&config.data) {
+        Ok(data) => data,
+        Err(error) => return vec![Check { what, problem: Some(error.to_string()) }],
+    };
+    let keys = ["receipts.key", "gate.key"].into_iter().find_map(|name| data.key(name).err());
+    let probe = data.path("doctor.probe");
+    let synced = std::fs::File::create(&probe).and_then(|mut file| {
+        file.write_all(b"probe")?;
+        file.sync_all()
+    });
+    drop(std::fs::remove_file(&probe));
+    vec![
+        Check { what, problem: keys.map(|error| error.to_string()) },
+        Check {
+            what: "the disk keeps what it is given (write and sync)".to_owned(),
+            problem: synced.err().map(|error| format!("{error}; free space or move the data directory")),
+        },
+    ]
+}
+
+fn files() -> Check {
+    let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
+    let problem = match limit {
+        Ok((soft, _)) if soft < 1_024 => {
+            Some(format!("only {soft} open files are allowed; raise it (ulimit -n 8192)"))
+        }
+        Ok(_) => None,
+        Err(error) => Some(error.to_string()),
+    };
+    Check { what: "open files".to_owned(), problem }
+}
+
+/// Whether anything answers there: any HTTP answer will do.
+async fn reach(what: &str, url: &http::Uri) -> Check {
+    let host = url.host().unwrap_or_default();
+    let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
+    let limits = Limits { timeout_ms_max: 5_000, response_bytes_max: 1024 * 1024 };
+    let client = Client::new(Policy::public().allow_endpoint(host, port), limits);
+    let request = http::Request::get(url.clone()).header("accept", "application/json, text/event-stream");
+    let problem = match request.body(bytes::Bytes::new()) {
+        Err(error) => Some(error.to_string()),
+        Ok(request) => match tokio::time::timeout(Duration::from_secs(6), client.send(request)).await {
+            Ok(Ok(_)) => None,
+            // A stream that stays open is an answer too.
+            Ok(Err(tollgate_egress::EgressError::Timeout(_))) | Err(_) => None,
+            Ok(Err(error)) => Some(format!("{error}; is it running?")),
+        },
+    };
+    Check { what: format!("{what} at {host}:{port}"), problem }
+}

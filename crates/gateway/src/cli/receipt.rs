@@ -1,0 +1,144 @@
+//! `tollgate receipt verify`: offline, with a public key alone.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tollgate_attest::{PublicKey, Signer, keys_from_jwks, verify};
+
+use super::{FINDING, Out, ReceiptCommand};
+use crate::data::DataDirectory;
+
+/// What a call returns: the envelope and, for the parties, the salts of its digests.
+#[derive(Deserialize)]
+struct Given<'a> {
+    #[serde(borrow)]
+    envelope: &'a RawValue,
+    #[serde(default)]
+    salts: Option<Salts>,
+}
+
+/// What `tollgate call --json` prints.
+#[derive(Deserialize)]
+struct Printed<'a> {
+    #[serde(borrow)]
+    receipt: Given<'a>,
+}
+
+#[derive(Deserialize)]
+struct Salts {
+    args: String,
+    result: String,
+}
+
+pub(crate) fn run(command: ReceiptCommand) -> anyhow::Result<ExitCode> {
+    let ReceiptCommand::Verify { file, keys, data, arguments, result, json } = command;
+    let text = read(&file)?;
+    let keys = public_keys(keys.as_deref(), &data)?;
+    let given = given(&text);
+    let envelope = given.as_ref().map_or(text.as_str(), |given| given.envelope.get());
+    let verified = match verify(envelope, &keys) {
+        Ok(verified) => verified,
+        Err(error) => {
+            Out::problem(&format!("the receipt does not verify: {error}"));
+            return Ok(ExitCode::from(FINDING));
+        }
+    };
+    let salts = given.and_then(|given| given.salts);
+    if let Some(path) = arguments {
+        let salt = salt(salts.as_ref().map(|salts| salts.args.as_str()))?;
+        let canonical = tollgate_mcp::canonical::canonical(read(&path)?.trim().as_bytes())?;
+        if !verified.matches_arguments(&salt, &canonical) {
+            Out::problem("these are not the arguments of the receipt");
+            return Ok(ExitCode::from(FINDING));
+        }
+    }
+    if let Some(path) = result {
+        let salt = salt(salts.as_ref().map(|salts| salts.result.as_str()))?;
+        let canonical =
+            tollgate_mcp::canonical::canonical_without(read(&path)?.trim().as_bytes(), &["_meta"])?;
+        if !verified.matches_result(&salt, &canonical) {
+            Out::problem("this is not the result of the receipt");
+            return Ok(ExitCode::from(FINDING));
+        }
+    }
+    if json {
+        Out::line(verified.payload());
+    } else {
+        Out::line(&said(&serde_json::from_str(verified.payload())?));
+        Out::line(&format!("valid: signed by {}", verified.statement().gateway));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
+}
+
+fn given(text: &str) -> Option<Given<'_>> {
+    serde_json::from_str::<Printed<'_>>(text)
+        .map(|printed| printed.receipt)
+        .or_else(|_| serde_json::from_str(text))
+        .ok()
+}
+
+fn salt(hexadecimal: Option<&str>) -> anyhow::Result<[u8; 16]> {
+    let Some(text) = hexadecimal else {
+        bail!("the file has no salts: only the parties of a call are given them")
+    };
+    let mut salt = [0; 16];
+    hex::decode_to_slice(text, &mut salt).context("read the salt")?;
+    Ok(salt)
+}
+
+fn public_keys(file: Option<&Path>, data: &Path) -> anyhow::Result<Vec<PublicKey>> {
+    if let Some(file) = file {
+        return keys_from_jwks(&read(file)?).with_context(|| format!("read the keys in {}", file.display()));
+    }
+    if !data.join("receipts.key").exists() {
+        bail!(
+            "no --keys given and no key in {}; save the gateway's /.well-known/jwks.json and pass it",
+            data.display()
+        );
+    }
+    Ok(vec![Signer::from_seed(&DataDirectory::open(data)?.key("receipts.key")?)?.public()])
+}
+
+/// A receipt's statement for people, from its payload.
+pub(crate) fn said(payload: &Value) -> String {
+    let text = |pointer: &str| payload.pointer(pointer).and_then(Value::as_str).unwrap_or("none").to_owned();
+    let charged = if payload.pointer("/charged").and_then(Value::as_bool) == Some(true) {
+        "charged"
+    } else {
+        "not charged"
+    };
+    let price = match payload.get("price") {
+        None => "free".to_owned(),
+        Some(_) => {
+            format!(
+                "{} atomic units of {} by {}",
+                text("/price/amount"),
+                text("/price/asset"),
+                text("/price/rail")
+            )
+        }
+    };
+    let number = payload.get("seq").map_or_else(|| "none".to_owned(), Value::to_string);
+    [
+        format!(
+            "receipt    {} (number {number} of its key, {})",
+            text("/receipt_id"),
+            text("/mode").to_uppercase()
+        ),
+        format!("call       {} at {}", text("/call_id"), text("/ts")),
+        format!("tool       {}/{}", text("/tool/server"), text("/tool/name")),
+        format!("caller     {}", text("/caller/principal")),
+        format!("outcome    {}, {charged}, settlement {}", text("/outcome"), text("/settlement")),
+        format!("price      {price}"),
+        format!("reference  {}", text("/payment_ref")),
+    ]
+    .join("\n")
+}

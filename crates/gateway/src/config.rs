@@ -1,0 +1,46 @@
+//! Configuration: what was written ([`raw`]) becomes what it means ([`Config`]) in one function that reports all problems
+//! at once, each with where its value came from.
+//!
+//! Order, later wins: defaults, file, compatible environment names, `TOLLGATE__A__B` names, flags. This module is the only
+//! reader of the environment.
+
+pub mod raw;
+
+mod environment;
+mod meaning;
+mod reading;
+mod understanding;
+
+pub use environment::Environment;
+pub use meaning::{
+    Config, Credential, Lightning, LightningBackend, Limits, Receipts, SandboxRails, Secret, Server,
+    Settling, Source, ToolPolicy, Transport, X402,
+};
+pub use reading::{Overrides, load, schema};
+
+/// One problem of a configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// Where: `servers.weather.tools.forecast.price[0]`.
+    pub at: String,
+    /// Where the value came from: a file, an environment name, a flag, a default.
+    pub origin: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+/// All problems of a configuration: nothing is started until there are none.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration has {} problem(s):\n{}", .0.len(), listed(.0))]
+pub struct Problems(pub Vec<Problem>);
+
+fn listed(problems: &[Problem]) -> String {
+    problems
+        .iter()
+        .map(|p| format!("  {} ({}): {}", p.at, p.origin, p.message))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[cfg(test)]
+mod tests;

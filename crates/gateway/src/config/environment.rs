@@ -1,0 +1,163 @@
+//! The environment and the `.env` file of the working folder, read once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+/// Names and values, those of the process before those of `.env`.
+#[derive(Clone, Default)]
+pub struct Environment {
+    values: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for Environment {
+    /// Values may be secrets: names only.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
+/// Names that the replaced products use, and where their value belongs in our configuration.
+const COMPATIBLE: &[(&str, &[&str])] = &[
+    ("NETWORK", &["payment", "x402", "network"]),
+    ("RPC_URL", &["payment", "x402", "rpc_url"]),
+    ("PAYMENT_TOKEN", &["payment", "x402", "asset", "symbol"]),
+    ("PAYMENT_TOKEN_ADDRESS", &["payment", "x402", "asset", "address"]),
+    ("PAY_TO", &["payment", "x402", "pay_to"]),
+    ("LNBITS_URL", &["payment", "lightning", "lnbits_url"]),
+    ("LNBITS_INVOICE_KEY", &["payment", "lightning", "lnbits_invoice_key"]),
+];
+
+impl Environment {
+    /// The environment of this process and the `.env` file in `folder`, if there is one.
+    ///
+    /// # Errors
+    /// The reason why `.env` cannot be read; a malformed line is named by its content's name, never its value.
+    pub fn read(folder: &Path) -> Result<Self, String> {
+        let mut values = BTreeMap::new();
+        let file = folder.join(".env");
+        if file.exists() {
+            let lines =
+                dotenvy::from_path_iter(&file).map_err(|_| format!("{} cannot be read", file.display()))?;
+            for line in lines {
+                let (name, value) = line.map_err(|_| format!("{} has a malformed line", file.display()))?;
+                values.insert(name, value);
+            }
+        }
+        values.extend(std::env::vars());
+        Ok(Self { values })
+    }
+
+    /// An environment of exactly these values.
+    pub fn of(values: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { values: values.into_iter().collect() }
+    }
+
+    /// The value of one name; an empty value counts as unset.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// `TOLLGATE__LISTEN` > `MCP_TRUST_GATEWAY_PORT` > `HOST`/`PORT`: the address to listen on, with its origin.
+    pub fn listen(&self) -> Option<(String, &'static str)> {
+        if let Some(listen) = self.get("TOLLGATE__LISTEN") {
+            return Some((listen.to_owned(), "TOLLGATE__LISTEN"));
+        }
+        let host = self.get("HOST").unwrap_or("127.0.0.1");
+        if let Some(port) = self.get("MCP_TRUST_GATEWAY_PORT") {
+            return Some((format!("{host}:{port}"), "MCP_TRUST_GATEWAY_PORT"));
+        }
+        match (self.get("HOST"), self.get("PORT")) {
+            (None, None) => None,
+            (_, port) => Some((format!("{host}:{}", port.unwrap_or("3100")), "HOST/PORT")),
+        }
+    }
+
+    /// The compatible names of x402 settings that have no effect, because nobody is named who is paid: the replaced
+    /// products' own `.env` names network and token, and no payee.
+    pub(super) fn without_payee(&self, x402_is_configured: bool) -> Vec<&'static str> {
+        if x402_is_configured || self.get("PAY_TO").is_some() {
+            return Vec::new();
+        }
+        let x402 = COMPATIBLE.iter().filter(|(_, path)| path.starts_with(&["payment", "x402"]));
+        x402.map(|(name, _)| *name).filter(|name| self.get(name).is_some()).collect()
+    }
+
+    /// Lays the environment over a configuration tree; the compatible names of payment settings only where the money is
+    /// configured at all. Returns the path and name of each value that was set.
+    pub(super) fn lay_over(&self, tree: &mut Value, with_payment: bool) -> Vec<(String, String)> {
+        let mut set = Vec::new();
+        let idle = self.without_payee(tree.pointer("/payment/x402").is_some());
+        for (name, path) in COMPATIBLE.iter().filter(|(name, _)| with_payment && !idle.contains(name)) {
+            if let Some(value) = self.get(name) {
+                put(tree, path, value);
+                set.push((path.join("."), (*name).to_owned()));
+            }
+        }
+        for (name, value) in &self.values {
+            let Some(path) = name.strip_prefix("TOLLGATE__").filter(|path| *path != "LISTEN") else {
+                continue;
+            };
+            let path: Vec<String> = path.split("__").map(str::to_ascii_lowercase).collect();
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            put(tree, &path, value);
+            set.push((path.join("."), name.clone()));
+        }
+        set
+    }
+
+    /// Replaces `${NAME}` in every string of a tree.
+    ///
+    /// # Errors
+    /// The names that are not set.
+    pub(super) fn expand(&self, tree: &mut Value) -> Result<(), Vec<String>> {
+        let mut missing = Vec::new();
+        self.expand_in(tree, &mut missing);
+        if missing.is_empty() { Ok(()) } else { Err(missing) }
+    }
+
+    fn expand_in(&self, tree: &mut Value, missing: &mut Vec<String>) {
+        match tree {
+            Value::String(text) if text.contains("${") => {
+                let mut expanded = String::with_capacity(text.len());
+                let mut rest = text.as_str();
+                while let Some((before, after)) = rest.split_once("${") {
+                    expanded.push_str(before);
+                    let Some((name, tail)) = after.split_once('}') else {
+                        expanded.push_str("${");
+                        rest = after;
+                        continue;
+                    };
+                    match self.get(name) {
+                        Some(value) => expanded.push_str(value),
+                        None => missing.push(name.to_owned()),
+                    }
+                    rest = tail;
+                }
+                expanded.push_str(rest);
+                *text = expanded;
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.expand_in(item, missing)),
+            Value::Object(members) => members.values_mut().for_each(|member| self.expand_in(member, missing)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+}
+
+/// Sets one value of a tree; numbers and booleans are recognised, everything else is text.
+fn put(tree: &mut Value, path: &[&str], value: &str) {
+    let Some((name, rest)) = path.split_first() else {
+        *tree = match serde_json::from_str::<Value>(value) {
+            Ok(parsed @ (Value::Bool(_) | Value::Number(_) | Value::Array(_))) => parsed,
+            Ok(Value::Null | Value::String(_) | Value::Object(_)) | Err(_) => json!(value),
+        };
+        return;
+    };
+    if !tree.is_object() {
+        *tree = Value::Object(Map::new());
+    }
+    if let Value::Object(members) = tree {
+        put(members.entry((*name).to_owned()).or_insert(Value::Null), rest, value);
+    }
+}

@@ -1,0 +1,244 @@
+//! What a configuration means: values that can be served.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tollgate_domain::{Asset, Assets, Bps, Price, Requirement, ServerName, ToolName};
+use tollgate_rails::evm::Address;
+
+use super::Problem;
+
+/// Where values came from, so that a problem can name its origin.
+#[derive(Clone, Debug)]
+pub struct Source {
+    file: String,
+    set: Vec<(String, String)>,
+}
+
+impl Source {
+    pub(super) fn new(file: String, set: Vec<(String, String)>) -> Self {
+        Self { file, set }
+    }
+
+    /// The problem of the value at a path.
+    pub fn problem(&self, at: &str, message: impl Into<String>) -> Problem {
+        let origin =
+            self.set.iter().rev().find(|(path, _)| at == path || at.starts_with(&format!("{path}.")));
+        Problem {
+            at: at.to_owned(),
+            origin: origin.map_or_else(|| self.file.clone(), |(_, origin)| origin.clone()),
+            message: message.into(),
+        }
+    }
+}
+
+/// A configuration that can be served.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The data directory.
+    pub data: PathBuf,
+    /// The base URL callers use, without a trailing slash.
+    pub public_url: String,
+    /// Accepted host names beside loopback.
+    pub hosts: Vec<String>,
+    /// The servers.
+    pub servers: BTreeMap<ServerName, Server>,
+    /// The assets that prices may be in.
+    pub assets: Assets,
+    /// x402, if taken.
+    pub x402: Option<X402>,
+    /// Lightning, if taken.
+    pub lightning: Option<Lightning>,
+    /// How long a quoted price is honoured.
+    pub quote_ttl_ms: u64,
+    /// The secret that quotes and macaroons are derived from, where the operator gave one.
+    pub secret: Option<Secret>,
+    /// Limits.
+    pub limits: Limits,
+    /// Receipts.
+    pub receipts: Receipts,
+    /// A floor under every tool's least reputation (`MCP_TRUST_MIN_REPUTATION`).
+    pub min_reputation: Bps,
+    /// Accepted settings that have no effect in this version.
+    pub notices: Vec<String>,
+    /// What programs of stdio servers see of our environment: PATH and HOME.
+    pub inherited: Vec<(String, String)>,
+}
+
+/// A secret that is never printed.
+#[derive(Clone)]
+pub struct Secret(pub Vec<u8>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// One server.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// How it is reached.
+    pub transport: Transport,
+    /// The gateway's own credential for it.
+    pub credential: Option<Credential>,
+    /// The policy of single tools.
+    pub tools: BTreeMap<ToolName, ToolPolicy>,
+    /// The policy of all other tools; `None` with empty `tools` means: no policy, streamed unparsed.
+    pub every_tool: Option<ToolPolicy>,
+    /// Whether a demand to pay is a plain HTTP 402.
+    pub payment_as_http: bool,
+}
+
+impl Server {
+    /// Whether anything of this server is decided on; else it is streamed unparsed.
+    pub fn has_policy(&self) -> bool {
+        !self.tools.is_empty() || self.every_tool.is_some()
+    }
+
+    /// Whether a call of any of its tools costs something.
+    pub fn has_price(&self) -> bool {
+        self.tools.values().chain(&self.every_tool).any(|policy| !policy.price.is_free())
+    }
+
+    /// The policy of one tool: its own, else that of every tool, else free and open.
+    pub fn policy(&self, tool: &ToolName) -> ToolPolicy {
+        self.tools.get(tool).or(self.every_tool.as_ref()).cloned().unwrap_or_default()
+    }
+}
+
+/// A header that shows a server who this gateway is.
+#[derive(Clone)]
+pub struct Credential {
+    /// The header.
+    pub header: http::HeaderName,
+    /// Its value.
+    pub value: http::HeaderValue,
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: [redacted]", self.header)
+    }
+}
+
+/// How a server is reached.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// Streamable HTTP.
+    Http(http::Uri),
+    /// A program over stdio.
+    Stdio {
+        /// Program and arguments.
+        command: Vec<String>,
+        /// Its environment.
+        env: Vec<(String, String)>,
+    },
+}
+
+/// What a tool costs and asks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ToolPolicy {
+    /// The price of one call.
+    pub price: Price,
+    /// What it asks of callers.
+    pub requirement: Requirement,
+    /// How long it may run; zero means the default.
+    pub deadline_ms: u64,
+}
+
+/// The rails of dev mode.
+#[derive(Clone, Debug)]
+pub struct SandboxRails {
+    /// x402 in the sandbox token ledger.
+    pub x402: X402,
+    /// The dev Lightning wallet.
+    pub lightning: Lightning,
+}
+
+/// x402 as configured.
+#[derive(Clone, Debug)]
+pub struct X402 {
+    /// The token.
+    pub asset: Asset,
+    /// Its EIP-712 domain name.
+    pub name: String,
+    /// Its EIP-712 domain version.
+    pub version: String,
+    /// Who is paid.
+    pub pay_to: Address,
+    /// How long a payment stays valid.
+    pub max_timeout_seconds: u64,
+    /// Where payments are settled.
+    pub settling: Settling,
+}
+
+/// Where x402 payments are settled.
+#[derive(Clone, Debug)]
+pub enum Settling {
+    /// In the built-in sandbox token ledger.
+    Sandbox,
+    /// On a chain, through the node at this JSON-RPC endpoint.
+    Chain {
+        /// The node.
+        rpc_url: http::Uri,
+        /// The chain that it must serve.
+        chain_id: u64,
+        /// The token's contract.
+        token: Address,
+    },
+}
+
+/// Lightning as configured.
+#[derive(Clone, Debug)]
+pub struct Lightning {
+    /// The asset of prices in sat.
+    pub asset: Asset,
+    /// The wallet.
+    pub backend: LightningBackend,
+    /// How long a credential can be used.
+    pub ttl_seconds: u64,
+}
+
+/// A Lightning wallet.
+#[derive(Clone, Debug)]
+pub enum LightningBackend {
+    /// The built-in regtest wallet of dev mode.
+    Dev,
+    /// LNbits.
+    Lnbits {
+        /// Its base URL.
+        url: http::Uri,
+        /// Its invoice/read key.
+        invoice_key: Secret,
+    },
+}
+
+/// Limits with their defaults filled in.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Largest request body.
+    pub body_bytes_max: usize,
+    /// Largest answer of a priced tool.
+    pub answer_bytes_max: usize,
+    /// Open connections.
+    pub connections_max: usize,
+    /// Calls per minute and caller.
+    pub calls_per_minute: u32,
+    /// Demands to pay per minute and caller.
+    pub offers_per_minute: u32,
+    /// Time to finish after SIGTERM.
+    pub drain_ms: u64,
+}
+
+/// Receipts with their defaults filled in.
+#[derive(Clone, Copy, Debug)]
+pub struct Receipts {
+    /// Whether free calls get one.
+    pub free_calls: bool,
+    /// How long results of paid calls are kept.
+    pub result_ttl_ms: u64,
+}

@@ -1,0 +1,173 @@
+//! What an operator wrote: the shape of `tollgate.yaml`. Its JSON Schema is generated from here.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The configuration of `tollgate serve`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawConfig {
+    /// Address and port to listen on. Default: 127.0.0.1:3100.
+    pub listen: Option<String>,
+    /// The folder of the ledger, keys and receipts; used by one process at a time. Default: ./tollgate-data.
+    pub data: Option<String>,
+    /// The URL that callers use, without a trailing slash. Default: http:// and the listen address.
+    pub public_url: Option<String>,
+    /// Host names (with optional port) by which callers may address this gateway, besides those of `public_url` and loopback.
+    pub hosts: Vec<String>,
+    /// The MCP servers behind this gateway, by name.
+    pub servers: BTreeMap<String, RawServer>,
+    /// How money arrives.
+    pub payment: RawPayment,
+    /// Limits.
+    pub limits: RawLimits,
+    /// Receipts.
+    pub receipts: RawReceipts,
+}
+
+/// One MCP server behind the gateway. With neither `tools` nor `every_tool` it has no policy and is streamed unparsed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawServer {
+    /// The URL of its streamable HTTP endpoint. Either this or `command`.
+    pub url: Option<String>,
+    /// The program and arguments of a stdio server; started without a shell. Either this or `url`.
+    pub command: Vec<String>,
+    /// Environment variables for `command`; nothing else is inherited but PATH and HOME.
+    pub env: BTreeMap<String, String>,
+    /// This gateway's own credential for the server; it replaces whatever a caller sends under that name.
+    pub credential: Option<RawCredential>,
+    /// The policy of single tools, by name.
+    pub tools: BTreeMap<String, RawTool>,
+    /// The policy of every tool that `tools` does not name.
+    pub every_tool: Option<RawTool>,
+    /// Whether a demand to pay on the MCP endpoint is a plain HTTP 402 instead of a tool result. Default: false.
+    pub payment_as_http: bool,
+}
+
+/// A header with this gateway's own credential.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawCredential {
+    /// The header's name. Default: authorization.
+    pub header: Option<String>,
+    /// Its value, such as `Bearer ${WEATHER_TOKEN}`.
+    pub value: Option<String>,
+}
+
+/// What one tool costs and asks of callers.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawTool {
+    /// The price of one call, in each asset that is accepted: `0.01USDC`, `10sat`. Empty: free.
+    pub price: Vec<String>,
+    /// The least local reputation, 0 to 1, such as 0.6.
+    pub min_reputation: Option<RawShare>,
+    /// Whether the caller must present an API key.
+    pub api_key: bool,
+    /// How long the tool may run, in milliseconds. Default: 60000.
+    pub deadline_ms: Option<u64>,
+}
+
+/// A share between 0 and 1, as a number or as text. Kept as it was written: no float ever decides about trust.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(extend("type" = ["number", "string"]))]
+pub struct RawShare(pub String);
+
+impl<'de> Deserialize<'de> for RawShare {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(text) => Ok(Self(text)),
+            serde_json::Value::Number(number) => Ok(Self(number.to_string())),
+            other => Err(serde::de::Error::custom(format!("{other} is not a share between 0 and 1"))),
+        }
+    }
+}
+
+/// How money arrives.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawPayment {
+    /// x402 on an EVM chain.
+    pub x402: Option<RawX402>,
+    /// Lightning.
+    pub lightning: Option<RawLightning>,
+    /// How long a quoted price is honoured, in seconds. Default: 300, or the life of a Lightning credential where that is longer.
+    pub quote_ttl_seconds: Option<u64>,
+}
+
+/// x402, scheme `exact` (EIP-3009).
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawX402 {
+    /// The network: base-sepolia, base, or CAIP-2 such as eip155:84532. Default: base-sepolia.
+    pub network: Option<String>,
+    /// The JSON-RPC URL of a node of that network.
+    pub rpc_url: Option<String>,
+    /// The address that is paid.
+    pub pay_to: Option<String>,
+    /// The token. Default: the network's USDC.
+    pub asset: Option<RawAsset>,
+    /// How long a payment stays valid, in seconds. Default: 120.
+    pub max_timeout_seconds: Option<u64>,
+}
+
+/// An ERC-20 token with EIP-3009.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawAsset {
+    /// The token's contract address.
+    pub address: Option<String>,
+    /// Its symbol in prices. Default: USDC.
+    pub symbol: Option<String>,
+    /// Its decimals. Default: 6.
+    pub decimals: Option<u8>,
+    /// The name of its EIP-712 domain. Default: USDC.
+    pub name: Option<String>,
+    /// The version of its EIP-712 domain. Default: 2.
+    pub version: Option<String>,
+}
+
+/// L402 over a Lightning wallet.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLightning {
+    /// The URL of an LNbits instance.
+    pub lnbits_url: Option<String>,
+    /// Its invoice/read key; never an admin key.
+    pub lnbits_invoice_key: Option<String>,
+    /// The Lightning network in asset ids: mainnet, signet or regtest. Default: mainnet.
+    pub network: Option<String>,
+    /// How long a credential can be used, in seconds. Default: 600.
+    pub ttl_seconds: Option<u64>,
+}
+
+/// Limits, each with a safe default.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLimits {
+    /// The largest request body, in bytes. Default: 4194304.
+    pub body_bytes_max: Option<usize>,
+    /// The largest answer of a priced tool, in bytes. Default: 4194304.
+    pub answer_bytes_max: Option<usize>,
+    /// How many connections may be open. Default: 4096.
+    pub connections_max: Option<usize>,
+    /// Tool calls per minute and caller. Default: 6000.
+    pub calls_per_minute: Option<u32>,
+    /// Demands to pay per minute and caller; each may cost a Lightning invoice. Default: 600.
+    pub offers_per_minute: Option<u32>,
+    /// How long running calls may take to finish after SIGTERM, in milliseconds. Default: 10000.
+    pub drain_ms: Option<u64>,
+}
+
+/// Receipts.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawReceipts {
+    /// Whether free calls get a receipt too; each costs one durable write. Default: false.
+    pub free_calls: bool,
+    /// How long results of paid calls are kept for a repeated payment, in seconds. Default: 86400.
+    pub result_ttl_seconds: Option<u64>,
+}

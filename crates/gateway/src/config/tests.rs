@@ -1,0 +1,140 @@
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::*;
+
+fn load_text(yaml: &str, environment: &[(&str, &str)]) -> Result<Config, Problems> {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("tollgate.yaml");
+    std::fs::write(&file, yaml).unwrap();
+    load(Some(&file), &environment_of(environment), &Overrides::default(), None)
+}
+
+fn environment_of(values: &[(&str, &str)]) -> Environment {
+    Environment::of(values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+}
+
+const WHOLE: &str = "
+listen: 127.0.0.1:8080
+servers:
+  weather:
+    url: http://127.0.0.1:7101/mcp
+    tools:
+      forecast: { price: [0.01USDC, 10sat], min_reputation: 0.6 }
+    every_tool: { price: [] }
+payment:
+  x402: { pay_to: \"0x70997970C51812dc3A010C7d01b50e0d17dc79C8\" }
+  lightning: { lnbits_url: http://127.0.0.1:5055, lnbits_invoice_key: abc, network: regtest }
+";
+
+#[test]
+fn a_whole_file_means_what_it_says() {
+    let config = load_text(WHOLE, &[]).unwrap();
+    assert_eq!(config.listen.port(), 8080);
+    let server = &config.servers[&"weather".parse().unwrap()];
+    assert!(server.has_policy());
+    let forecast = server.policy(&"forecast".parse().unwrap());
+    let price: Vec<String> = forecast.price.options().iter().map(ToString::to_string).collect();
+    assert_eq!(price, ["0.01 USDC", "10 sat"]);
+    assert_eq!(forecast.requirement.min_reputation.to_string(), "0.6");
+    assert!(server.policy(&"other".parse().unwrap()).price.is_free());
+}
+
+#[test]
+fn every_problem_is_reported_at_once_with_its_place_and_origin() {
+    let yaml = WHOLE
+        .replace("0.01USDC", "0.0000001USDC")
+        .replace("10sat", "10doge")
+        .replace("reputation: 0.6", "reputation: 1.6")
+        .replace("http://127.0.0.1:7101/mcp", "ftp://127.0.0.1/mcp");
+    let Problems(problems) = load_text(&yaml, &[]).unwrap_err();
+    let places: Vec<&str> = problems.iter().map(|problem| problem.at.as_str()).collect();
+    for place in [
+        "servers.weather.url",
+        "servers.weather.tools.forecast.price[0]",
+        "servers.weather.tools.forecast.price[1]",
+        "servers.weather.tools.forecast.min_reputation",
+    ] {
+        assert!(places.contains(&place), "{place} is missing in {places:?}");
+    }
+    assert!(problems.iter().all(|problem| problem.origin.ends_with("tollgate.yaml")));
+}
+
+#[test]
+fn unknown_keys_are_refused_wherever_they_stand() {
+    let yaml = WHOLE.replace("min_reputation", "min_reputaton").replace("listen:", "lisen:");
+    let Problems(problems) = load_text(&yaml, &[]).unwrap_err();
+    let text = Problems(problems.clone()).to_string();
+    assert!(text.contains("min_reputaton") && text.contains("lisen"), "{text}");
+    assert!(problems.len() >= 2);
+}
+
+#[test]
+fn compatible_names_configure_a_gateway_without_a_file() {
+    let environment = environment_of(&[
+        ("NETWORK", "base-sepolia"),
+        ("PAY_TO", "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"),
+        ("PAYMENT_TOKEN", "USDC"),
+        ("PAYMENT_TOKEN_ADDRESS", "0x036CbD53842c5426634e7929541eC2318f3dCF7e"),
+        ("ESCROW_TIMEOUT", "300"),
+        ("MAX_DAILY_SPENT", "1000.0"),
+    ]);
+    let config = load(None, &environment, &Overrides::default(), None).unwrap();
+    let x402 = config.x402.unwrap();
+    assert_eq!(x402.asset.id().as_str(), "eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e");
+    let Settling::Chain { rpc_url, chain_id, .. } = &x402.settling else { panic!("a chain") };
+    assert_eq!((rpc_url.to_string().as_str(), *chain_id), ("https://sepolia.base.org/", 84_532));
+    assert_eq!(config.notices.len(), 2, "what has no effect yet is said: {:?}", config.notices);
+    let wrong = environment_of(&[("ESCROW_TIMEOUT", "five minutes")]);
+    assert!(load(None, &wrong, &Overrides::default(), None).is_err());
+}
+
+#[test]
+fn the_address_comes_from_the_flag_then_ours_then_the_compatible_names_then_the_default() {
+    let names = [
+        ("HOST", "127.0.0.4"),
+        ("PORT", "8000"),
+        ("MCP_TRUST_GATEWAY_PORT", "3300"),
+        ("TOLLGATE__LISTEN", "127.0.0.3:3200"),
+    ];
+    let listen = |count: usize, flag: Option<&str>| {
+        let flags = Overrides { listen: flag.map(str::to_owned), data: None };
+        load(None, &environment_of(&names[..count]), &flags, None).unwrap().listen.to_string()
+    };
+    assert_eq!(listen(0, None), "127.0.0.1:3100");
+    assert_eq!(listen(2, None), "127.0.0.4:8000");
+    assert_eq!(listen(3, None), "127.0.0.4:3300");
+    assert_eq!(listen(4, None), "127.0.0.3:3200");
+    assert_eq!(listen(4, Some("127.0.0.2:1")), "127.0.0.2:1");
+}
+
+#[test]
+fn c1_a_short_or_guessable_secret_is_refused() {
+    for secret in ["short", "change-me-change-me-change-me-change-me"] {
+        let Problems(problems) = load_text(WHOLE, &[("GATE_HMAC_SECRET", secret)]).unwrap_err();
+        assert_eq!(problems[0].at, "GATE_HMAC_SECRET");
+        assert!(!problems[0].message.contains(secret), "a secret is never repeated");
+    }
+    let good = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    assert!(load_text(WHOLE, &[("GATE_HMAC_SECRET", good)]).is_ok(), "control");
+}
+
+#[test]
+fn a_reference_to_an_unset_variable_is_a_problem_and_a_set_one_its_value() {
+    let yaml = WHOLE.replace("lnbits_invoice_key: abc", "lnbits_invoice_key: \"${LNBITS_KEY}\"");
+    let Problems(problems) = load_text(&yaml, &[]).unwrap_err();
+    assert_eq!(problems[0].at, "${LNBITS_KEY}");
+    assert!(load_text(&yaml, &[("LNBITS_KEY", "abc")]).is_ok(), "control");
+}
+
+#[test]
+fn the_checked_in_schema_is_the_one_of_the_code() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/tollgate.schema.json");
+    let committed: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(
+        committed,
+        schema(),
+        "run: cargo run --bin tollgate -- schema > docs/reference/tollgate.schema.json"
+    );
+}

@@ -1,0 +1,382 @@
+//! From what was written to what it means: every value parsed, every problem reported.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use tollgate_domain::{Asset, Assets, Bps, Price, Requirement, ServerName, ToolName};
+use tollgate_rails::evm::Address;
+
+use super::meaning::{
+    Config, Credential, Lightning, LightningBackend, Limits, Receipts, SandboxRails, Secret, Server,
+    Settling, Source, ToolPolicy, Transport, X402,
+};
+use super::raw::{RawAsset, RawConfig, RawCredential, RawLightning, RawLimits, RawServer, RawTool, RawX402};
+use super::{Environment, Problem, Problems};
+
+/// The default deadline of a tool.
+const DEADLINE_MS: u64 = 60_000;
+
+/// The default life of a quote where Lightning asks for no longer one.
+const QUOTE_TTL_SECONDS: u64 = 300;
+
+/// Collects problems while values are read.
+struct Reader<'a> {
+    source: &'a Source,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn refuse(&mut self, at: &str, message: impl Into<String>) {
+        let problem = self.source.problem(at, message);
+        self.problems.push(problem);
+    }
+
+    fn parse<T: std::str::FromStr>(&mut self, at: &str, text: &str, expected: &str) -> Option<T> {
+        let parsed = text.parse().ok();
+        if parsed.is_none() {
+            self.refuse(at, format!("{text:?} is not {expected}"));
+        }
+        parsed
+    }
+}
+
+impl Config {
+    pub(super) fn from_raw(
+        raw: RawConfig,
+        environment: &Environment,
+        source: &Source,
+        sandbox: Option<SandboxRails>,
+    ) -> Result<Self, Problems> {
+        let mut reader = Reader { source, problems: Vec::new() };
+        let listen_text = raw.listen.as_deref().unwrap_or("127.0.0.1:3100");
+        let listen = reader.parse("listen", listen_text, "an address and port such as 127.0.0.1:3100");
+        let (x402, lightning) = match sandbox {
+            None => (
+                raw.payment.x402.as_ref().and_then(|x402| reader.x402(x402)),
+                raw.payment.lightning.as_ref().and_then(|lightning| reader.lightning(lightning)),
+            ),
+            Some(SandboxRails { x402, lightning }) => {
+                if raw.payment.x402.is_some() || raw.payment.lightning.is_some() {
+                    reader.refuse(
+                        "payment",
+                        "dev mode plays with SANDBOX money only; use `tollgate serve` for real rails",
+                    );
+                }
+                (Some(x402), Some(lightning))
+            }
+        };
+        let assets = Assets::new(
+            x402.iter()
+                .map(|x402| x402.asset.clone())
+                .chain(lightning.iter().map(|lightning| lightning.asset.clone())),
+        );
+        let floor = environment.get("MCP_TRUST_MIN_REPUTATION").unwrap_or("0.0");
+        let min_reputation: Bps =
+            reader.parse("MCP_TRUST_MIN_REPUTATION", floor, "a share between 0 and 1").unwrap_or_default();
+        let servers = reader.servers(&raw.servers, &assets, min_reputation);
+        let secret = reader.secret(environment);
+        let notices = reader.notices(environment, x402.is_some() || raw.payment.x402.is_some());
+        let Some(listen): Option<SocketAddr> = listen else { return Err(Problems(reader.problems)) };
+        let public_url = raw.public_url.as_deref().unwrap_or_default().trim_end_matches('/');
+        if !reader.problems.is_empty() {
+            return Err(Problems(reader.problems));
+        }
+        // A Lightning credential lives no longer than the quote in it: a shorter default would cut its documented life.
+        let quote_ttl_seconds = raw.payment.quote_ttl_seconds.unwrap_or_else(|| {
+            lightning
+                .as_ref()
+                .map_or(QUOTE_TTL_SECONDS, |lightning| lightning.ttl_seconds.max(QUOTE_TTL_SECONDS))
+        });
+        Ok(Self {
+            listen,
+            data: raw.data.unwrap_or_else(|| "tollgate-data".to_owned()).into(),
+            public_url: if public_url.is_empty() {
+                format!("http://{listen}")
+            } else {
+                public_url.to_owned()
+            },
+            hosts: raw.hosts,
+            servers,
+            assets,
+            x402,
+            lightning,
+            quote_ttl_ms: quote_ttl_seconds.saturating_mul(1_000),
+            secret,
+            limits: limits(&raw.limits),
+            receipts: Receipts {
+                free_calls: raw.receipts.free_calls,
+                result_ttl_ms: raw.receipts.result_ttl_seconds.unwrap_or(86_400).saturating_mul(1_000),
+            },
+            min_reputation,
+            notices,
+            inherited: ["PATH", "HOME"]
+                .into_iter()
+                .filter_map(|name| Some((name.to_owned(), environment.get(name)?.to_owned())))
+                .collect(),
+        })
+    }
+}
+
+fn limits(raw: &RawLimits) -> Limits {
+    Limits {
+        body_bytes_max: raw.body_bytes_max.unwrap_or(4 * 1024 * 1024),
+        answer_bytes_max: raw.answer_bytes_max.unwrap_or(4 * 1024 * 1024),
+        connections_max: raw.connections_max.unwrap_or(4_096),
+        calls_per_minute: raw.calls_per_minute.unwrap_or(6_000),
+        offers_per_minute: raw.offers_per_minute.unwrap_or(600),
+        drain_ms: raw.drain_ms.unwrap_or(10_000),
+    }
+}
+
+impl Reader<'_> {
+    fn servers(
+        &mut self,
+        raw: &BTreeMap<String, RawServer>,
+        assets: &Assets,
+        floor: Bps,
+    ) -> BTreeMap<ServerName, Server> {
+        let mut servers = BTreeMap::new();
+        for (name, server) in raw {
+            let at = format!("servers.{name}");
+            let parsed: Option<ServerName> =
+                self.parse(&at, name, "a server name (a-z, 0-9 and \"-\", at most 64 characters)");
+            if let (Some(name), Some(server)) = (parsed, self.server(&at, server, assets, floor)) {
+                servers.insert(name, server);
+            }
+        }
+        servers
+    }
+
+    fn server(&mut self, at: &str, raw: &RawServer, assets: &Assets, floor: Bps) -> Option<Server> {
+        let transport = match (&raw.url, raw.command.is_empty()) {
+            (Some(url), true) => self.url(&format!("{at}.url"), url).map(Transport::Http),
+            (None, false) => Some(Transport::Stdio {
+                command: raw.command.clone(),
+                env: raw.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            }),
+            (Some(_), false) | (None, true) => {
+                self.refuse(at, "needs exactly one of `url` and `command`");
+                None
+            }
+        };
+        let mut tools = BTreeMap::new();
+        for (name, tool) in &raw.tools {
+            let at = format!("{at}.tools.{name}");
+            let name: Option<ToolName> = self.parse(&at, name, "a tool name");
+            if let (Some(name), Some(policy)) = (name, self.tool(&at, tool, assets, floor)) {
+                tools.insert(name, policy);
+            }
+        }
+        let every_tool = raw
+            .every_tool
+            .as_ref()
+            .and_then(|tool| self.tool(&format!("{at}.every_tool"), tool, assets, floor));
+        Some(Server {
+            transport: transport?,
+            credential: raw.credential.as_ref().and_then(|raw| self.credential(at, raw)),
+            tools,
+            every_tool,
+            payment_as_http: raw.payment_as_http,
+        })
+    }
+
+    fn credential(&mut self, at: &str, raw: &RawCredential) -> Option<Credential> {
+        let name = raw.header.as_deref().unwrap_or("authorization");
+        let header = self.parse(&format!("{at}.credential.header"), name, "a header name")?;
+        let value = raw.value.as_deref().unwrap_or_default();
+        match http::HeaderValue::from_str(value) {
+            Ok(value) if !value.is_empty() => Some(Credential { header, value }),
+            Ok(_) | Err(_) => {
+                self.refuse(&format!("{at}.credential.value"), "is empty or not a header value");
+                None
+            }
+        }
+    }
+
+    fn tool(&mut self, at: &str, raw: &RawTool, assets: &Assets, floor: Bps) -> Option<ToolPolicy> {
+        let mut options = Vec::new();
+        for (index, text) in raw.price.iter().enumerate() {
+            match assets.parse(text) {
+                Ok(money) if money.amount.is_zero() => {
+                    self.refuse(
+                        &format!("{at}.price[{index}]"),
+                        "a price of zero is written as an empty list",
+                    );
+                }
+                Ok(money) => options.push(money),
+                Err(error) => self.refuse(&format!("{at}.price[{index}]"), error.to_string()),
+            }
+        }
+        let asked: Bps = match &raw.min_reputation {
+            Some(share) => {
+                self.parse(&format!("{at}.min_reputation"), &share.0, "a share between 0 and 1")?
+            }
+            None => Bps::ZERO,
+        };
+        Some(ToolPolicy {
+            price: Price::any_of(options),
+            requirement: Requirement { api_key: raw.api_key, min_reputation: asked.max(floor) },
+            deadline_ms: raw.deadline_ms.unwrap_or(DEADLINE_MS),
+        })
+    }
+
+    fn url(&mut self, at: &str, text: &str) -> Option<http::Uri> {
+        let url: Option<http::Uri> = text.parse().ok();
+        let url = url.filter(|url| {
+            matches!(url.scheme_str(), Some("http" | "https"))
+                && url.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+        });
+        if url.is_none() {
+            self.refuse(at, format!("{text:?} is not an http or https URL (without user information)"));
+        }
+        url
+    }
+
+    fn x402(&mut self, raw: &RawX402) -> Option<X402> {
+        let named = raw.network.as_deref().unwrap_or("base-sepolia");
+        let chain: Option<u64> = match named {
+            "base-sepolia" => Some(84_532),
+            "base" => Some(8_453),
+            other => other.strip_prefix("eip155:").and_then(|id| id.parse().ok()),
+        };
+        let Some(chain) = chain else {
+            self.refuse(
+                "payment.x402.network",
+                format!("{named:?} is not base-sepolia, base or eip155:<chain id>"),
+            );
+            return None;
+        };
+        let empty = RawAsset::default();
+        let token = raw.asset.as_ref().unwrap_or(&empty);
+        let default = match chain {
+            84_532 => Some(("0x036CbD53842c5426634e7929541eC2318f3dCF7e", "USDC")),
+            8_453 => Some(("0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913", "USD Coin")),
+            _ => None,
+        };
+        let address = token.address.as_deref().or(default.map(|(address, _)| address));
+        let Some(address) = address else {
+            self.refuse("payment.x402.asset.address", "this network has no default token: name its address");
+            return None;
+        };
+        let address: Address = self.parse("payment.x402.asset.address", address, "an EVM address")?;
+        let symbol = token.symbol.as_deref().unwrap_or("USDC");
+        let asset = Asset::new(
+            &format!("eip155:{chain}/erc20:{}", address.to_string().to_ascii_lowercase()),
+            symbol,
+            token.decimals.unwrap_or(6),
+        );
+        let asset = match asset {
+            Ok(asset) => asset,
+            Err(error) => {
+                self.refuse("payment.x402.asset", error.to_string());
+                return None;
+            }
+        };
+        let Some(pay_to) = &raw.pay_to else {
+            self.refuse("payment.x402.pay_to", "name the address that is paid (or set PAY_TO)");
+            return None;
+        };
+        let pay_to: Address = self.parse("payment.x402.pay_to", pay_to, "an EVM address")?;
+        let rpc_url = raw.rpc_url.as_deref().or((chain == 84_532).then_some("https://sepolia.base.org"));
+        let Some(rpc_url) = rpc_url else {
+            self.refuse(
+                "payment.x402.rpc_url",
+                "name the JSON-RPC URL of a node of this network (or set RPC_URL)",
+            );
+            return None;
+        };
+        Some(X402 {
+            asset,
+            name: token.name.clone().unwrap_or_else(|| default.map_or("USDC", |(_, name)| name).to_owned()),
+            version: token.version.clone().unwrap_or_else(|| "2".to_owned()),
+            pay_to,
+            max_timeout_seconds: raw.max_timeout_seconds.unwrap_or(120),
+            settling: Settling::Chain {
+                rpc_url: self.url("payment.x402.rpc_url", rpc_url)?,
+                chain_id: chain,
+                token: address,
+            },
+        })
+    }
+
+    fn lightning(&mut self, raw: &RawLightning) -> Option<Lightning> {
+        let network = raw.network.as_deref().unwrap_or("mainnet");
+        if !["mainnet", "signet", "regtest"].contains(&network) {
+            self.refuse(
+                "payment.lightning.network",
+                format!("{network:?} is not mainnet, signet or regtest"),
+            );
+            return None;
+        }
+        let (Some(url), Some(key)) = (&raw.lnbits_url, &raw.lnbits_invoice_key) else {
+            self.refuse("payment.lightning", "needs `lnbits_url` and `lnbits_invoice_key`");
+            return None;
+        };
+        let url = self.url("payment.lightning.lnbits_url", url)?;
+        let asset = Asset::new(&format!("lightning:{network}/msat"), "sat", 3);
+        Some(Lightning {
+            asset: asset.map_err(|error| self.refuse("payment.lightning", error.to_string())).ok()?,
+            backend: LightningBackend::Lnbits { url, invoice_key: Secret(key.clone().into_bytes()) },
+            ttl_seconds: raw.ttl_seconds.unwrap_or(600),
+        })
+    }
+
+    /// `GATE_HMAC_SECRET`: long enough not to be guessed, and not an example's.
+    fn secret(&mut self, environment: &Environment) -> Option<Secret> {
+        let secret = environment.get("GATE_HMAC_SECRET")?;
+        if secret.len() < 32 || ["change", "secret", "example"].iter().any(|word| secret.contains(word)) {
+            self.refuse("GATE_HMAC_SECRET", "needs at least 32 random characters (openssl rand -hex 32)");
+            return None;
+        }
+        Some(Secret(secret.as_bytes().to_vec()))
+    }
+
+    /// Compatible names that are read and checked, and whose capability is not in this version: said, never silent.
+    fn notices(&mut self, environment: &Environment, with_x402: bool) -> Vec<String> {
+        let mut notices = Vec::new();
+        for (name, what) in [
+            ("HIGH_VALUE_THRESHOLD", "a decimal number of whole tokens"),
+            ("MAX_DAILY_SPENT", "a decimal number of whole tokens"),
+            ("ESCROW_TIMEOUT", "a whole number of seconds"),
+            ("DISPUTE_WINDOW", "a whole number of seconds"),
+        ] {
+            let Some(value) = environment.get(name) else { continue };
+            let decimal = value.split_once('.').map_or_else(
+                || is_digits(value),
+                |(whole, fraction)| is_digits(whole) && is_digits(fraction) && what.starts_with("a decimal"),
+            );
+            if decimal {
+                notices.push(format!(
+                    "{name} is set; escrow and budgets are not part of this version, so it has no effect"
+                ));
+            } else {
+                self.refuse(name, format!("{value:?} is not {what}"));
+            }
+        }
+        for name in [
+            "A2A_EXCHANGE_URL",
+            "MCP_TRUST_DECAY_FACTOR",
+            "MCP_TRUST_DEFAULT_KYA",
+            "OAUTH_ISSUER",
+            "OAUTH_SIGNING_KEY",
+        ] {
+            if environment.get(name).is_some() {
+                notices.push(format!(
+                    "{name} is set; OAuth and the exchange are not part of this version, so it has no effect"
+                ));
+            }
+        }
+        let idle = environment.without_payee(with_x402);
+        if !idle.is_empty() {
+            notices.push(format!(
+                "no x402 payments are taken: {} set, but nobody to pay; set PAY_TO",
+                idle.join(", ")
+            ));
+        }
+        notices
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}

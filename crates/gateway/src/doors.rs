@@ -1,0 +1,113 @@
+//! The doors: each request to the one that its path names, after `Host` and `Origin` were found to be ours.
+
+mod api;
+mod calls;
+mod dev;
+mod documents;
+mod execute;
+mod health;
+mod json_rpc;
+mod mcp;
+mod request;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tollgate_exec::{Body, BodyError};
+use tollgate_gate::{Answer, Denial, Door, denied};
+use tollgate_mcp::origin;
+use tower::ServiceExt;
+
+use crate::gateway::Gateway;
+
+/// Who asks, beside what is asked: where the request came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// Lets one request in.
+///
+/// The MCP doors are answered here, before any router: they are the path that must be as fast as a plain proxy.
+pub async fn enter(gateway: Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    if let Err(error) = origin::check_request(request.uri(), request.headers(), &gateway.hosts) {
+        let denial = Denial::OriginRefused(error.to_string());
+        return respond(denied(&denial, None, Door::Rest, gateway.naming("")));
+    }
+    let path = request.uri().path();
+    if path == "/mcp" {
+        return match gateway.only_carrier().cloned() {
+            Some(carrier) => mcp::exchange(gateway, carrier, request, peer).await,
+            None => not_one_server(&gateway),
+        };
+    }
+    if let Some(name) = path.strip_prefix("/servers/").and_then(|rest| rest.strip_suffix("/mcp")) {
+        let carrier = name.parse().ok().and_then(|name| gateway.carriers.get(&name)).cloned();
+        return match carrier {
+            Some(carrier) => mcp::exchange(gateway, carrier, request, peer).await,
+            None => {
+                let denial = Denial::UnknownServer(name.chars().take(64).collect());
+                respond(denied(&denial, None, Door::Rest, gateway.naming("")))
+            }
+        };
+    }
+    routed(gateway, request, peer).await
+}
+
+async fn routed(gateway: Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    let mut request = request.map(axum::body::Body::new);
+    request.extensions_mut().insert(Peer(peer));
+    let router = api::router(&gateway);
+    match router.with_state(gateway).oneshot(request).await {
+        Ok(response) => response.map(|body| Body::boxed(Routed(body))),
+        Err(never) => match never {},
+    }
+}
+
+fn not_one_server(gateway: &Gateway) -> Response<Body> {
+    let servers: Vec<&str> = gateway.carriers.keys().map(|name| name.as_str()).collect();
+    let denial = Denial::UnknownServer(if servers.is_empty() {
+        "no server is configured".to_owned()
+    } else {
+        format!("/mcp serves one server, here are several: use /servers/NAME/mcp with {}", servers.join(", "))
+    });
+    respond(denied(&denial, None, Door::Rest, gateway.naming("")))
+}
+
+/// An answer of the gateway's own as a response.
+pub(crate) fn respond(answer: Answer) -> Response<Body> {
+    let mut response = Response::new(Body::Full(answer.body));
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    response
+}
+
+/// An empty response with this status.
+pub(crate) fn bare(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = status;
+    response
+}
+
+/// A routed answer's body with our error type.
+struct Routed(axum::body::Body);
+
+impl http_body::Body for Routed {
+    type Data = bytes::Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        std::pin::Pin::new(&mut self.0).poll_frame(cx).map_err(|error| BodyError::Other(error.into()))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.0.size_hint()
+    }
+}

@@ -1,0 +1,27 @@
+//! The HTTP API: the marketplace's REST paths, plain JSON-RPC, documents and health.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+
+use crate::doors::{calls, dev, documents, execute, health, json_rpc};
+use crate::gateway::Gateway;
+
+/// All routed paths.
+pub(crate) fn router(gateway: &Gateway) -> Router<Arc<Gateway>> {
+    let router = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/api/v1/tools", get(calls::tools))
+        .route("/api/v1/execute", post(execute::execute))
+        .route("/api/v1/calls/{id}", get(calls::call))
+        .route("/api/v1/receipts/{id}", get(calls::receipt))
+        .route("/v1/execute", post(json_rpc::execute))
+        .route("/.well-known/jwks.json", get(documents::jwks))
+        .route("/docs/errors/{code}", get(documents::error_page))
+        .fallback(documents::not_found)
+        .layer(DefaultBodyLimit::disable());
+    if gateway.dev.is_some() { router.merge(dev::router()) } else { router }
+}

@@ -1,0 +1,132 @@
+//! `POST /api/v1/execute`: one tool call over plain HTTP, paid by x402 or L402 headers or from prepaid credit.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderMap, Uri};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tollgate_domain::{Amount, Money, ToolRef};
+use tollgate_gate::{Answer, CreditUse, Denial, Door, Refusal, Verdict, denied, render};
+use tollgate_mcp::{Limits, json};
+
+use crate::carry::run;
+use crate::doors::Peer;
+use crate::doors::request::{Found, request};
+use crate::gateway::Gateway;
+
+/// The body of a request to execute a tool.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Execute<'a> {
+    tool_name: String,
+    #[serde(borrow, default)]
+    arguments: Option<&'a RawValue>,
+    #[serde(default)]
+    auto_pay: bool,
+    /// The most to pay, in atomic units of the first asset of the tool's price.
+    #[serde(default)]
+    max_price: Option<Amount>,
+}
+
+/// Executes a tool and answers with its result, or with 402 and the ways to pay.
+pub(crate) async fn execute(
+    State(gateway): State<Arc<Gateway>>,
+    axum::Extension(peer): axum::Extension<Peer>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> Response {
+    let url = format!("{}/api/v1/execute", gateway.config.public_url);
+    let answer = match read(&gateway, body).await {
+        Ok(body) => answer(&gateway, &headers, &uri, &body, peer, &url).await,
+        Err(denial) => denied(&denial, None, Door::Rest, gateway.naming(&url)),
+    };
+    into_response(answer)
+}
+
+/// A whole request body, within the limit.
+pub(crate) async fn read(gateway: &Gateway, body: axum::body::Body) -> Result<Bytes, Denial> {
+    let bytes_max = gateway.config.limits.body_bytes_max;
+    axum::body::to_bytes(body, bytes_max).await.map_err(|_| Denial::BodyTooLarge { bytes_max })
+}
+
+/// An answer of the street as an axum response.
+pub(crate) fn into_response(answer: Answer) -> Response {
+    (answer.status, answer.headers, answer.body).into_response()
+}
+
+async fn answer(
+    gateway: &Arc<Gateway>,
+    headers: &HeaderMap,
+    uri: &Uri,
+    body: &Bytes,
+    peer: Peer,
+    url: &str,
+) -> Answer {
+    let refusal = match prepared(gateway, headers, uri, body, peer).await {
+        Ok(request) => match run(gateway, request, Door::Rest, url).await {
+            Ok(answer) => return answer,
+            Err(refusal) => refusal,
+        },
+        Err(denial) => Refusal::denied(denial),
+    };
+    let Refusal { call, verdict, .. } = refusal;
+    if let Verdict::Denied(denial) = &*verdict {
+        tracing::info!(?call, code = denial.code().word, "call denied");
+    }
+    render(&verdict, call, Door::Rest, gateway.naming(url))
+}
+
+async fn prepared(
+    gateway: &Arc<Gateway>,
+    headers: &HeaderMap,
+    uri: &Uri,
+    body: &Bytes,
+    peer: Peer,
+) -> Result<tollgate_gate::Request, Denial> {
+    let malformed = |reason: String| Denial::MalformedFrame { json_rpc: -32_600, reason };
+    // Strictly first: two parsers must not read two different calls.
+    json::check(body, Limits::CALLER).map_err(|error| malformed(error.to_string()))?;
+    let parsed: Execute<'_> = serde_json::from_slice(body).map_err(|error| {
+        malformed(format!("{error}; expected {{\"tool_name\",\"arguments\",\"auto_pay\",\"max_price\"}}"))
+    })?;
+    let tool = resolve(gateway, &parsed.tool_name).await?;
+    let arguments =
+        parsed.arguments.map_or(Bytes::from_static(b"{}"), |raw| body.slice_ref(raw.get().as_bytes()));
+    if !arguments.starts_with(b"{") {
+        return Err(Denial::InvalidArguments(vec!["arguments must be an object".to_owned()]));
+    }
+    let maximum = parsed.max_price.and_then(|amount| maximum(gateway, &tool, amount));
+    let found = Found {
+        tool,
+        arguments,
+        headers,
+        query: uri.query(),
+        credit: if parsed.auto_pay { CreditUse::Allowed } else { CreditUse::Refused },
+        maximum,
+        origin: peer.0.ip().to_string(),
+    };
+    request(found, |_| None)
+}
+
+/// The tool that a name means; its server is asked for its list first if it has none.
+pub(crate) async fn resolve(gateway: &Gateway, name: &str) -> Result<ToolRef, Denial> {
+    gateway.tools.resolve(name).map_err(|servers| {
+        let shown: String = name.chars().take(128).collect();
+        if servers.is_empty() {
+            return Denial::UnknownServer(format!("no server lists a tool {shown:?}"));
+        }
+        let names: Vec<String> = servers.iter().map(|server| format!("{server}/{shown}")).collect();
+        Denial::UnknownServer(format!("several servers list {shown:?}; say which: {}", names.join(", ")))
+    })
+}
+
+fn maximum(gateway: &Gateway, tool: &ToolRef, amount: Amount) -> Option<Money> {
+    use tollgate_gate::Catalog;
+    let listed = gateway.tools.tool(tool)?;
+    let first = listed.price.options().first()?;
+    Some(Money { amount, asset: first.asset.clone() })
+}

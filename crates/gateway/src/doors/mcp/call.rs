@@ -1,0 +1,232 @@
+//! `tools/call`: the street, then the caller's own exchange with the server, then the answer with its evidence.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tollgate_domain::{CallId, FailureKind, Outcome, ToolRef};
+use tollgate_exec::intercept::{Intercepted, Limits, Streamed, Whole};
+use tollgate_exec::{Body, UpstreamError};
+use tollgate_gate::{
+    Answer, Call, Completed, CreditUse, Denial, Door, Ending, Fault, Held, Refusal, denied, faulted, render,
+};
+use tollgate_mcp::headers::check_params;
+use tollgate_mcp::{Era, Frame, RequestId, result};
+use tollgate_rails::carriers::PAYMENT_META_KEYS;
+
+use super::forwarded;
+use crate::carrier::{Carrier, outcome_of};
+use crate::carry::log;
+use crate::clock;
+use crate::doors::request::{Found, IDEMPOTENCY_META, request};
+use crate::doors::respond;
+use crate::gateway::Gateway;
+
+/// What the answer to one call depends on.
+struct Asked {
+    gateway: Arc<Gateway>,
+    carrier: Arc<Carrier>,
+    id: RequestId,
+    era: Era,
+    resource_url: String,
+}
+
+/// One `tools/call` at an MCP door.
+pub(super) async fn call(
+    gateway: Arc<Gateway>,
+    carrier: Arc<Carrier>,
+    head: Parts,
+    frame: Frame,
+    id: RequestId,
+    era: Era,
+    peer: SocketAddr,
+) -> Response<Body> {
+    let name = frame.tool_call().map(|call| call.name).unwrap_or_default();
+    let asked = Asked { gateway, carrier, id, era, resource_url: format!("mcp://tool/{name}") };
+    let held = match vetted(&asked, &head, &frame, &name, peer).await {
+        Ok(held) => held,
+        Err(refusal) => return asked.refused(&refusal),
+    };
+    // What pays or identifies the caller ends here; the rest of the message goes on byte for byte.
+    let body = frame.without_meta(|key| PAYMENT_META_KEYS.contains(&key) || key == IDEMPOTENCY_META);
+    let (reply, answered) = oneshot::channel();
+    let gateway = Arc::clone(&asked.gateway);
+    let call = held.id();
+    gateway.calls.spawn(asked.carry_out(held, forwarded(head, body), reply));
+    answered.await.unwrap_or_else(|_| {
+        let fault = Fault::Internal("the task of a call ended without a word".to_owned());
+        respond(faulted(&fault, Some(call), Door::JsonRpc { id: None }, gateway.naming("")))
+    })
+}
+
+async fn vetted(
+    asked: &Asked,
+    head: &Parts,
+    frame: &Frame,
+    name: &str,
+    peer: SocketAddr,
+) -> Result<Call<Held>, Refusal> {
+    let gateway = &asked.gateway;
+    let server = asked.carrier.name.clone();
+    let arguments = frame.tool_call().map(|call| call.arguments).unwrap_or_default();
+    let Ok(tool) = name.parse() else {
+        return Err(Refusal::denied(Denial::InvalidArguments(vec![
+            "params.name is no tool name".to_owned(),
+        ])));
+    };
+    let tool = ToolRef { server, tool };
+    let now = clock::now();
+    let ready = gateway.tools.ready(&tool, now).await;
+    ready.map_err(|error| Refusal::faulted(Fault::Upstream { kind: error.kind() }))?;
+    if asked.era == Era::Modern
+        && let Some(mirrored) = gateway.tools.mirrored(&tool)
+    {
+        let checked = check_params(&head.headers, &arguments, &mirrored);
+        checked.map_err(|error| {
+            Refusal::denied(Denial::HeaderMismatch { json_rpc: error.code(), reason: error.to_string() })
+        })?;
+    }
+    let found = Found {
+        tool,
+        arguments,
+        headers: &head.headers,
+        query: head.uri.query(),
+        credit: CreditUse::Allowed,
+        maximum: None,
+        origin: peer.ip().to_string(),
+    };
+    let request = request(found, |key| frame.meta(key)).map_err(Refusal::denied)?;
+    gateway.gate.authorize(request, now).await
+}
+
+impl Asked {
+    fn door(&self) -> Door<'_> {
+        Door::Mcp { era: self.era, id: Some(&self.id), payment_as_http: self.carrier.payment_as_http }
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Response<Body> {
+        let Refusal { call, tool, verdict } = refusal;
+        tracing::info!(call = ?call, tool = ?tool, verdict = verdict.word(), "call not carried out");
+        respond(render(verdict, *call, self.door(), self.gateway.naming(&self.resource_url)))
+    }
+
+    /// Carries a held call out and completes it, whatever happens to the caller meanwhile.
+    async fn carry_out(
+        self,
+        held: Call<Held>,
+        request: Request<Body>,
+        mut reply: oneshot::Sender<Response<Body>>,
+    ) {
+        let deadline = Instant::now() + Duration::from_millis(held.listed().deadline_ms);
+        let answer_bytes_max = self.gateway.config.limits.answer_bytes_max;
+        let limits = Limits { message_bytes_max: answer_bytes_max, ..Limits::default() };
+        let (permitted, held) = held.permit();
+        let exchange =
+            self.carrier.exchange(&permitted, request, &self.id, limits, deadline, &self.gateway.tasks);
+        let intercepted = tokio::select! {
+            biased;
+            // The caller hung up before the answer: the server is told by the end of its exchange, nothing is charged.
+            () = reply.closed() => Err(UpstreamError::Abandoned),
+            intercepted = exchange => intercepted,
+        };
+        let complete = async |outcome| {
+            let completed = self.gateway.gate.complete(held, outcome).await;
+            log(&permitted, &completed);
+            completed
+        };
+        match intercepted {
+            Err(error) => {
+                unanswered(permitted.call(), &error);
+                let completed = complete(Outcome::Lost(error.kind())).await;
+                drop(reply.send(respond(self.instead(permitted.call(), completed))));
+            }
+            Ok(Intercepted::Refused(response)) => {
+                // Such as 404 for a session that has ended: the client must see it as the server said it.
+                let completed = complete(Outcome::Lost(FailureKind::Broken)).await;
+                drop(reply.send(match completed {
+                    Ok(_) => response,
+                    Err(fault) => respond(self.faulted(permitted.call(), &fault)),
+                }));
+            }
+            Ok(Intercepted::Whole(whole)) => {
+                let completed = complete(outcome_of(whole.answer())).await;
+                drop(reply.send(self.whole(permitted.call(), whole, completed)));
+            }
+            Ok(Intercepted::Streamed(Streamed { response, answer, release })) => {
+                drop(reply.send(response));
+                let answer = answer.await.unwrap_or(Err(UpstreamError::NotAnAnswer("its relay ended")));
+                let outcome = answer.as_ref().map_or_else(|error| Outcome::Lost(error.kind()), outcome_of);
+                let completed = complete(outcome).await;
+                let message = match (&answer, completed) {
+                    (Ok(answer), Ok(completed)) if completed.ending.has_answer() => {
+                        enriched(answer, &completed)
+                    }
+                    (_, completed) => self.instead(permitted.call(), completed).body,
+                };
+                drop(release.send(message));
+            }
+        }
+    }
+
+    /// The response for an answer that came at once.
+    fn whole(&self, call: CallId, whole: Whole, completed: Result<Completed, Fault>) -> Response<Body> {
+        match completed {
+            Ok(completed) if completed.ending.has_answer() => {
+                let message = enriched(whole.answer(), &completed);
+                let mut response = whole.respond(message);
+                completed.evidence.mark(response.headers_mut());
+                response
+            }
+            // A refusal that is a plain HTTP answer at this door cannot take the place of a message.
+            completed => respond(self.instead(call, completed)),
+        }
+    }
+
+    /// What is said in place of the tool's answer.
+    fn instead(&self, call: CallId, completed: Result<Completed, Fault>) -> Answer {
+        match completed {
+            Err(fault) => self.faulted(call, &fault),
+            Ok(Completed { ending: Ending::Lost(kind), .. }) => self.faulted(call, &Fault::Upstream { kind }),
+            Ok(Completed { ending: Ending::PaymentFailed { reason, demand }, .. }) => denied(
+                &Denial::PaymentFailed { reason, demand },
+                Some(call),
+                self.door(),
+                self.gateway.naming(&self.resource_url),
+            ),
+            Ok(Completed {
+                ending: Ending::Pending | Ending::Delivered(_) | Ending::ToolFailed(_), ..
+            }) => self.faulted(call, &Fault::SettlementPending { call }),
+        }
+    }
+
+    fn faulted(&self, call: CallId, fault: &Fault) -> Answer {
+        faulted(fault, Some(call), self.door(), self.gateway.naming(&self.resource_url))
+    }
+}
+
+fn unanswered(call: CallId, error: &UpstreamError) {
+    let source: &dyn std::error::Error = error;
+    tracing::warn!(%call, error = source, "the tool gave no answer");
+}
+
+/// The server's own answer with our evidence in its `_meta`, and without anything there that only we may say.
+fn enriched(answer: &Bytes, completed: &Completed) -> Bytes {
+    let meta = completed.evidence.meta();
+    let entries: Vec<(&str, &str)> = meta.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    // An error has no `_meta` to write to and stays as it is.
+    result::with_result_meta(answer, &entries, is_reserved).unwrap_or_else(|_| answer.clone())
+}
+
+/// Keys by which a client knows a gateway's own word: a server behind the gateway cannot say them, in no spelling that a
+/// careless reader could take for ours.
+pub(super) fn is_reserved(key: &str) -> bool {
+    let key = key.to_lowercase();
+    ["tollgate/", "x402/", "x402.", "l402/", "org.paymentauth/", "agents-x402/"]
+        .iter()
+        .any(|own| key.starts_with(own))
+}

@@ -1,0 +1,79 @@
+//! `tools/list`: passes, with prices in each tool's `_meta`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+use serde_json::json;
+use tokio::time::Instant;
+use tollgate_domain::ToolRef;
+use tollgate_exec::Body;
+use tollgate_exec::intercept::{Intercepted, Limits, intercept};
+use tollgate_mcp::{Frame, RequestId, tools};
+
+use super::call::is_reserved;
+use super::{forwarded, unreached};
+use crate::carrier::Carrier;
+use crate::doors::calls::pricing;
+use crate::gateway::Gateway;
+
+const DEADLINE_MS: u64 = 60_000;
+
+/// One `tools/list` at an MCP door.
+pub(super) async fn list(
+    gateway: Arc<Gateway>,
+    carrier: Arc<Carrier>,
+    head: Parts,
+    frame: &Frame,
+    id: RequestId,
+) -> Response<Body> {
+    let deadline = Instant::now() + Duration::from_millis(DEADLINE_MS);
+    let listed = async {
+        let response = carrier.pass(forwarded(head, frame.bytes().clone())).await?;
+        intercept(response, &id, Limits::default(), deadline, &gateway.tasks).await
+    };
+    match listed.await {
+        Err(error) => unreached(&gateway, &error, Some(&id)),
+        Ok(Intercepted::Refused(response)) => response,
+        Ok(Intercepted::Whole(whole)) => {
+            let message = priced(&gateway, &carrier, whole.answer());
+            whole.respond(message)
+        }
+        Ok(Intercepted::Streamed(streamed)) => {
+            let shared = Arc::clone(&gateway);
+            gateway.tasks.spawn(async move {
+                if let Ok(Ok(answer)) = streamed.answer.await {
+                    drop(streamed.release.send(priced(&shared, &carrier, &answer)));
+                }
+            });
+            streamed.response
+        }
+    }
+}
+
+/// The list with prices. A list that cannot be read passes as it is: the client will see what the server said.
+fn priced(gateway: &Gateway, carrier: &Carrier, answer: &Bytes) -> Bytes {
+    let entries = |name: &str| {
+        let tool = ToolRef { server: carrier.name.clone(), tool: name.parse().ok()? };
+        // The operator's word, not the gateway's own copy of the list: that one may be older than what passes here.
+        let price = gateway.tools.price(&tool).filter(|price| !price.is_free())?;
+        let mut entries = vec![
+            ("tollgate/pricing".to_owned(), pricing(&price).to_string()),
+            ("agents-x402/paymentRequired".to_owned(), "true".to_owned()),
+        ];
+        let dollars = price.options().iter().find(|option| option.asset.symbol() == "USDC");
+        if let Some(price) = dollars {
+            entries.push((
+                "agents-x402/priceUSD".to_owned(),
+                json!(price.asset.decimal(price.amount)).to_string(),
+            ));
+        }
+        Some(entries)
+    };
+    tools::enrich(answer, entries, is_reserved).unwrap_or_else(|error| {
+        tracing::warn!(server = %carrier.name, %error, "a tool list passes without prices");
+        answer.clone()
+    })
+}

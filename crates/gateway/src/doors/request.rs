@@ -1,0 +1,85 @@
+//! From what arrived at a door to what the street takes: credentials found, nothing believed.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName};
+use tollgate_domain::{Money, ToolRef};
+use tollgate_gate::{CreditUse, Denial, Presentation, Request};
+use tollgate_rails::carriers::{self, CarrierError};
+use tollgate_trust::presented_key;
+
+/// The header with the caller's own key for repeating a request.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The same in `params._meta`.
+pub(crate) const IDEMPOTENCY_META: &str = "tollgate/idempotency-key";
+
+/// One call as a door found it.
+pub(crate) struct Found<'a> {
+    pub(crate) tool: ToolRef,
+    pub(crate) arguments: Bytes,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) credit: CreditUse,
+    pub(crate) maximum: Option<Money>,
+    pub(crate) origin: String,
+}
+
+/// Builds the street's request. `meta` looks up raw members of `params._meta`; doors without one find nothing.
+///
+/// # Errors
+/// A [`Denial`] when more than one payment or key is presented, or a payment stands where none may.
+pub(crate) fn request<'m>(
+    found: Found<'_>,
+    meta: impl Fn(&str) -> Option<&'m [u8]>,
+) -> Result<Request, Denial> {
+    refuse_query_carriers(found.query)?;
+    let presented = match carriers::extract(found.headers, &meta) {
+        Ok(None) => Presentation::Nothing,
+        Ok(Some(presented)) => Presentation::Payment(presented),
+        Err(error @ CarrierError::Several(_)) => return Err(Denial::PaymentAmbiguous(error.to_string())),
+        Err(error) => Presentation::Unreadable(error.to_string()),
+    };
+    let api_key = presented_key(lines(found.headers, "authorization"), lines(found.headers, "x-api-key"))
+        .map_err(|error| Denial::Unauthenticated { reason: error.to_string() })?
+        .map(str::to_owned);
+    let idempotency_key = match lines(found.headers, IDEMPOTENCY_KEY).next() {
+        Some(key) => Some(key.to_owned()),
+        None => meta(IDEMPOTENCY_META).and_then(tollgate_mcp::json::string),
+    };
+    // Not ignored: its sender would believe to be safe from paying twice.
+    if idempotency_key.as_ref().is_some_and(|key| {
+        key.len() > 64 || key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic())
+    }) {
+        let reason = "an idempotency key is 1 to 64 visible ASCII characters".to_owned();
+        return Err(Denial::MalformedFrame { json_rpc: -32_600, reason });
+    }
+    Ok(Request {
+        tool: found.tool,
+        arguments: found.arguments,
+        api_key,
+        presented,
+        idempotency_key,
+        credit: found.credit,
+        maximum: found.maximum,
+        origin: found.origin,
+    })
+}
+
+/// A payment in a URL ends up in logs and histories of every hop: such a carrier is refused, not ignored.
+fn refuse_query_carriers(query: Option<&str>) -> Result<(), Denial> {
+    const NAMES: [&str; 6] = ["payment", "payment_hash", "payment_preimage", "preimage", "macaroon", "l402"];
+    let named = |query: &str| {
+        query
+            .split('&')
+            .filter_map(|pair| pair.split('=').next())
+            .find(|name| NAMES.iter().any(|carrier| name.eq_ignore_ascii_case(carrier)))
+            .map(str::to_owned)
+    };
+    match query.and_then(named) {
+        Some(name) => Err(Denial::PaymentCarrierRefused(format!("the URL parameter {name}"))),
+        None => Ok(()),
+    }
+}
+
+fn lines<'h>(headers: &'h HeaderMap, name: &'static str) -> impl Iterator<Item = &'h str> {
+    headers.get_all(HeaderName::from_static(name)).iter().filter_map(|value| value.to_str().ok())
+}

@@ -1,0 +1,51 @@
+//! Named stop points of crash tests, compiled in with the `failpoints` feature only: when the point named by
+//! `TOLLGATE_FAILPOINT` is reached, the process kills itself without any cleaning up, as `kill -9` would. `name:3` means
+//! the third time.
+
+/// Called at each named point.
+#[cfg(not(feature = "failpoints"))]
+pub(crate) fn reached(_point: &'static str) {}
+
+#[cfg(feature = "failpoints")]
+pub(crate) use armed::{StorePoints, reached};
+
+#[cfg(feature = "failpoints")]
+mod armed {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    /// The armed point and how often it may still be passed.
+    static ARMED: OnceLock<Option<(String, AtomicU32)>> = OnceLock::new();
+
+    fn armed() -> Option<&'static (String, AtomicU32)> {
+        let read = || {
+            #[expect(clippy::disallowed_methods, reason = "test builds only; read once")]
+            let text = std::env::var("TOLLGATE_FAILPOINT").ok()?;
+            let (name, count) = text.split_once(':').unwrap_or((&text, "1"));
+            Some((name.to_owned(), AtomicU32::new(count.parse().ok()?)))
+        };
+        ARMED.get_or_init(read).as_ref()
+    }
+
+    /// Called at each named point.
+    pub(crate) fn reached(point: &str) {
+        let Some((name, left)) = armed() else { return };
+        let due = name == point && left.fetch_sub(1, Ordering::SeqCst) == 1;
+        if due && kill(Pid::this(), Signal::SIGKILL).is_err() {
+            std::process::abort();
+        }
+    }
+
+    /// The store's points.
+    #[derive(Debug)]
+    pub(crate) struct StorePoints;
+
+    impl tollgate_store::Failpoints for StorePoints {
+        fn hit(&self, name: &str) {
+            reached(name);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! One running gateway: everything its doors share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+use tollgate_attest::PublicKey;
+use tollgate_domain::ServerName;
+use tollgate_gate::{Gate, Mode, Naming};
+use tollgate_mcp::origin::AllowedHosts;
+
+use crate::carrier::Carrier;
+use crate::catalog::Tools;
+use crate::config::Config;
+use crate::dev::Dev;
+use crate::dispatch::DispatchMarks;
+use crate::ports::{GatewayPorts, KeySnapshot};
+use crate::server::Readiness;
+
+/// One running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Its configuration.
+    pub config: Config,
+    /// Whether its money is real.
+    pub mode: Mode,
+    /// The street.
+    pub gate: Gate<GatewayPorts>,
+    /// The tools.
+    pub tools: Arc<Tools>,
+    /// The ways to the servers.
+    pub carriers: BTreeMap<ServerName, Arc<Carrier>>,
+    /// API keys.
+    pub keys: Arc<KeySnapshot>,
+    /// Which paid calls were sent.
+    pub marks: Arc<DispatchMarks>,
+    /// Host names by which it may be addressed.
+    pub hosts: AllowedHosts,
+    /// The public keys of its receipts.
+    pub receipt_keys: Vec<PublicKey>,
+    /// Calls being carried out: each must be completed before the process ends.
+    pub calls: TaskTracker,
+    /// What runs for the servers (child processes, relays): ended once no call needs it.
+    pub tasks: TaskTracker,
+    /// Whether new work is taken.
+    pub readiness: Readiness,
+    /// What only dev mode has.
+    pub dev: Option<Dev>,
+}
+
+impl Gateway {
+    /// What answers may name.
+    pub fn naming<'a>(&'a self, resource_url: &'a str) -> Naming<'a> {
+        Naming { base_url: &self.config.public_url, resource_url }
+    }
+
+    /// The carrier of `/mcp`: the only server, while there is one.
+    pub fn only_carrier(&self) -> Option<&Arc<Carrier>> {
+        let mut carriers = self.carriers.values();
+        carriers.next().filter(|_| carriers.next().is_none())
+    }
+}

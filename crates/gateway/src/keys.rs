@@ -1,0 +1,50 @@
+//! API keys in memory: read again when any process changed them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tollgate_ledger::StoreError;
+use tollgate_store::Store;
+use tollgate_trust::{ApiKeys, KeyRecord};
+
+use crate::ports::KeySnapshot;
+
+/// A key that was revoked by `tollgate keys revoke` stops working within this time.
+const WATCH_MS: u64 = 500;
+
+/// Reads all keys.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn reload(store: &Store, snapshot: &KeySnapshot) -> Result<(), StoreError> {
+    let record = |key: tollgate_store::KeyRecord| {
+        let known = KeyRecord {
+            id: key.id,
+            name: key.name.as_str().into(),
+            revoked: key.revoked.is_some(),
+            tier: key.tier,
+        };
+        (key.hash, known)
+    };
+    snapshot.replace(ApiKeys::new(store.keys().await?.into_iter().map(record)));
+    Ok(())
+}
+
+/// Watches for changes until `stop` is cancelled.
+pub async fn watch(store: Store, snapshot: Arc<KeySnapshot>, stop: CancellationToken) {
+    let mut known = store.keys_version().ok();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_millis(WATCH_MS)) => {}
+        }
+        let version = store.keys_version().ok();
+        if version != known {
+            match reload(&store, &snapshot).await {
+                Ok(()) => known = version,
+                Err(error) => tracing::warn!(%error, "could not read the API keys again"),
+            }
+        }
+    }
+}

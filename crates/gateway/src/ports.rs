@@ -1,0 +1,99 @@
+//! The street's ports, as this gateway fills them.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tollgate_domain::{CallId, Digest, UnixMillis};
+use tollgate_gate::{Fault, Ports};
+use tollgate_rails::PaymentRail;
+use tollgate_risk::Limiter;
+use tollgate_store::Store;
+use tollgate_trust::{ApiKeys, KeyDirectory, KeyRecord};
+
+use crate::catalog::Tools;
+use crate::clock;
+use crate::dispatch::DispatchMarks;
+use crate::failpoint;
+
+/// Everything the street reaches outside itself.
+#[derive(Debug)]
+pub struct GatewayPorts {
+    /// The tools.
+    pub tools: Arc<Tools>,
+    /// The ledger.
+    pub store: Store,
+    /// API keys.
+    pub keys: Arc<KeySnapshot>,
+    /// The rails, in the order in which they are offered.
+    pub rails: Vec<Arc<dyn PaymentRail>>,
+    /// Calls per caller.
+    pub calls: Limiter,
+    /// Offers per caller.
+    pub offers: Limiter,
+    /// Which paid calls were sent.
+    pub marks: Arc<DispatchMarks>,
+}
+
+/// All API keys, swapped whole when another process changed them.
+#[derive(Debug, Default)]
+pub struct KeySnapshot(ArcSwap<ApiKeys>);
+
+impl KeySnapshot {
+    /// Replaces all keys.
+    pub fn replace(&self, keys: ApiKeys) {
+        self.0.store(Arc::new(keys));
+    }
+}
+
+impl KeyDirectory for KeySnapshot {
+    fn find(&self, hash: &Digest) -> Option<KeyRecord> {
+        self.0.load().find(hash)
+    }
+}
+
+impl Ports for GatewayPorts {
+    type Catalog = Tools;
+    type Ledger = Store;
+    type Keys = KeySnapshot;
+
+    fn catalog(&self) -> &Tools {
+        &self.tools
+    }
+
+    fn ledger(&self) -> &Store {
+        &self.store
+    }
+
+    fn keys(&self) -> &KeySnapshot {
+        &self.keys
+    }
+
+    fn rails(&self) -> &[Arc<dyn PaymentRail>] {
+        &self.rails
+    }
+
+    fn calls_limiter(&self) -> &Limiter {
+        &self.calls
+    }
+
+    fn offers_limiter(&self) -> &Limiter {
+        &self.offers
+    }
+
+    fn now(&self) -> UnixMillis {
+        clock::now()
+    }
+
+    fn random(&self) -> Result<[u8; 32], Fault> {
+        clock::random()
+            .map_err(|error| Fault::Internal(format!("the operating system gives no randomness: {error}")))
+    }
+
+    fn may_have_run(&self, call: CallId) -> bool {
+        self.marks.may_have_run(call)
+    }
+
+    fn reached(&self, point: &'static str) {
+        failpoint::reached(point);
+    }
+}

@@ -1,0 +1,114 @@
+//! The listener: connections within limits, each request to its door, and an orderly end.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tollgate_exec::Body;
+
+use crate::doors;
+use crate::gateway::Gateway;
+
+/// A client that has not sent its request's head by then is cut off (slow headers).
+const HEAD_MS_MAX: u64 = 10_000;
+/// After a failed accept (such as no free file descriptor) the loop rests, instead of spinning.
+const ACCEPT_REST_MS: u64 = 100;
+
+/// Whether new work is taken.
+#[derive(Debug, Default)]
+pub struct Readiness {
+    draining: AtomicBool,
+}
+
+impl Readiness {
+    /// Whether the gateway is on its way out.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// Serves until `stop` is cancelled, then drains: no new connections, what runs may finish within the limit.
+pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: CancellationToken) {
+    let connections = Arc::new(Semaphore::new(gateway.config.limits.connections_max));
+    let graceful = GracefulShutdown::new();
+    let tasks = TaskTracker::new();
+    loop {
+        let permit = tokio::select! {
+            () = stop.cancelled() => break,
+            permit = Arc::clone(&connections).acquire_owned() => permit,
+        };
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok(permit) = permit else { break };
+        match accepted {
+            Ok((stream, peer)) => {
+                let connection = connection(Arc::clone(&gateway), stream, peer);
+                let watched = graceful.watch(connection);
+                tasks.spawn(async move {
+                    if let Err(error) = watched.await {
+                        tracing::debug!(%peer, %error, "connection ended");
+                    }
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(Duration::from_millis(ACCEPT_REST_MS)).await;
+            }
+        }
+    }
+    gateway.readiness.draining.store(true, Ordering::Relaxed);
+    drop(listener);
+    let limit = Duration::from_millis(gateway.config.limits.drain_ms);
+    tracing::info!(limit_ms = gateway.config.limits.drain_ms, "draining");
+    tasks.close();
+    let drained = tokio::time::timeout(limit, async {
+        graceful.shutdown().await;
+        gateway.calls.close();
+        gateway.calls.wait().await;
+        for carrier in gateway.carriers.values() {
+            carrier.stop().await;
+        }
+        gateway.tasks.close();
+        gateway.tasks.wait().await;
+    });
+    if drained.await.is_err() {
+        tracing::warn!("drain limit reached; what is open is finished at the next start");
+    }
+}
+
+fn connection(
+    gateway: Arc<Gateway>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> http1::Connection<
+    TokioIo<TcpStream>,
+    impl hyper::service::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>,
+> {
+    // Small answers must not wait for more bytes to come.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "no TCP_NODELAY");
+    }
+    let service = service_fn(move |request| {
+        let gateway = Arc::clone(&gateway);
+        async move { Ok::<_, Infallible>(doors::enter(gateway, request, peer).await) }
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(HEAD_MS_MAX))
+        .serve_connection(TokioIo::new(stream), service)
+}
