@@ -1,0 +1,169 @@
+//! What the mock upstream offers and how each tool behaves.
+
+use serde_json::{Value, json};
+
+/// What a tool does when it is called.
+#[derive(Clone, Debug)]
+pub enum Behaviour {
+    /// Answers with its arguments: their exact bytes as text, and as `structuredContent.echo`.
+    Echo,
+    /// Answers with a text.
+    Text(String),
+    /// Answers with this result object.
+    Result(Value),
+    /// Answers with `isError: true` and a text.
+    Fail(String),
+    /// Answers with a JSON-RPC error.
+    Error {
+        /// Its code.
+        code: i64,
+        /// Its message.
+        message: String,
+    },
+    /// Answers with this HTTP status and body, whatever they mean.
+    Raw {
+        /// The status, for example 200 for malformed JSON or 503.
+        status: u16,
+        /// The content type.
+        content_type: String,
+        /// The body; `{id}` in it is replaced by the request's id.
+        body: String,
+    },
+    /// Does not answer until [`Journal::release`](super::Journal::release); then as [`Behaviour::Echo`].
+    Hang,
+    /// Streams `steps` progress notifications, each when [`Journal::step`](super::Journal::step) allows it, then the
+    /// result.
+    Progress {
+        /// How many notifications.
+        steps: u32,
+    },
+    /// As [`Behaviour::Progress`], but resets the connection instead of sending the result.
+    ProgressThenReset {
+        /// How many notifications.
+        steps: u32,
+    },
+    /// Answers with a text of so many bytes.
+    Huge {
+        /// The size of the text.
+        bytes: usize,
+    },
+    /// Sends a part of the body that it promised, then closes its sending side and goes on reading.
+    HalfClose,
+    /// Sends a part of the body that it promised, then resets the connection (RST).
+    ResetMidBody,
+    /// Sends a part of a chunk, then closes the connection (FIN).
+    TruncatedChunk,
+    /// Swaps the tool list for this one, announces it, and answers with a text.
+    ChangeTools(Vec<Tool>),
+}
+
+/// A tool of the mock upstream.
+#[derive(Clone, Debug)]
+pub struct Tool {
+    pub(super) name: String,
+    pub(super) behaviour: Behaviour,
+    pub(super) definition: Value,
+}
+
+impl Tool {
+    /// A tool that accepts any object.
+    #[must_use]
+    pub fn new(name: &str, behaviour: Behaviour) -> Self {
+        Self::with_schema(name, behaviour, json!({"type": "object"}))
+    }
+
+    /// A tool with an input schema.
+    #[must_use]
+    pub fn with_schema(name: &str, behaviour: Behaviour, input_schema: Value) -> Self {
+        let description = format!("The tool {name} of a mock upstream.");
+        let definition = json!({"name": name, "description": description, "inputSchema": input_schema});
+        Self { name: name.to_owned(), behaviour, definition }
+    }
+
+    /// The same with one more member of its definition in `tools/list`, for example `annotations`.
+    #[must_use]
+    pub fn with_member(mut self, name: &str, value: Value) -> Self {
+        if let Some(members) = self.definition.as_object_mut() {
+            members.insert(name.to_owned(), value);
+        }
+        self
+    }
+}
+
+/// What the mock upstream offers.
+#[derive(Clone, Debug)]
+pub struct Script {
+    pub(super) tools: Vec<Tool>,
+    pub(super) sessions: bool,
+    pub(super) recorded: bool,
+    pub(super) legacy: bool,
+    pub(super) modern: bool,
+}
+
+impl Script {
+    /// No tools yet, both eras, legacy sessions, everything recorded.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { tools: Vec::new(), sessions: true, recorded: true, legacy: true, modern: true }
+    }
+
+    /// One tool, `echo`.
+    #[must_use]
+    pub fn echo() -> Self {
+        Self::new().tool("echo", Behaviour::Echo)
+    }
+
+    /// For benches: one tool, `echo`, with an answer of some 350 bytes whatever it is asked, no sessions, no journal.
+    #[must_use]
+    pub fn bench() -> Self {
+        let answer = Behaviour::Text("0123456789abcdef".repeat(17));
+        Self::new().tool("echo", answer).without_sessions().unrecorded()
+    }
+
+    /// One more tool that accepts any object.
+    #[must_use]
+    pub fn tool(self, name: &str, behaviour: Behaviour) -> Self {
+        self.with(Tool::new(name, behaviour))
+    }
+
+    /// One more tool.
+    #[must_use]
+    pub fn with(mut self, tool: Tool) -> Self {
+        self.tools.push(tool);
+        self
+    }
+
+    /// Legacy requests need no session and get none.
+    #[must_use]
+    pub fn without_sessions(mut self) -> Self {
+        self.sessions = false;
+        self
+    }
+
+    /// Calls are counted but not kept: a bench makes millions.
+    #[must_use]
+    pub fn unrecorded(mut self) -> Self {
+        self.recorded = false;
+        self
+    }
+
+    /// Modern requests are refused as a server that knows no such version does.
+    #[must_use]
+    pub fn legacy_only(mut self) -> Self {
+        self.modern = false;
+        self
+    }
+
+    /// `initialize` and everything else without the modern `_meta` is refused.
+    #[must_use]
+    pub fn modern_only(mut self) -> Self {
+        self.legacy = false;
+        self
+    }
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,58 @@
+//! The official MCP reference server (SDK v1, legacy era, sessions and resumption) as an upstream.
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::install::{NodeSet, node};
+use super::{PeerError, port};
+use crate::http;
+use crate::process::Guarded;
+
+/// Measured 0.6 s.
+const READY_SECONDS_MAX: u64 = 60;
+
+/// A running reference server. It dies with this value.
+#[derive(Debug)]
+pub struct Everything {
+    process: Guarded,
+    url: String,
+    _folder: TempDir,
+}
+
+impl Everything {
+    /// Starts `@modelcontextprotocol/server-everything` with streamable HTTP on a free port.
+    ///
+    /// # Errors
+    /// [`PeerError::Skip`] without Node and npm.
+    pub async fn start() -> Result<Self, PeerError> {
+        let packages = NodeSet::install("peers/everything").await?;
+        let script = packages.file("@modelcontextprotocol/server-everything/dist/index.js");
+        port::on_a_free_port(async |port| {
+            let folder = tempfile::tempdir()?;
+            let mut command = node(&script);
+            command.arg("streamableHttp").env("PORT", port.to_string()).current_dir(folder.path());
+            let mut process = Guarded::spawn(&command, &folder.path().join("everything.log"))?;
+            let url = format!("http://127.0.0.1:{port}/mcp");
+            // Any HTTP answer will do: without a session it is a 400.
+            let ready = async || http::get(&url, &[]).await.is_ok();
+            process.wait_until(Duration::from_secs(READY_SECONDS_MAX), ready).await?;
+            Ok(Self { process, url, _folder: folder })
+        })
+        .await
+    }
+
+    /// `http://127.0.0.1:<port>/mcp`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Kills the server: connections are refused from now on.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests;
