@@ -1,0 +1,46 @@
+//! The official conformance suites, directly and through the gateway: a transparent proxy gives the same results.
+
+use tempfile::TempDir;
+use tollgate_testkit::conformance::{Check, Fixture, Suite, compare, counts, run};
+use tollgate_testkit::peers::available;
+
+use crate::world::Gateway;
+
+/// A gateway in front of the fixture, by a name that the suites' own `Host` checks accept.
+async fn in_front_of(fixture: &Fixture, policy: &str) -> (Gateway, String, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = format!("servers: {{ fx: {{ url: '{}'{policy} }} }}\n", fixture.url());
+    std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
+    let gateway = Gateway::dev(folder.path()).await;
+    let url = format!("http://localhost:{}/mcp", gateway.port);
+    (gateway, url, folder)
+}
+
+/// Directly, and through a gateway with this policy.
+async fn both_ways(policy: &str) -> Option<[Vec<Check>; 2]> {
+    let fixture = available(Fixture::start().await)?;
+    let (gateway, url, folder) = in_front_of(&fixture, policy).await;
+    let direct = run(&fixture.url(), &folder.path().join("direct")).await.unwrap();
+    let through = run(&url, &folder.path().join("through")).await.unwrap();
+    gateway.assert_books_in_order();
+    for suite in Suite::ALL {
+        let (passed, _) = counts(&direct, suite);
+        assert!(passed >= 40, "{suite:?}: only {passed} checks passed without the gateway");
+    }
+    Some([direct, through])
+}
+
+#[tokio::test]
+async fn with_every_policy_off_the_suites_see_no_difference() {
+    let Some([direct, through]) = both_ways("").await else { return };
+    let differences = compare(&direct, &through);
+    assert!(differences.is_empty(), "{differences}");
+}
+
+#[tokio::test]
+async fn with_a_policy_on_every_tool_the_suites_see_no_difference_either() {
+    // Every message is parsed and every call is vetted; it costs nothing.
+    let Some([direct, through]) = both_ways(", every_tool: { price: [] }").await else { return };
+    let differences = compare(&direct, &through);
+    assert!(differences.is_empty(), "{differences}");
+}

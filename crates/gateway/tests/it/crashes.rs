@@ -1,0 +1,210 @@
+//! `kill -9` at every step right of the claim: nobody is charged twice, nobody is charged without a result or a void, and
+//! the books balance.
+
+use serde_json::{Value, json};
+use tollgate_testkit::http::Answer;
+use tollgate_testkit::journal_server::{Behaviour, Script};
+
+use crate::world::{
+    Gateway, PRICE, PRICED, World, call, call_body, code, delivered, modern_headers, statement,
+};
+
+/// Makes a call that the gateway dies of: no answer comes.
+async fn fatal_call(world: &World, tool: &str, arguments: &Value, meta: &Value) {
+    let headers = modern_headers(tool);
+    let headers: Vec<(&str, &str)> =
+        headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let body = bytes::Bytes::from(call_body(tool, arguments, meta).to_string());
+    let answered =
+        tollgate_testkit::http::send(http::Method::POST, &world.gateway.mcp(), &headers, body).await;
+    assert!(answered.is_err(), "the gateway should have died: {:?}", answered.map(|answer| answer.text()));
+}
+
+/// A world whose gateway dies at `failpoint`; the demand is asked for before, from a gateway that lives.
+struct Doomed {
+    world: World,
+    arguments: Value,
+    meta: Value,
+}
+
+impl Doomed {
+    async fn at(failpoint: &str, rail: &str) -> Self {
+        let world =
+            World::with(Script::echo(), &[("echo", PRICED)], "", &[("TOLLGATE_FAILPOINT", failpoint)]).await;
+        let arguments = json!({ "n": 1 });
+        let meta = match rail {
+            "x402" => json!({ "x402/payment": world.x402_payment("echo", &arguments).await }),
+            _ => json!({ "l402/authorization": world.l402_credential("echo", &arguments).await }),
+        };
+        Self { world, arguments, meta }
+    }
+
+    async fn die_and_restart(mut self) -> Self {
+        fatal_call(&self.world, "echo", &self.arguments, &self.meta).await;
+        self.world.gateway = self.world.gateway.killed_and_restarted().await;
+        self
+    }
+
+    async fn again(&self) -> Answer {
+        self.world.call_with("echo", &self.arguments, &self.meta).await
+    }
+}
+
+#[tokio::test]
+async fn f1_killed_after_the_claim_and_before_the_tool_the_payment_is_released() {
+    for rail in ["x402", "l402"] {
+        let doomed = Doomed::at("after_claim", rail).await.die_and_restart().await;
+        assert_eq!(doomed.world.journal.executions(), 0, "{rail}");
+        assert_eq!(doomed.world.payer_balance().await, 100_000_000, "{rail}: not charged");
+        doomed.world.gateway.assert_books_in_order();
+        delivered(&doomed.again().await); // the very same payment works: nothing had been sent
+        assert_eq!(doomed.world.journal.executions(), 1, "{rail}");
+        doomed.world.gateway.assert_books_in_order();
+    }
+}
+
+#[tokio::test]
+async fn f2_killed_while_the_tool_runs_it_is_never_run_again_with_that_payment() {
+    for rail in ["x402", "l402"] {
+        let script = Script::new().tool("slow", Behaviour::Hang).tool("echo", Behaviour::Echo);
+        let mut world = World::new(script, &[("slow", PRICED), ("echo", "{ price: [10sat] }")]).await;
+        let arguments = json!({ "n": 1 });
+        let meta = match rail {
+            "x402" => json!({ "x402/payment": world.x402_payment("slow", &arguments).await }),
+            _ => json!({ "l402/authorization": world.l402_credential("slow", &arguments).await }),
+        };
+        let (url, body, dying) = (world.gateway.mcp(), arguments.clone(), meta.clone());
+        let running = tokio::spawn(async move {
+            let headers = modern_headers("slow");
+            let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            let body = bytes::Bytes::from(call_body("slow", &body, &dying).to_string());
+            tollgate_testkit::http::send(http::Method::POST, &url, &headers, body).await
+        });
+        world.journal.wait_for_executions(1).await;
+        world.gateway = world.gateway.killed_and_restarted().await;
+        assert!(running.await.unwrap().is_err());
+        let again = world.call_with("slow", &arguments, &meta).await;
+        assert_eq!(
+            (again.status.as_u16(), code(&again).as_str()),
+            (409, "payment_replayed"),
+            "{rail}: in doubt"
+        );
+        assert_eq!(world.journal.executions(), 1, "{rail}: no second execution");
+        assert_eq!(world.payer_balance().await, 100_000_000, "{rail}: not charged");
+        assert_eq!(world.gateway.account("payable:up"), [0, 0, 0, 0], "{rail}");
+        world.gateway.assert_books_in_order();
+    }
+}
+
+#[tokio::test]
+async fn f3_f4_f6_killed_after_the_result_the_call_is_charged_once_and_its_answer_is_kept() {
+    for failpoint in ["after_submitted", "after_rail", "after_settled"] {
+        let doomed = Doomed::at(failpoint, "x402").await.die_and_restart().await;
+        let world = &doomed.world;
+        assert_eq!(world.journal.executions(), 1, "{failpoint}");
+        assert_eq!(world.payer_balance().await, 100_000_000 - PRICE, "{failpoint}: one charge");
+        let result = delivered(&doomed.again().await);
+        assert_eq!(result["structuredContent"]["echo"], doomed.arguments, "{failpoint}: the kept result");
+        assert_eq!(statement(&result)["charged"], true, "{failpoint}");
+        assert_eq!(world.journal.executions(), 1, "{failpoint}: not run again");
+        assert_eq!(world.payer_balance().await, 100_000_000 - PRICE, "{failpoint}: not charged again");
+        assert_eq!(world.gateway.account("payable:up"), [0, PRICE, 0, 0], "{failpoint}: a single entry");
+        world.gateway.assert_books_in_order();
+    }
+}
+
+#[tokio::test]
+async fn killed_between_the_result_and_its_record_nobody_is_charged() {
+    for rail in ["x402", "l402"] {
+        let doomed = Doomed::at("after_result", rail).await.die_and_restart().await;
+        let world = &doomed.world;
+        assert_eq!(world.journal.executions(), 1, "{rail}");
+        assert_eq!(
+            world.payer_balance().await,
+            100_000_000,
+            "{rail}: the result was lost, so it costs nothing"
+        );
+        assert_eq!(code(&doomed.again().await), "payment_replayed", "{rail}: and it is not run again");
+        assert_eq!(world.journal.executions(), 1, "{rail}");
+        world.gateway.assert_books_in_order();
+    }
+}
+
+#[tokio::test]
+async fn f6_killed_after_an_l402_settlement_the_credential_returns_the_kept_answer() {
+    let doomed = Doomed::at("after_settled", "l402").await.die_and_restart().await;
+    let result = delivered(&doomed.again().await);
+    assert_eq!(statement(&result)["charged"], true);
+    assert_eq!(doomed.world.journal.executions(), 1);
+    assert_eq!(doomed.world.gateway.account("payable:up"), [0, 10_000, 0, 0]);
+    doomed.world.gateway.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn f5_killed_inside_the_commit_of_a_settlement_there_is_a_single_entry() {
+    // The writer dies before and after each of its commits in turn: claim, submission, settlement.
+    for point in ["before_commit", "after_commit"] {
+        for commit in 1..=3_u32 {
+            let armed = format!("{point}:{commit}");
+            let doomed = Doomed::at(&armed, "x402").await.die_and_restart().await;
+            let world = &doomed.world;
+            let charged_before = world.payer_balance().await;
+            let again = doomed.again().await;
+            let executions = world.journal.executions();
+            assert!(executions <= 1 + u64::from(commit == 1), "{armed}: {executions} executions");
+            if again.status == 200 && again.json().unwrap()["result"]["isError"] != true {
+                assert_eq!(
+                    world.payer_balance().await,
+                    100_000_000 - PRICE,
+                    "{armed}: delivered and charged once"
+                );
+                assert_eq!(world.gateway.account("payable:up"), [0, PRICE, 0, 0], "{armed}");
+            } else {
+                assert_eq!(charged_before, 100_000_000, "{armed}: not delivered, not charged");
+                assert_eq!(world.gateway.account("payable:up"), [0, 0, 0, 0], "{armed}");
+            }
+            world.gateway.assert_books_in_order();
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_doubt_lightning_money_stays_the_holders_credit() {
+    let script = Script::new().tool("slow", Behaviour::Hang).tool("echo", Behaviour::Echo);
+    let mut world = World::new(script, &[("slow", PRICED), ("echo", PRICED)]).await;
+    let credential = world.l402_credential("slow", &json!({})).await;
+    let meta = json!({ "l402/authorization": credential });
+    let (url, dying) = (world.gateway.mcp(), meta.clone());
+    let running = tokio::spawn(async move {
+        tokio::time::timeout(std::time::Duration::from_secs(20), call_quietly(url, dying)).await
+    });
+    world.journal.wait_for_executions(1).await;
+    world.gateway = world.gateway.killed_and_restarted().await;
+    drop(running.await);
+    let hash = {
+        use sha2::Digest;
+        let preimage = hex::decode(credential.rsplit(':').next().unwrap()).unwrap();
+        hex::encode(sha2::Sha256::digest(preimage))
+    };
+    assert_eq!(world.gateway.account(&format!("credit:lightning:{hash}")), [0, 10_000, 0, 0]);
+    world.gateway.assert_books_in_order();
+}
+
+async fn call_quietly(url: String, meta: Value) {
+    let headers = modern_headers("slow");
+    let headers: Vec<(&str, &str)> =
+        headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let body = bytes::Bytes::from(call_body("slow", &json!({}), &meta).to_string());
+    drop(tollgate_testkit::http::send(http::Method::POST, &url, &headers, body).await);
+}
+
+#[tokio::test]
+async fn a_living_gateway_is_the_control_of_every_crash() {
+    let world =
+        World::with(Script::echo(), &[("echo", PRICED)], "", &[("TOLLGATE_FAILPOINT", "nowhere")]).await;
+    delivered(&world.paid_call("echo", &json!({ "n": 1 })).await);
+    let gateway: &Gateway = &world.gateway;
+    gateway.assert_books_in_order();
+    let answer = call(&gateway.mcp(), "echo", &json!({ "n": 1 }), &json!({}), &[]).await;
+    assert_eq!(code(&answer), "payment_required");
+}

@@ -1,0 +1,32 @@
+//! Stories of the real `tollgate` binary: real sockets, a journaling upstream, sandbox or real money.
+//!
+//! A test's name is a sentence; a case id in front names the acceptance case it stands for. Each refusal has its positive
+//! control in the same test.
+#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "a test awaits what it spawns"))]
+
+#[cfg(test)]
+mod compatible;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod crashes;
+#[cfg(test)]
+mod interop;
+#[cfg(test)]
+mod lightning;
+#[cfg(test)]
+mod money;
+#[cfg(test)]
+mod operators;
+#[cfg(test)]
+mod paid_calls;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod replays;
+#[cfg(test)]
+mod transport;
+#[cfg(test)]
+mod upstream_faults;
+#[cfg(test)]
+mod world;

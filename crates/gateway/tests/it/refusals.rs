@@ -1,0 +1,266 @@
+//! Payments and requests that are refused, each with the control that is not: refused means no effect.
+
+use serde_json::{Value, json};
+use tollgate_testkit::journal_server::{Behaviour, Script, Tool};
+
+use crate::world::{Demand, PRICE, PRICED, World, base64_encode, call, code, delivered, post};
+
+#[tokio::test]
+async fn p1_no_empty_or_garbage_proof_is_a_demand_to_pay() {
+    let world = World::paid_echo().await;
+    let arguments = json!({ "text": "x" });
+    let unpaid = world.call("echo", &arguments).await;
+    assert_eq!(unpaid.status, 200, "over MCP a demand is a tool result");
+    let demand = Demand::read(&unpaid);
+    let text: Value = serde_json::from_str(demand.result["content"][0]["text"].as_str().unwrap()).unwrap();
+    assert_eq!(text, demand.required, "the same object as text");
+    assert_eq!(demand.result["_meta"]["x402/error"], demand.required, "and where Cloudflare's client looks");
+    assert!(demand.result["_meta"]["org.paymentauth/payment-required"]["challenges"].is_array(), "and MPP's");
+    for garbage in [json!(""), json!("!!!"), json!({}), json!({ "x402Version": 2 }), json!(7), json!("e30=")]
+    {
+        let refused = world.call_with("echo", &arguments, &json!({ "x402/payment": garbage })).await;
+        let again = Demand::read(&refused);
+        assert_eq!(again.entry()["amount"], demand.entry()["amount"], "{garbage}");
+    }
+    for (header, value) in
+        [("payment-signature", "AAAA"), ("authorization", "L402 abc:def"), ("authorization", "Payment zz")]
+    {
+        let body = json!({ "tool_name": "echo", "arguments": arguments });
+        let refused = post(&format!("{}/api/v1/execute", world.gateway.url), &body, &[(header, value)]).await;
+        assert_eq!(refused.status, 402, "{header}: {}", refused.text());
+    }
+    world.assert_untouched("P1").await;
+    delivered(&world.paid_call("echo", &arguments).await);
+    assert_eq!(world.journal.executions(), 1, "control");
+}
+
+#[tokio::test]
+async fn p2_a_payment_for_another_call_is_refused_and_stays_usable_for_its_own() {
+    let script = Script::echo().tool("other", Behaviour::Echo);
+    let world = World::new(script, &[("echo", PRICED), ("other", PRICED)]).await;
+    let (mine, theirs) = (json!({ "n": 1 }), json!({ "n": 2 }));
+    let x402 = json!({ "x402/payment": world.x402_payment("echo", &mine).await });
+    let l402 = json!({ "l402/authorization": world.l402_credential("echo", &mine).await });
+    for payment in [&x402, &l402] {
+        let other_arguments = world.call_with("echo", &theirs, payment).await;
+        assert_eq!(code(&other_arguments), "payment_other_call", "other arguments");
+        let other_tool = world.call_with("other", &mine, payment).await;
+        assert_eq!(code(&other_tool), "payment_other_call", "another tool of the same price");
+    }
+    world.assert_untouched("P2").await;
+    delivered(&world.call_with("echo", &mine, &x402).await);
+    delivered(&world.call_with("echo", &mine, &l402).await);
+    assert_eq!(world.journal.executions(), 2, "control: each pays for its own call");
+}
+
+#[tokio::test]
+async fn p2_another_network_asset_or_recipient_is_refused() {
+    let world = World::paid_echo().await;
+    let arguments = json!({ "n": 1 });
+    let demand = world.demand("echo", &arguments).await;
+    let tampered = |path: &str, value: Value| {
+        let mut entry = demand.entry().clone();
+        *entry.pointer_mut(path).unwrap() = value;
+        demand.sign_entry(&world.payer(), &entry)
+    };
+    for (what, payment) in [
+        ("network", tampered("/network", json!("eip155:8453"))),
+        ("asset", tampered("/asset", json!("0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"))),
+        ("recipient", tampered("/payTo", json!("0x000000000000000000000000000000000000dEaD"))),
+    ] {
+        let refused = world.call_with("echo", &arguments, &json!({ "x402/payment": payment })).await;
+        let code = code(&refused);
+        assert!(["payment_wrong_target", "payment_invalid"].contains(&code.as_str()), "{what}: {code}");
+    }
+    world.assert_untouched("P2").await;
+    delivered(
+        &world.call_with("echo", &arguments, &json!({ "x402/payment": demand.sign(&world.payer()) })).await,
+    );
+}
+
+#[tokio::test]
+async fn p6_two_payments_at_once_are_refused_and_neither_is_used() {
+    let world = World::paid_echo().await;
+    let arguments = json!({ "n": 1 });
+    let x402 = world.x402_payment("echo", &arguments).await;
+    let l402 = world.l402_credential("echo", &arguments).await;
+    let both = world
+        .call_with("echo", &arguments, &json!({ "x402/payment": x402, "l402/authorization": l402 }))
+        .await;
+    assert_eq!((both.status.as_u16(), code(&both).as_str()), (400, "payment_ambiguous"));
+    let header = base64_encode(x402.to_string().as_bytes());
+    let mcp = world.gateway.mcp();
+    let meta = json!({ "l402/authorization": l402 });
+    for headers in [
+        [("payment-signature", header.as_str()), ("x-request-id", "1")],
+        [("authorization", &format!("L402 {l402}")), ("x-request-id", "1")],
+        [("x-payment", header.as_str()), ("macaroon", "00")],
+    ] {
+        let refused = call(&mcp, "echo", &arguments, &meta, &headers).await;
+        assert_eq!(code(&refused), "payment_ambiguous", "{headers:?}");
+    }
+    assert_eq!(world.journal.executions(), 0);
+    delivered(&world.call_with("echo", &arguments, &json!({ "x402/payment": x402 })).await);
+    delivered(&world.call_with("echo", &arguments, &json!({ "l402/authorization": l402 })).await);
+}
+
+#[tokio::test]
+async fn p7_a_payment_in_the_url_or_the_arguments_is_no_payment() {
+    let world = World::paid_echo().await;
+    let arguments = json!({ "n": 1 });
+    let credential = world.l402_credential("echo", &arguments).await;
+    let (macaroon, preimage) = credential.split_once(':').unwrap();
+    let in_url = format!("{}?payment_preimage={preimage}", world.gateway.mcp());
+    let refused = call(&in_url, "echo", &arguments, &json!({}), &[]).await;
+    assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (400, "payment_carrier_refused"));
+    let cookie = format!("l402={credential}");
+    Demand::read(&call(&world.gateway.mcp(), "echo", &arguments, &json!({}), &[("cookie", &cookie)]).await);
+    let in_arguments = json!({ "n": 1, "auth": { "macaroon": macaroon, "preimage": preimage } });
+    Demand::read(&world.call("echo", &in_arguments).await);
+    world.assert_untouched("P7").await;
+    assert!(!world.gateway.log().contains(preimage), "a preimage is in the log");
+    delivered(&world.call_with("echo", &arguments, &json!({ "l402/authorization": credential })).await);
+}
+
+#[tokio::test]
+async fn p8_amounts_that_are_not_exactly_the_price_are_refused() {
+    let world = World::paid_echo().await;
+    let arguments = json!({ "n": 1 });
+    let demand = world.demand("echo", &arguments).await;
+    let amounts = [
+        json!("0"),
+        json!("9999"),
+        json!("10001"),
+        json!("-1"),
+        json!("1e4"),
+        json!("10000.0"),
+        json!("0x2710"),
+        json!("NaN"),
+        json!("340282366920938463463374607431768211456"),
+        json!("010000"),
+        json!(10_000),
+    ];
+    for amount in amounts {
+        // What the client claims to have accepted.
+        let mut payment = demand.sign(&world.payer());
+        payment["accepted"]["amount"] = amount.clone();
+        let refused = world.call_with("echo", &arguments, &json!({ "x402/payment": payment })).await;
+        assert!(code(&refused).starts_with("payment_"), "{amount}");
+        // What the client signed: a value that can be signed at all.
+        if amount.as_str().is_some_and(|text| ["0", "9999", "10001"].contains(&text)) {
+            let mut entry = demand.entry().clone();
+            entry["amount"] = amount.clone();
+            let mut payment = demand.sign_entry(&world.payer(), &entry);
+            let signed = world.call_with("echo", &arguments, &json!({ "x402/payment": payment })).await;
+            assert_eq!(code(&signed), "payment_wrong_amount", "{amount}");
+            payment["accepted"] = demand.entry().clone();
+            let hidden = world.call_with("echo", &arguments, &json!({ "x402/payment": payment })).await;
+            assert_eq!(code(&hidden), "payment_wrong_amount", "{amount} behind the right entry");
+        }
+    }
+    world.assert_untouched("P8").await;
+    delivered(
+        &world.call_with("echo", &arguments, &json!({ "x402/payment": demand.sign(&world.payer()) })).await,
+    );
+    assert_eq!(world.payer_balance().await, 100_000_000 - PRICE);
+}
+
+#[tokio::test]
+async fn p14_demands_are_never_cached_and_paid_answers_are_private() {
+    let world = World::paid_echo().await;
+    let url = format!("{}/api/v1/execute", world.gateway.url);
+    let body = json!({ "tool_name": "echo", "arguments": { "n": 1 } });
+    let unpaid = post(&url, &body, &[]).await;
+    assert_eq!(unpaid.status, 402);
+    assert_eq!(unpaid.header("cache-control"), Some("no-store"));
+    let payment = world.x402_payment("echo", &json!({ "n": 1 })).await;
+    let header = base64_encode(payment.to_string().as_bytes());
+    let paid = post(&url, &body, &[("payment-signature", &header)]).await;
+    assert_eq!(paid.status, 200, "{}", paid.text());
+    let cache = paid.header("cache-control").unwrap();
+    assert!(cache.contains("private"), "{cache}");
+    let vary = paid.header("vary").unwrap().to_lowercase();
+    assert!(vary.contains("authorization") && vary.contains("payment-signature"), "{vary}");
+    let replayed = post(
+        &url,
+        &json!({ "tool_name": "echo", "arguments": { "n": 2 } }),
+        &[("payment-signature", &header)],
+    )
+    .await;
+    assert!(replayed.status == 402 || replayed.status == 409);
+    assert_eq!(replayed.header("cache-control"), Some("no-store"));
+}
+
+#[tokio::test]
+async fn arguments_are_checked_before_a_price_is_named() {
+    let schema =
+        json!({ "type": "object", "properties": { "city": { "type": "string" } }, "required": ["city"] });
+    let script = Script::new().with(Tool::with_schema("weather", Behaviour::Echo, schema));
+    let world = World::new(script, &[("weather", PRICED)]).await;
+    let refused = world.call("weather", &json!({ "town": "Oslo" })).await;
+    assert_eq!(code(&refused), "invalid_arguments");
+    let body = refused.json().unwrap();
+    assert_eq!(body["result"]["isError"], true, "the model can read it and try again: {body}");
+    assert!(!body.to_string().contains("accepts"), "no price for a malformed request");
+    world.assert_untouched("invalid arguments").await;
+    delivered(&world.paid_call("weather", &json!({ "city": "Oslo" })).await);
+}
+
+#[tokio::test]
+async fn an_unknown_tool_is_refused_and_a_hidden_policy_does_not_make_it_exist() {
+    let world = World::new(Script::echo(), &[("echo", PRICED), ("ghost", PRICED)]).await;
+    for tool in ["ghost", "nobody"] {
+        let refused = world.call(tool, &json!({})).await;
+        assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (404, "unknown_tool"), "{tool}");
+        assert_eq!(refused.json().unwrap()["error"]["code"], -32_602);
+    }
+    let missing = post(&format!("{}/servers/nowhere/mcp", world.gateway.url), &json!({}), &[]).await;
+    assert_eq!((missing.status.as_u16(), code(&missing).as_str()), (404, "unknown_server"));
+    Demand::read(&world.call("echo", &json!({})).await);
+}
+
+#[tokio::test]
+async fn a_tool_that_asks_for_reputation_or_a_key_refuses_before_it_names_a_price() {
+    let script = Script::echo().tool("trusted", Behaviour::Echo).tool("members", Behaviour::Echo);
+    let policies = [
+        ("echo", PRICED),
+        ("trusted", r#"{ price: [0.01USDC], min_reputation: "0.55" }"#),
+        ("members", "{ price: [0.01USDC], api_key: true }"),
+    ];
+    let world = World::new(script, &policies).await;
+    let denied = world.call("members", &json!({})).await;
+    assert_eq!((denied.status.as_u16(), code(&denied).as_str()), (403, "trust_insufficient"));
+    assert!(!denied.text().contains("accepts"), "who will be refused is never asked to pay");
+    // A wallet starts at 0.5; one settled call lifts it to 0.55.
+    let arguments = json!({ "n": 1 });
+    let open = world.demand("echo", &arguments).await;
+    let stranger = json!({ "x402/payment": open.sign(&world.payer()) });
+    assert_eq!(code(&world.call_with("trusted", &arguments, &stranger).await), "trust_insufficient");
+    delivered(&world.call_with("echo", &arguments, &stranger).await);
+    let again = json!({ "x402/payment": open.sign(&world.payer()) });
+    assert_eq!(
+        code(&world.call_with("trusted", &arguments, &again).await),
+        "payment_other_call",
+        "control: trusted now"
+    );
+}
+
+#[tokio::test]
+async fn a_caller_who_is_too_fast_is_told_when_to_come_back() {
+    let world =
+        World::with(Script::echo(), &[("echo", "{ price: [] }")], "limits: { calls_per_minute: 60 }\n", &[])
+            .await;
+    let mut limited = None;
+    for _ in 0..40 {
+        let answer = world.call("echo", &json!({})).await;
+        if answer.status == 429 {
+            limited = Some(answer);
+            break;
+        }
+        delivered(&answer);
+    }
+    let limited = limited.expect("a burst of 40 at one call per second must be limited");
+    assert_eq!(code(&limited), "rate_limited");
+    assert!(limited.header("retry-after").is_some());
+    assert_eq!(limited.json().unwrap()["error"]["data"]["retryable"], true);
+}

@@ -1,0 +1,128 @@
+//! The MCP doors as a transport: who may knock, which messages are messages, what passes unchanged and what never does.
+
+mod frames;
+mod headers;
+mod legacy;
+mod origin;
+mod passing;
+mod streams;
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tollgate_testkit::http::{Answer, send};
+
+use crate::world::{World, call_body, modern_headers};
+
+/// POSTs these very bytes with the headers of a stateless call of `tool`.
+async fn post_modern(url: &str, tool: &str, body: impl Into<Bytes>) -> Answer {
+    let headers = modern_headers(tool);
+    let headers: Vec<(&str, &str)> =
+        headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    send(Method::POST, url, &headers, body).await.unwrap()
+}
+
+/// A session of the era of sessions.
+struct Session {
+    url: String,
+    id: String,
+}
+
+impl Session {
+    /// The handshake; the session is the upstream's own.
+    async fn open(url: &str) -> Self {
+        let params = json!({
+            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "test", "version": "1" },
+        });
+        let body = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });
+        let headers =
+            [("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+        let opened = send(Method::POST, url, &headers, body.to_string()).await.unwrap();
+        assert_eq!(opened.status, 200, "{}", opened.text());
+        let session = Self { url: url.to_owned(), id: opened.header("mcp-session-id").unwrap().to_owned() };
+        let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+        assert_eq!(session.post(initialized.to_string()).await.status, 202);
+        session
+    }
+
+    async fn post(&self, body: impl Into<Bytes>) -> Answer {
+        self.post_with(body, &[]).await
+    }
+
+    async fn post_with(&self, body: impl Into<Bytes>, more: &[(&str, &str)]) -> Answer {
+        let mut headers = vec![
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+            ("mcp-session-id", self.id.as_str()),
+        ];
+        if more.iter().all(|(name, _)| *name != "mcp-protocol-version") {
+            headers.push(("mcp-protocol-version", "2025-11-25"));
+        }
+        headers.extend(more);
+        send(Method::POST, &self.url, &headers, body).await.unwrap()
+    }
+
+    async fn call(&self, tool: &str, arguments: &Value, meta: &Value) -> Answer {
+        self.post(legacy_call(tool, arguments, meta).to_string()).await
+    }
+}
+
+/// The body of a `tools/call` in a session.
+fn legacy_call(tool: &str, arguments: &Value, meta: &Value) -> Value {
+    let params = json!({ "name": tool, "arguments": arguments, "_meta": meta });
+    json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params })
+}
+
+/// One exchange written by hand and read as it comes: what a client library would not send, or would not show.
+pub(crate) struct Wire {
+    socket: TcpStream,
+    received: String,
+}
+
+impl Wire {
+    /// Sends a head (its lines, without the empty one) and a body in one piece.
+    async fn open(port: u16, head: &[String], body: &str) -> Self {
+        let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let length = format!("content-length: {}", body.len());
+        let text = format!("{}\r\n{length}\r\n\r\n{body}", head.join("\r\n"));
+        socket.write_all(text.as_bytes()).await.unwrap();
+        Self { socket, received: String::new() }
+    }
+
+    /// Opens a stateless call and leaves its answer to be read.
+    pub(crate) async fn call(world: &World, tool: &str, meta: &Value) -> Self {
+        let mut head = vec!["POST /mcp HTTP/1.1".to_owned(), "host: localhost".to_owned()];
+        head.extend(modern_headers(tool).iter().map(|(name, value)| format!("{name}: {value}")));
+        Self::open(world.gateway.port, &head, &call_body(tool, &json!({}), meta).to_string()).await
+    }
+
+    /// Reads until `end` has come; everything so far.
+    pub(crate) async fn until(&mut self, end: &str) -> &str {
+        while !self.received.contains(end) {
+            assert!(self.more().await, "closed before {end:?}: {}", self.received);
+        }
+        &self.received
+    }
+
+    /// Whether anything more came.
+    async fn more(&mut self) -> bool {
+        let mut part = vec![0; 16 * 1024];
+        let length = self.socket.read(&mut part).await.unwrap();
+        self.received.push_str(std::str::from_utf8(&part[..length]).unwrap());
+        length > 0
+    }
+
+    /// Everything up to the end of the connection, which the head must have asked for.
+    async fn rest(mut self) -> String {
+        while self.more().await {}
+        self.received
+    }
+
+    /// The messages of the server-sent events so far.
+    pub(crate) fn messages(&self) -> Vec<Value> {
+        let data = self.received.lines().filter_map(|line| line.strip_prefix("data: "));
+        data.map(|message| serde_json::from_str(message).unwrap()).collect()
+    }
+}

@@ -1,0 +1,152 @@
+//! The era of sessions: paid calls in a session that is the upstream's own.
+
+use serde_json::json;
+use tollgate_testkit::conformance::Fixture;
+use tollgate_testkit::http::send;
+use tollgate_testkit::journal_server::{Behaviour, Era, Journal, Script};
+use tollgate_testkit::peers::available;
+
+use super::{Session, Wire};
+use crate::world::{Demand, Gateway, PRICE, PRICED, World, code, delivered, soon, statement};
+
+#[tokio::test]
+async fn a_call_in_a_legacy_session_is_paid_and_receipted() {
+    let world = World::paid_echo().await;
+    let session = Session::open(&world.gateway.mcp()).await;
+    let direct = Session::open(&world.journal.url()).await;
+    assert_ne!(session.id, direct.id);
+    delivered(&direct.call("echo", &json!({}), &json!({})).await);
+    let elsewhere = Session { url: world.journal.url(), id: session.id.clone() };
+    delivered(&elsewhere.call("echo", &json!({}), &json!({})).await);
+    world.journal.clear();
+
+    let arguments = json!({ "n": 1 });
+    let unpaid = session.call("echo", &arguments, &json!({})).await;
+    assert_eq!(unpaid.status, 200);
+    let demand = Demand::read(&unpaid);
+    assert_eq!(demand.result.get("resultType"), None, "the era of sessions has no such member");
+    assert_eq!(unpaid.json().unwrap()["id"], 7);
+    assert!(world.journal.calls().is_empty());
+
+    let x402 = json!({ "x402/payment": demand.sign(&world.payer()), "progressToken": 5 });
+    let result = delivered(&session.call("echo", &arguments, &x402).await);
+    assert_eq!(result["structuredContent"]["echo"], arguments);
+    assert_eq!(statement(&result)["charged"], true);
+    assert_eq!(result["_meta"]["x402/payment-response"]["success"], true);
+    let l402 = json!({ "l402/authorization": world.l402_credential("echo", &arguments).await });
+    let result = delivered(&session.call("echo", &arguments, &l402).await);
+    assert_eq!(statement(&result)["price"]["rail"], "l402");
+
+    let calls = world.journal.calls();
+    assert_eq!(calls.len(), 2);
+    for call in &calls {
+        assert_eq!((call.era, call.header("mcp-session-id")), (Era::Legacy, Some(session.id.as_str())));
+        assert_eq!(call.header("mcp-protocol-version"), Some("2025-11-25"));
+    }
+    assert!(calls[0].body.windows(13).any(|part| part == b"progressToken"), "what is not ours passes");
+    assert_eq!(world.payer_balance().await, 100_000_000 - PRICE);
+    assert_eq!(world.gateway.account("clearing:x402"), [PRICE, 0, 0, 0]);
+    assert_eq!(world.gateway.account("clearing:l402"), [10_000, 0, 0, 0]);
+    world.gateway.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn a_session_that_the_upstream_forgot_is_404_and_costs_nothing() {
+    let world = World::paid_echo().await;
+    let session = Session::open(&world.gateway.mcp()).await;
+    let arguments = json!({ "n": 1 });
+    let x402 = json!({ "x402/payment": world.x402_payment("echo", &arguments).await });
+    let l402 = json!({ "l402/authorization": world.l402_credential("echo", &arguments).await });
+    world.journal.forget_sessions();
+    for payment in [&x402, &l402] {
+        let gone = session.call("echo", &arguments, payment).await;
+        assert_eq!(gone.status, 404, "only this status makes a client open a new session");
+        let said = gone.json().unwrap();
+        assert_eq!(said["error"]["message"], "Session not found", "the upstream's own words: {said}");
+    }
+    world.assert_untouched("a forgotten session").await;
+
+    let again = Session::open(&world.gateway.mcp()).await;
+    for payment in [&x402, &l402] {
+        delivered(&again.call("echo", &arguments, payment).await);
+    }
+    assert_eq!(world.journal.executions(), 2, "control: the same payments in a new session");
+    world.gateway.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn an_ended_session_is_ended_at_the_upstream() {
+    let world = World::paid_echo().await;
+    let session = Session::open(&world.gateway.mcp()).await;
+    Demand::read(&session.call("echo", &json!({}), &json!({})).await);
+    let headers = [("mcp-session-id", session.id.as_str()), ("mcp-protocol-version", "2025-11-25")];
+    let ended = send(http::Method::DELETE, &world.gateway.mcp(), &headers, "").await.unwrap();
+    assert_eq!(ended.status, 200);
+    let ping = json!({ "jsonrpc": "2.0", "id": 2, "method": "ping" }).to_string();
+    assert_eq!(session.post(ping.clone()).await.status, 404);
+    let open = Session::open(&world.gateway.mcp()).await;
+    assert_eq!(open.post(ping).await.status, 200, "control");
+}
+
+#[tokio::test]
+async fn an_unknown_tool_in_a_legacy_session_is_an_error_under_200() {
+    let script = Script::echo().tool("free", Behaviour::Echo);
+    let world = World::new(script, &[("echo", PRICED), ("ghost", PRICED)]).await;
+    let session = Session::open(&world.gateway.mcp()).await;
+    for tool in ["ghost", "nobody"] {
+        let refused = session.call(tool, &json!({}), &json!({})).await;
+        let said = refused.json().unwrap();
+        assert_eq!(refused.status, 200, "404 would say that the session is gone: {said}");
+        assert_eq!((code(&refused).as_str(), &said["error"]["code"]), ("unknown_tool", &json!(-32_602)));
+    }
+    assert!(world.journal.calls().is_empty());
+    delivered(&session.call("free", &json!({}), &json!({})).await);
+    world.gateway.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_paid_for_cannot_be_had_by_resuming_its_stream() {
+    let Some(fixture) = available(Fixture::start().await) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = format!("servers: {{ up: {{ url: '{}', every_tool: {PRICED} }} }}\n", fixture.url());
+    std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
+    let gateway = Gateway::dev(folder.path()).await;
+    let world = World { journal: Journal::start(Script::new()).await.unwrap(), gateway, folder };
+    let mcp = format!("http://localhost:{}/mcp", world.gateway.port);
+    let secret = "Answered after a reconnection.";
+
+    // The server hangs up and keeps its answer for whoever comes back for it.
+    let session = Session::open(&mcp).await;
+    let demand = Demand::read(&session.call("test_reconnection", &json!({}), &json!({})).await);
+    let payment = json!({ "x402/payment": demand.sign(&world.payer()) });
+    let broken = session.call("test_reconnection", &json!({}), &payment).await;
+    assert!(broken.text().contains("upstream_broken"), "{}", broken.text());
+    assert_eq!(world.payer_balance().await, 100_000_000, "no answer, no charge");
+    let id =
+        broken.text().lines().filter_map(|line| line.strip_prefix("id: ").map(str::to_owned)).next_back();
+    let id = id.unwrap_or_else(|| panic!("the fixture names its events: {}", broken.text()));
+
+    let resume = async |port: u16| {
+        let head = [
+            "GET /mcp HTTP/1.1".to_owned(),
+            format!("host: localhost:{port}"),
+            "accept: text/event-stream".to_owned(),
+            "mcp-protocol-version: 2025-11-25".to_owned(),
+            format!("mcp-session-id: {}", session.id),
+            format!("last-event-id: {id}"),
+        ];
+        Wire::open(port, &head, "").await
+    };
+    let resumed = soon(resume(world.gateway.port).await.rest()).await;
+    assert!(!resumed.contains(secret), "an unpaid answer: {resumed}");
+
+    // Control: the server itself would give it away.
+    let port: http::Uri = fixture.url().parse().unwrap();
+    soon(resume(port.port_u16().unwrap()).await.until(secret)).await;
+    // And a paid answer that comes in one piece arrives.
+    let demand = Demand::read(&session.call("test_simple_text", &json!({}), &json!({})).await);
+    let payment = json!({ "x402/payment": demand.sign(&world.payer()) });
+    let answer = session.call("test_simple_text", &json!({}), &payment).await;
+    assert!(answer.text().contains("tollgate/receipt"), "{}", answer.text());
+    assert_eq!(world.payer_balance().await, 100_000_000 - PRICE);
+}
