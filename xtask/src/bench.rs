@@ -1,0 +1,88 @@
+//! `cargo xtask bench`: how fast the gateway is, as ratios to nginx measured in the same run.
+//!
+//! Owns the goals and the page that shows them, `docs/reference/performance.md`. The measuring itself is done by two
+//! benches of the `gate` crate: how long one call stays in the gate, and the whole gateway beside nginx under load.
+//! On a shared machine an absolute figure says little; so the page shows ratios, and of absolute figures only the gate's
+//! microseconds, which are a goal themselves.
+
+mod figures;
+mod goals;
+mod machine;
+mod page;
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use cargo_metadata::MetadataCommand;
+
+use crate::tools;
+use figures::Figures;
+use machine::Machine;
+
+/// Where the result is kept.
+const PAGE: &str = "docs/reference/performance.md";
+const RELEASE_BUILD: &[&str] = &["build", "--release", "--bin", "tollgate"];
+const BENCH: &[&str] = &["bench", "--package", "tollgate-gate"];
+
+/// How much is measured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Extent {
+    /// Enough for the page: it is written, and a goal that is missed by more than a tenth is a failure.
+    Full,
+    /// Few rounds, to see that everything can still be measured: nothing is written and no goal counts.
+    Quick,
+}
+
+/// Builds, measures, shows, and in full also writes the page. Returns whether the goals were met.
+///
+/// # Errors
+/// When something does not build or start, or a single answer under load is not what it should be.
+pub(crate) fn run(extent: Extent) -> Result<bool> {
+    let metadata =
+        MetadataCommand::new().no_deps().exec().context("read the workspace with cargo metadata")?;
+    let tollgate = metadata.target_directory.join("release/tollgate");
+    tools::run(Command::new("cargo").args(RELEASE_BUILD))?;
+    tools::run(Command::new("cargo").args(BENCH).arg("--no-run"))?;
+
+    let machine = Machine::look(metadata.workspace_root.as_std_path())?;
+    let mut figures = Figures::default();
+    figures.read(&output(&machine, "gate", &["--json"])?)?;
+    let mut load = vec!["--tollgate", tollgate.as_str()];
+    if extent == Extent::Quick {
+        load.push("--quick");
+    }
+    figures.read(&output(&machine, "paired", &load)?)?;
+
+    let results = goals::results(&figures)?;
+    eprint!("\n{}", page::table(&results));
+    let met = results.iter().all(|result| result.verdict() != goals::Verdict::Missed);
+    if extent == Extent::Quick {
+        return Ok(true);
+    }
+    let path = metadata.workspace_root.join(PAGE);
+    let folder = path.parent().context("the page stands in a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("create {folder}"))?;
+    fs::write(&path, page::text(&results, &figures, &machine)?).with_context(|| format!("write {path}"))?;
+    eprintln!("written: {PAGE}");
+    Ok(met)
+}
+
+/// What a bench prints on standard output; what it says meanwhile passes through.
+fn output(machine: &Machine, bench: &str, arguments: &[&str]) -> Result<String> {
+    let mut command = machine.undisturbed("cargo");
+    command.args(BENCH).args(["--quiet", "--bench", bench, "--"]).args(arguments);
+    eprintln!("+ cargo {} --bench {bench} -- {}", BENCH.join(" "), arguments.join(" "));
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("start the bench {bench}"))?;
+    if !output.status.success() {
+        bail!("the bench {bench} failed: {}", output.status);
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("read what the bench {bench} printed"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! The page: what is in `performance.md` beside this file, with the figures put in.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+
+use super::figures::{Figures, Pair, Slice, Spread};
+use super::goals::{Goal, Measured, Outcome};
+use super::machine::Machine;
+
+/// The page's own words, with places for figures.
+const WORDS: &str = include_str!("performance.md");
+
+/// A comparison without a goal: what it says, whom it compares, and which figure.
+struct Compared {
+    what: &'static str,
+    pair: Pair,
+    figure: fn(&Slice) -> f64,
+}
+
+/// The goals as a table.
+pub(crate) fn table(results: &[Outcome]) -> String {
+    let mut text = String::from("| What | Goal | Measured | |\n|---|---|---|---|\n");
+    for result in results {
+        let (goal, measured) = (shown_goal(result.goal), shown(result.measured));
+        // Writing to a string cannot fail.
+        let _written =
+            writeln!(text, "| {} | {goal} | {measured} | {} |", result.what, result.verdict().word());
+    }
+    text
+}
+
+/// The whole page.
+///
+/// # Errors
+/// When a figure on it was not measured.
+pub(crate) fn text(results: &[Outcome], figures: &Figures, machine: &Machine) -> Result<String> {
+    let class = if machine.real_time { "real-time (round robin)" } else { "normal" };
+    let places = [
+        ("{{goals}}", table(results)),
+        ("{{ratios}}", ratios(figures)?),
+        ("{{gate}}", gate(figures)?),
+        ("{{date}}", machine.date.clone()),
+        ("{{kernel}}", machine.kernel.clone()),
+        ("{{processor}}", machine.processor.clone()),
+        ("{{commit}}", machine.commit.clone()),
+        ("{{class}}", class.to_owned()),
+    ];
+    Ok(places
+        .into_iter()
+        .fold(WORDS.to_owned(), |page, (place, value)| page.replace(place, value.trim_end())))
+}
+
+fn ratios(figures: &Figures) -> Result<String> {
+    let mut text = String::from("| What | × nginx, median | range | rounds |\n|---|---|---|---|\n");
+    for Compared { what, pair, figure } in compared() {
+        let Spread { median, lowest, highest, rounds } = figures.ratio(pair, figure)?;
+        let _written = writeln!(text, "| {what} | {median:.2} | {lowest:.2} – {highest:.2} | {rounds} |");
+    }
+    Ok(text)
+}
+
+fn compared() -> Vec<Compared> {
+    let rate = |slice: &Slice| slice.requests_per_second;
+    let cpu = |slice: &Slice| slice.cpu_us_per_request;
+    let p50 = |slice: &Slice| slice.p50_us;
+    let pair = |subject, beside, connections| Pair { subject, beside, connections };
+    vec![
+        Compared {
+            what: "32 connections, requests/s: upstream alone",
+            pair: pair("direct", "nginx", 32),
+            figure: rate,
+        },
+        Compared { what: "… without any policy", pair: pair("plain", "nginx", 32), figure: rate },
+        Compared { what: "… prepaid", pair: pair("prepaid", "nginx", 32), figure: rate },
+        Compared { what: "… x402", pair: pair("x402", "nginx_paying", 32), figure: rate },
+        Compared {
+            what: "32 connections, CPU per request: without any policy",
+            pair: pair("plain", "nginx", 32),
+            figure: cpu,
+        },
+        Compared { what: "… prepaid", pair: pair("prepaid", "nginx", 32), figure: cpu },
+        Compared { what: "… x402", pair: pair("x402", "nginx_paying", 32), figure: cpu },
+        Compared {
+            what: "1 connection, median latency: upstream alone",
+            pair: pair("direct", "nginx", 1),
+            figure: p50,
+        },
+        Compared { what: "… without any policy", pair: pair("plain", "nginx", 1), figure: p50 },
+        Compared { what: "… prepaid", pair: pair("prepaid", "nginx", 1), figure: p50 },
+        Compared { what: "… x402", pair: pair("x402", "nginx", 1), figure: p50 },
+    ]
+}
+
+fn gate(figures: &Figures) -> Result<String> {
+    let mut text =
+        String::from("| Paid | before the tool, µs | after it, µs | together, µs |\n|---|---|---|---|\n");
+    for (name, paying) in [("prepaid", "prepaid"), ("L402", "l402"), ("x402 exact", "x402")] {
+        let time = figures.gate(paying)?;
+        let (before, after, both) = (time.authorize_us, time.complete_us, time.gate_us);
+        let _written = writeln!(
+            text,
+            "| {name} | {:.1} ({:.1}) | {:.1} ({:.1}) | {:.1} ({:.1}) |",
+            before.p50, before.min, after.p50, after.min, both.p50, both.min
+        );
+    }
+    Ok(text)
+}
+
+fn shown_goal(goal: Goal) -> String {
+    match goal {
+        Goal::AtLeast(share) => format!("≥ {share:.2} × nginx"),
+        Goal::AtMostMicroseconds(most) => format!("≤ {most:.0} µs"),
+    }
+}
+
+fn shown(measured: Measured) -> String {
+    match measured {
+        Measured::Ratio(Spread { median, lowest, highest, .. }) => {
+            format!("{median:.2} ({lowest:.2} – {highest:.2})")
+        }
+        Measured::Microseconds { p50, min } => format!("{p50:.1} µs (fastest {min:.1})"),
+    }
+}
