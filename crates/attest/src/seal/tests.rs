@@ -90,6 +90,9 @@ fn what_is_no_draft_is_not_signed() {
         let claims = good.replacen('{', &format!(r#"{{"{member}":1,"#), 1);
         assert!(matches!(seal(&claims, 1), Err(SealError::Reserved(name)) if name == member));
     }
+    let unsorted = good.replacen('{', r#"{"z":1,"#, 1);
+    assert!(matches!(seal(&unsorted, 1), Err(SealError::Order)));
+    assert!(matches!(seal(&format!("{good} {{}}"), 1), Err(SealError::Draft(_))));
     assert!(matches!(seal(&good, 0), Err(SealError::Sequence(0))));
     assert!(seal(&good, EXACT_MAX).is_ok(), "control");
     assert!(matches!(seal(&good, EXACT_MAX + 1), Err(SealError::Sequence(_))));
