@@ -76,7 +76,12 @@ pub fn seal(draft_json: &str, seq: u64, prev: &Digest, signer: &Signer) -> Resul
 }
 
 /// The draft with its place in the chain, and its id.
-fn placed(draft_json: &str, seq: u64, prev: &Digest, gateway: &str) -> Result<(String, ReceiptId), SealError> {
+fn placed(
+    draft_json: &str,
+    seq: u64,
+    prev: &Digest,
+    gateway: &str,
+) -> Result<(String, ReceiptId), SealError> {
     // A did:key, a digest and a number need no JSON escapes.
     let (gateway, prev, seq) = (format!("\"{gateway}\""), format!("\"{prev}\""), seq.to_string());
     let assigned = [("gateway", gateway.as_str()), ("prev", prev.as_str()), ("seq", seq.as_str())];

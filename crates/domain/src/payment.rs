@@ -1,5 +1,6 @@
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde_with::{DeserializeFromStr, SerializeDisplay};
 
@@ -52,7 +53,7 @@ impl FromStr for Rail {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, SerializeDisplay, DeserializeFromStr)]
 pub struct PaymentKey {
     rail: Rail,
-    proof: String,
+    proof: Arc<str>,
 }
 
 /// Why a text is no payment key.
@@ -65,7 +66,7 @@ impl PaymentKey {
     ///
     /// # Errors
     /// [`PaymentKeyError`] when the proof identity is empty, too long or not visible ASCII.
-    pub fn new(rail: Rail, proof: impl Into<String>) -> Result<Self, PaymentKeyError> {
+    pub fn new(rail: Rail, proof: impl Into<Arc<str>>) -> Result<Self, PaymentKeyError> {
         let proof = proof.into();
         if proof.is_empty() || proof.len() > 200 || !proof.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(PaymentKeyError(proof.chars().take(64).collect()));

@@ -207,8 +207,7 @@ impl<P: Ports> Gate<P> {
         let mut evidence = Evidence::default();
         if self.limits.receipts_for_free_calls {
             let drafted = told.draft(self.ports.random()?);
-            let sealed =
-                self.ports.ledger().record(call.id, drafted.statement, told.at).await.map_err(store_fault)?;
+            let sealed = self.ports.ledger().record(call.id, drafted.statement).await.map_err(store_fault)?;
             evidence = Evidence { receipt: Some(sealed), salts: Some(drafted.salts), ..Evidence::default() };
         }
         Ok(Completed { call: call.id, ending: ending_of(outcome), evidence })

@@ -159,7 +159,7 @@ fn settlement_of(row: &SettlementRow) -> Settlement {
         key: row.key.clone(),
         amount: row.amount,
         asset: row.asset.clone(),
-        proof: row.proof.clone(),
+        proof: row.proof.to_string(),
         expires: row.expires,
     }
 }

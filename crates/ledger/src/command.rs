@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use tollgate_domain::{
     Amount, AssetId, Binding, CallId, PaymentKey, Principal, PrincipalError, TransferId, UnixMillis,
@@ -76,7 +77,7 @@ pub struct Claim {
     /// Where the money comes from.
     pub funds: Funds,
     /// What settling needs, as text that survives a restart. May hold a bearer secret.
-    pub proof: String,
+    pub proof: Arc<str>,
     /// Until when the proof can be used on its rail.
     pub expires: UnixMillis,
     /// Now.

@@ -21,23 +21,17 @@ pub trait Books {
     /// When the books cannot be read.
     fn settlement(&mut self, key: &PaymentKey) -> Result<Option<SettlementRow>, Self::Error>;
 
-    /// Whether any attempt, of any key, belongs to this call.
-    ///
-    /// # Errors
-    /// When the books cannot be read.
-    fn call_is_used(&mut self, call: &CallId) -> Result<bool, Self::Error>;
-
     /// What stands on one account; zeros for one that was never used.
     ///
     /// # Errors
     /// When the books cannot be read.
     fn balances(&mut self, account: &AccountName, asset: &AssetId) -> Result<Balances, Self::Error>;
 
-    /// The transfer with this id.
+    /// The transfer with this id, of those that were posted at once: what can come from outside more than once.
     ///
     /// # Errors
     /// When the books cannot be read.
-    fn transfer(&mut self, id: &TransferId) -> Result<Option<Transfer>, Self::Error>;
+    fn posted(&mut self, id: &TransferId) -> Result<Option<Transfer>, Self::Error>;
 }
 
 /// Why there is no decision.
@@ -58,7 +52,8 @@ pub struct Changes {
     pub transfers: Vec<Transfer>,
     /// The new totals of the accounts that they touch.
     pub balances: Vec<(AccountName, AssetId, Balances)>,
-    /// The attempt as it stands now: a new row, or one with a call that is already there.
+    /// The attempt as it stands now: a new row, or one with a call that is already there. The store refuses a new row whose
+    /// call is taken ([`Refusal::CallReused`]).
     pub settlement: Option<SettlementRow>,
     /// Whose standing moves, and how.
     pub judged: Option<(Principal, Verdict)>,
@@ -110,9 +105,6 @@ pub fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecision, En
             }
         }
     };
-    if books.call_is_used(&claim.call).map_err(EngineError::Books)? {
-        return Err(EngineError::Refused(Refusal::CallReused(claim.call)));
-    }
     let mut draft = Draft::new(books);
     match draft.fund(claim) {
         Ok(()) => {}
@@ -174,7 +166,7 @@ pub fn grant<B: Books>(
         note: grant.note.clone(),
         at: grant.now,
     };
-    if let Some(before) = books.transfer(&grant.id).map_err(EngineError::Books)? {
+    if let Some(before) = books.posted(&grant.id).map_err(EngineError::Books)? {
         // The moment may differ: it is the same grant, asked for again.
         if before != (Transfer { at: before.at, ..transfer }) {
             return Err(EngineError::Refused(Refusal::TransferReused(grant.id)));
@@ -292,7 +284,7 @@ impl<'a, B: Books> Draft<'a, B> {
             at: claim.now,
         };
         if matches!(claim.funds, Funds::Arrived { .. })
-            && self.books.transfer(&arrival).map_err(EngineError::Books)?.is_none()
+            && self.books.posted(&arrival).map_err(EngineError::Books)?.is_none()
         {
             let from = Clearing::of(rail).ok_or(EngineError::Refused(Refusal::NoClearing(rail)))?;
             let from = AccountName::Clearing(from);

@@ -75,7 +75,6 @@ pub trait LedgerStore: Send + Sync + 'static {
         &self,
         call: CallId,
         statement: String,
-        now: UnixMillis,
     ) -> impl Future<Output = Result<String, StoreError>> + Send;
 
     /// Gives a principal prepaid credit.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use tollgate_domain::{
     Amount, AssetId, Binding, CallId, Digest, PaymentKey, Principal, ReceiptId, TransferId, UnixMillis,
@@ -214,7 +215,7 @@ pub struct SettlementRow {
     /// Where the money comes from.
     pub funds: Funds,
     /// What settling needs, opaque outside the rail. May hold a bearer secret.
-    pub proof: String,
+    pub proof: Arc<str>,
     /// Until when the proof can be used on its rail.
     pub expires: UnixMillis,
     /// Where it stands.

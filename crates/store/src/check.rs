@@ -40,8 +40,9 @@ fn receipts(connection: &Connection) -> rusqlite::Result<Vec<Finding>> {
         Err(error) => return Ok(vec![Finding::ReceiptChain(error.to_string())]),
     };
     let mut query = connection.prepare(
-        "SELECT k.key, r.seq, r.hash FROM receipts r JOIN signers k ON k.id = r.signer \
-         WHERE r.seq = (SELECT max(seq) FROM receipts WHERE signer = r.signer)",
+        // With max(), SQLite takes the other columns from the row that has it.
+        "SELECT k.key, r.seq, r.hash FROM (SELECT signer, max(position), seq, hash FROM receipts GROUP BY signer) r \
+         JOIN signers k ON k.id = r.signer",
     )?;
     let heads = query.query_map([], |row| {
         Ok((rows::signer(row, 0)?.key_id().to_owned(), convert::count(row, 1)?, convert::digest(row, 2)?))

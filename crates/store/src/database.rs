@@ -135,7 +135,23 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // FULL: the log is synced with every commit. NORMAL would lose acknowledged calls on power loss.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
-    connection.pragma_update(None, "cache_size", -65536)
+    connection.pragma_update(None, "cache_size", -16384)
+}
+
+/// What was read a moment ago in the same transaction must still be there.
+pub(crate) fn exactly_one(changed: usize) -> rusqlite::Result<()> {
+    if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
+}
+
+/// Whether a statement failed, and wrote nothing, because the value of this unique column (`table.column`) is there
+/// already.
+pub(crate) fn is_taken(error: &rusqlite::Error, column: &str) -> bool {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, Some(message)) => {
+            failure.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE && message.ends_with(column)
+        }
+        _ => false,
+    }
 }
 
 fn sqlite(step: &'static str, path: &Path) -> impl Fn(rusqlite::Error) -> OpenError + use<> {

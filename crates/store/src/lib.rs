@@ -37,6 +37,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod accounts;
 mod check;
 mod convert;
 mod database;
@@ -48,6 +49,7 @@ mod ledger;
 mod lock;
 mod open;
 mod readers;
+mod receipts;
 mod rows;
 mod sandbox;
 mod standing_cache;

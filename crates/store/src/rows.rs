@@ -18,7 +18,7 @@ macro_rules! settlements {
     ($tail:literal) => {
         concat!(
             "SELECT key, attempt, call, caller, server, tool, args, price_version, amount, asset, funds, proof, expires, ",
-            "state, claimed, updated, result, reference, reason, receipt FROM settlements ",
+            "state, claimed, updated, result, reference, reason, receipt, id FROM settlements ",
             $tail
         )
     };
@@ -48,7 +48,7 @@ fn settlement(row: &Row<'_>) -> rusqlite::Result<SettlementRow> {
         amount: convert::text(row, 8)?,
         asset: convert::text(row, 9)?,
         funds: convert::text(row, 10)?,
-        proof: row.get(11)?,
+        proof: row.get_ref(11)?.as_str()?.into(),
         expires: convert::moment(row, 12)?,
         state: convert::text(row, 13)?,
         claimed: convert::moment(row, 14)?,
@@ -87,14 +87,14 @@ fn balances(row: &Row<'_>, first: usize) -> rusqlite::Result<Balances> {
     })
 }
 
-/// The latest attempt with this key.
+/// The latest attempt with this key, and its place in the table.
 pub(crate) fn settlement_by_key(
     connection: &Connection,
     key: &PaymentKey,
-) -> rusqlite::Result<Option<SettlementRow>> {
+) -> rusqlite::Result<Option<(i64, SettlementRow)>> {
     let mut query =
         connection.prepare_cached(settlements!("WHERE key = ?1 ORDER BY attempt DESC LIMIT 1"))?;
-    query.query_row(params![key.to_string()], settlement).optional()
+    query.query_row(params![key.to_string()], |row| Ok((row.get(20)?, settlement(row)?))).optional()
 }
 
 /// The attempt of this call.
@@ -127,14 +127,13 @@ pub(crate) fn each_settlement(
     Ok(())
 }
 
-/// Whether any attempt belongs to this call.
-pub(crate) fn call_is_used(connection: &Connection, call: &CallId) -> rusqlite::Result<bool> {
-    connection.prepare_cached("SELECT 1 FROM settlements WHERE call = ?1")?.exists(params![call.as_bytes()])
-}
-
-/// The transfer with this id.
-pub(crate) fn transfer_by_id(connection: &Connection, id: &TransferId) -> rusqlite::Result<Option<Transfer>> {
-    let mut query = connection.prepare_cached(transfers!("WHERE t.id = ?1"))?;
+/// The transfer with this id, of those that were posted at once.
+pub(crate) fn posted_transfer(
+    connection: &Connection,
+    id: &TransferId,
+) -> rusqlite::Result<Option<Transfer>> {
+    // The condition is the one of the index, word for word, so that the index is used.
+    let mut query = connection.prepare_cached(transfers!("WHERE t.id = ?1 AND t.kind = 'posted'"))?;
     query.query_row(params![id.as_bytes()], transfer).optional()
 }
 
@@ -202,7 +201,9 @@ pub(crate) fn signers(connection: &Connection) -> rusqlite::Result<Vec<PublicKey
 
 /// What the call of this settlement left behind.
 pub(crate) fn answer(connection: &Connection, row: &SettlementRow) -> rusqlite::Result<StoredAnswer> {
-    let mut query = connection.prepare_cached("SELECT body, private FROM results WHERE call = ?1")?;
+    let mut query = connection.prepare_cached(
+        "SELECT body, private FROM results WHERE settlement = (SELECT id FROM settlements WHERE call = ?1)",
+    )?;
     let stored = query
         .query_row(params![row.call.as_bytes()], |stored| Ok((stored.get(0)?, stored.get(1)?)))
         .optional()?;
@@ -247,10 +248,8 @@ pub(crate) fn recent_calls(connection: &Connection, limit: u32) -> rusqlite::Res
         Ok(RecentCall { call: row.call, receipt: row.receipt, paid: Some(payment) })
     })?;
     let mut calls = paid.collect::<rusqlite::Result<Vec<_>>>()?;
-    let mut free = connection.prepare_cached(
-        "SELECT call, id FROM receipts r WHERE NOT EXISTS (SELECT 1 FROM settlements s WHERE s.call = r.call) \
-         ORDER BY call DESC LIMIT ?1",
-    )?;
+    let mut free = connection
+        .prepare_cached("SELECT call, id FROM receipts WHERE free = 1 ORDER BY call DESC LIMIT ?1")?;
     let free = free.query_map(params![limit], |row| {
         Ok(RecentCall { call: convert::id(row, 0)?, receipt: convert::optional_id(row, 1)?, paid: None })
     })?;

@@ -26,10 +26,10 @@ use crate::{check, rows};
 static LEDGER: Schema = Schema {
     file: "ledger.db",
     application_id: i32::from_be_bytes(*b"TGlg"),
-    migrations: &[include_str!("schema/ledger_1.sql")],
+    migrations: &[include_str!("schema/ledger_1.sql"), include_str!("schema/ledger_2.sql")],
 };
 
-/// How many results are pruned in one transaction, so that pruning never holds calls up for long.
+/// How many results are looked at in one transaction, so that pruning never holds calls up for long.
 const PRUNED_ROWS_MAX: u32 = 256;
 
 /// The ledger in a data directory. Clones share it; the last one to go finishes what is queued and closes the file.
@@ -149,12 +149,14 @@ impl Store {
     pub async fn prune(&self, now: UnixMillis) -> Result<usize, StoreError> {
         let kept = u64::try_from(self.inner.results_kept.as_millis()).unwrap_or(u64::MAX);
         let before = UnixMillis::new(now.get().saturating_sub(kept));
-        let mut forgotten = 0_usize;
+        let (mut forgotten, mut after) = (0_usize, 0);
         loop {
-            let pruned = self.inner.writer.write(move |batch| batch.prune(before, PRUNED_ROWS_MAX)).await?;
-            forgotten = forgotten.saturating_add(pruned);
-            if pruned == 0 {
-                return Ok(forgotten);
+            let pruned =
+                self.inner.writer.write(move |batch| batch.prune(before, after, PRUNED_ROWS_MAX)).await?;
+            forgotten = forgotten.saturating_add(pruned.forgotten);
+            match pruned.looked_at {
+                Some(last) => after = last,
+                None => return Ok(forgotten),
             }
         }
     }
@@ -188,8 +190,8 @@ impl LedgerStore for Store {
         self.inner.writer.write(move |batch| batch.advance(&advance)).await
     }
 
-    async fn record(&self, call: CallId, statement: String, now: UnixMillis) -> Result<String, StoreError> {
-        self.inner.writer.write(move |batch| batch.record(&call, &statement, now)).await
+    async fn record(&self, call: CallId, statement: String) -> Result<String, StoreError> {
+        self.inner.writer.write(move |batch| batch.record(&call, &statement)).await
     }
 
     async fn grant_credit(&self, grant: Grant) -> Result<Granted, StoreError> {
@@ -198,7 +200,11 @@ impl LedgerStore for Store {
 
     async fn settlement(&self, key: &PaymentKey) -> Result<Option<SettlementRow>, StoreError> {
         let key = key.clone();
-        self.inner.readers.read(move |connection| rows::settlement_by_key(connection, &key)).await
+        self.inner
+            .readers
+            .read(move |connection| rows::settlement_by_key(connection, &key))
+            .await
+            .map(|found| found.map(|(_, row)| row))
     }
 
     async fn settlement_by_call(&self, call: &CallId) -> Result<Option<SettlementRow>, StoreError> {

@@ -19,8 +19,8 @@ use tollgate_ledger::{Refusal, StoreError};
 pub const BATCH_COMMANDS_MAX: usize = 512;
 
 /// From how many pages on the log is moved into the file: when nothing is waiting, and in any case. 4 and 16 MiB.
-const LOG_PAGES_IDLE: i32 = 1_000;
-const LOG_PAGES_MAX: i32 = 4_000;
+const LOG_PAGES_IDLE: i32 = 4_000;
+const LOG_PAGES_MAX: i32 = 16_000;
 
 /// What lives on the writer's thread between and within transactions.
 pub(crate) trait Session: Send + 'static {

@@ -47,12 +47,7 @@ impl LedgerStore for WillingLedger {
         Ok(Advanced { state, receipt: advance.statement.map(|_| self.envelope.clone()) })
     }
 
-    async fn record(
-        &self,
-        _call: CallId,
-        _statement: String,
-        _now: UnixMillis,
-    ) -> Result<String, StoreError> {
+    async fn record(&self, _call: CallId, _statement: String) -> Result<String, StoreError> {
         Ok(self.envelope.clone())
     }
 

@@ -57,7 +57,7 @@ impl Call<Screened> {
                 Funds::Arrived => tollgate_ledger::Funds::Arrived { holder: payment.payer.principal() },
                 Funds::Credit(principal) => tollgate_ledger::Funds::Credit(principal.clone()),
             },
-            proof: payment.proof.clone(),
+            proof: payment.proof.as_str().into(),
             expires: payment.expires,
             now,
         };

@@ -40,7 +40,7 @@ fn row(call: u8, units: u128, state: State) -> SettlementRow {
         amount: Amount::new(units),
         asset: asset(),
         funds: Funds::Arrived { holder: Caller::Preimage([call; 32]).principal() },
-        proof: String::new(),
+        proof: "".into(),
         expires: UnixMillis::default(),
         state,
         claimed: UnixMillis::default(),

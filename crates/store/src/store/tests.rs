@@ -31,7 +31,7 @@ fn claim(number: u8) -> Claim {
         amount: Amount::new(10),
         asset: "lightning:regtest/msat".parse().unwrap(),
         funds: Funds::OnSettlement,
-        proof: String::new(),
+        proof: "".into(),
         expires: UnixMillis::new(1_000),
         now: UnixMillis::new(1),
     }
@@ -113,7 +113,7 @@ async fn a_receipt_that_was_not_committed_leaves_no_gap_in_the_chain() {
     let record = async |number: u8| {
         let id = ReceiptId::from_bytes([number; 16]);
         let draft = format!(r#"{{"receipt_id":"{id}"}}"#);
-        store.record(CallId::from_bytes([number; 16]), draft, UnixMillis::new(1)).await
+        store.record(CallId::from_bytes([number; 16]), draft).await
     };
     record(1).await.unwrap();
     faults.0.lock().push(DiskFault::Full);

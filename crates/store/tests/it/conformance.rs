@@ -25,6 +25,7 @@ ledger_store_tests! {
     a_paid_call_is_answered_again_to_the_same_proof
     a_running_call_is_in_progress_to_the_same_proof
     p3_a_proof_for_anything_else_is_refused_and_writes_nothing
+    a_call_id_serves_one_claim
     a_failed_tool_costs_nothing_and_frees_the_proof
     a_failed_payment_stays_failed
     lightning_arrives_once_and_stays_credit_after_a_void
@@ -59,7 +60,7 @@ mod promises {
         let row = store.settlement(&first.key).await.unwrap().unwrap();
         assert_eq!((row.state, row.reference.as_deref()), (State::Settled, Some("0xabc")));
         assert_eq!((row.claimed, row.updated, row.result), (at(100), at(200), Some(Digest::of(b"42"))));
-        assert_eq!(row.proof, "bearer secret");
+        assert_eq!(&*row.proof, "bearer secret");
         assert_eq!(store.settlement_by_call(&first.call).await, Ok(Some(row)));
         assert_eq!(balances(store, &payable()).await.credits_posted, Amount::new(10));
     }
@@ -180,6 +181,18 @@ mod promises {
         assert!(store.advance(paid(&first)).await.is_ok(), "control");
     }
 
+    pub(super) async fn a_call_id_serves_one_claim(store: &impl LedgerStore) {
+        let first = claim(Rail::X402, "0x1");
+        fresh(store, &first).await;
+        let before = store.trial_balance().await;
+        let reused = Claim { call: first.call, ..claim(Rail::X402, "0x2") };
+        let refused = store.claim(reused.clone()).await;
+        assert_eq!(refused, Err(StoreError::Refused(Refusal::CallReused(first.call))));
+        assert_eq!(store.settlement(&reused.key).await, Ok(None));
+        assert_eq!(store.trial_balance().await, before);
+        fresh(store, &Claim { call: call_id(), ..reused }).await; // control
+    }
+
     pub(super) async fn a_step_of_nobody_is_refused(store: &impl LedgerStore) {
         let nobody = claim(Rail::X402, "0x1");
         let refused = step(store, &nobody, [executed()]).await;
@@ -205,7 +218,7 @@ mod promises {
 
     pub(super) async fn receipts_are_found_by_id_and_free_calls_have_them_too(store: &impl LedgerStore) {
         let free = call_id();
-        let envelope = store.record(free, statement(free), at(5)).await.unwrap();
+        let envelope = store.record(free, statement(free)).await.unwrap();
         let receipt = tollgate_attest::verify(&envelope, &keys()).unwrap();
         let id = receipt.statement().receipt_id;
         assert_eq!(store.receipt(&id).await, Ok(Some(envelope)));
@@ -219,11 +232,11 @@ mod promises {
         assert_eq!(next.statement().seq, receipt.statement().seq + 1);
         assert_eq!(next.statement().prev, *receipt.hash());
 
-        let unreadable = store.record(call_id(), "no JSON".to_owned(), at(6)).await;
+        let unreadable = store.record(call_id(), "no JSON".to_owned()).await;
         assert!(matches!(unreadable, Err(StoreError::Refused(Refusal::Seal(_)))), "{unreadable:?}");
         let twice = statement(free);
-        store.record(free, twice.clone(), at(7)).await.unwrap();
-        let taken = store.record(free, twice, at(7)).await;
+        store.record(free, twice.clone()).await.unwrap();
+        let taken = store.record(free, twice).await;
         assert!(matches!(taken, Err(StoreError::Refused(Refusal::Seal(_)))), "{taken:?}");
     }
 
@@ -233,7 +246,7 @@ mod promises {
             let paid_call = claim(Rail::X402, &format!("0x{number}"));
             fresh(store, &paid_call).await;
             let free = call_id();
-            store.record(free, statement(free), at(5)).await.unwrap();
+            store.record(free, statement(free)).await.unwrap();
             calls.extend([(paid_call.call, true), (free, false)]);
         }
         calls.reverse();

@@ -56,7 +56,7 @@ async fn each_signing_key_has_a_chain_of_its_own() {
         let signer = Signer::from_seed(&[seed; 32]).unwrap();
         let store = Store::open(directory.path(), signer, Options::default()).unwrap();
         let call = call_id();
-        store.record(call, statement(call), at(1)).await.unwrap();
+        store.record(call, statement(call)).await.unwrap();
     };
     for seed in [7, 7, 8, 7] {
         seal(seed).await;
@@ -93,7 +93,7 @@ async fn a_tool_works_beside_the_gateway() {
     tool.grant_credit(grant(&alice(), 10)).await.unwrap();
     assert_eq!(gateway.claim(call).await, Ok(Claimed::Fresh { attempt: 1 }), "seen at once");
     assert_eq!(available(&tool, &alice()).await, Amount::ZERO);
-    let seal = tool.record(call_id(), statement(call_id()), at(1)).await;
+    let seal = tool.record(call_id(), statement(call_id())).await;
     assert_eq!(seal, Err(StoreError::Refused(Refusal::NoSigner)));
 }
 
@@ -242,7 +242,7 @@ async fn writes_build_no_tables_of_their_own_and_recovery_uses_its_index() {
     };
     // A condition with a list of words costs an ephemeral table with every row written.
     let temporary = |sql: &str| explain(&format!("EXPLAIN {sql}"), 1).contains(&"OpenEphemeral".to_owned());
-    assert!(!temporary("UPDATE settlements SET state = 'x', updated = 1 WHERE call = x'00'"));
+    assert!(!temporary("UPDATE settlements SET state = 'x', updated = 1 WHERE id = 1 AND state = 'y'"));
     assert!(!temporary(
         "INSERT INTO transfers (id, kind, debit, credit, amount, note, at) VALUES (x'00', 'x', 1, 2, '1', '', 1)"
     ));

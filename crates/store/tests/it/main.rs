@@ -10,6 +10,8 @@ mod files;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod migrations;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod world;

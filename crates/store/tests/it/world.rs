@@ -93,7 +93,7 @@ pub(crate) fn claim(rail: Rail, proof: &str) -> Claim {
         amount: Amount::new(10),
         asset: asset(),
         funds,
-        proof: "bearer secret".to_owned(),
+        proof: "bearer secret".into(),
         expires: at(1_000_000),
         now: at(100),
     }
