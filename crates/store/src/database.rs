@@ -20,6 +20,18 @@ pub(crate) struct Schema {
     pub(crate) application_id: i32,
     /// Each takes the file one version further; the first makes it.
     pub(crate) migrations: &'static [&'static str],
+    /// What a commit outlives.
+    pub(crate) kept: Kept,
+}
+
+/// What a commit of a file outlives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kept {
+    /// A power cut: the log is synced with every commit.
+    OverPowerCut,
+    /// The death of the process. The log is synced before it is moved into the file only; a power cut may take the last
+    /// commits back, every one from some moment on, and leaves the file consistent.
+    OverProcessDeath,
 }
 
 /// Who opens a file.
@@ -58,7 +70,7 @@ impl Schema {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&path, flags).map_err(sqlite("open", &path))?;
-        configure(&connection).map_err(sqlite("configure", &path))?;
+        configure(&connection, self.kept).map_err(sqlite("configure", &path))?;
         self.migrate(&mut connection, &path, opener)?;
         Ok(connection)
     }
@@ -129,11 +141,14 @@ fn prepare_once(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// The settings of a connection that writes.
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
+fn configure(connection: &Connection, kept: Kept) -> rusqlite::Result<()> {
     prepare_once(connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    // FULL: the log is synced with every commit. NORMAL would lose acknowledged calls on power loss.
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    let synchronous = match kept {
+        Kept::OverPowerCut => "FULL",
+        Kept::OverProcessDeath => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     connection.pragma_update(None, "cache_size", -16384)
 }

@@ -9,8 +9,8 @@ use tollgate_rails::lightning::Preimage;
 use tollgate_rails::lightning::dev::{BookError, DevInvoice, InvoiceBook};
 
 use crate::convert::{self, integer, millis};
-use crate::sandbox::SandboxFile;
-use crate::writer::{Batch, Failure, Stateless};
+use crate::sandbox::{SandboxFile, SandboxSession};
+use crate::writer::{Batch, Failure};
 
 /// The dev wallet's book of invoices; see [`crate::SandboxStore::invoices`]. Clones share it.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ impl InvoiceBook for InvoiceStore {
     }
 }
 
-impl Batch<'_, Stateless> {
+impl Batch<'_, SandboxSession> {
     fn insert_invoice(&mut self, new: &DevInvoice, now: UnixMillis) -> Result<(), Failure> {
         if invoice(self.connection, &new.payment_hash)?.is_some() {
             let reason = "an invoice with this payment hash is there already".to_owned();

@@ -12,7 +12,7 @@ use tollgate_ledger::{
     RecentCall, Record, SettlementRow, StoreError, StoredAnswer,
 };
 
-use crate::database::{self, Opener, Schema};
+use crate::database::{self, Kept, Opener, Schema};
 use crate::keys::{self, KeyRecord, NewKey};
 use crate::ledger::LedgerSession;
 use crate::lock::DirectoryLock;
@@ -27,6 +27,8 @@ static LEDGER: Schema = Schema {
     file: "ledger.db",
     application_id: i32::from_be_bytes(*b"TGlg"),
     migrations: &[include_str!("schema/ledger_1.sql"), include_str!("schema/ledger_2.sql")],
+    // NORMAL would lose acknowledged calls on power loss.
+    kept: Kept::OverPowerCut,
 };
 
 /// How many results are looked at in one transaction, so that pruning never holds calls up for long.

@@ -34,20 +34,6 @@ pub(crate) trait Session: Send + 'static {
     fn committed(&mut self);
 }
 
-/// The session of a writer that remembers nothing.
-#[derive(Debug)]
-pub(crate) struct Stateless;
-
-impl Session for Stateless {
-    fn begin(&mut self) {}
-
-    fn flush(&mut self, _connection: &Connection) -> rusqlite::Result<()> {
-        Ok(())
-    }
-
-    fn committed(&mut self) {}
-}
-
 /// An open transaction and its session, as commands see them.
 pub(crate) struct Batch<'a, S> {
     pub(crate) connection: &'a Connection,

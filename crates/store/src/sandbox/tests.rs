@@ -106,3 +106,55 @@ async fn p15_many_spenders_of_one_balance_never_overdraw_it() {
     assert_eq!(moved, 100);
     assert_eq!(balances(&book, [1, 2]).await, [0, 100]);
 }
+
+#[tokio::test]
+async fn what_was_answered_outlives_the_process_without_a_sync() {
+    let directory = TempDir::new().unwrap();
+    let book = SandboxStore::open(directory.path()).unwrap();
+    book.mint(address(1), Amount::new(100)).await.unwrap();
+    let moved = transfer(1, 2, 30, 1);
+    book.transfer(&moved, NOW).await.unwrap();
+    // What a killed process leaves behind: the files as they are at this moment, the log not moved into the file.
+    let left_behind = TempDir::new().unwrap();
+    for file in ["sandbox.db", "sandbox.db-wal"] {
+        std::fs::copy(directory.path().join(file), left_behind.path().join(file)).unwrap();
+    }
+    let after = SandboxStore::open(left_behind.path()).unwrap();
+    assert_eq!(balances(&after, [1, 2]).await, [70, 30]);
+    assert_eq!(after.authorization_used(address(1), [1; 32]).await, Ok(Some(moved.reference)));
+
+    let only_file = TempDir::new().unwrap();
+    std::fs::copy(directory.path().join("sandbox.db"), only_file.path().join("sandbox.db")).unwrap();
+    let after = SandboxStore::open(only_file.path()).unwrap();
+    assert_eq!(balances(&after, [1, 2]).await, [0, 0], "control: it stood in the log");
+}
+
+#[tokio::test]
+async fn a_book_of_the_first_version_is_carried_over() {
+    let directory = TempDir::new().unwrap();
+    let moved = transfer(1, 2, 30, 1);
+    {
+        let old = Connection::open(directory.path().join(SANDBOX.file)).unwrap();
+        old.execute_batch(SANDBOX.migrations[0]).unwrap();
+        old.pragma_update(None, "application_id", SANDBOX.application_id).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        old.execute("INSERT INTO movements (recipient, amount) VALUES (?1, '100')", params![[1_u8; 20]])
+            .unwrap();
+        old.execute(
+            "INSERT INTO movements (payer, nonce, recipient, amount, reference, at) VALUES (?1, ?2, ?3, '30', ?4, 50000)",
+            params![[1_u8; 20], [1_u8; 32], [2_u8; 20], moved.reference],
+        )
+        .unwrap();
+        old.execute("INSERT INTO balances VALUES (?1, '70'), (?2, '30')", params![[1_u8; 20], [2_u8; 20]])
+            .unwrap();
+    }
+    let book = SandboxStore::open(directory.path()).unwrap();
+    assert_eq!(balances(&book, [1, 2]).await, [70, 30]);
+    assert_eq!(book.transfer(&moved, NOW).await, Ok(moved.reference.clone()), "the same answer as before");
+    assert_eq!(
+        book.transfer(&transfer(1, 2, 31, 1), NOW).await,
+        Err(SandboxRefusal::NonceAlreadyUsed.into())
+    );
+    assert_eq!(balances(&book, [1, 2]).await, [70, 30], "neither moved anything");
+    assert!(book.transfer(&transfer(1, 2, 31, 2), NOW).await.is_ok(), "control: a fresh nonce does");
+}

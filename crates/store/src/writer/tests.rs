@@ -8,6 +8,20 @@ use tempfile::TempDir;
 use super::*;
 use crate::{DiskFault, Failpoints};
 
+/// The session of a writer that remembers nothing.
+#[derive(Debug)]
+struct Stateless;
+
+impl Session for Stateless {
+    fn begin(&mut self) {}
+
+    fn flush(&mut self, _connection: &Connection) -> rusqlite::Result<()> {
+        Ok(())
+    }
+
+    fn committed(&mut self) {}
+}
+
 /// Faults to play, and a gate in front of every commit.
 #[derive(Debug, Default)]
 struct Script {
