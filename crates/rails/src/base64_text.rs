@@ -14,3 +14,8 @@ pub(crate) fn decode_any(text: &str) -> Option<Vec<u8>> {
 pub(crate) fn encode_url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
+
+/// The same behind a text that is there already.
+pub(crate) fn encode_url_onto(bytes: &[u8], text: &mut String) {
+    URL_SAFE_NO_PAD.encode_string(bytes, text);
+}

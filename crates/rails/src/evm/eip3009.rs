@@ -7,6 +7,12 @@ use tollgate_domain::Amount;
 
 use super::eip712::{keccak256_of_parts, word};
 use super::{Address, Domain, Signature, SignatureError};
+use crate::base64_text;
+
+/// What a proof text opens with; base64url of [`PROOF_BYTES`] follows.
+const PROOF_PREFIX: &str = "eip3009:";
+/// Payer, recipient, value, both ends of the window, nonce, signature.
+const PROOF_BYTES: usize = 20 + 20 + 16 + 8 + 8 + 32 + 65;
 
 /// `keccak256("TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)")`
 /// (EIP-3009, "TRANSFER_WITH_AUTHORIZATION_TYPEHASH").
@@ -55,6 +61,9 @@ pub enum ProofTextError {
         /// What is wrong with it.
         reason: String,
     },
+    /// It opens like a packed authorization and is none.
+    #[error("not a packed EIP-3009 authorization")]
+    Packed,
     /// The signature has a wrong form.
     #[error(transparent)]
     Signature(#[from] SignatureError),
@@ -98,7 +107,7 @@ pub(crate) struct AuthorizationWire<'a> {
     pub(crate) nonce: Cow<'a, str>,
 }
 
-/// `{"authorization":{…},"signature":"0x…"}`: the payload of x402 `exact`, and the proof text of a settlement row.
+/// `{"authorization":{…},"signature":"0x…"}`: the payload of x402 `exact`.
 #[derive(Deserialize)]
 pub(crate) struct SignedWire<'a> {
     #[serde(borrow)]
@@ -144,8 +153,8 @@ impl SignedAuthorization {
         Ok(signer == self.authorization.from)
     }
 
-    /// The canonical text from which a settlement can be finished after a restart. A bearer secret until it is spent.
-    pub fn to_proof_text(&self) -> String {
+    /// The authorization and its signature as JSON, as a payer sends them (x402 `exact`, member `payload`).
+    pub fn to_payload_json(&self) -> String {
         let Authorization { from, to, value, valid_after, valid_before, .. } = &self.authorization;
         // Lower case: a checksum costs a hash, and nobody types this.
         let (from, to) = (from.to_lower(), to.to_lower());
@@ -157,15 +166,59 @@ impl SignedAuthorization {
         )
     }
 
-    /// Reads what [`SignedAuthorization::to_proof_text`] wrote.
+    /// The text from which a settlement can be finished after a restart: short, because every paid call stores it. A
+    /// bearer secret until it is spent.
+    pub fn to_proof_text(&self) -> String {
+        let Authorization { from, to, value, valid_after, valid_before, nonce } = &self.authorization;
+        let mut bytes = Vec::with_capacity(PROOF_BYTES);
+        bytes.extend_from_slice(from.as_bytes());
+        bytes.extend_from_slice(to.as_bytes());
+        bytes.extend_from_slice(&value.get().to_be_bytes());
+        bytes.extend_from_slice(&valid_after.to_be_bytes());
+        bytes.extend_from_slice(&valid_before.to_be_bytes());
+        bytes.extend_from_slice(nonce);
+        bytes.extend_from_slice(&self.signature.to_bytes());
+        let mut text = String::with_capacity(PROOF_PREFIX.len().saturating_add(PROOF_BYTES * 4 / 3 + 4));
+        text.push_str(PROOF_PREFIX);
+        base64_text::encode_url_onto(&bytes, &mut text);
+        text
+    }
+
+    /// Reads what [`SignedAuthorization::to_proof_text`] wrote; JSON too, as earlier versions stored it.
     ///
     /// # Errors
     /// [`ProofTextError`]: what is wrong with it.
     pub fn from_proof_text(text: &str) -> Result<Self, ProofTextError> {
-        let wire: SignedWire<'_> =
-            serde_json::from_str(text).map_err(|error| ProofTextError::Json(error.to_string()))?;
-        wire.read()
+        let Some(encoded) = text.strip_prefix(PROOF_PREFIX) else {
+            let wire: SignedWire<'_> =
+                serde_json::from_str(text).map_err(|error| ProofTextError::Json(error.to_string()))?;
+            return wire.read();
+        };
+        let bytes = base64_text::decode_any(encoded).ok_or(ProofTextError::Packed)?;
+        unpack(&bytes).ok_or(ProofTextError::Packed)?
     }
+}
+
+/// An authorization and its signature out of the bytes of a proof text. `None`: too few or too many of them.
+fn unpack(mut bytes: &[u8]) -> Option<Result<SignedAuthorization, ProofTextError>> {
+    let rest = &mut bytes;
+    let authorization = Authorization {
+        from: Address::from_bytes(take(rest)?),
+        to: Address::from_bytes(take(rest)?),
+        value: Amount::new(u128::from_be_bytes(take(rest)?)),
+        valid_after: u64::from_be_bytes(take(rest)?),
+        valid_before: u64::from_be_bytes(take(rest)?),
+        nonce: take(rest)?,
+    };
+    let signature = Signature::from_bytes(&take(rest)?);
+    let signed = signature.map(|signature| SignedAuthorization { authorization, signature });
+    bytes.is_empty().then_some(signed.map_err(ProofTextError::from))
+}
+
+fn take<const LEN: usize>(rest: &mut &[u8]) -> Option<[u8; LEN]> {
+    let (head, tail) = rest.split_first_chunk::<LEN>()?;
+    *rest = tail;
+    Some(*head)
 }
 
 fn field(field: &'static str, reason: impl ToString) -> ProofTextError {

@@ -120,6 +120,15 @@ impl Signature {
         if self.odd { 28 } else { 27 }
     }
 
+    /// The 65 bytes `r ‖ s ‖ v`, with `v` 27 or 28.
+    pub fn to_bytes(&self) -> [u8; 65] {
+        let mut bytes = [0; 65];
+        let (compact, v) = bytes.split_at_mut(64);
+        compact.copy_from_slice(&self.compact);
+        v.fill(self.v());
+        bytes
+    }
+
     /// The canonical text: `0x`, `r`, `s` and 27 or 28 in hexadecimal.
     pub fn to_hex(&self) -> String {
         format!("0x{}{:02x}", hex::encode(self.compact), self.v())

@@ -23,6 +23,9 @@ use crate::rail::{
 /// transaction into a block. Slow tools need a longer `max_timeout_seconds`.
 pub const SETTLE_MARGIN_SECONDS: u64 = 6;
 
+/// Payer and nonce in a payment key: `0x…/0x…`.
+const KEY_DIGITS: usize = 2 + 40 + 1 + 2 + 64;
+
 /// How much of a text from a peer is repeated in a refusal, in characters.
 const SHOWN_CHARS_MAX: usize = 96;
 
@@ -129,8 +132,11 @@ impl ExactEvm {
     /// The key under which an authorization can be spent once: `eip155:CHAIN/0xtoken/0xpayer/0xnonce`, in lower case.
     /// EIP-3009 nonces are per payer and token.
     fn key(&self, authorization: &Authorization) -> Result<PaymentKey, PaymentRefusal> {
-        let proof =
-            format!("{}{}/{}", self.key_prefix, authorization.from.to_lower(), authorization.nonce_hex());
+        let mut proof = String::with_capacity(self.key_prefix.len().saturating_add(KEY_DIGITS));
+        proof.push_str(&self.key_prefix);
+        push_hex(&mut proof, authorization.from.as_bytes());
+        proof.push('/');
+        push_hex(&mut proof, &authorization.nonce);
         PaymentKey::new(Rail::X402, proof).map_err(|error| PaymentRefusal::Unreadable(error.to_string()))
     }
 
@@ -284,6 +290,13 @@ impl ExactEvm {
         }
         Ok(())
     }
+}
+
+/// Appends `0x` and two digits for each byte.
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    text.push_str("0x");
+    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
+    text.extend(nibbles.filter_map(|nibble| char::from_digit(nibble.into(), 16)));
 }
 
 /// Whether the authorization can be submitted now and for [`SETTLE_MARGIN_SECONDS`] to come.

@@ -67,7 +67,7 @@ pub fn sign_payment(
         .map_err(entry_error)?;
     let (domain, authorization) = authorization(&entry, key.address(), nonce, now)?;
     let signed = SignedAuthorization { authorization, signature: key.sign(&authorization.digest(&domain)) };
-    let payload = RawValue::from_string(signed.to_proof_text()).map_err(entry_error)?;
+    let payload = RawValue::from_string(signed.to_payload_json()).map_err(entry_error)?;
     serde_json::to_string(&Payload { x402_version: 2, resource, accepted, payload: &payload })
         .map_err(entry_error)
 }

@@ -82,7 +82,7 @@ fn p2_a_signature_holds_for_one_authorization_in_one_domain() {
 
 #[test]
 fn p8_amounts_and_times_are_plain_decimal_digits() {
-    let text = signed().to_proof_text();
+    let text = signed().to_payload_json();
     assert_eq!(SignedAuthorization::from_proof_text(&text), Ok(signed()));
     let too_large = format!("\"value\":\"{}0\"", u128::MAX);
     for value in [
@@ -107,9 +107,35 @@ fn p8_amounts_and_times_are_plain_decimal_digits() {
     assert!(SignedAuthorization::from_proof_text(&twice).is_err(), "two parsers could read two amounts");
 }
 
+#[test]
+fn a_packed_proof_of_another_length_or_with_another_end_is_refused() {
+    let text = signed().to_proof_text();
+    assert_eq!(SignedAuthorization::from_proof_text(&text), Ok(signed()), "control");
+    let encoded = text.strip_prefix(PROOF_PREFIX).unwrap();
+    let bytes = base64_text::decode_any(encoded).unwrap();
+    assert_eq!(bytes.len(), PROOF_BYTES);
+    let packed = |bytes: &[u8]| format!("{PROOF_PREFIX}{}", base64_text::encode_url(bytes));
+    for changed in [
+        packed(&bytes[1..]),
+        packed(&[&bytes[..], &[0]].concat()),
+        packed(&[]),
+        format!("{text}%"),
+        text.to_uppercase(),
+        encoded.to_owned(),
+    ] {
+        assert!(SignedAuthorization::from_proof_text(&changed).is_err(), "{changed}");
+    }
+    let mut recovery = bytes;
+    recovery[PROOF_BYTES - 1] = 29;
+    assert_eq!(
+        SignedAuthorization::from_proof_text(&packed(&recovery)),
+        Err(ProofTextError::Signature(SignatureError::Recovery(29)))
+    );
+}
+
 proptest! {
     #[test]
-    fn reading_never_panics(text in "\\PC{0,300}") {
+    fn reading_never_panics(text in "(eip3009:)?\\PC{0,300}") {
         prop_assert!(SignedAuthorization::from_proof_text(&text).is_err());
     }
 
@@ -133,5 +159,7 @@ proptest! {
         let signed = SignedAuthorization { authorization, signature };
         prop_assert_eq!(signed.check(&domain()), Ok(true));
         prop_assert_eq!(SignedAuthorization::from_proof_text(&signed.to_proof_text()), Ok(signed));
+        // As earlier versions stored it.
+        prop_assert_eq!(SignedAuthorization::from_proof_text(&signed.to_payload_json()), Ok(signed));
     }
 }
