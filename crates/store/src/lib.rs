@@ -6,7 +6,9 @@
 //!
 //! Every write goes through one thread per file that takes what is queued (at most [`BATCH_COMMANDS_MAX`]), applies it in
 //! order inside one transaction, commits, and only then replies: many callers share one sync of the disk, and nobody is
-//! told of anything that a power cut could take back. A command that the books refuse fails alone.
+//! told of anything that a power cut could take back. The sandbox file alone is not synced with every commit: like a chain's
+//! book, it outlives the process, and is no part of what the gateway promises of its own disk. A command that the books
+//! refuse fails alone.
 //!
 //! This crate never decides about money (`tollgate-ledger` does), never reads a clock, and never retries a failed sync.
 //!
