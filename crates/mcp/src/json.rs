@@ -10,7 +10,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use scanner::{Name, Scanner};
+pub use scanner::{Name, Scanner};
 pub use text::quote;
 pub(crate) use text::quote_into;
 

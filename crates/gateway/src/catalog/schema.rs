@@ -1,42 +1,64 @@
 //! A tool's input schema, compiled once.
 
+mod plain;
+
 use serde_json::Value;
 use tollgate_gate::ArgumentSchema;
+
+use plain::Plain;
 
 /// How many problems are named at once.
 const PROBLEMS_MAX: usize = 8;
 
 /// A compiled schema, or why there is none.
 #[derive(Debug)]
-pub(super) struct Compiled(Result<jsonschema::Validator, String>);
+pub(super) struct Compiled(Result<Validators, String>);
+
+/// The library decides; what the plain reading finds fitting needs no decision.
+#[derive(Debug)]
+struct Validators {
+    /// Present where the schema says only what most schemas of tools say.
+    plain: Option<Plain>,
+    library: jsonschema::Validator,
+}
 
 impl Compiled {
     /// Compiles a schema. References to other documents are never fetched (MCP 2026-07-28, `server/tools`).
     pub(super) fn new(schema: &[u8]) -> Self {
         let parsed: Result<Value, _> = serde_json::from_slice(schema);
-        Self(match parsed {
-            Ok(schema) => jsonschema::validator_for(&schema).map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        })
+        let compiled = parsed.map_err(|error| error.to_string()).and_then(|schema| {
+            let library = jsonschema::validator_for(&schema).map_err(|error| error.to_string())?;
+            Ok(Validators { plain: Plain::read(&schema), library })
+        });
+        Self(compiled)
     }
 }
 
 impl ArgumentSchema for Compiled {
     fn check(&self, arguments: &[u8]) -> Result<(), Vec<String>> {
         // What cannot be decided is refused: nobody pays for a call that could not be checked.
-        let validator = self
+        let validators = self
             .0
             .as_ref()
             .map_err(|error| vec![format!("the tool's own schema cannot be read: {error}")])?;
+        if validators.plain.as_ref().is_some_and(|plain| plain.fits(arguments)) {
+            return Ok(());
+        }
+        validators.decide(arguments)
+    }
+}
+
+impl Validators {
+    fn decide(&self, arguments: &[u8]) -> Result<(), Vec<String>> {
         let arguments: Value = serde_json::from_slice(arguments).map_err(|error| vec![error.to_string()])?;
-        if validator.is_valid(&arguments) {
+        if self.library.is_valid(&arguments) {
             return Ok(());
         }
         let problem = |error: jsonschema::ValidationError<'_>| {
             let at = error.instance_path().to_string();
             if at.is_empty() { error.to_string() } else { format!("{at}: {error}") }
         };
-        Err(validator.iter_errors(&arguments).take(PROBLEMS_MAX).map(problem).collect())
+        Err(self.library.iter_errors(&arguments).take(PROBLEMS_MAX).map(problem).collect())
     }
 }
 

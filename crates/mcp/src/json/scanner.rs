@@ -10,6 +10,9 @@ use super::{JsonError, Limits, text};
 /// a stranger cannot make the comparison quadratic.
 const NAMES_COMPARED_MAX: usize = 16;
 
+/// A number without an exponent and with so few characters is smaller than what a double can hold.
+const USUAL_CHARS_MAX: usize = 300;
+
 /// A string token: the range between its quotes.
 pub(crate) struct StringToken {
     pub(crate) inner: Range<usize>,
@@ -17,8 +20,8 @@ pub(crate) struct StringToken {
 }
 
 /// A member name as the scanner met it.
-#[derive(Clone)]
-pub(crate) struct Name<'a> {
+#[derive(Clone, Debug)]
+pub struct Name<'a> {
     /// The name, unescaped.
     pub(crate) text: Cow<'a, str>,
     /// Where it stands between its quotes.
@@ -26,6 +29,11 @@ pub(crate) struct Name<'a> {
 }
 
 impl Name<'_> {
+    /// The name, unescaped.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The name, where it was written with escapes and so differs from its place in the text.
     pub(crate) fn unescaped(&self) -> Option<Box<str>> {
         match &self.text {
@@ -35,28 +43,40 @@ impl Name<'_> {
     }
 }
 
-/// A cursor over a text that is known to be UTF-8.
-pub(crate) struct Scanner<'a> {
+/// A cursor over a text that is known to be UTF-8. It hands out what it passes and builds no tree.
+///
+/// Every method that scans a value wants the cursor on the value's first byte ([`Scanner::peek`] shows it) and leaves it
+/// behind the last one. What a method accepts is strict JSON within the bounds of the scan, whoever calls it in which order.
+#[derive(Debug)]
+pub struct Scanner<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
     limits: Limits,
+    has_unusual_number: bool,
     /// Names met so far in the objects that are open, the outer ones first.
     names: Vec<Cow<'a, str>>,
 }
 
 impl<'a> Scanner<'a> {
-    pub(crate) fn new(bytes: &'a [u8], limits: Limits) -> Result<Self, JsonError> {
+    /// A cursor at the start of `bytes`.
+    ///
+    /// # Errors
+    /// A byte order mark, or what is not UTF-8.
+    pub fn new(bytes: &'a [u8], limits: Limits) -> Result<Self, JsonError> {
         if bytes.starts_with(b"\xef\xbb\xbf") {
             return Err(JsonError::ByteOrderMark);
         }
         let text =
             std::str::from_utf8(bytes).map_err(|error| JsonError::NotUtf8 { at: error.valid_up_to() })?;
-        Ok(Self { text, at: 0, depth: 0, limits, names: Vec::with_capacity(24) })
+        Ok(Self { text, at: 0, depth: 0, limits, has_unusual_number: false, names: Vec::with_capacity(24) })
     }
 
     /// Runs `value` between leading and trailing whitespace and wants the end of the text after it.
-    pub(crate) fn whole<T, E: From<JsonError>>(
+    ///
+    /// # Errors
+    /// What `value` says, or that something follows it.
+    pub fn whole<T, E: From<JsonError>>(
         &mut self,
         value: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
@@ -73,20 +93,25 @@ impl<'a> Scanner<'a> {
         self.at
     }
 
-    pub(crate) fn peek(&self) -> Option<u8> {
+    /// The byte under the cursor: it tells which kind of value starts here.
+    #[inline]
+    pub fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    pub(crate) fn slice(&self, range: Range<usize>) -> &'a str {
+    /// The text of a range that this cursor handed out.
+    pub fn slice(&self, range: Range<usize>) -> &'a str {
         self.text.get(range).unwrap_or_default()
     }
 
+    #[inline]
     pub(crate) fn whitespace(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
             self.at += 1;
         }
     }
 
+    #[inline]
     fn rest(&self) -> &'a [u8] {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
@@ -98,6 +123,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    #[inline]
     fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), JsonError> {
         if self.peek() != Some(byte) {
             return Err(self.error(expected));
@@ -106,8 +132,11 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Scans one value of any kind; the cursor stands on its first byte.
-    pub(crate) fn value(&mut self) -> Result<Range<usize>, JsonError> {
+    /// Scans one value of any kind.
+    ///
+    /// # Errors
+    /// What is not strict JSON.
+    pub fn value(&mut self) -> Result<Range<usize>, JsonError> {
         let start = self.at;
         match self.peek() {
             Some(b'"') => {
@@ -136,12 +165,14 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
+    #[inline]
     fn digits(&mut self) -> Result<(), JsonError> {
         let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
         self.at += count;
         if count == 0 { Err(self.error("a digit")) } else { Ok(()) }
     }
 
+    #[inline]
     fn number(&mut self) -> Result<(), JsonError> {
         let start = self.at;
         if self.peek() == Some(b'-') {
@@ -156,7 +187,8 @@ impl<'a> Scanner<'a> {
             self.at += 1;
             self.digits()?;
         }
-        if let Some(b'e' | b'E') = self.peek() {
+        let has_exponent = matches!(self.peek(), Some(b'e' | b'E'));
+        if has_exponent {
             self.at += 1;
             if let Some(b'+' | b'-') = self.peek() {
                 self.at += 1;
@@ -164,13 +196,16 @@ impl<'a> Scanner<'a> {
             self.digits()?;
         }
         let chars_max = self.limits.number_chars_max;
-        if self.at - start > chars_max {
+        let chars = self.at - start;
+        if chars > chars_max {
             return Err(JsonError::NumberTooLong { at: start, chars_max });
         }
+        self.has_unusual_number |= has_exponent || chars > USUAL_CHARS_MAX;
         Ok(())
     }
 
     /// Scans a string; the cursor stands on its opening quote.
+    #[inline]
     pub(crate) fn string(&mut self) -> Result<StringToken, JsonError> {
         self.expect(b'"', "a string")?;
         let start = self.at;
@@ -230,11 +265,27 @@ impl<'a> Scanner<'a> {
         Ok(unit)
     }
 
+    /// Scans a string and unescapes it.
+    ///
+    /// # Errors
+    /// What is no string of strict JSON.
+    pub fn text(&mut self) -> Result<Cow<'a, str>, JsonError> {
+        let token = self.string()?;
+        Ok(self.unescape(&token))
+    }
+
+    /// Whether a number was met that a double may not hold: one with an exponent, or with hundreds of characters.
+    pub fn has_unusual_number(&self) -> bool {
+        self.has_unusual_number
+    }
+
+    #[inline]
     pub(crate) fn unescape(&self, token: &StringToken) -> Cow<'a, str> {
         let inner = self.slice(token.inner.clone());
         if token.escaped { Cow::Owned(text::unescape(inner)) } else { Cow::Borrowed(inner) }
     }
 
+    #[inline]
     fn enter(&mut self) -> Result<(), JsonError> {
         let depth_max = self.limits.depth_max;
         if self.depth >= depth_max {
@@ -246,8 +297,11 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Scans an array; `element` must consume exactly one value. The cursor stands on the bracket.
-    pub(crate) fn array<E: From<JsonError>>(
+    /// Scans an array; `element` must consume exactly one value.
+    ///
+    /// # Errors
+    /// What is not strict JSON, or what `element` says.
+    pub fn array<E: From<JsonError>>(
         &mut self,
         mut element: impl FnMut(&mut Self) -> Result<(), E>,
     ) -> Result<Range<usize>, E> {
@@ -268,9 +322,11 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Scans an object; `member` must consume exactly one value, that of the name it is given. The cursor stands on the
-    /// brace.
-    pub(crate) fn object<E: From<JsonError>>(
+    /// Scans an object; `member` must consume exactly one value, that of the name it is given.
+    ///
+    /// # Errors
+    /// What is not strict JSON, or what `member` says.
+    pub fn object<E: From<JsonError>>(
         &mut self,
         mut member: impl FnMut(&mut Self, &Name<'a>) -> Result<(), E>,
     ) -> Result<Range<usize>, E> {
@@ -298,12 +354,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    #[inline]
     fn leave(&mut self, start: usize) -> Range<usize> {
         self.at += 1;
         self.depth -= 1;
         start..self.at
     }
 
+    #[inline]
     fn name(&mut self) -> Result<Name<'a>, JsonError> {
         if self.peek() != Some(b'"') {
             return Err(self.error("a member name"));
@@ -315,22 +373,21 @@ impl<'a> Scanner<'a> {
         Ok(Name { text: self.unescape(&token), inner: token.inner })
     }
 
+    #[inline]
     fn unique(
         &mut self,
         name: &Name<'a>,
         outer: usize,
         many: &mut Option<HashSet<Cow<'a, str>>>,
     ) -> Result<(), JsonError> {
-        let duplicate = JsonError::DuplicateName { at: name.inner.start.saturating_sub(1) };
         let met = self.names.get(outer..).unwrap_or_default();
-        if met.len() < NAMES_COMPARED_MAX {
-            if met.contains(&name.text) {
-                return Err(duplicate);
-            }
+        let is_new = if met.len() < NAMES_COMPARED_MAX {
+            let is_new = !met.contains(&name.text);
             self.names.push(name.text.clone());
-            return Ok(());
-        }
-        let set = many.get_or_insert_with(|| met.iter().cloned().collect());
-        if set.insert(name.text.clone()) { Ok(()) } else { Err(duplicate) }
+            is_new
+        } else {
+            many.get_or_insert_with(|| met.iter().cloned().collect()).insert(name.text.clone())
+        };
+        if is_new { Ok(()) } else { Err(JsonError::DuplicateName { at: name.inner.start.saturating_sub(1) }) }
     }
 }
