@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -22,7 +22,7 @@ fn members_are_sorted_and_whitespace_is_gone() {
 /// The member names of RFC 8785 section 3.2.3 in its order.
 #[test]
 fn names_sort_by_utf16_code_units() {
-    let sorted = ["\r", "1", "\u{80}", "\u{f6}", "\u{20ac}", "\u{1f600}", "\u{fb33}"];
+    let sorted = ["\r", "1", "\u{80}", "\u{f6}", "\u{20ac}", "\u{d7ff}", "\u{1f600}", "\u{e000}", "\u{fb33}"];
     let object = |names: &[&str]| {
         let members: Vec<String> = names.iter().map(|name| format!("{}:0", quote(name))).collect();
         format!("{{{}}}", members.join(","))
@@ -80,7 +80,41 @@ fn two_readings_have_no_form() {
     }
 }
 
+/// The form as slowly and plainly as it can be said.
+fn plain_form(scanner: &mut Scanner<'_>) -> Result<String, JsonError> {
+    match scanner.peek() {
+        Some(b'"') => Ok(quote(&scanner.text()?)),
+        Some(b'[') => {
+            let mut items = Vec::new();
+            scanner.array(|scanner| {
+                items.push(plain_form(scanner)?);
+                Ok::<_, JsonError>(())
+            })?;
+            Ok(format!("[{}]", items.join(",")))
+        }
+        Some(b'{') => {
+            let mut members = BTreeMap::new();
+            scanner.object(|scanner, name| {
+                let units: Vec<u16> = name.text().encode_utf16().collect();
+                members.insert(units, format!("{}:{}", quote(name.text()), plain_form(scanner)?));
+                Ok::<_, JsonError>(())
+            })?;
+            Ok(format!("{{{}}}", members.into_values().collect::<Vec<_>>().join(",")))
+        }
+        _ => {
+            let span = scanner.value()?;
+            Ok(scanner.slice(span).to_owned())
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn the_form_is_the_one_that_is_plainly_written(text in json_text()) {
+        let mut scanner = Scanner::new(text.as_bytes(), Limits::UPSTREAM).unwrap();
+        prop_assert_eq!(form(&text), scanner.whole(plain_form).unwrap());
+    }
+
     #[test]
     fn the_form_is_a_fixpoint_and_says_the_same(text in json_text()) {
         let once = form(&text);

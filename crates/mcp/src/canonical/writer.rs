@@ -110,10 +110,9 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// By UTF-16 code units (RFC 8785 section 3.2.3): characters past U+FFFF stand before U+E000.
+/// By UTF-16 code units (RFC 8785 section 3.2.3). UTF-8 sorts by code points, which is the same but for one pair of ranges:
+/// characters past U+FFFF (lead bytes from F0) are surrogates in UTF-16, and stand before U+E000 … U+FFFF (EE and EF).
 fn order(left: &str, right: &str) -> Ordering {
-    if left.is_ascii() && right.is_ascii() {
-        return left.cmp(right);
-    }
-    left.encode_utf16().cmp(right.encode_utf16())
+    let rank = |byte: u8| if matches!(byte, 0xee | 0xef) { byte | 0x10 } else { byte };
+    left.bytes().map(rank).cmp(right.bytes().map(rank))
 }
