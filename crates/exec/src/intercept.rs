@@ -60,7 +60,7 @@ pub enum Intercepted {
 pub struct Whole {
     head: Parts,
     piece: Piece,
-    answer: Bytes,
+    answer: Box<Frame>,
 }
 
 /// A response under way. The three parts go three ways: `response` to the client, `answer` to the settlement, `release`
@@ -69,8 +69,8 @@ pub struct Whole {
 pub struct Streamed {
     /// Head and body for the client. The body stays open until `release` is used.
     pub response: Response<Body>,
-    /// The raw answer, or why none comes. [`UpstreamError::Abandoned`]: the client went away first.
-    pub answer: oneshot::Receiver<Result<Bytes, UpstreamError>>,
+    /// The answer, or why none comes. [`UpstreamError::Abandoned`]: the client went away first.
+    pub answer: oneshot::Receiver<Result<Frame, UpstreamError>>,
     /// The message that the client gets in place of the answer, or of the missing answer; then the response ends. Dropped
     /// without a message, the client's connection is cut.
     pub release: oneshot::Sender<Bytes>,
@@ -82,8 +82,8 @@ impl Whole {
         self.head.status
     }
 
-    /// The raw answer: a JSON-RPC response with a result or an error.
-    pub const fn answer(&self) -> &Bytes {
+    /// The answer: a JSON-RPC response with a result or an error.
+    pub fn answer(&self) -> &Frame {
         &self.answer
     }
 
@@ -128,7 +128,7 @@ pub async fn intercept(
             // The end of the stream often comes a moment later; having read it, the connection serves the next request.
             tasks.spawn(async move { drop(timeout(DRAIN_MAX, messages.drain()).await) });
         }
-        return Ok(Intercepted::Whole(Whole { head, piece, answer }));
+        return Ok(Intercepted::Whole(Whole { head, piece, answer: Box::new(answer) }));
     }
     let (sender, body) = Body::channel(limits.queue_messages_max);
     let (report, answer) = oneshot::channel();
@@ -186,7 +186,7 @@ async fn first_message(
     messages: &mut Messages,
     framing: Framing,
     id: &RequestId,
-) -> Result<(Piece, Option<Bytes>), UpstreamError> {
+) -> Result<(Piece, Option<Frame>), UpstreamError> {
     let first = messages.next().await?.ok_or(NO_ANSWER)?;
     let answer = classify(&first, id)?;
     if answer.is_some() && framing == Framing::Json && messages.next().await?.is_some() {
@@ -202,7 +202,7 @@ fn refused(mut head: Parts, body: Bytes, id: &RequestId) -> Intercepted {
         && let Ok(Some(answer)) = classify(&piece, id)
     {
         strip_body_headers(&mut head);
-        return Intercepted::Whole(Whole { head, piece, answer });
+        return Intercepted::Whole(Whole { head, piece, answer: Box::new(answer) });
     }
     Intercepted::Refused(Response::from_parts(head, Body::Full(body)))
 }
@@ -222,7 +222,7 @@ fn strip_body_headers(head: &mut Parts) {
 }
 
 /// The answer to `id`, if this piece is it; `None` for what passes on the way.
-fn classify(piece: &Piece, id: &RequestId) -> Result<Option<Bytes>, UpstreamError> {
+fn classify(piece: &Piece, id: &RequestId) -> Result<Option<Frame>, UpstreamError> {
     let Some(message) = piece.message() else {
         // Under a name that clients do not listen for, an answer would pass for whoever reads the raw stream.
         return if piece.aside().is_some_and(is_answer) {
@@ -236,10 +236,8 @@ fn classify(piece: &Piece, id: &RequestId) -> Result<Option<Bytes>, UpstreamErro
     match (frame.kind(), frame.id()) {
         (Kind::Request | Kind::Notification, _) => Ok(None),
         // One request was sent, so an error that names none is about it.
-        (Kind::ErrorResponse, None) => Ok(Some(frame.bytes().clone())),
-        (Kind::Response | Kind::ErrorResponse, Some(answered)) if answered == id => {
-            Ok(Some(frame.bytes().clone()))
-        }
+        (Kind::ErrorResponse, None) => Ok(Some(frame)),
+        (Kind::Response | Kind::ErrorResponse, Some(answered)) if answered == id => Ok(Some(frame)),
         (Kind::Response | Kind::ErrorResponse, _) => {
             Err(UpstreamError::NotAnAnswer("it answers another request"))
         }
@@ -264,7 +262,7 @@ impl Relay {
         mut self,
         first: Piece,
         deadline: Instant,
-        report: oneshot::Sender<Result<Bytes, UpstreamError>>,
+        report: oneshot::Sender<Result<Frame, UpstreamError>>,
         released: oneshot::Receiver<Bytes>,
     ) {
         let outcome =
@@ -303,7 +301,7 @@ impl Relay {
         }
     }
 
-    async fn until_answered(&mut self, first: Piece) -> Result<(Piece, Bytes), UpstreamError> {
+    async fn until_answered(&mut self, first: Piece) -> Result<(Piece, Frame), UpstreamError> {
         let mut piece = first;
         loop {
             if let Some(answer) = classify(&piece, &self.id)? {

@@ -26,7 +26,7 @@
 //! let Intercepted::Whole(whole) = intercept::intercept(response, &id, limits, deadline, &TaskTracker::new()).await? else {
 //!     return Err("nothing came before the answer".into());
 //! };
-//! assert_eq!(whole.answer(), answer);
+//! assert_eq!(whole.answer().bytes(), answer);
 //! let settled = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[],"_meta":{"receipt":"rcpt_1"}}}"#;
 //! let response = whole.respond(settled.into());
 //! assert_eq!(response.into_body().collect_within(1024).await?, settled);

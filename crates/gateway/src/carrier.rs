@@ -11,7 +11,7 @@ use tollgate_exec::client::ClientError;
 use tollgate_exec::intercept::{self, Intercepted, intercept};
 use tollgate_exec::{Body, McpClient, Upstream, UpstreamError};
 use tollgate_gate::{Permitted, ToolAnswer};
-use tollgate_mcp::{Frame, Kind, RequestId, result};
+use tollgate_mcp::{Frame, RequestId, result};
 
 use crate::config::Server;
 use crate::dispatch::{DispatchMarks, Mark};
@@ -89,7 +89,10 @@ impl Carrier {
         let calling = self.client.call_tool(permitted.tool().tool.as_str(), permitted.arguments(), &[]);
         match tokio::time::timeout_at(deadline, calling).await {
             Err(_) => Outcome::Lost(FailureKind::TimedOut),
-            Ok(Ok(called)) => outcome_of_result(called.result),
+            Ok(Ok(called)) => {
+                let result_type = result::result_type(&called.result);
+                outcome_of_result(called.result, called.is_error, result_type)
+            }
             Ok(Err(ClientError::Rpc { code, message, .. })) => {
                 let error = serde_json::json!({ "code": code, "message": message }).to_string();
                 Outcome::Failed(ToolAnswer::Error(error.into()))
@@ -109,25 +112,20 @@ impl Carrier {
 }
 
 /// What a tool's JSON-RPC answer means.
-pub fn outcome_of(answer: &Bytes) -> Outcome<ToolAnswer> {
-    match Frame::parse_upstream(answer.clone()) {
-        Ok(frame) if frame.kind() == Kind::Response => match frame.result() {
-            Some(result) => outcome_of_result(result),
-            None => Outcome::Lost(FailureKind::Broken),
-        },
-        Ok(frame) if frame.kind() == Kind::ErrorResponse => match frame.error() {
-            Some(error) => Outcome::Failed(ToolAnswer::Error(error)),
-            None => Outcome::Lost(FailureKind::Broken),
-        },
-        Ok(_) | Err(_) => Outcome::Lost(FailureKind::Broken),
+pub fn outcome_of(answer: &Frame) -> Outcome<ToolAnswer> {
+    if let Some(result) = answer.result() {
+        return outcome_of_result(result, answer.is_error_result(), answer.result_type());
+    }
+    match answer.error() {
+        Some(error) => Outcome::Failed(ToolAnswer::Error(error)),
+        None => Outcome::Lost(FailureKind::Broken),
     }
 }
 
 /// A result is delivered, and paid for, unless it says that the tool failed or that it needs more input first (MCP
 /// 2026-07-28, multi round-trip requests: the call is not over, so nothing is charged yet).
-fn outcome_of_result(result: Bytes) -> Outcome<ToolAnswer> {
-    let unfinished = result::result_type(&result).is_some_and(|kind| kind == "input_required");
-    if result::is_error(&result) || unfinished {
+fn outcome_of_result(result: Bytes, is_error: bool, result_type: Option<String>) -> Outcome<ToolAnswer> {
+    if is_error || result_type.is_some_and(|kind| kind == "input_required") {
         Outcome::Failed(ToolAnswer::Result(result))
     } else {
         Outcome::Delivered(ToolAnswer::Result(result))

@@ -176,6 +176,11 @@ impl Frame {
         self.member(self.content.as_ref().filter(|_| self.kind == Kind::Response), name)
     }
 
+    /// Whether this is a [`Kind::Response`] whose result is an object.
+    pub(crate) fn has_result_object(&self) -> bool {
+        self.kind == Kind::Response && self.content.is_some()
+    }
+
     /// The raw error of a [`Kind::ErrorResponse`].
     pub fn error(&self) -> Option<Bytes> {
         self.top("error").map(|value| self.body.slice(value))

@@ -22,6 +22,19 @@ pub fn with_result_meta(
     Frame::parse_upstream(response.clone())?.with_result_meta(set, remove)
 }
 
+impl Frame {
+    /// Whether a `tools/call` response says `isError: true`. A result that is no object counts as an error: nobody pays for
+    /// what says nothing. So does what is no response.
+    pub fn is_error_result(&self) -> bool {
+        !self.has_result_object() || self.result_member("isError") == Some(b"true")
+    }
+
+    /// `resultType` of a response: `complete`, `input_required`, `task`, …; `None` where it is absent, which means complete.
+    pub fn result_type(&self) -> Option<String> {
+        self.result_member("resultType").and_then(json::string)
+    }
+}
+
 /// Whether a raw `tools/call` result says `isError: true`. What is not a strict JSON object counts as an error: nobody
 /// pays for a result that cannot be read.
 pub fn is_error(result: &[u8]) -> bool {

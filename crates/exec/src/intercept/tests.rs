@@ -51,7 +51,7 @@ async fn a_json_answer_is_withheld_and_replaced_as_json() {
     response.headers_mut().insert("content-digest", HeaderValue::from_static("sha-256=:x:"));
     response.headers_mut().insert("x-kept", HeaderValue::from_static("1"));
     let whole = whole(response).await;
-    assert_eq!(whole.answer(), ANSWER);
+    assert_eq!(whole.answer().bytes(), ANSWER);
     let response = whole.respond(REPLACED.into());
     assert_eq!(response.headers()["content-type"], "application/json");
     assert_eq!(response.headers()["x-kept"], "1");
@@ -66,7 +66,7 @@ async fn a_json_answer_is_withheld_and_replaced_as_json() {
 async fn an_event_that_is_the_answer_keeps_its_other_lines() {
     let stream = format!("id: 41\nevent: message\ndata: {ANSWER}\n\n");
     let whole = whole(full("text/event-stream", stream)).await;
-    assert_eq!(whole.answer(), ANSWER);
+    assert_eq!(whole.answer().bytes(), ANSWER);
     let response = whole.respond(REPLACED.into());
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let expected = format!("id: 41\nevent: message\ndata: {REPLACED}\n\n");
@@ -83,7 +83,7 @@ async fn what_comes_before_the_answer_flows_at_once_and_the_answer_waits() {
     assert_eq!(chunk(response.body_mut()).await.unwrap().unwrap(), event(PROGRESS));
 
     upstream.send(event(ANSWER)).await.unwrap();
-    assert_eq!(answer.await.unwrap().unwrap(), ANSWER);
+    assert_eq!(answer.await.unwrap().unwrap().bytes(), ANSWER);
     release.send(REPLACED.into()).unwrap();
     assert_eq!(
         text(response.into_body()).await.unwrap(),
@@ -100,7 +100,7 @@ async fn lines_of_json_stay_lines_of_json() {
     assert_eq!(chunk(response.body_mut()).await.unwrap().unwrap(), format!("{PROGRESS}\n"));
     upstream.send(ANSWER.into()).await.unwrap();
     upstream.finish();
-    assert_eq!(answer.await.unwrap().unwrap(), ANSWER);
+    assert_eq!(answer.await.unwrap().unwrap().bytes(), ANSWER);
     release.send(REPLACED.into()).unwrap();
     assert_eq!(text(response.into_body()).await.unwrap(), format!("{REPLACED}\n"));
 }
@@ -121,7 +121,7 @@ async fn f46_no_part_of_a_json_answer_that_breaks_off_is_handed_over() {
     let (upstream, response) = open("application/json");
     upstream.send(ANSWER.into()).await.unwrap();
     upstream.finish();
-    assert_eq!(whole(response).await.answer(), ANSWER);
+    assert_eq!(whole(response).await.answer().bytes(), ANSWER);
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn an_answer_that_is_never_released_never_reaches_the_client() {
     upstream.send(event(PROGRESS)).await.unwrap();
     let Streamed { mut response, answer, release } = streamed(response).await;
     upstream.send(event(ANSWER)).await.unwrap();
-    assert_eq!(answer.await.unwrap().unwrap(), ANSWER);
+    assert_eq!(answer.await.unwrap().unwrap().bytes(), ANSWER);
     drop(release);
     assert_eq!(chunk(response.body_mut()).await.unwrap().unwrap(), event(PROGRESS));
     assert!(matches!(chunk(response.body_mut()).await, Some(Err(BodyError::Upstream(_)))));
@@ -263,7 +263,7 @@ async fn f51_what_is_not_the_one_answer_is_refused() {
     let mut compressed = full("application/json", ANSWER);
     compressed.headers_mut().insert("content-encoding", HeaderValue::from_static("gzip"));
     assert!(matches!(take(compressed).await, Err(UpstreamError::NotAnAnswer(_))));
-    assert_eq!(whole(full("application/json", ANSWER)).await.answer(), ANSWER);
+    assert_eq!(whole(full("application/json", ANSWER)).await.answer().bytes(), ANSWER);
 }
 
 #[tokio::test]
@@ -275,7 +275,7 @@ async fn f51_nothing_follows_the_answer_on_a_stream() {
     upstream.send(event(PROGRESS)).await.unwrap();
     upstream.finish();
     let Streamed { response, answer, release } = streamed(response).await;
-    assert_eq!(answer.await.unwrap().unwrap(), ANSWER);
+    assert_eq!(answer.await.unwrap().unwrap().bytes(), ANSWER);
     release.send(REPLACED.into()).unwrap();
     let expected = [event(PROGRESS), event(REPLACED)].concat();
     assert_eq!(text(response.into_body()).await.unwrap().into_bytes(), expected);
@@ -290,7 +290,7 @@ async fn an_http_refusal_goes_to_the_client_unless_it_is_an_answer() {
     };
     let error = r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32602,"message":"no"}}"#;
     let whole = whole(refusal(400, error)).await;
-    assert_eq!((whole.status().as_u16(), whole.answer().as_ref()), (400, error.as_bytes()));
+    assert_eq!((whole.status().as_u16(), whole.answer().bytes().as_ref()), (400, error.as_bytes()));
     for body in ["Session not found", "", OTHER] {
         let Intercepted::Refused(response) = take(refusal(404, body)).await.unwrap() else {
             panic!("{body}")

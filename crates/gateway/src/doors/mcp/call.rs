@@ -16,7 +16,7 @@ use tollgate_gate::{
     Answer, Call, Completed, CreditUse, Denial, Door, Ending, Fault, Held, Refusal, denied, faulted, render,
 };
 use tollgate_mcp::headers::check_params;
-use tollgate_mcp::{Era, Frame, RequestId, result};
+use tollgate_mcp::{Era, Frame, RequestId};
 use tollgate_rails::carriers::PAYMENT_META_KEYS;
 
 use super::forwarded;
@@ -33,7 +33,8 @@ struct Asked {
     carrier: Arc<Carrier>,
     id: RequestId,
     era: Era,
-    resource_url: String,
+    /// The tool, as it was named.
+    tool: String,
 }
 
 /// One `tools/call` at an MCP door.
@@ -46,9 +47,9 @@ pub(super) async fn call(
     era: Era,
     peer: SocketAddr,
 ) -> Response<Body> {
-    let name = frame.tool_call().map(|call| call.name).unwrap_or_default();
-    let asked = Asked { gateway, carrier, id, era, resource_url: format!("mcp://tool/{name}") };
-    let held = match vetted(&asked, &head, &frame, &name, peer).await {
+    let (tool, arguments) = frame.tool_call().map(|call| (call.name, call.arguments)).unwrap_or_default();
+    let asked = Asked { gateway, carrier, id, era, tool };
+    let held = match vetted(&asked, &head, &frame, arguments, peer).await {
         Ok(held) => held,
         Err(refusal) => return asked.refused(&refusal),
     };
@@ -68,13 +69,12 @@ async fn vetted(
     asked: &Asked,
     head: &Parts,
     frame: &Frame,
-    name: &str,
+    arguments: Bytes,
     peer: SocketAddr,
 ) -> Result<Call<Held>, Refusal> {
     let gateway = &asked.gateway;
     let server = asked.carrier.name.clone();
-    let arguments = frame.tool_call().map(|call| call.arguments).unwrap_or_default();
-    let Ok(tool) = name.parse() else {
+    let Ok(tool) = asked.tool.parse() else {
         return Err(Refusal::denied(Denial::InvalidArguments(vec![
             "params.name is no tool name".to_owned(),
         ])));
@@ -109,10 +109,14 @@ impl Asked {
         Door::Mcp { era: self.era, id: Some(&self.id), payment_as_http: self.carrier.payment_as_http }
     }
 
+    fn resource_url(&self) -> String {
+        format!("mcp://tool/{}", self.tool)
+    }
+
     fn refused(&self, refusal: &Refusal) -> Response<Body> {
         let Refusal { call, tool, verdict } = refusal;
         tracing::info!(call = ?call, tool = ?tool, verdict = verdict.word(), "call not carried out");
-        respond(render(verdict, *call, self.door(), self.gateway.naming(&self.resource_url)))
+        respond(render(verdict, *call, self.door(), self.gateway.naming(&self.resource_url())))
     }
 
     /// Carries a held call out and completes it, whatever happens to the caller meanwhile.
@@ -196,7 +200,7 @@ impl Asked {
                 &Denial::PaymentFailed { reason, demand },
                 Some(call),
                 self.door(),
-                self.gateway.naming(&self.resource_url),
+                self.gateway.naming(&self.resource_url()),
             ),
             Ok(Completed {
                 ending: Ending::Pending | Ending::Delivered(_) | Ending::ToolFailed(_), ..
@@ -205,7 +209,7 @@ impl Asked {
     }
 
     fn faulted(&self, call: CallId, fault: &Fault) -> Answer {
-        faulted(fault, Some(call), self.door(), self.gateway.naming(&self.resource_url))
+        faulted(fault, Some(call), self.door(), self.gateway.naming(&self.resource_url()))
     }
 }
 
@@ -215,11 +219,11 @@ fn unanswered(call: CallId, error: &UpstreamError) {
 }
 
 /// The server's own answer with our evidence in its `_meta`, and without anything there that only we may say.
-fn enriched(answer: &Bytes, completed: &Completed) -> Bytes {
+fn enriched(answer: &Frame, completed: &Completed) -> Bytes {
     let meta = completed.evidence.meta();
     let entries: Vec<(&str, &str)> = meta.iter().map(|(key, value)| (*key, value.as_str())).collect();
     // An error has no `_meta` to write to and stays as it is.
-    result::with_result_meta(answer, &entries, is_reserved).unwrap_or_else(|_| answer.clone())
+    answer.with_result_meta(&entries, is_reserved).unwrap_or_else(|_| answer.bytes().clone())
 }
 
 /// Keys by which a client knows a gateway's own word: a server behind the gateway cannot say them, in no spelling that a

@@ -38,14 +38,14 @@ pub(super) async fn list(
         Err(error) => unreached(&gateway, &error, Some(&id)),
         Ok(Intercepted::Refused(response)) => response,
         Ok(Intercepted::Whole(whole)) => {
-            let message = priced(&gateway, &carrier, whole.answer());
+            let message = priced(&gateway, &carrier, whole.answer().bytes());
             whole.respond(message)
         }
         Ok(Intercepted::Streamed(streamed)) => {
             let shared = Arc::clone(&gateway);
             gateway.tasks.spawn(async move {
                 if let Ok(Ok(answer)) = streamed.answer.await {
-                    drop(streamed.release.send(priced(&shared, &carrier, &answer)));
+                    drop(streamed.release.send(priced(&shared, &carrier, answer.bytes())));
                 }
             });
             streamed.response
