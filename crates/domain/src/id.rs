@@ -78,15 +78,19 @@ impl<K: Kind> fmt::Display for Id<K> {
         let mut value = u128::from_be_bytes(self.bytes);
         let mut text = [b'0'; DIGITS];
         for chunk in text.rchunks_mut(CHUNK_DIGITS) {
-            let mut low = u64::try_from(value % CHUNK).unwrap_or_default();
-            value /= CHUNK;
+            // The rest from the quotient: a second division of 128 bits would cost as much as the first.
+            let above = value / CHUNK;
+            let mut low = u64::try_from(value.wrapping_sub(above.wrapping_mul(CHUNK))).unwrap_or_default();
+            value = above;
             for slot in chunk.iter_mut().rev() {
                 let digit = usize::try_from(low % 62).unwrap_or_default();
                 *slot = ALPHABET.get(digit).copied().unwrap_or(b'0');
                 low /= 62;
             }
         }
-        write!(f, "{}_1{}", K::PREFIX, std::str::from_utf8(&text).unwrap_or_default())
+        f.write_str(K::PREFIX)?;
+        f.write_str("_1")?;
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

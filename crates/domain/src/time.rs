@@ -46,7 +46,26 @@ impl fmt::Display for UnixMillis {
         let (year, month, day) = civil_from_days(days);
         let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
         let (second, millis) = (of_day / 1000 % 60, of_day % 1000);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+        if year > 9_999 {
+            return write!(f, "{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z");
+        }
+        // Every receipt says two moments: digits into their places are several times faster than seven padded numbers.
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let parts =
+            [(0..4, year), (5..7, month), (8..10, day), (11..13, hour), (14..16, minute), (17..19, second)];
+        for (place, number) in parts.into_iter().chain([(20..23, millis)]) {
+            write_digits(text.get_mut(place).unwrap_or_default(), number);
+        }
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Writes the last digits of a number, as many as there is room for.
+fn write_digits(room: &mut [u8], number: u64) {
+    let mut rest = number;
+    for digit in room.iter_mut().rev() {
+        *digit = b'0' | u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
     }
 }
 

@@ -45,9 +45,13 @@ impl Bps {
 
 impl fmt::Display for Bps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = format!("{}.{:04}", self.0 / 10_000, self.0 % 10_000);
-        let trimmed = digits.trim_end_matches('0');
-        if trimmed.ends_with('.') { write!(f, "{trimmed}0") } else { f.write_str(trimmed) }
+        let (whole, fraction) = (self.0 / 10_000, self.0 % 10_000);
+        match fraction {
+            fraction if fraction % 1_000 == 0 => write!(f, "{whole}.{}", fraction / 1_000),
+            fraction if fraction % 100 == 0 => write!(f, "{whole}.{:02}", fraction / 100),
+            fraction if fraction % 10 == 0 => write!(f, "{whole}.{:03}", fraction / 10),
+            fraction => write!(f, "{whole}.{fraction:04}"),
+        }
     }
 }
 

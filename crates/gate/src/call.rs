@@ -95,6 +95,8 @@ pub struct Received(pub(crate) ());
 #[derive(Debug)]
 pub struct Authenticated {
     pub(crate) caller: Caller,
+    /// The caller's name, written out once.
+    pub(crate) principal: Principal,
     pub(crate) proof: Option<Proof>,
 }
 
@@ -102,6 +104,7 @@ pub struct Authenticated {
 #[derive(Debug)]
 pub struct Trusted {
     pub(crate) caller: Caller,
+    pub(crate) principal: Principal,
     pub(crate) proof: Option<Proof>,
     pub(crate) standing: Standing,
 }
@@ -110,6 +113,7 @@ pub struct Trusted {
 #[derive(Debug)]
 pub struct Quoted {
     pub(crate) caller: Caller,
+    pub(crate) principal: Principal,
     pub(crate) proof: Option<Proof>,
     pub(crate) standing: Standing,
     pub(crate) quote: Quote,
@@ -119,6 +123,7 @@ pub struct Quoted {
 #[derive(Debug)]
 pub struct Paid {
     pub(crate) caller: Caller,
+    pub(crate) principal: Principal,
     pub(crate) standing: Standing,
     pub(crate) quote: Quote,
     /// Ways to pay it, to be tried in this order; empty when free.

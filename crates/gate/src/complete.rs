@@ -259,11 +259,11 @@ impl<P: Ports> Gate<P> {
             let events = vec![
                 Event::Executed { result: told_result(&told) },
                 Event::Submitted,
-                Event::Settled { reference },
+                Event::Settled { reference: reference.clone() },
             ];
             let mut evidence = self.advance(&payment.key, call.id, events, Some(&result), Some(told)).await?;
             self.ports.reached("after_settled");
-            evidence.mpp = mpp_receipt(call, &own_reference(&payment.key, call.id), now);
+            evidence.mpp = mpp_receipt(call, &reference, now);
             return Ok(Completed { call: call.id, ending: Ending::Delivered(result), evidence });
         }
         self.advance(

@@ -1,6 +1,5 @@
 //! What a receipt says of one call, gathered from the call in flight or from its settlement row after a restart.
 
-use serde_json::json;
 use tollgate_attest::{StatementDraft, salted_digest};
 use tollgate_domain::{
     Amount, AssetId, CallId, Digest, Principal, Rail, ReceiptId, Requirement, Standing, ToolRef, UnixMillis,
@@ -57,7 +56,8 @@ impl Told<'_> {
             decision: self.decision,
             mode: self.mode.word(),
         };
-        let salts = json!({ "args": hex::encode(args_salt), "result": hex::encode(result_salt) }).to_string();
+        let [args_salt, result_salt] = [args_salt, result_salt].map(hex::encode);
+        let salts = format!(r#"{{"args":"{args_salt}","result":"{result_salt}"}}"#);
         Drafted { statement: draft.to_json(), salts }
     }
 }

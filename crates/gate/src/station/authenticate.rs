@@ -33,7 +33,8 @@ impl Call<Received> {
         let payer = proof.as_ref().map(|proof| proof.payer);
         let caller = authenticate(self.request.api_key.as_deref(), payer, ports.keys())
             .map_err(|error| self.refuse(Denial::Unauthenticated { reason: error.to_string() }))?;
-        Ok(self.stamped(|Received(())| Authenticated { caller, proof }))
+        let principal = caller.principal();
+        Ok(self.stamped(|Received(())| Authenticated { caller, principal, proof }))
     }
 }
 

@@ -1,4 +1,4 @@
-use tollgate_domain::{Caller, Standing};
+use tollgate_domain::{Caller, Principal, Standing};
 use tollgate_ledger::LedgerStore;
 use tollgate_trust::{NEWCOMER, evaluate};
 
@@ -13,18 +13,24 @@ impl Call<Authenticated> {
     /// pay.
     pub(crate) async fn evaluate<P: Ports>(self, ports: &P) -> Result<Call<Trusted>, Refusal> {
         let caller = self.stage.caller;
-        let recorded = recorded(ports, &caller).await.map_err(|fault| self.refuse(fault))?;
+        let recorded =
+            recorded(ports, &caller, &self.stage.principal).await.map_err(|fault| self.refuse(fault))?;
         let standing = evaluate(&self.listed.requirement, &caller, &recorded)
             .map_err(|shortfall| self.refuse(Denial::TrustInsufficient(shortfall)))?;
-        Ok(self.stamped(|stage| Trusted { caller: stage.caller, proof: stage.proof, standing }))
+        Ok(self.stamped(|stage| Trusted {
+            caller: stage.caller,
+            principal: stage.principal,
+            proof: stage.proof,
+            standing,
+        }))
     }
 }
 
 /// What the store remembers of a caller who can come back.
-async fn recorded<P: Ports>(ports: &P, caller: &Caller) -> Result<Standing, Fault> {
+async fn recorded<P: Ports>(ports: &P, caller: &Caller, principal: &Principal) -> Result<Standing, Fault> {
     if !caller.is_known() {
         return Ok(NEWCOMER); // judged as nobody in particular, whatever is written here
     }
-    let record = ports.ledger().standing(&caller.principal()).await.map_err(store_fault)?;
+    let record = ports.ledger().standing(principal).await.map_err(store_fault)?;
     Ok(Standing { reputation: record.reputation, settled_calls: record.settled, ..NEWCOMER })
 }

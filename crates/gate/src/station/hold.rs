@@ -48,7 +48,7 @@ impl Call<Screened> {
         let claim = Claim {
             key: payment.key.clone(),
             call: self.id,
-            caller: self.stage.paid.caller.principal(),
+            caller: self.stage.paid.principal.clone(),
             binding: payment.binding.clone(),
             amount: payment.amount,
             asset: payment.asset.clone(),
@@ -100,5 +100,5 @@ enum Unclaimed {
 }
 
 fn held(stage: Screened, args: Digest, hold: Option<Hold>) -> Held {
-    Held { principal: stage.paid.caller.principal(), standing: stage.paid.standing, args, hold }
+    Held { principal: stage.paid.principal, standing: stage.paid.standing, args, hold }
 }

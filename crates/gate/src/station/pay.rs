@@ -1,4 +1,6 @@
-use tollgate_domain::{Caller, Money, PaymentKey, Quote, Rail, UnixMillis};
+use std::borrow::Cow;
+
+use tollgate_domain::{Caller, Money, PaymentKey, Principal, Quote, Rail, UnixMillis};
 use tollgate_rails::{Funds, Offer, OfferError, Payment, PaymentRefusal, Proof};
 
 use crate::call::{Call, CreditUse, Paid, Quoted};
@@ -21,7 +23,7 @@ impl Call<Quoted> {
                 (Ok(payment), _) => vec![payment],
                 // What an expired credential left on the books can still be spent by whoever holds its preimage.
                 (Err(PaymentRefusal::Expired(_)), Some(Proof { payer: payer @ Caller::Preimage(_), .. })) => {
-                    self.credit_of(*payer, now)
+                    self.credit_of(*payer, &payer.principal(), now)
                 }
                 (Err(refusal), _) => {
                     let demand = self.demand(gate, now).await.ok().map(Box::new);
@@ -30,7 +32,7 @@ impl Call<Quoted> {
             }
         } else if self.request.credit == CreditUse::Allowed && matches!(self.stage.caller, Caller::ApiKey(_))
         {
-            self.credit_of(self.stage.caller, now)
+            self.credit_of(self.stage.caller, &self.stage.principal, now)
         } else {
             return Err(match self.demand(gate, now).await {
                 Ok(demand) => self.refuse(Denial::PaymentRequired(Box::new(demand))),
@@ -39,6 +41,7 @@ impl Call<Quoted> {
         };
         Ok(self.stamped(|stage| Paid {
             caller: stage.caller,
+            principal: stage.principal,
             standing: stage.standing,
             quote: stage.quote,
             payments,
@@ -60,8 +63,7 @@ impl Call<Quoted> {
 
     /// The holder's credit in each asset of the price, to be tried in the owner's order; the claim decides whether there is
     /// enough, atomically.
-    fn credit_of(&self, holder: Caller, now: UnixMillis) -> Vec<Payment> {
-        let principal = holder.principal();
+    fn credit_of(&self, holder: Caller, principal: &Principal, now: UnixMillis) -> Vec<Payment> {
         // Without a key of the caller's own each request is its own; with one, a repeated request is answered once.
         let once = self.request.idempotency_key.clone().unwrap_or_else(|| self.id.to_string());
         let quote = &self.stage.quote;
@@ -96,7 +98,8 @@ pub(crate) async fn demand<S, P: Ports>(
 ) -> Result<Demand, Verdict> {
     let ports = &gate.ports;
     // An offer may cost an invoice: a flood of unpaid calls must not become a flood of invoices.
-    let limited = limiter_key(caller, &call.request.origin);
+    let principal = caller.principal();
+    let limited = limiter_key(caller, &principal, &call.request.origin);
     if let Err(limited) = ports.offers_limiter().check(&limited, 1, now) {
         return Err(Denial::RateLimited { retry_after_ms: limited.retry_after_ms }.into());
     }
@@ -105,7 +108,7 @@ pub(crate) async fn demand<S, P: Ports>(
     for rail in ports.rails() {
         let nonce = ports.random().map_err(Verdict::from)?;
         let offered = if caller.is_known() {
-            rail.offer_to(quote, &caller.principal(), nonce, now).await
+            rail.offer_to(quote, &principal, nonce, now).await
         } else {
             rail.offer(quote, nonce, now).await
         };
@@ -135,8 +138,8 @@ pub(crate) async fn demand<S, P: Ports>(
 }
 
 /// Whom a limit counts: the caller where one is known, else where the request comes from.
-pub(crate) fn limiter_key(caller: &Caller, origin: &str) -> String {
-    if caller.is_known() { caller.principal().to_string() } else { format!("address:{origin}") }
+pub(crate) fn limiter_key<'a>(caller: &Caller, principal: &'a Principal, origin: &str) -> Cow<'a, str> {
+    if caller.is_known() { principal.as_str().into() } else { format!("address:{origin}").into() }
 }
 
 impl<S> Call<S> {

@@ -23,6 +23,7 @@ impl Call<Trusted> {
         }
         Ok(self.stamped(|stage| Quoted {
             caller: stage.caller,
+            principal: stage.principal,
             proof: stage.proof,
             standing: stage.standing,
             quote,

@@ -9,7 +9,7 @@ use crate::station::pay::limiter_key;
 impl Call<Paid> {
     /// Asks whether this behaviour is within its limits. Left of `hold`: a refusal burns no proof.
     pub(crate) fn screen<P: Ports>(self, ports: &P, now: UnixMillis) -> Result<Call<Screened>, Refusal> {
-        let key = limiter_key(&self.stage.caller, &self.request.origin);
+        let key = limiter_key(&self.stage.caller, &self.stage.principal, &self.request.origin);
         ports
             .calls_limiter()
             .check(&key, 1, now)
