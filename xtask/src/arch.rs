@@ -47,8 +47,8 @@ const DRAWING: &[Room] = &[
         floor: 3,
         name: "gateway",
         arrows: &[
-            "gate", "exec", "payer", "store", "ledger", "risk", "attest", "rails", "trust", "domain", "mcp",
-            "egress",
+            "gate", "exec", "payer", "store", "registry", "ledger", "risk", "attest", "rails", "trust",
+            "domain", "mcp", "egress",
         ],
         never: &[],
     },
@@ -63,9 +63,10 @@ const DRAWING: &[Room] = &[
     Room {
         floor: 2,
         name: "store",
-        arrows: &["ledger", "rails", "attest", "domain"],
+        arrows: &["registry", "ledger", "rails", "attest", "domain"],
         never: &["hyper", "hyper-util", "axum", "reqwest", "getrandom", "clap", "anyhow"],
     },
+    Room { floor: 1, name: "registry", arrows: &["mcp", "domain"], never: IO },
     Room { floor: 1, name: "ledger", arrows: &["domain"], never: IO },
     Room { floor: 1, name: "risk", arrows: &["domain"], never: IO },
     Room { floor: 1, name: "attest", arrows: &["domain"], never: IO },
