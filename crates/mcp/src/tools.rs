@@ -145,6 +145,33 @@ fn tools(scanner: &mut Scanner<'_>) -> Result<Vec<Entry>, ToolsError> {
     Ok(entries)
 }
 
+/// A `tools/list` response with only the entries that `keep` wants; each is asked about by its raw object, in order.
+///
+/// Nothing else changes; a response without a list of tools (an error) is returned as it is.
+pub fn retain(response: &Bytes, mut keep: impl FnMut(&Bytes) -> bool) -> Result<Bytes, ToolsError> {
+    let entries = response_entries(response)?;
+    let spans: Vec<_> = entries.into_iter().map(|entry| entry.object.span).collect();
+    let kept: Vec<bool> = spans.iter().map(|span| keep(&response.slice(span.clone()))).collect();
+    let mut edits = Edits::default();
+    let mut any_kept = false;
+    for (index, (span, is_kept)) in spans.iter().zip(&kept).enumerate() {
+        if *is_kept {
+            any_kept = true;
+            continue;
+        }
+        // One comma goes with each entry: the one before it, or, while nothing is kept yet, the one after it.
+        let before = index.checked_sub(1).and_then(|index| spans.get(index)).map(|span| span.end);
+        let after = spans.get(index.saturating_add(1)).map(|span| span.start);
+        let gone = match (before.filter(|_| any_kept), after) {
+            (Some(before), _) => before..span.end,
+            (None, Some(after)) => span.start..after,
+            (None, None) => span.clone(),
+        };
+        edits.replace(gone, b"");
+    }
+    Ok(edits.apply(response))
+}
+
 /// A `tools/list` response with `_meta` members added to its tools.
 ///
 /// `set` gives the keys and raw values for a tool by its name, and `remove` the keys that an upstream may not claim; a
@@ -154,23 +181,9 @@ pub fn enrich(
     mut set: impl FnMut(&str) -> Option<Vec<(String, String)>>,
     remove: impl Fn(&str) -> bool,
 ) -> Result<Bytes, ToolsError> {
-    let mut scanner = Scanner::new(response, Limits::UPSTREAM)?;
-    let mut entries = None;
-    scanner.whole(|scanner| {
-        if scanner.peek() != Some(b'{') {
-            return Err(ToolsError::NotAList);
-        }
-        scanner.object(|scanner, name| {
-            if name.text == "result" && scanner.peek() == Some(b'{') {
-                list(scanner, &mut entries)?;
-            } else {
-                scanner.value()?;
-            }
-            Ok(())
-        })
-    })?;
+    let entries = response_entries(response)?;
     let mut edits = Edits::default();
-    for entry in entries.iter().flatten() {
+    for entry in &entries {
         let name =
             entry.object.find(response, "name").and_then(|span| response.get(span)).and_then(json::string);
         let members = name.and_then(|name| set(&name)).unwrap_or_default();
@@ -186,4 +199,24 @@ pub fn enrich(
         }
     }
     Ok(edits.apply(response))
+}
+
+/// The tools in the result of a response; none where it has no result.
+fn response_entries(response: &Bytes) -> Result<Vec<Entry>, ToolsError> {
+    let mut scanner = Scanner::new(response, Limits::UPSTREAM)?;
+    let mut entries = None;
+    scanner.whole(|scanner| {
+        if scanner.peek() != Some(b'{') {
+            return Err(ToolsError::NotAList);
+        }
+        scanner.object(|scanner, name| {
+            if name.text == "result" && scanner.peek() == Some(b'{') {
+                list(scanner, &mut entries)?;
+            } else {
+                scanner.value()?;
+            }
+            Ok(())
+        })
+    })?;
+    Ok(entries.unwrap_or_default())
 }

@@ -83,3 +83,47 @@ fn without_anything_to_add_the_same_bytes_come_back() {
     let error = Bytes::from(r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"m"}}"#);
     assert_eq!(enrich(&error, |_| Some(vec![("k".into(), "1".into())]), |_| true), Ok(error.clone()));
 }
+
+#[test]
+fn t3_entries_that_are_not_wanted_leave_and_the_others_keep_their_bytes() {
+    let list = |entries: &str| {
+        Bytes::from(format!(
+            r#"{{"id":1, "result":{{ "tools" : [ {entries} ], "nextCursor":"" }},"jsonrpc":"2.0"}}"#
+        ))
+    };
+    let names = ["a", "b", "c"];
+    let entry = |name: &str| format!(r#"{{ "name":"{name}", "n":1.0 }}"#);
+    for bits in 0..8_u32 {
+        let is_wanted = |index: usize| bits & (1 << index) != 0;
+        let whole = list(&names.map(entry).join(" , "));
+        let mut asked = 0;
+        let kept = retain(&whole, |raw| {
+            assert_eq!(raw, entry(names[asked]).as_bytes());
+            asked += 1;
+            is_wanted(asked - 1)
+        })
+        .unwrap();
+        let wanted: Vec<&str> = (0..3).filter(|index| is_wanted(*index)).map(|index| names[index]).collect();
+        let page = parse(&Bytes::copy_from_slice(crate::json::lookup(&kept, &["result"]).unwrap().unwrap()))
+            .unwrap();
+        assert_eq!((page.malformed.len(), page.next_cursor.as_deref()), (wanted.len(), Some("")));
+        for name in names {
+            let has = kept.windows(entry(name).len()).any(|part| part == entry(name).as_bytes());
+            assert_eq!(has, wanted.contains(&name), "{name} of {bits:b}");
+        }
+        assert_eq!(kept == whole, bits == 7);
+    }
+}
+
+#[test]
+fn retaining_changes_no_error_and_refuses_what_cannot_be_read() {
+    let error = Bytes::from(r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"m"}}"#);
+    assert_eq!(retain(&error, |_| false), Ok(error.clone()));
+    assert!(
+        retain(&Bytes::from(r#"{"id":1,"result":{"tools":[{"name":"a","name":"b"}]}}"#), |_| true).is_err()
+    );
+    assert!(
+        retain(&Bytes::from(r#"{"id":1,"result":{"tools":[{"name":"a"}]}}"#), |_| true).is_ok(),
+        "control"
+    );
+}
