@@ -1,6 +1,7 @@
 //! The adapters behind every Store port: today the embedded one, SQLite.
 //!
-//! Two books, two files, two writers: [`Store`] keeps the ledger, receipts, standings and API keys in `ledger.db`. The
+//! Two books, two files, two writers: [`Store`] keeps the ledger, receipts, standings, API keys and pins of
+//! tool definitions in `ledger.db`. The
 //! outside world that dev mode plays, the sandbox token ([`SandboxStore`]) and the dev wallet's invoices
 //! ([`InvoiceStore`]), stands in `sandbox.db`, so that "chain" and ledger can be compared.
 //!
@@ -50,6 +51,7 @@ mod keys;
 mod ledger;
 mod lock;
 mod open;
+mod pins;
 mod readers;
 mod receipts;
 mod rows;
@@ -63,6 +65,7 @@ pub use failpoints::{DiskFault, Failpoints};
 pub use invoices::InvoiceStore;
 pub use keys::{KeyRecord, NewKey};
 pub use open::{OpenError, Options};
+pub use pins::PINS_PER_SERVER_MAX;
 pub use sandbox::SandboxStore;
 pub use store::Store;
 pub use writer::BATCH_COMMANDS_MAX;

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate_attest::{PublicKey, Signer};
-use tollgate_domain::{AssetId, CallId, Digest, KeyId, PaymentKey, Principal, ReceiptId, UnixMillis};
+use tollgate_domain::{
+    AssetId, CallId, Digest, KeyId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis,
+};
 use tollgate_ledger::audit::Finding;
 use tollgate_ledger::{
     AccountBalance, AccountName, Advance, Advanced, Balances, Claim, Claimed, Grant, Granted, LedgerStore,
     RecentCall, Record, SettlementRow, StoreError, StoredAnswer,
 };
+use tollgate_registry::{Approval, Observed, PinPolicy, PinRecord, Sighting};
 
 use crate::database::{self, Kept, Opener, Schema};
 use crate::keys::{self, KeyRecord, NewKey};
@@ -20,13 +23,17 @@ use crate::open::{OpenError, Options};
 use crate::readers::Readers;
 use crate::standing_cache::StandingCache;
 use crate::writer::{Hooks, Writer};
-use crate::{check, rows};
+use crate::{check, pins, rows};
 
 /// The ledger file.
 static LEDGER: Schema = Schema {
     file: "ledger.db",
     application_id: i32::from_be_bytes(*b"TGlg"),
-    migrations: &[include_str!("schema/ledger_1.sql"), include_str!("schema/ledger_2.sql")],
+    migrations: &[
+        include_str!("schema/ledger_1.sql"),
+        include_str!("schema/ledger_2.sql"),
+        include_str!("schema/ledger_3.sql"),
+    ],
     // NORMAL would lose acknowledged calls on power loss.
     kept: Kept::OverPowerCut,
 };
@@ -141,6 +148,49 @@ impl Store {
     /// [`StoreError::Definite`] when the file cannot be read.
     pub fn keys_version(&self) -> Result<u64, StoreError> {
         self.inner.readers.read_here(keys::version)
+    }
+
+    /// Compares what one server says with what was approved, and keeps what changed; in the order of the sightings. New
+    /// tools beyond [`PINS_PER_SERVER_MAX`](crate::PINS_PER_SERVER_MAX) are not kept, and not approved.
+    ///
+    /// # Errors
+    /// Any [`StoreError`] of a write.
+    pub async fn observe_pins(
+        &self,
+        sightings: Vec<Sighting>,
+        policy: PinPolicy,
+        now: UnixMillis,
+    ) -> Result<Vec<Observed>, StoreError> {
+        self.inner.writer.write(move |batch| batch.observe_pins(&sightings, policy, now)).await
+    }
+
+    /// Approves the definition of a tool with this hash, and no other; `None` when no such tool was ever seen.
+    ///
+    /// # Errors
+    /// Any [`StoreError`] of a write.
+    pub async fn approve_pin(
+        &self,
+        tool: ToolRef,
+        hash: Digest,
+        now: UnixMillis,
+    ) -> Result<Option<Approval>, StoreError> {
+        self.inner.writer.write(move |batch| batch.approve_pin(&tool, hash, now)).await
+    }
+
+    /// Every pin, by server and tool.
+    ///
+    /// # Errors
+    /// [`StoreError::Definite`] when the file cannot be read, or a definition in it does not have its hash.
+    pub async fn pins(&self) -> Result<Vec<PinRecord>, StoreError> {
+        self.inner.readers.read(pins::all).await
+    }
+
+    /// A number that grows with every change of the pins, whichever process made it; see [`Store::keys_version`].
+    ///
+    /// # Errors
+    /// [`StoreError::Definite`] when the file cannot be read.
+    pub fn pins_version(&self) -> Result<u64, StoreError> {
+        self.inner.readers.read_here(pins::version)
     }
 
     /// Forgets the results of calls that ended longer ago than results are kept; settlements and receipts stay. Results

@@ -14,4 +14,6 @@ mod migrations;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod pins;
+#[cfg(test)]
 mod world;
