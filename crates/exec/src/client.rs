@@ -15,6 +15,10 @@ use tollgate_mcp::{Era, Frame, Kind, RequestId, headers, json, reply, result};
 use crate::messages::{Framing, Messages};
 use crate::{Body, Upstream, UpstreamError};
 
+mod announcements;
+
+pub use announcements::Announcements;
+
 const LEGACY_VERSION: &str = "2025-11-25";
 const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 const VERSION_HEADER: HeaderName = HeaderName::from_static("mcp-protocol-version");

@@ -15,6 +15,7 @@ use http_body_util::StreamBody;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
+use tollgate_mcp::json::lookup;
 use tollgate_mcp::{Frame, Kind, RequestId, lines, sse};
 
 use crate::body::{BodySender, Gone};
@@ -145,6 +146,15 @@ pub async fn intercept(
 /// missed, the answer included. An answer that was withheld because nobody paid for it must not come this way. What is no
 /// stream of events passes as it is.
 pub fn without_answers(response: Response<Body>, limits: Limits) -> Response<Body> {
+    without(response, limits, is_answer)
+}
+
+/// As [`without_answers`], but only answers that list tools end it: a list that comes this way was compared with nothing.
+pub fn without_tool_lists(response: Response<Body>, limits: Limits) -> Response<Body> {
+    without(response, limits, is_tool_list)
+}
+
+fn without(response: Response<Body>, limits: Limits, is_withheld: fn(Bytes) -> bool) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     if !head.status.is_success() {
         return Response::from_parts(head, body);
@@ -158,9 +168,9 @@ pub fn without_answers(response: Response<Body>, limits: Limits) -> Response<Bod
     };
     // Such a stream may be open for days: there is no bound on all of it.
     let messages = Messages::new(body, framing, limits.message_bytes_max, usize::MAX);
-    let passing = stream::unfold(Some(messages), |messages| async {
+    let passing = stream::unfold(Some(messages), move |messages| async move {
         let mut messages = messages?;
-        match next_but_an_answer(&mut messages).await.transpose()? {
+        match next_but(&mut messages, is_withheld).await.transpose()? {
             Ok(piece) => Some((Ok(http_body::Frame::data(piece.raw().clone())), Some(messages))),
             Err(error) => Some((Err(BodyError::from(error)), None)),
         }
@@ -168,9 +178,12 @@ pub fn without_answers(response: Response<Body>, limits: Limits) -> Response<Bod
     Response::from_parts(head, Body::boxed(StreamBody::new(passing)))
 }
 
-async fn next_but_an_answer(messages: &mut Messages) -> Result<Option<Piece>, UpstreamError> {
+async fn next_but(
+    messages: &mut Messages,
+    is_withheld: fn(Bytes) -> bool,
+) -> Result<Option<Piece>, UpstreamError> {
     match messages.next().await? {
-        Some(piece) if piece.message().or_else(|| piece.aside()).is_some_and(is_answer) => {
+        Some(piece) if piece.message().or_else(|| piece.aside()).is_some_and(is_withheld) => {
             Err(UpstreamError::NotAnAnswer("an answer came on a resumed stream"))
         }
         other => Ok(other),
@@ -247,6 +260,16 @@ fn classify(piece: &Piece, id: &RequestId) -> Result<Option<Frame>, UpstreamErro
 fn is_answer(message: Bytes) -> bool {
     Frame::parse_upstream(message)
         .is_ok_and(|frame| matches!(frame.kind(), Kind::Response | Kind::ErrorResponse))
+}
+
+/// An answer with a list of tools, or a message that a careless client could read as one.
+fn is_tool_list(message: Bytes) -> bool {
+    match Frame::parse_upstream(message.clone()) {
+        Ok(frame) => frame.result().is_some_and(|result| lookup(&result, &["tools"]) != Ok(None)),
+        Err(_) => {
+            message.trim_ascii_start().starts_with(b"{") || message.trim_ascii_start().starts_with(b"[")
+        }
+    }
 }
 
 /// Carries messages to the client until the answer comes.

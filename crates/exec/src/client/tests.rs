@@ -256,3 +256,51 @@ async fn d1_f45_an_answer_has_a_length_and_a_time() {
     let error = client(&peer).list_tools().await.unwrap_err();
     assert!(matches!(error, ClientError::Tools(ToolsError::NotAList)), "{error:?}");
 }
+
+const CHANGED: &str = r#"data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+const PROGRESS: &str = r#"data: {"jsonrpc":"2.0","method":"notifications/progress"}"#;
+
+#[tokio::test]
+async fn f53_a_changed_list_is_heard_on_the_stream_of_the_session() {
+    let events = format!(": hello\n\n{PROGRESS}\n\n{CHANGED}\n\ndata: no message\n\n{CHANGED}\n\n");
+    let (peer, journal) = scripted(move |method, id, seen| match (method, &seen.method) {
+        ("initialize", _) => welcome(id, "s1"),
+        (_, &Method::GET) => full("text/event-stream", events.clone()),
+        _ => bare(202),
+    })
+    .await;
+    let mut announcements = client(&peer).listen().await.unwrap();
+    announcements.tools_changed().await.unwrap();
+    announcements.tools_changed().await.unwrap();
+    assert!(announcements.tools_changed().await.is_err(), "the stream is over");
+    assert_eq!(methods(&journal), ["initialize", "notifications/initialized", "GET"]);
+    let get = journal.lock()[2].clone();
+    assert_eq!(
+        (get.headers["mcp-session-id"].as_bytes(), get.headers[ACCEPT].as_bytes()),
+        (&b"s1"[..], &b"text/event-stream"[..])
+    );
+}
+
+#[tokio::test]
+async fn a_modern_server_is_subscribed_to_and_one_that_announces_nothing_says_so() {
+    let (peer, journal) = scripted(|method, id, _| match method {
+        "initialize" => error(400, id, -32_022),
+        "server/discover" => result(id, "{}"),
+        "subscriptions/listen" => full("text/event-stream", format!("{CHANGED}\n\n")),
+        _ => bare(404),
+    })
+    .await;
+    client(&peer).listen().await.unwrap().tools_changed().await.unwrap();
+    let asked = journal.lock().last().unwrap().clone();
+    assert!(asked.body.contains(r#""notifications":{"toolsListChanged":true}"#), "{}", asked.body);
+    assert_eq!(asked.headers["mcp-method"], "subscriptions/listen");
+
+    let (silent, _) = scripted(|method, id, _| match method {
+        "initialize" => welcome(id, "s1"),
+        "" => bare(405),
+        _ => bare(202),
+    })
+    .await;
+    let refused = client(&silent).listen().await.unwrap_err();
+    assert!(matches!(refused, ClientError::Status(StatusCode::METHOD_NOT_ALLOWED)), "{refused}");
+}

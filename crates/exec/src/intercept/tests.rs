@@ -366,6 +366,22 @@ async fn a_resumed_stream_passes_until_an_answer_comes() {
 }
 
 #[tokio::test]
+async fn t3_a_resumed_stream_passes_every_answer_but_a_list_of_tools() {
+    let list = r#"{"jsonrpc":"2.0","id":9,"result":{"tools":[]}}"#;
+    let twice = r#"{"jsonrpc":"2.0","id":9,"result":{"tools":[]},"id":9}"#;
+    for hidden in [event(list), event(twice), format!("event: other\ndata: {list}\n\n").into()] {
+        let (upstream, response) = open("text/event-stream");
+        let mut passing = without_tool_lists(response, Limits::default());
+        for passes in [event(PROGRESS), event(ANSWER), "event: ping\ndata: 1\n\n".into()] {
+            upstream.send(Bytes::clone(&passes)).await.unwrap();
+            assert_eq!(chunk(passing.body_mut()).await.unwrap().unwrap(), passes);
+        }
+        upstream.send(hidden).await.unwrap();
+        assert!(chunk(passing.body_mut()).await.unwrap().is_err(), "cut off");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_stream_of_events_passes_and_what_cannot_be_read_does_not() {
     let mut refused = full("text/plain", "Method not allowed");
     *refused.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
