@@ -35,6 +35,7 @@ codes! {
     TRUST_INSUFFICIENT = "trust_insufficient", 403, -31001, AfterChange;
     UNKNOWN_TOOL = "unknown_tool", 404, -32602, AfterChange;
     UNKNOWN_SERVER = "unknown_server", 404, -31004, AfterChange;
+    TOOL_NOT_APPROVED = "tool_not_approved", 403, -31028, AfterChange;
     INVALID_ARGUMENTS = "invalid_arguments", 422, -32602, AfterChange;
     PRICE_ABOVE_MAXIMUM = "price_above_maximum", 409, -31005, AfterChange;
     PAYMENT_REQUIRED = "payment_required", 402, -31002, AfterChange;

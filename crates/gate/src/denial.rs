@@ -7,6 +7,7 @@ use tollgate_trust::TrustShortfall;
 
 use crate::code::{self, Code};
 use crate::demand::Demand;
+use crate::ports::Withheld;
 
 /// Why a call is not carried out, where the caller can do something about it.
 #[derive(Clone, Debug)]
@@ -20,6 +21,13 @@ pub enum Denial {
     TrustInsufficient(TrustShortfall),
     /// No such tool on that server, or the caller may not know of it.
     UnknownTool(ToolRef),
+    /// The tool is there, but its definition is not an approved one.
+    ToolNotApproved {
+        /// Which tool.
+        tool: ToolRef,
+        /// Why not.
+        why: Withheld,
+    },
     /// No such server.
     UnknownServer(String),
     /// The arguments do not fit the tool's schema; one line per problem.
@@ -100,6 +108,7 @@ impl Denial {
             Self::Unauthenticated { .. } => code::UNAUTHENTICATED,
             Self::TrustInsufficient(_) => code::TRUST_INSUFFICIENT,
             Self::UnknownTool(_) => code::UNKNOWN_TOOL,
+            Self::ToolNotApproved { .. } => code::TOOL_NOT_APPROVED,
             Self::UnknownServer(_) => code::UNKNOWN_SERVER,
             Self::InvalidArguments(_) => code::INVALID_ARGUMENTS,
             Self::PriceAboveMaximum { .. } => code::PRICE_ABOVE_MAXIMUM,
@@ -139,6 +148,13 @@ impl Denial {
                 required.min_reputation, current.reputation
             ),
             Self::UnknownTool(tool) => format!("Unknown tool: {}.", tool.tool),
+            Self::ToolNotApproved { tool, why: Withheld::Drifted(_) } => format!(
+                "The tool {} is blocked: its server changed its definition, and nobody has approved the new one.",
+                tool.tool
+            ),
+            Self::ToolNotApproved { tool, why: Withheld::Unapproved(_) } => {
+                format!("The tool {} is blocked: nobody has approved its definition yet.", tool.tool)
+            }
             Self::UnknownServer(name) => format!("Unknown server: {name}."),
             Self::InvalidArguments(problems) => {
                 format!("The arguments do not fit the tool's schema: {}.", problems.join("; "))
@@ -184,6 +200,9 @@ impl Denial {
                 "Call with an API key, or earn reputation with settled calls to tools that ask less."
             }
             Self::UnknownTool(_) => "Read `tools/list` and call one of its names.",
+            Self::ToolNotApproved { .. } => {
+                "Use another tool, or ask the operator to review this one with `tollgate pins diff`; nothing was charged."
+            }
             Self::UnknownServer(_) => "Read `GET /api/v1/tools` for the servers and tools of this gateway.",
             Self::InvalidArguments(_) => "Correct the arguments; nothing was charged.",
             Self::PriceAboveMaximum { .. } => {
@@ -221,6 +240,7 @@ impl Denial {
             Self::Unauthenticated { .. }
             | Self::TrustInsufficient(_)
             | Self::UnknownTool(_)
+            | Self::ToolNotApproved { .. }
             | Self::UnknownServer(_)
             | Self::InvalidArguments(_)
             | Self::PriceAboveMaximum { .. }
@@ -258,6 +278,13 @@ impl Denial {
                     "current_reputation": current.reputation,
                     "requires_api_key": required.api_key,
                 })
+            }
+            Self::ToolNotApproved { why, .. } => {
+                let (reason, definition) = match why {
+                    Withheld::Drifted(definition) => ("drifted", definition),
+                    Withheld::Unapproved(definition) => ("unapproved", definition),
+                };
+                json!({ "reason": reason, "definition": definition })
             }
             Self::InvalidArguments(problems) => json!({ "problems": problems }),
             Self::PriceAboveMaximum { price, maximum } => json!({

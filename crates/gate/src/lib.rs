@@ -42,7 +42,7 @@ pub use demand::Demand;
 pub use denial::Denial;
 pub use fault::Fault;
 pub use permitted::{HeldCall, Permitted};
-pub use ports::{ArgumentSchema, Catalog, Listed, Mode, Ports};
+pub use ports::{ArgumentSchema, Catalog, Listed, Mode, Ports, Withheld};
 pub use recover::Recovered;
 pub use station::{Refusal, Verdict};
 pub use street::{Gate, GateLimits};

@@ -31,7 +31,7 @@ pub struct Listed {
     pub requirement: Requirement,
     /// What one call costs.
     pub price: Price,
-    /// The version of the price list.
+    /// The version of the offer: in its lower half of the price list, in its upper half of the tool's definition.
     pub price_version: u32,
     /// Its compiled schema; `None` where the server declares none.
     pub schema: Option<Arc<dyn ArgumentSchema>>,
@@ -39,6 +39,30 @@ pub struct Listed {
     pub schema_digest: Digest,
     /// How long the tool may run.
     pub deadline_ms: u64,
+    /// Why it may not be called, although its server lists it.
+    pub withheld: Option<Withheld>,
+}
+
+impl Listed {
+    /// Whether a quote of this version was made for the tool as it is defined now. Its price may have changed since: while
+    /// a quote lives, what it promised counts.
+    pub fn is_defined_as_quoted(&self, version: u32) -> bool {
+        let definition = |version: u32| {
+            let [high, low, ..] = version.to_be_bytes();
+            [high, low]
+        };
+        definition(version) == definition(self.price_version)
+    }
+}
+
+/// Why a tool may not be called, although its server lists it. The digest is that of the definition which waits for an
+/// approval.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Withheld {
+    /// Its definition is not the approved one any more.
+    Drifted(Digest),
+    /// Its definition was never approved.
+    Unapproved(Digest),
 }
 
 /// The tools behind this gateway, with requirements and prices.

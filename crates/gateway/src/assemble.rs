@@ -37,6 +37,7 @@ use crate::data::DataDirectory;
 use crate::dev::Dev;
 use crate::dispatch::DispatchMarks;
 use crate::gateway::Gateway;
+use crate::pins::Pins;
 use crate::ports::{GatewayPorts, KeySnapshot};
 use crate::server::Readiness;
 use crate::{clock, keys};
@@ -84,7 +85,8 @@ pub async fn assemble(config: Config, mode: Mode, tasks: TaskTracker) -> anyhow:
             Arc::new(Carrier::new(name.clone(), server, upstream, client, Arc::clone(&marks))),
         );
     }
-    let tools = Arc::new(Tools::new(listed));
+    let pins = Arc::new(Pins::open(store.clone()).await?);
+    let tools = Arc::new(Tools::new(listed, Arc::clone(&pins)));
     let ports = GatewayPorts {
         tools: Arc::clone(&tools),
         store,
@@ -107,6 +109,7 @@ pub async fn assemble(config: Config, mode: Mode, tasks: TaskTracker) -> anyhow:
         tools,
         carriers,
         keys,
+        pins,
         marks,
         hosts,
         receipt_keys,

@@ -25,6 +25,8 @@ pub struct Carrier {
     pub has_policy: bool,
     /// Whether a call of any of its tools costs something.
     pub has_price: bool,
+    /// Whether its tools' definitions are compared with what was approved.
+    pub has_pins: bool,
     /// Whether a demand to pay is a plain HTTP 402.
     pub payment_as_http: bool,
     upstream: Arc<dyn Upstream>,
@@ -43,7 +45,8 @@ impl Carrier {
     ) -> Self {
         let (has_policy, has_price, payment_as_http) =
             (server.has_policy(), server.has_price(), server.payment_as_http);
-        Self { name, has_policy, has_price, payment_as_http, upstream, client, marks }
+        let has_pins = has_policy && !server.pins.is_off();
+        Self { name, has_policy, has_price, has_pins, payment_as_http, upstream, client, marks }
     }
 
     /// Passes on what is not a tool call of a server with a policy: streamed both ways, nothing read.

@@ -3,6 +3,7 @@
 //! Lists are kept in memory and read by the gateway's own session to each server, so that a call never waits for one. A
 //! server that lists nothing yet is asked again when it is called.
 
+mod pinned;
 mod schema;
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,8 +17,11 @@ use tollgate_exec::client::ClientError;
 use tollgate_gate::{Catalog, Listed};
 use tollgate_mcp::headers::{MirroredParam, mirrored_params};
 use tollgate_mcp::tools::ToolDefinition;
+use tollgate_registry::{Definition, Drift};
 
 use crate::config::{Server, ToolPolicy};
+use crate::pins::Pins;
+use pinned::Judgement;
 
 /// A tool that is not in a list may have been added since: the list is read again, but not more often than this.
 const REFRESH_MS_MIN: u64 = 2_000;
@@ -27,6 +31,7 @@ const DEADLINE_MS: u64 = 60_000;
 #[derive(Debug)]
 pub struct Tools {
     servers: BTreeMap<ServerName, ServerTools>,
+    pins: Arc<Pins>,
 }
 
 #[derive(Debug)]
@@ -44,6 +49,10 @@ struct Entry {
     listed: Arc<Listed>,
     /// Arguments that modern clients mirror in headers.
     mirrored: Arc<[MirroredParam]>,
+    /// Its definition, where it is compared with what was approved.
+    definition: Option<Definition>,
+    /// Whether its server lists it more than once, with different definitions.
+    is_ambiguous: bool,
 }
 
 /// Why a server's tools are not known.
@@ -63,11 +72,14 @@ impl ListError {
 
 impl Tools {
     /// The tools of these servers; nothing is listed until [`Tools::refresh`].
-    pub fn new(servers: impl IntoIterator<Item = (ServerName, Server, Arc<McpClient>)>) -> Self {
+    pub fn new(
+        servers: impl IntoIterator<Item = (ServerName, Server, Arc<McpClient>)>,
+        pins: Arc<Pins>,
+    ) -> Self {
         let servers = servers.into_iter().map(|(name, policy, client)| {
             (name, ServerTools { policy, client, listed: ArcSwapOption::empty(), asked: Mutex::default() })
         });
-        Self { servers: servers.collect() }
+        Self { servers: servers.collect(), pins }
     }
 
     /// Makes sure that a tool of a server can be looked up: reads the server's list if it has none, or if the tool is not in
@@ -101,21 +113,35 @@ impl Tools {
         if fresh && server.listed.load().is_some() {
             return Ok(());
         }
+        self.read(name, server, &mut asked, now).await
+    }
+
+    async fn read(
+        &self,
+        name: &ServerName,
+        server: &ServerTools,
+        asked: &mut Option<UnixMillis>,
+        now: UnixMillis,
+    ) -> Result<(), ListError> {
         let definitions = server.client.list_tools().await.map_err(ListError)?;
         *asked = Some(now);
-        let listed =
-            definitions.iter().filter_map(|definition| list(name, &server.policy, definition)).collect();
-        server.listed.store(Some(Arc::new(listed)));
+        let mut judged = self.judged(name, server, &definitions, now).await;
+        let listed = definitions.iter().filter_map(|definition| {
+            let judgement = judged.as_mut().map(|judged| judged.remove(definition.name.as_str()));
+            list(name, &server.policy, definition, judgement.unwrap_or(Some(Judgement::UNPINNED))?)
+        });
+        server.listed.store(Some(Arc::new(listed.collect())));
         Ok(())
     }
 
-    /// Every listed tool, by server and name.
+    /// Every listed tool that may be called, by server and name.
     pub fn all(&self) -> Vec<Arc<Listed>> {
         let mut all: Vec<Arc<Listed>> = self
             .servers
             .values()
             .filter_map(|server| server.listed.load_full())
             .flat_map(|listed| listed.values().map(|entry| Arc::clone(&entry.listed)).collect::<Vec<_>>())
+            .filter(|listed| listed.withheld.is_none())
             .collect();
         all.sort_by(|a, b| a.tool.cmp(&b.tool));
         all
@@ -182,7 +208,12 @@ impl Catalog for Tools {
 }
 
 /// A listed tool with its policy. A name that cannot be ours is left out: it cannot be called through the gateway.
-fn list(server: &ServerName, policy: &Server, definition: &ToolDefinition) -> Option<(ToolName, Entry)> {
+fn list(
+    server: &ServerName,
+    policy: &Server,
+    definition: &ToolDefinition,
+    judgement: Judgement,
+) -> Option<(ToolName, Entry)> {
     let name: ToolName = match definition.name.parse() {
         Ok(name) => name,
         Err(error) => {
@@ -196,21 +227,42 @@ fn list(server: &ServerName, policy: &Server, definition: &ToolDefinition) -> Op
         tool: ToolRef { server: server.clone(), tool: name.clone() },
         description: definition.description.clone(),
         requirement,
-        price_version: price_version(&price),
+        price_version: price_version(
+            &price,
+            judgement.definition.as_ref().filter(|_| policy.pins.drift != Drift::Off),
+        ),
         price,
         schema: Some(Arc::new(schema::Compiled::new(&definition.input_schema))),
         schema_digest,
         deadline_ms: if deadline_ms == 0 { DEADLINE_MS } else { deadline_ms },
+        withheld: judgement.withheld,
     };
     // A tool with unusable annotations is one that modern clients drop; for legacy ones nothing is mirrored.
     let mirrored = mirrored_params(&definition.input_schema).unwrap_or_default().into();
-    Some((name, Entry { listed: Arc::new(listed), mirrored }))
+    Some((
+        name,
+        Entry {
+            listed: Arc::new(listed),
+            mirrored,
+            definition: judgement.definition,
+            is_ambiguous: judgement.is_ambiguous,
+        },
+    ))
 }
 
-/// The version of a price: the same price has the same version on every gateway and after every restart.
-fn price_version(price: &tollgate_domain::Price) -> u32 {
+/// The version of an offer: the same price for the same definition has the same version on every gateway and after every
+/// restart. The lower half is of the price; the upper half is of the definition, so that a quote for what a tool was before
+/// is void.
+fn price_version(price: &tollgate_domain::Price, definition: Option<&Definition>) -> u32 {
     let text: Vec<String> =
         price.options().iter().map(|o| format!("{}:{}", o.amount, o.asset.id())).collect();
-    let [a, b, c, d, ..] = *Digest::of(text.join(",").as_bytes()).as_bytes();
+    let [c, d, ..] = *Digest::of(text.join(",").as_bytes()).as_bytes();
+    let [a, b] = match definition.map(Definition::hash) {
+        None => [0, 0],
+        Some(hash) => {
+            let [a, b, ..] = *hash.as_bytes();
+            [a, b]
+        }
+    };
     u32::from_be_bytes([a, b, c, d])
 }

@@ -4,6 +4,7 @@ mod books;
 mod call;
 mod doctor;
 mod out;
+mod pins;
 mod receipt;
 mod run;
 
@@ -53,6 +54,9 @@ enum Command {
     /// Make and revoke API keys.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Look at the definitions of tools, what changed in them, and approve them.
+    #[command(subcommand)]
+    Pins(PinsCommand),
     /// Check a configuration and print what it means.
     Validate(ServeArgs),
     /// Print the JSON Schema of the configuration file.
@@ -209,6 +213,33 @@ pub(crate) enum KeysCommand {
     List(DataArgs),
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum PinsCommand {
+    /// Every tool that was seen, and where its definition stands; exit 1 if one waits for an approval.
+    List(DataArgs),
+    /// What changed in a tool's definition, and what a scan finds in it; exit 1 if it waits for an approval.
+    Diff {
+        /// The tool: SERVER/TOOL.
+        tool: String,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Approve what a tool's server says now; exit 1 if that is not the definition that was reviewed any more.
+    Approve {
+        /// The tool: SERVER/TOOL.
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        tool: Option<String>,
+        /// The hash of the definition that was reviewed, as `pins diff` shows it.
+        #[arg(long, value_name = "HASH", conflicts_with = "all")]
+        expect: Option<String>,
+        /// Approve everything that waits.
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -238,6 +269,7 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Calls(CallsCommand::List { limit, data }) => books::calls(limit, data).await,
         Command::Credit(command) => books::credit(command).await,
         Command::Keys(command) => books::keys(command).await,
+        Command::Pins(command) => pins::run(command).await,
         Command::Validate(args) => doctor::validate(&args),
         Command::Schema => doctor::schema(),
         Command::Doctor(args) => doctor::doctor(&args).await,

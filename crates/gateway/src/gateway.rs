@@ -14,6 +14,7 @@ use crate::catalog::Tools;
 use crate::config::Config;
 use crate::dev::Dev;
 use crate::dispatch::DispatchMarks;
+use crate::pins::Pins;
 use crate::ports::{GatewayPorts, KeySnapshot};
 use crate::server::Readiness;
 
@@ -32,6 +33,8 @@ pub struct Gateway {
     pub carriers: BTreeMap<ServerName, Arc<Carrier>>,
     /// API keys.
     pub keys: Arc<KeySnapshot>,
+    /// What was approved of the tools' definitions.
+    pub pins: Arc<Pins>,
     /// Which paid calls were sent.
     pub marks: Arc<DispatchMarks>,
     /// Host names by which it may be addressed.

@@ -19,5 +19,7 @@ pub mod doors;
 mod failpoint;
 pub mod gateway;
 pub mod keys;
+pub mod pins;
 pub mod ports;
+mod reserved;
 pub mod server;

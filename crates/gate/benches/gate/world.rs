@@ -216,6 +216,7 @@ fn listed(tool: ToolRef, price: Price) -> Listed {
         schema: None,
         schema_digest: Digest::of(b"{\"type\":\"object\"}"),
         deadline_ms: 60_000,
+        withheld: None,
     }
 }
 

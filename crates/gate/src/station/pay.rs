@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 
 use tollgate_domain::{Caller, Money, PaymentKey, Principal, Quote, Rail, UnixMillis};
+use tollgate_ledger::{LedgerStore, State};
 use tollgate_rails::{Funds, Offer, OfferError, Payment, PaymentRefusal, Proof};
 
 use crate::call::{Call, CreditUse, Paid, Quoted};
@@ -8,7 +9,7 @@ use crate::demand::Demand;
 use crate::denial::Denial;
 use crate::fault::Fault;
 use crate::ports::Ports;
-use crate::station::{Refusal, Verdict};
+use crate::station::{Refusal, Verdict, store_fault};
 use crate::street::{Gate, GateLimits};
 
 impl Call<Quoted> {
@@ -19,7 +20,13 @@ impl Call<Quoted> {
         let payments = if self.stage.quote.price.is_free() {
             Vec::new()
         } else if let Some(proof) = &self.stage.proof {
-            match (self.verify(&gate.ports, proof, now), &self.stage.proof) {
+            let verified = match self.verify(&gate.ports, proof, now) {
+                Ok(payment) if self.is_void(&payment, gate).await? => {
+                    Err(PaymentRefusal::OtherCall("the tool's definition"))
+                }
+                verified => verified,
+            };
+            match (verified, &self.stage.proof) {
                 (Ok(payment), _) => vec![payment],
                 // What an expired credential left on the books can still be spent by whoever holds its preimage.
                 (Err(PaymentRefusal::Expired(_)), Some(Proof { payer: payer @ Caller::Preimage(_), .. })) => {
@@ -46,6 +53,20 @@ impl Call<Quoted> {
             quote: stage.quote,
             payments,
         }))
+    }
+
+    /// Whether a payment was promised for the tool as it was before its definition changed. One that was taken before the
+    /// change still brings its stored answer, and money that has already arrived is spent as it was promised: the new
+    /// definition was approved, or this call would not have come so far.
+    async fn is_void<P: Ports>(&self, payment: &Payment, gate: &Gate<P>) -> Result<bool, Refusal> {
+        if payment.funds != Funds::OnSettlement
+            || self.listed.is_defined_as_quoted(payment.binding.price_version)
+        {
+            return Ok(false);
+        }
+        let earlier = gate.ports.ledger().settlement(&payment.key).await;
+        let earlier = earlier.map_err(|error| self.refuse(store_fault(error)))?;
+        Ok(earlier.is_none_or(|row| row.state == State::Voided))
     }
 
     fn verify<P: Ports>(&self, ports: &P, proof: &Proof, now: UnixMillis) -> Result<Payment, PaymentRefusal> {

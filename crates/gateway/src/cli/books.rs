@@ -13,7 +13,7 @@ use super::{CreditCommand, DataArgs, FINDING, KeysCommand, Out};
 use crate::config::{Environment, Overrides, load};
 use crate::{clock, dev};
 
-fn open(args: &DataArgs) -> anyhow::Result<Store> {
+pub(super) fn open(args: &DataArgs) -> anyhow::Result<Store> {
     if !args.data.is_dir() {
         bail!("{} is no data directory; name it with --data, or start a gateway first", args.data.display());
     }

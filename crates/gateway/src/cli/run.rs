@@ -19,7 +19,7 @@ use crate::assemble::assemble;
 use crate::config::{Config, Environment, Overrides, load};
 use crate::data::DataDirectory;
 use crate::gateway::Gateway;
-use crate::{clock, dev, keys, server};
+use crate::{clock, dev, keys, pins, server};
 
 /// How often settlements without a definite answer are looked up again, and stored results pruned.
 const UPKEEP_MS: u64 = 2_000;
@@ -127,8 +127,13 @@ async fn start(config: Config, mode: Mode, listener: TcpListener) -> anyhow::Res
         Arc::clone(&gateway.keys),
         stop.clone(),
     ));
+    background.spawn(pins::watch(Arc::clone(&gateway.pins), Arc::clone(&gateway.tools), stop.clone()));
     background.spawn(upkeep(Arc::clone(&gateway), stop.clone()));
     background.spawn(read_lists(Arc::clone(&gateway)));
+    for name in gateway.tools.pinned() {
+        let (name, tools, stop) = (name.clone(), Arc::clone(&gateway.tools), stop.clone());
+        background.spawn(async move { tools.follow(&name, &stop).await });
+    }
     let serving = background.spawn(server::serve(Arc::clone(&gateway), listener, stop.clone()));
     Ok(Running { gateway, serving, stop })
 }

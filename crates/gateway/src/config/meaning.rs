@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tollgate_domain::{Asset, Assets, Bps, Price, Requirement, ServerName, ToolName};
 use tollgate_rails::evm::Address;
+use tollgate_registry::PinPolicy;
 
 use super::Problem;
 
@@ -91,6 +92,9 @@ pub struct Server {
     pub every_tool: Option<ToolPolicy>,
     /// Whether a demand to pay is a plain HTTP 402.
     pub payment_as_http: bool,
+    /// What happens when a definition is new, changed or suspicious. Without a policy nothing is parsed, so nothing is
+    /// compared either.
+    pub pins: PinPolicy,
 }
 
 impl Server {

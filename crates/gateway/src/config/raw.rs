@@ -45,6 +45,38 @@ pub struct RawServer {
     pub every_tool: Option<RawTool>,
     /// Whether a demand to pay on the MCP endpoint is a plain HTTP 402 instead of a tool result. Default: false.
     pub payment_as_http: bool,
+    /// What happens when the definition of a tool is new, changed or suspicious; only for a server with a policy.
+    pub pins: RawPins,
+}
+
+/// Pins of tool definitions: what was approved stays, what changes waits.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawPins {
+    /// When a definition is not the approved one any more: block the tool until it is approved, warn, or off. Default: block.
+    #[schemars(extend("enum" = ["block", "warn", "off", false, null]))]
+    pub drift: Option<RawWord>,
+    /// When a tool was never seen before: trust it, or let it wait until it is approved. Default: trust.
+    #[schemars(extend("enum" = ["trust", "approve", null]))]
+    pub first_use: Option<RawWord>,
+    /// When the scan finds something serious in a definition that nobody approved: block, warn, or off. Default: block.
+    #[schemars(extend("enum" = ["block", "warn", "off", false, null]))]
+    pub findings: Option<RawWord>,
+}
+
+/// A word of a few. An unquoted `off` is `false` to a YAML parser, and means `off` all the same.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(extend("type" = ["string", "boolean"]))]
+pub struct RawWord(pub String);
+
+impl<'de> Deserialize<'de> for RawWord {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(word) => Ok(Self(word)),
+            serde_json::Value::Bool(false) => Ok(Self("off".to_owned())),
+            other => Err(serde::de::Error::custom(format!("{other} is none of the words"))),
+        }
+    }
 }
 
 /// A header with this gateway's own credential.

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use tempfile::TempDir;
+use tollgate_registry::PinPolicy;
 
 use super::*;
 
@@ -137,4 +138,33 @@ fn the_checked_in_schema_is_the_one_of_the_code() {
         schema(),
         "run: cargo run --bin tollgate -- schema > docs/reference/tollgate.schema.json"
     );
+}
+
+#[test]
+fn pins_are_on_by_default_and_each_choice_is_read() {
+    let pins =
+        |yaml: &str| load_text(yaml, &[]).map(|config| config.servers[&"weather".parse().unwrap()].pins);
+    assert_eq!(pins(WHOLE).unwrap(), PinPolicy::default());
+    let with =
+        |text: &str| pins(&WHOLE.replace("    every_tool", &format!("    pins: {text}\n    every_tool")));
+    let chosen = with("{ drift: warn, first_use: approve, findings: warn }").unwrap();
+    assert_eq!(
+        (chosen.drift.word(), chosen.first_use.word(), chosen.findings.word()),
+        ("warn", "approve", "warn")
+    );
+    assert!(with("{ drift: off, findings: off }").unwrap().is_off(), "off is a word here, not false");
+    let Problems(problems) = with("{ drift: maybe }").unwrap_err();
+    assert_eq!(problems[0].at, "servers.weather.pins.drift");
+}
+
+#[test]
+fn pins_of_a_server_that_is_streamed_unparsed_are_refused() {
+    let server = |policy: &str| {
+        format!(
+            "servers:\n  weather:\n    url: http://127.0.0.1:7101/mcp\n    pins: {{ drift: warn }}\n{policy}"
+        )
+    };
+    assert!(load_text(&server("    every_tool: {}\n"), &[]).is_ok(), "control");
+    let Problems(problems) = load_text(&server(""), &[]).unwrap_err();
+    assert_eq!(problems[0].at, "servers.weather.pins");
 }

@@ -5,12 +5,15 @@ use std::net::SocketAddr;
 
 use tollgate_domain::{Asset, Assets, Bps, Price, Requirement, ServerName, ToolName};
 use tollgate_rails::evm::Address;
+use tollgate_registry::{PinPolicy, PolicyError};
 
 use super::meaning::{
     Config, Credential, Lightning, LightningBackend, Limits, Receipts, SandboxRails, Secret, Server,
     Settling, Source, ToolPolicy, Transport, X402,
 };
-use super::raw::{RawAsset, RawConfig, RawCredential, RawLightning, RawLimits, RawServer, RawTool, RawX402};
+use super::raw::{
+    RawAsset, RawConfig, RawCredential, RawLightning, RawLimits, RawServer, RawTool, RawWord, RawX402,
+};
 use super::{Environment, Problem, Problems};
 
 /// The default deadline of a tool.
@@ -177,7 +180,39 @@ impl Reader<'_> {
             tools,
             every_tool,
             payment_as_http: raw.payment_as_http,
+            pins: self.pins(at, raw),
         })
+    }
+
+    fn pins(&mut self, at: &str, raw: &RawServer) -> PinPolicy {
+        let pins = &raw.pins;
+        let is_written = pins.drift.is_some() || pins.first_use.is_some() || pins.findings.is_some();
+        if is_written && raw.tools.is_empty() && raw.every_tool.is_none() {
+            self.refuse(
+                &format!("{at}.pins"),
+                "this server has no policy: it is streamed unparsed, so nothing can be pinned; add `every_tool: {}`",
+            );
+        }
+        PinPolicy {
+            drift: self.choice(&format!("{at}.pins.drift"), pins.drift.as_ref()),
+            first_use: self.choice(&format!("{at}.pins.first_use"), pins.first_use.as_ref()),
+            findings: self.choice(&format!("{at}.pins.findings"), pins.findings.as_ref()),
+        }
+    }
+
+    fn choice<T: std::str::FromStr<Err = PolicyError> + Default>(
+        &mut self,
+        at: &str,
+        word: Option<&RawWord>,
+    ) -> T {
+        match word.map(|word| word.0.parse()) {
+            None => T::default(),
+            Some(Ok(choice)) => choice,
+            Some(Err(error)) => {
+                self.refuse(at, error.to_string());
+                T::default()
+            }
+        }
     }
 
     fn credential(&mut self, at: &str, raw: &RawCredential) -> Option<Credential> {

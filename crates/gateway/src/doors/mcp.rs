@@ -14,7 +14,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use tollgate_exec::intercept::{Limits, without_answers};
+use tollgate_exec::intercept::{Limits, without_answers, without_tool_lists};
 use tollgate_exec::{Body, BodyError, UpstreamError};
 use tollgate_gate::{Denial, Door, Fault, denied, faulted};
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers};
@@ -78,6 +78,7 @@ async fn without_a_body(gateway: &Gateway, carrier: &Carrier, request: Request<I
     match carrier.pass(forwarded(head, Bytes::new())).await {
         // An answer that was withheld because nobody paid for it must not come by resuming its stream.
         Ok(response) if listens && carrier.has_price => without_answers(response, Limits::default()),
+        Ok(response) if listens && carrier.has_pins => without_tool_lists(response, Limits::default()),
         Ok(response) => response,
         Err(error) => unreached(gateway, &error, None),
     }

@@ -29,8 +29,10 @@ struct Doomed {
 
 impl Doomed {
     async fn at(failpoint: &str, rail: &str) -> Self {
-        let world =
-            World::with(Script::echo(), &[("echo", PRICED)], "", &[("TOLLGATE_FAILPOINT", failpoint)]).await;
+        // A new tool's pin is a commit too, and whoever counts commits counts those of the call.
+        let unpinned = "    pins: { drift: off, findings: off }\n";
+        let armed = [("TOLLGATE_FAILPOINT", failpoint)];
+        let world = World::with(Script::echo(), &[("echo", PRICED)], unpinned, &armed).await;
         let arguments = json!({ "n": 1 });
         let meta = match rail {
             "x402" => json!({ "x402/payment": world.x402_payment("echo", &arguments).await }),

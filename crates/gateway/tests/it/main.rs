@@ -21,6 +21,8 @@ mod operators;
 #[cfg(test)]
 mod paid_calls;
 #[cfg(test)]
+mod pins;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod replays;

@@ -26,6 +26,7 @@ use crate::clock;
 use crate::doors::request::{Found, IDEMPOTENCY_META, request};
 use crate::doors::respond;
 use crate::gateway::Gateway;
+use crate::reserved::is_reserved;
 
 /// What the answer to one call depends on.
 struct Asked {
@@ -224,13 +225,4 @@ fn enriched(answer: &Frame, completed: &Completed) -> Bytes {
     let entries: Vec<(&str, &str)> = meta.iter().map(|(key, value)| (*key, value.as_str())).collect();
     // An error has no `_meta` to write to and stays as it is.
     answer.with_result_meta(&entries, is_reserved).unwrap_or_else(|_| answer.bytes().clone())
-}
-
-/// Keys by which a client knows a gateway's own word: a server behind the gateway cannot say them, in no spelling that a
-/// careless reader could take for ours.
-pub(super) fn is_reserved(key: &str) -> bool {
-    let key = key.to_lowercase();
-    ["tollgate/", "x402/", "x402.", "l402/", "org.paymentauth/", "agents-x402/"]
-        .iter()
-        .any(|own| key.starts_with(own))
 }

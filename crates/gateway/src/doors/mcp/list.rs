@@ -1,4 +1,4 @@
-//! `tools/list`: passes, with prices in each tool's `_meta`.
+//! `tools/list`: passes with the tools whose definitions are approved, and with prices in each tool's `_meta`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +9,17 @@ use http::request::Parts;
 use serde_json::json;
 use tokio::time::Instant;
 use tollgate_domain::ToolRef;
-use tollgate_exec::Body;
 use tollgate_exec::intercept::{Intercepted, Limits, intercept};
+use tollgate_exec::{Body, UpstreamError};
+use tollgate_gate::{Door, Fault, faulted};
 use tollgate_mcp::{Frame, RequestId, tools};
 
-use super::call::is_reserved;
 use super::{forwarded, unreached};
 use crate::carrier::Carrier;
+use crate::clock;
 use crate::doors::calls::pricing;
 use crate::gateway::Gateway;
+use crate::reserved::is_reserved;
 
 const DEADLINE_MS: u64 = 60_000;
 
@@ -37,18 +39,34 @@ pub(super) async fn list(
     match listed.await {
         Err(error) => unreached(&gateway, &error, Some(&id)),
         Ok(Intercepted::Refused(response)) => response,
-        Ok(Intercepted::Whole(whole)) => {
-            let message = priced(&gateway, &carrier, whole.answer().bytes());
-            whole.respond(message)
-        }
+        Ok(Intercepted::Whole(whole)) => match shown(&gateway, &carrier, whole.answer().bytes()).await {
+            Ok(message) => whole.respond(message),
+            Err(error) => unreached(&gateway, &error, Some(&id)),
+        },
         Ok(Intercepted::Streamed(streamed)) => {
             let shared = Arc::clone(&gateway);
             gateway.tasks.spawn(async move {
                 if let Ok(Ok(answer)) = streamed.answer.await {
-                    drop(streamed.release.send(priced(&shared, &carrier, answer.bytes())));
+                    let message = shown(&shared, &carrier, answer.bytes()).await.unwrap_or_else(|error| {
+                        let fault = Fault::Upstream { kind: error.kind() };
+                        faulted(&fault, None, Door::JsonRpc { id: Some(&id) }, shared.naming("")).body
+                    });
+                    drop(streamed.release.send(message));
                 }
             });
             streamed.response
+        }
+    }
+}
+
+/// What a client is shown of a list: approved tools, with prices. With pins, a list that cannot be read is no list: what
+/// it says could not be compared.
+async fn shown(gateway: &Gateway, carrier: &Carrier, answer: &Bytes) -> Result<Bytes, UpstreamError> {
+    match gateway.tools.admitted(&carrier.name, answer, clock::now()).await {
+        Ok(admitted) => Ok(priced(gateway, carrier, &admitted)),
+        Err(error) => {
+            tracing::warn!(server = %carrier.name, %error, "a tool list does not pass");
+            Err(UpstreamError::NotAnAnswer("its tool list cannot be read"))
         }
     }
 }

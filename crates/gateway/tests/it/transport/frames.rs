@@ -164,7 +164,10 @@ async fn m3_a_method_that_another_reader_takes_for_a_call_is_not_forwarded() {
         let body = free_call(false, "{}").replace("tools/call", method).replace("\"free\"", "\"echo\"");
         assert_malformed(&[session.post(body).await], &[-32_600], method);
     }
-    assert!(world.journal.messages().is_empty(), "forwarded: {:?}", world.journal.messages());
+    // What the gateway itself asks on its own session comes when it comes.
+    let mut forwarded = world.journal.messages();
+    forwarded.retain(|method| !["tools/list", "GET"].contains(&method.as_str()));
+    assert!(forwarded.is_empty(), "forwarded: {forwarded:?}");
     assert_control(&world, &session).await;
 }
 
