@@ -13,7 +13,8 @@ use tollgate_mcp::tools::{self, ToolDefinition};
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers, json, reply, result};
 
 use crate::messages::{Framing, Messages};
-use crate::{Body, Upstream, UpstreamError};
+use crate::retry::RetryBudget;
+use crate::{Body, Health, Upstream, UpstreamError};
 
 mod announcements;
 
@@ -84,7 +85,9 @@ pub struct CallResult {
 #[derive(Debug)]
 pub struct McpClient {
     upstream: Arc<dyn Upstream>,
+    health: Arc<Health>,
     limits: ClientLimits,
+    retries: RetryBudget,
     last_id: AtomicI64,
     lifecycle: Mutex<Option<Lifecycle>>,
 }
@@ -106,7 +109,26 @@ struct Answer {
 impl McpClient {
     /// A client of `upstream`. Nothing is sent before it is used.
     pub fn new(upstream: Arc<dyn Upstream>, limits: ClientLimits) -> Self {
-        Self { upstream, limits, last_id: AtomicI64::new(0), lifecycle: Mutex::new(None) }
+        let health = Arc::new(Health::watched_only());
+        Self {
+            upstream,
+            health,
+            limits,
+            retries: RetryBudget::default(),
+            last_id: AtomicI64::new(0),
+            lifecycle: Mutex::new(None),
+        }
+    }
+
+    /// The same client, which asks `health` before each exchange; whoever else speaks to the server shares it.
+    #[must_use]
+    pub fn watched_by(self, health: Arc<Health>) -> Self {
+        Self { health, ..self }
+    }
+
+    /// The health of the server.
+    pub const fn health(&self) -> &Arc<Health> {
+        &self.health
     }
 
     /// All tools of the server, page by page. Entries that define no tool are left out.
@@ -118,8 +140,7 @@ impl McpClient {
         let mut cursor: Option<String> = None;
         for _ in 0..self.limits.pages_max {
             let members = cursor.map(|cursor| format!("\"cursor\":{}", json::quote(&cursor)));
-            let result =
-                self.request("tools/list", None, members.as_deref().unwrap_or_default(), &[]).await?;
+            let result = self.page(members.as_deref().unwrap_or_default()).await?;
             let page = tools::parse(&result).map_err(ClientError::Tools)?;
             tools.extend(page.tools);
             if tools.len() > self.limits.tools_max {
@@ -131,6 +152,20 @@ impl McpClient {
             }
         }
         Err(ClientError::TooManyTools)
+    }
+
+    /// One page of the tools. Reading it changes nothing, so it is asked for once more if the connection broke.
+    async fn page(&self, members: &str) -> Result<Bytes, ClientError> {
+        let page = self.request("tools/list", None, members, &[]).await;
+        match page {
+            Err(ClientError::Upstream(UpstreamError::Broken(_))) if self.retries.spend() => {
+                self.request("tools/list", None, members, &[]).await
+            }
+            page => {
+                page.iter().for_each(|_| self.retries.save());
+                page
+            }
+        }
     }
 
     /// Calls a tool. `arguments` is a raw JSON object; `meta` are members of `params._meta`, keys and raw values.
@@ -273,11 +308,18 @@ impl McpClient {
         let own = request.headers_mut();
         own.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         own.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        let ticket = self.health.admit()?;
         let exchanging = async { self.read(self.upstream.exchange(request).await?, id).await };
         let limit = Duration::from_millis(self.limits.exchange_ms_max);
-        match tokio::time::timeout(limit, exchanging).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(UpstreamError::TimedOut.into()),
+        match tokio::time::timeout(limit, exchanging).await.unwrap_or(Err(UpstreamError::TimedOut)) {
+            Ok(answer) => {
+                ticket.answered(answer.status);
+                Ok(answer)
+            }
+            Err(error) => {
+                ticket.failed(&error);
+                Err(error.into())
+            }
         }
     }
 

@@ -9,9 +9,10 @@ use http::{Request, Response, Uri, Version};
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tollgate_domain::ServerName;
-use tollgate_egress::{Connector, Policy, connector};
+use tollgate_egress::{Policy, connector};
 
 use crate::headers::strip_hop_by_hop;
+use crate::retry::Persistent;
 use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
 
 /// Node servers close an idle connection after five seconds; ours are given up before, so that a request does not meet a
@@ -67,8 +68,8 @@ impl fmt::Debug for HttpConfig {
 /// A header that shows the upstream who the gateway is.
 #[derive(Clone)]
 pub struct Credential {
-    name: HeaderName,
-    value: HeaderValue,
+    pub(crate) name: HeaderName,
+    pub(crate) value: HeaderValue,
 }
 
 impl Credential {
@@ -104,7 +105,7 @@ pub struct HttpUpstream {
     credential: Option<Credential>,
     strip: Vec<HeaderName>,
     head_max: Option<Duration>,
-    pool: Client<Connector, Body>,
+    pool: Pool,
 }
 
 impl HttpUpstream {
@@ -117,15 +118,7 @@ impl HttpUpstream {
         let Some(host) = host_of(&url) else {
             return Err(HttpConfigError::Url(name));
         };
-        let connector = connector(policy, config.connect_ms_max)
-            .map_err(|error| HttpConfigError::Tls(Box::new(error)))?;
-        let pool = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_millis(IDLE_MS_MAX))
-            .pool_max_idle_per_host(config.idle_connections_max)
-            // The header is made once, below, and not from the URL for each request.
-            .set_host(false)
-            .build(connector);
+        let pool = pool(policy, config.connect_ms_max, config.idle_connections_max)?;
         let head_max = config.head_ms_max.map(Duration::from_millis);
         Ok(Self { name, url, host, credential, strip, head_max, pool })
     }
@@ -173,8 +166,28 @@ impl HttpUpstream {
     }
 }
 
+/// Connections of our own to one server.
+pub(crate) type Pool = Client<Persistent, Body>;
+
+/// A pool under `policy`; it sets no `Host` header.
+pub(crate) fn pool(
+    policy: Policy,
+    connect_ms_max: u64,
+    idle_connections_max: usize,
+) -> Result<Pool, HttpConfigError> {
+    let connector =
+        connector(policy, connect_ms_max).map_err(|error| HttpConfigError::Tls(Box::new(error)))?;
+    Ok(Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_millis(IDLE_MS_MAX))
+        .pool_max_idle_per_host(idle_connections_max)
+        // The header is made once and not from the URL for each request.
+        .set_host(false)
+        .build(Persistent::new(connector)))
+}
+
 /// The `Host` header for a URL that can be an endpoint.
-fn host_of(url: &Uri) -> Option<HeaderValue> {
+pub(crate) fn host_of(url: &Uri) -> Option<HeaderValue> {
     let scheme = url.scheme().filter(|scheme| [&Scheme::HTTP, &Scheme::HTTPS].contains(scheme))?;
     let authority = url.authority().filter(|a| !a.as_str().contains('@') && !a.host().is_empty())?;
     url.path_and_query().filter(|path| PathAndQuery::as_str(path).starts_with('/'))?;
@@ -186,7 +199,7 @@ fn host_of(url: &Uri) -> Option<HeaderValue> {
     HeaderValue::from_str(spelled).ok()
 }
 
-fn classify(error: legacy::Error) -> UpstreamError {
+pub(crate) fn classify(error: legacy::Error) -> UpstreamError {
     // Only while connecting is it certain that nothing was sent.
     if error.is_connect() {
         UpstreamError::Unreachable(Box::new(error))

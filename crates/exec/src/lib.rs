@@ -1,8 +1,8 @@
 //! Carrying out calls: the way to the server that runs the tool, and back.
 //!
-//! Owns the upstreams ([`HttpUpstream`], [`StdioUpstream`]), the gateway's own MCP client over them ([`McpClient`]), and
-//! [`intercept`](intercept::intercept), which takes the one answer of a call out of a stream so that it can be withheld until it
-//! is settled.
+//! Owns the upstreams ([`HttpUpstream`], [`StdioUpstream`]), their [`Health`] with the [`breaker`] that gives a failing server a
+//! rest, the gateway's own MCP client over them ([`McpClient`]), and [`intercept`](intercept::intercept), which takes the one
+//! answer of a call out of a stream so that it can be withheld until it is settled.
 //!
 //! This crate never learns who called, what was paid or whether it may be carried out: it is handed a request and carries it
 //! out. It never retries a request that may have arrived, never re-encodes a message, never runs a shell, and reads no
@@ -36,19 +36,23 @@
 #![forbid(unsafe_code)]
 
 mod body;
+pub mod breaker;
 pub mod client;
 mod headers;
+pub mod health;
 pub mod http;
 pub mod intercept;
 mod messages;
 #[cfg(test)]
 mod peer;
+mod retry;
 pub mod stdio;
 mod upstream;
 
 pub use self::http::HttpUpstream;
 pub use body::{Body, BodyError, BodySender, Channel, Gone};
 pub use client::McpClient;
+pub use health::Health;
 pub use intercept::Intercepted;
 pub use stdio::StdioUpstream;
 pub use upstream::{BoxFuture, Eras, Source, Upstream, UpstreamError};

@@ -7,6 +7,7 @@ use http::{Request, Response};
 use tollgate_domain::{FailureKind, ServerName};
 
 use crate::Body;
+use crate::breaker::Resting;
 
 /// A boxed future: upstreams are a run-time plural (`Arc<dyn Upstream>`).
 pub type BoxFuture<'a, T> = futures_util::future::BoxFuture<'a, T>;
@@ -65,13 +66,16 @@ pub enum UpstreamError {
     /// The caller went away before the answer; the server was told.
     #[error("the caller went away")]
     Abandoned,
+    /// The server failed too often and is given a rest: nothing was sent.
+    #[error(transparent)]
+    Resting(#[from] Resting),
 }
 
 impl UpstreamError {
     /// The failure as the rest of the house knows it.
     pub const fn kind(&self) -> FailureKind {
         match self {
-            Self::Unreachable(_) => FailureKind::Unreachable,
+            Self::Unreachable(_) | Self::Resting(_) => FailureKind::Unreachable,
             Self::Broken(_) | Self::NotAnAnswer(_) | Self::TooLarge(_) => FailureKind::Broken,
             Self::TimedOut => FailureKind::TimedOut,
             Self::Abandoned => FailureKind::Abandoned,

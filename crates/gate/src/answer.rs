@@ -102,14 +102,14 @@ pub fn denied(denial: &Denial, call: Option<CallId>, door: Door<'_>, naming: Nam
 /// Renders a fault: its text names no inner detail.
 pub fn faulted(fault: &Fault, call: Option<CallId>, door: Door<'_>, naming: Naming<'_>) -> Answer {
     let code = fault.code();
-    let facts = facts(code, fault.message(), fault.next_step(), None, call, naming);
+    let facts = facts(code, fault.message(), fault.next_step(), fault.retry_after_ms(), call, naming);
     let mut answer = match door {
         Door::Mcp { id, .. } | Door::JsonRpc { id } => {
             rpc_error(code, status_for(door, code), id, fault.message(), facts)
         }
         Door::Rest => rest_error(code, facts),
     };
-    retry_after(&mut answer, Some(1_000).filter(|_| code.http == 503));
+    retry_after(&mut answer, fault.retry_after_ms().or(Some(1_000).filter(|_| code.http == 503)));
     answer
 }
 

@@ -14,6 +14,12 @@ pub enum Fault {
         /// How it failed.
         kind: FailureKind,
     },
+    /// The tool's server failed too often and is given a rest. Nothing was sent. Not charged.
+    #[error("reach the tool's server: it is given a rest of {retry_after_ms} ms more")]
+    UpstreamResting {
+        /// When to come back.
+        retry_after_ms: u64,
+    },
     /// The tool ran, and whether the money moved is not known yet. The result is kept until it is.
     #[error("settle call {call}: no definite answer yet")]
     SettlementPending {
@@ -38,7 +44,9 @@ impl Fault {
     /// The stable code.
     pub fn code(&self) -> Code {
         match self {
-            Self::Upstream { kind: FailureKind::Unreachable } => code::UPSTREAM_UNREACHABLE,
+            Self::Upstream { kind: FailureKind::Unreachable } | Self::UpstreamResting { .. } => {
+                code::UPSTREAM_UNREACHABLE
+            }
             Self::Upstream { kind: FailureKind::TimedOut } => code::UPSTREAM_TIMED_OUT,
             Self::Upstream { kind: FailureKind::Broken | FailureKind::Abandoned } => code::UPSTREAM_BROKEN,
             Self::SettlementPending { .. } => code::SETTLEMENT_PENDING,
@@ -54,6 +62,9 @@ impl Fault {
         match self {
             Self::Upstream { kind: FailureKind::Unreachable } => {
                 "The tool's server cannot be reached; nothing was charged."
+            }
+            Self::UpstreamResting { .. } => {
+                "The tool's server failed several times in a row and is given a rest; nothing was charged."
             }
             Self::Upstream { kind: FailureKind::TimedOut } => {
                 "The tool did not answer in time; nothing was charged."
@@ -73,10 +84,25 @@ impl Fault {
         }
     }
 
+    /// When to come back, where that is known.
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::UpstreamResting { retry_after_ms } => Some(*retry_after_ms),
+            Self::Upstream { .. }
+            | Self::SettlementPending { .. }
+            | Self::StoreBusy
+            | Self::StoreClosed(_)
+            | Self::Wallet(_)
+            | Self::Internal(_) => None,
+        }
+    }
+
     /// What to do next.
     pub fn next_step(&self) -> &'static str {
         match self {
-            Self::Upstream { .. } => "Send the same request with the same payment again later.",
+            Self::Upstream { .. } | Self::UpstreamResting { .. } => {
+                "Send the same request with the same payment again later."
+            }
             Self::SettlementPending { .. } => {
                 "Read `GET /api/v1/calls/{call_id}`, or send the same request with the same payment again. Do not pay anew."
             }

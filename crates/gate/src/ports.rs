@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tollgate_domain::{CallId, Digest, Price, Requirement, ToolRef, UnixMillis};
+use tollgate_domain::{CallId, Digest, Price, Requirement, ServerName, ToolRef, UnixMillis};
 use tollgate_ledger::LedgerStore;
 use tollgate_rails::PaymentRail;
 use tollgate_risk::Limiter;
@@ -121,6 +121,13 @@ pub trait Ports: Send + Sync + 'static {
     /// Whether the tool of this paid call may have been asked to run, as far as this machine remembers: a call that a crash
     /// left `executing` is released if it certainly was not, and is in doubt otherwise.
     fn may_have_run(&self, call: CallId) -> bool;
+    /// Whether the server takes calls just now: nobody is asked to pay for a call that would not be sent.
+    ///
+    /// # Errors
+    /// The fault to answer with: the server failed too often and is given a rest.
+    fn takes_calls(&self, _server: &ServerName) -> Result<(), Fault> {
+        Ok(())
+    }
     /// A named stop point of tests; does nothing in a shipped gateway.
     fn reached(&self, _point: &'static str) {}
 }

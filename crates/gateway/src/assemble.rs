@@ -11,10 +11,11 @@ use tokio_util::task::TaskTracker;
 use tollgate_attest::Signer;
 use tollgate_domain::{Digest, ServerName};
 use tollgate_egress::{Client, Limits, Policy};
+use tollgate_exec::breaker::BreakerLimits;
 use tollgate_exec::client::ClientLimits;
 use tollgate_exec::http::{Credential, HttpConfig};
 use tollgate_exec::stdio::{StdioConfig, StdioLimits};
-use tollgate_exec::{HttpUpstream, McpClient, StdioUpstream, Upstream};
+use tollgate_exec::{Health, HttpUpstream, McpClient, StdioUpstream, Upstream};
 use tollgate_gate::{Gate, GateLimits, Mode};
 use tollgate_mcp::origin::AllowedHosts;
 use tollgate_rails::PaymentRail;
@@ -32,7 +33,7 @@ use tollgate_store::{Options, SandboxStore, Store};
 
 use crate::carrier::Carrier;
 use crate::catalog::Tools;
-use crate::config::{Config, LightningBackend, Server, Settling, Transport};
+use crate::config::{Breaker, Config, LightningBackend, Server, Settling, Transport};
 use crate::data::DataDirectory;
 use crate::dev::Dev;
 use crate::dispatch::DispatchMarks;
@@ -78,7 +79,8 @@ pub async fn assemble(config: Config, mode: Mode, tasks: TaskTracker) -> anyhow:
     let mut listed = Vec::new();
     for (name, server) in &config.servers {
         let upstream = upstream(name, server, &inherited, &tasks)?;
-        let client = Arc::new(McpClient::new(Arc::clone(&upstream), client_limits(&config)));
+        let client = McpClient::new(Arc::clone(&upstream), client_limits(&config));
+        let client = Arc::new(client.watched_by(Arc::new(health(server))));
         listed.push((name.clone(), server.clone(), Arc::clone(&client)));
         carriers.insert(
             name.clone(),
@@ -231,6 +233,21 @@ fn upstream(
             Ok(Arc::new(HttpUpstream::new(config)?))
         }
         Transport::Stdio { command, env } => Ok(Arc::new(stdio(name, command, env, inherited, tasks)?)),
+    }
+}
+
+/// The health of a server: how its failures are counted.
+fn health(server: &Server) -> Health {
+    let Breaker { failures_in_a_row, failed_percent, rest_ms } = server.breaker;
+    let default = BreakerLimits::default();
+    match server.transport {
+        Transport::Http(_) => Health::new(BreakerLimits {
+            failures_in_a_row_max: failures_in_a_row.unwrap_or(default.failures_in_a_row_max),
+            failed_percent_max: failed_percent.unwrap_or(default.failed_percent_max),
+            rest_ms_first: rest_ms.unwrap_or(default.rest_ms_first),
+            ..default
+        }),
+        Transport::Stdio { .. } => Health::watched_only(),
     }
 }
 

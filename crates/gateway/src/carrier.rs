@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tollgate_domain::{FailureKind, Outcome, ServerName};
 use tollgate_exec::client::ClientError;
 use tollgate_exec::intercept::{self, Intercepted, intercept};
-use tollgate_exec::{Body, McpClient, Upstream, UpstreamError};
-use tollgate_gate::{Permitted, ToolAnswer};
+use tollgate_exec::{Body, Health, McpClient, Upstream, UpstreamError};
+use tollgate_gate::{Fault, Permitted, ToolAnswer};
 use tollgate_mcp::{Frame, RequestId, result};
 
 use crate::config::Server;
@@ -31,6 +31,7 @@ pub struct Carrier {
     pub payment_as_http: bool,
     upstream: Arc<dyn Upstream>,
     client: Arc<McpClient>,
+    health: Arc<Health>,
     marks: Arc<DispatchMarks>,
 }
 
@@ -46,7 +47,28 @@ impl Carrier {
         let (has_policy, has_price, payment_as_http) =
             (server.has_policy(), server.has_price(), server.payment_as_http);
         let has_pins = has_policy && !server.pins.is_off();
-        Self { name, has_policy, has_price, has_pins, payment_as_http, upstream, client, marks }
+        let health = Arc::clone(client.health());
+        Self { name, has_policy, has_price, has_pins, payment_as_http, upstream, client, health, marks }
+    }
+
+    /// How the server is doing, which every exchange with it adds to.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// What the caller of a call without an answer is told.
+    pub fn lost(&self, kind: FailureKind) -> Fault {
+        match (kind, self.health.resting()) {
+            (FailureKind::Unreachable, Err(resting)) => {
+                Fault::UpstreamResting { retry_after_ms: resting.retry_after_ms }
+            }
+            _ => Fault::Upstream { kind },
+        }
+    }
+
+    /// An answer that had begun broke off.
+    pub fn broke_off(&self, error: &UpstreamError) {
+        self.health.failed(error);
     }
 
     /// Passes on what is not a tool call of a server with a policy: streamed both ways, nothing read.
@@ -54,7 +76,13 @@ impl Carrier {
     /// # Errors
     /// When no HTTP answer came.
     pub async fn pass(&self, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
-        self.upstream.exchange(request).await
+        let ticket = self.health.admit()?;
+        let passed = self.upstream.exchange(request).await;
+        match &passed {
+            Ok(response) => ticket.answered(response.status()),
+            Err(error) => ticket.failed(error),
+        }
+        passed
     }
 
     /// Ends what runs for this server only, once no call does.
@@ -76,11 +104,20 @@ impl Carrier {
         deadline: Instant,
         tasks: &TaskTracker,
     ) -> Result<Intercepted, UpstreamError> {
+        let ticket = self.health.admit()?;
         let _mark = self.mark(permitted)?;
         let exchange = self.upstream.exchange(request);
-        let response =
-            tokio::time::timeout_at(deadline, exchange).await.map_err(|_| UpstreamError::TimedOut)??;
-        intercept(response, id, limits, deadline, tasks).await
+        let exchanged = tokio::time::timeout_at(deadline, exchange).await;
+        let intercepted = match exchanged.unwrap_or(Err(UpstreamError::TimedOut)) {
+            Ok(response) => intercept(response, id, limits, deadline, tasks).await,
+            Err(error) => Err(error),
+        };
+        match &intercepted {
+            Ok(Intercepted::Refused(response)) => ticket.answered(response.status()),
+            Ok(Intercepted::Whole(_) | Intercepted::Streamed(_)) => ticket.answered(StatusCode::OK),
+            Err(error) => ticket.failed(error),
+        }
+        intercepted
     }
 
     /// Calls the tool over the gateway's own session.
@@ -91,7 +128,10 @@ impl Carrier {
         };
         let calling = self.client.call_tool(permitted.tool().tool.as_str(), permitted.arguments(), &[]);
         match tokio::time::timeout_at(deadline, calling).await {
-            Err(_) => Outcome::Lost(FailureKind::TimedOut),
+            Err(_) => {
+                self.health.failed(&UpstreamError::TimedOut);
+                Outcome::Lost(FailureKind::TimedOut)
+            }
             Ok(Ok(called)) => {
                 let result_type = result::result_type(&called.result);
                 outcome_of_result(called.result, called.is_error, result_type)
@@ -111,6 +151,19 @@ impl Carrier {
     /// Remembers that this call leaves now. Without the mark it must not: after a crash nobody could tell.
     fn mark(&self, permitted: &Permitted) -> Result<Mark<'_>, UpstreamError> {
         self.marks.mark(permitted.call()).map_err(|error| UpstreamError::Unreachable(Box::new(error)))
+    }
+}
+
+/// What the caller of an exchange without an answer is told.
+pub fn fault_of(error: &UpstreamError) -> Fault {
+    match error {
+        UpstreamError::Resting(resting) => Fault::UpstreamResting { retry_after_ms: resting.retry_after_ms },
+        UpstreamError::Unreachable(_)
+        | UpstreamError::Broken(_)
+        | UpstreamError::NotAnAnswer(_)
+        | UpstreamError::TimedOut
+        | UpstreamError::TooLarge(_)
+        | UpstreamError::Abandoned => Fault::Upstream { kind: error.kind() },
     }
 }
 

@@ -31,18 +31,14 @@ pub async fn run(
 ) -> Result<Answer, Refusal> {
     let now = clock::now();
     let tool = request.tool.clone();
-    gateway
-        .tools
-        .ready(&tool, now)
-        .await
-        .map_err(|error| Refusal::faulted(Fault::Upstream { kind: error.kind() }))?;
+    gateway.tools.ready(&tool, now).await.map_err(|error| Refusal::faulted(error.fault()))?;
     let held = gateway.gate.authorize(request, now).await?;
     let Some(carrier) = gateway.carriers.get(&tool.server).cloned() else {
         return Err(Refusal::denied(Denial::UnknownTool(tool)));
     };
     let call = held.id();
     let (done, ended) = oneshot::channel();
-    gateway.calls.spawn(carry_out(Arc::clone(gateway), carrier, held, done));
+    gateway.calls.spawn(carry_out(Arc::clone(gateway), Arc::clone(&carrier), held, done));
     let completed = match ended.await {
         Ok(Ok(completed)) => completed,
         Ok(Err(fault)) => return Ok(faulted(&fault, Some(call), door, gateway.naming(resource_url))),
@@ -51,7 +47,7 @@ pub async fn run(
             return Ok(faulted(&fault, Some(call), door, gateway.naming(resource_url)));
         }
     };
-    Ok(rendered(gateway, completed, door, resource_url))
+    Ok(rendered(gateway, &carrier, completed, door, resource_url))
 }
 
 async fn carry_out(
@@ -86,7 +82,13 @@ pub fn log(permitted: &Permitted, completed: &Result<Completed, Fault>) {
 }
 
 /// An ended call for a door that is not MCP.
-fn rendered(gateway: &Gateway, completed: Completed, door: Door<'_>, resource_url: &str) -> Answer {
+fn rendered(
+    gateway: &Gateway,
+    carrier: &Carrier,
+    completed: Completed,
+    door: Door<'_>,
+    resource_url: &str,
+) -> Answer {
     let naming = gateway.naming(resource_url);
     let Completed { call, ending, evidence } = completed;
     match ending {
@@ -97,7 +99,7 @@ fn rendered(gateway: &Gateway, completed: Completed, door: Door<'_>, resource_ur
             let result = format!("{{\"isError\":true,\"error\":{}}}", String::from_utf8_lossy(&error));
             delivered(result.as_bytes(), &evidence, call, door)
         }
-        Ending::Lost(kind) => faulted(&Fault::Upstream { kind }, Some(call), door, naming),
+        Ending::Lost(kind) => faulted(&carrier.lost(kind), Some(call), door, naming),
         Ending::Pending => faulted(&Fault::SettlementPending { call }, Some(call), door, naming),
         Ending::PaymentFailed { reason, demand } => {
             denied(&Denial::PaymentFailed { reason, demand }, Some(call), door, naming)

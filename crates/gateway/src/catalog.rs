@@ -13,12 +13,14 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
 use tollgate_domain::{Digest, FailureKind, Price, ServerName, ToolName, ToolRef, UnixMillis};
 use tollgate_exec::McpClient;
+use tollgate_exec::breaker::Resting;
 use tollgate_exec::client::ClientError;
-use tollgate_gate::{Catalog, Listed};
+use tollgate_gate::{Catalog, Fault, Listed};
 use tollgate_mcp::headers::{MirroredParam, mirrored_params};
 use tollgate_mcp::tools::ToolDefinition;
 use tollgate_registry::{Definition, Drift};
 
+use crate::carrier::fault_of;
 use crate::config::{Server, ToolPolicy};
 use crate::pins::Pins;
 use pinned::Judgement;
@@ -61,11 +63,11 @@ struct Entry {
 pub struct ListError(#[source] ClientError);
 
 impl ListError {
-    /// The failure as the rest of the house knows it.
-    pub fn kind(&self) -> FailureKind {
+    /// The failure as the caller is told of it.
+    pub fn fault(&self) -> Fault {
         match &self.0 {
-            ClientError::Upstream(error) => error.kind(),
-            _ => FailureKind::Broken,
+            ClientError::Upstream(error) => fault_of(error),
+            _ => Fault::Upstream { kind: FailureKind::Broken },
         }
     }
 }
@@ -164,6 +166,15 @@ impl Tools {
     /// The names of all servers.
     pub fn servers(&self) -> impl Iterator<Item = &ServerName> {
         self.servers.keys()
+    }
+
+    /// Whether a server takes calls just now.
+    ///
+    /// # Errors
+    /// The fault to answer with.
+    pub fn takes_calls(&self, name: &ServerName) -> Result<(), Fault> {
+        let resting = self.servers.get(name).and_then(|server| server.client.health().resting().err());
+        resting.map_or(Ok(()), |Resting { retry_after_ms }| Err(Fault::UpstreamResting { retry_after_ms }))
     }
 
     /// The gateway's own client of a server.

@@ -13,7 +13,7 @@ mod understanding;
 
 pub use environment::Environment;
 pub use meaning::{
-    Config, Credential, Lightning, LightningBackend, Limits, Receipts, SandboxRails, Secret, Server,
+    Breaker, Config, Credential, Lightning, LightningBackend, Limits, Receipts, SandboxRails, Secret, Server,
     Settling, Source, ToolPolicy, Transport, X402,
 };
 pub use reading::{Overrides, load, schema};

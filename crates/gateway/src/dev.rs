@@ -15,7 +15,7 @@ use tollgate_store::{InvoiceStore, SandboxStore};
 use tollgate_rails::x402::sandbox::SandboxBook;
 
 use crate::config::{
-    Lightning, LightningBackend, SandboxRails, Server, Settling, ToolPolicy, Transport, X402,
+    Breaker, Lightning, LightningBackend, SandboxRails, Server, Settling, ToolPolicy, Transport, X402,
 };
 use crate::data::DataDirectory;
 use crate::demo;
@@ -113,6 +113,7 @@ pub fn demo_server(binary: &Path) -> Result<BTreeMap<ServerName, Server>, DevErr
         payment_as_http: false,
         // Its definitions are part of this binary: there is no stranger whose word could change.
         pins: PinPolicy::OFF,
+        breaker: Breaker::default(),
     };
     Ok(BTreeMap::from([("demo".parse()?, demo)]))
 }

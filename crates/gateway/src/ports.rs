@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tollgate_domain::{CallId, Digest, UnixMillis};
+use tollgate_domain::{CallId, Digest, ServerName, UnixMillis};
 use tollgate_gate::{Fault, Ports};
 use tollgate_rails::PaymentRail;
 use tollgate_risk::Limiter;
@@ -91,6 +91,10 @@ impl Ports for GatewayPorts {
 
     fn may_have_run(&self, call: CallId) -> bool {
         self.marks.may_have_run(call)
+    }
+
+    fn takes_calls(&self, server: &ServerName) -> Result<(), Fault> {
+        self.tools.takes_calls(server)
     }
 
     fn reached(&self, point: &'static str) {

@@ -41,6 +41,9 @@ impl Call<Quoted> {
         {
             self.credit_of(self.stage.caller, &self.stage.principal, now)
         } else {
+            // Only here: who has paid is answered from the books where that can be done, and a claim that cannot be carried
+            // out is voided.
+            gate.ports.takes_calls(&self.request.tool.server).map_err(|fault| self.refuse(fault))?;
             return Err(match self.demand(gate, now).await {
                 Ok(demand) => self.refuse(Denial::PaymentRequired(Box::new(demand))),
                 Err(verdict) => self.refuse(verdict),

@@ -86,6 +86,7 @@ pub(crate) async fn doctor(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     };
     let mut checks = vec![Check { what: "configuration".to_owned(), problem: None }];
     checks.push(port(&config).await);
+    checks.extend(resting(&config).await);
     checks.extend(data(&config));
     checks.push(files());
     for (name, server) in &config.servers {
@@ -114,6 +115,41 @@ async fn port(config: &Config) -> Check {
         format!("{error}; a gateway that runs there is fine, else choose another address with --listen")
     });
     Check { what: format!("listen on {}", config.listen), problem }
+}
+
+/// The servers that a gateway which runs at this address gives a rest just now; none if no gateway runs there.
+async fn resting(config: &Config) -> Vec<Check> {
+    let mut listen = config.listen;
+    if listen.ip().is_unspecified() {
+        listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    let limits = Limits { timeout_ms_max: 2_000, response_bytes_max: 1024 * 1024 };
+    let client =
+        Client::new(Policy::public().allow_endpoint(&listen.ip().to_string(), listen.port()), limits);
+    let request = http::Request::get(format!("http://{listen}/readyz")).body(bytes::Bytes::new());
+    let Ok(Ok(answer)) = (match request {
+        Ok(request) => Ok(client.send(request).await),
+        Err(error) => Err(error),
+    }) else {
+        return Vec::new();
+    };
+    let said: serde_json::Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+    let servers = said.get("servers").and_then(serde_json::Value::as_object).cloned().unwrap_or_default();
+    servers.iter().filter_map(|(name, server)| seen(name, server)).collect()
+}
+
+/// How a running gateway sees one server; nothing if it has not asked it for anything yet.
+fn seen(name: &str, server: &serde_json::Value) -> Option<Check> {
+    let word = |member: &str| server.get(member).and_then(serde_json::Value::as_str);
+    let state = word("state").filter(|state| *state != "unknown")?;
+    let failures = server.get("failures_in_a_row").and_then(serde_json::Value::as_u64).unwrap_or_default();
+    let last = word("last_failure").unwrap_or("unknown");
+    Some(Check {
+        what: format!("server {name}, as the running gateway sees it"),
+        problem: (state == "resting").then(|| {
+            format!("{failures} failures in a row, the last one: {last}; its calls are refused until a trial is answered")
+        }),
+    })
 }
 
 fn data(config: &Config) -> Vec<Check> {

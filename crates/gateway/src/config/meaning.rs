@@ -95,6 +95,19 @@ pub struct Server {
     /// What happens when a definition is new, changed or suspicious. Without a policy nothing is parsed, so nothing is
     /// compared either.
     pub pins: PinPolicy,
+    /// When it is given a rest.
+    pub breaker: Breaker,
+}
+
+/// When a server is given a rest; `None`: the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Breaker {
+    /// After so many failures in a row; zero: never.
+    pub failures_in_a_row: Option<u32>,
+    /// Or when so many of a hundred exchanges fail.
+    pub failed_percent: Option<u32>,
+    /// The first rest, in milliseconds.
+    pub rest_ms: Option<u64>,
 }
 
 impl Server {

@@ -47,6 +47,20 @@ pub struct RawServer {
     pub payment_as_http: bool,
     /// What happens when the definition of a tool is new, changed or suspicious; only for a server with a policy.
     pub pins: RawPins,
+    /// When the server is given a rest because it keeps failing. Not for `command`: programs have a pause between starts.
+    pub breaker: RawBreaker,
+}
+
+/// When a server is given a rest: its calls are refused at once, until one call that is let through is answered.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawBreaker {
+    /// After so many failures in a row (not reached, broken off, not in time). Default: 5. 0: never.
+    pub failures_in_a_row: Option<u32>,
+    /// Or when so many of a hundred exchanges fail, of at least 20 in 30 seconds. Default: 50.
+    pub failed_percent: Option<u32>,
+    /// The first rest, in milliseconds; each further one is twice as long, up to 30 seconds. Default: 1000.
+    pub rest_ms: Option<u64>,
 }
 
 /// Pins of tool definitions: what was approved stays, what changes waits.

@@ -8,11 +8,12 @@ use tollgate_rails::evm::Address;
 use tollgate_registry::{PinPolicy, PolicyError};
 
 use super::meaning::{
-    Config, Credential, Lightning, LightningBackend, Limits, Receipts, SandboxRails, Secret, Server,
+    Breaker, Config, Credential, Lightning, LightningBackend, Limits, Receipts, SandboxRails, Secret, Server,
     Settling, Source, ToolPolicy, Transport, X402,
 };
 use super::raw::{
-    RawAsset, RawConfig, RawCredential, RawLightning, RawLimits, RawServer, RawTool, RawWord, RawX402,
+    RawAsset, RawBreaker, RawConfig, RawCredential, RawLightning, RawLimits, RawServer, RawTool, RawWord,
+    RawX402,
 };
 use super::{Environment, Problem, Problems};
 
@@ -181,7 +182,22 @@ impl Reader<'_> {
             every_tool,
             payment_as_http: raw.payment_as_http,
             pins: self.pins(at, raw),
+            breaker: self.breaker(at, &raw.breaker),
         })
+    }
+
+    fn breaker(&mut self, at: &str, raw: &RawBreaker) -> Breaker {
+        if raw.failed_percent.is_some_and(|percent| !(1..=100).contains(&percent)) {
+            self.refuse(&format!("{at}.breaker.failed_percent"), "is not between 1 and 100");
+        }
+        if raw.rest_ms.is_some_and(|rest| !(1..=30_000).contains(&rest)) {
+            self.refuse(&format!("{at}.breaker.rest_ms"), "is not between 1 and 30000");
+        }
+        Breaker {
+            failures_in_a_row: raw.failures_in_a_row,
+            failed_percent: raw.failed_percent,
+            rest_ms: raw.rest_ms,
+        }
     }
 
     fn pins(&mut self, at: &str, raw: &RawServer) -> PinPolicy {

@@ -16,10 +16,10 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tollgate_exec::intercept::{Limits, without_answers, without_tool_lists};
 use tollgate_exec::{Body, BodyError, UpstreamError};
-use tollgate_gate::{Denial, Door, Fault, denied, faulted};
+use tollgate_gate::{Denial, Door, denied, faulted};
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers};
 
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, fault_of};
 use crate::doors::json_rpc::frame_denial;
 use crate::doors::respond;
 use crate::gateway::Gateway;
@@ -151,5 +151,5 @@ fn refused(
 fn unreached(gateway: &Gateway, error: &UpstreamError, id: Option<&RequestId>) -> Response<Body> {
     let source: &dyn std::error::Error = error;
     tracing::warn!(error = source, "upstream gave no answer");
-    respond(faulted(&Fault::Upstream { kind: error.kind() }, None, Door::JsonRpc { id }, gateway.naming("")))
+    respond(faulted(&fault_of(error), None, Door::JsonRpc { id }, gateway.naming("")))
 }

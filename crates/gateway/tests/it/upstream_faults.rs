@@ -129,11 +129,122 @@ async fn f44_a_server_that_is_down_costs_nothing_and_is_found_again() {
     let listed = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
     let ping = post(&world.gateway.mcp(), &listed, &[("mcp-protocol-version", "2025-11-25")]).await;
     assert_fault(&ping, 502, "upstream_unreachable", "what is no call");
+    // Five failures in a row: the server is given a rest, and every door says when to come back.
+    assert_eq!(standing(&world.gateway).await["state"], "resting");
+    for answer in [
+        world.call("echo", &json!({})).await,
+        world.call_with("echo", &json!({}), &payments[0]).await,
+        world.call_with("echo", &json!({}), &payments[1]).await,
+        post(&world.gateway.mcp(), &listed, &[("mcp-protocol-version", "2025-11-25")]).await,
+    ] {
+        assert_fault(&answer, 502, "upstream_unreachable", "resting");
+        let after = answer.json().unwrap()["error"]["data"]["retry_after_ms"].as_u64().unwrap();
+        assert!((1..=30_000).contains(&after), "{after}");
+        assert!(answer.header("retry-after").is_some());
+    }
+    let listen = world.gateway.url.trim_start_matches("http://");
+    std::fs::write(world.folder.path().join("empty.yaml"), "servers: {}\n").unwrap();
+    let doctor = world.gateway.cli(&["doctor", "--config", "empty.yaml", "--listen", listen]);
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(said.contains("✗ server up, as the running gateway sees it: "), "{said}");
     assert_eq!(world.journal.executions(), 0);
     assert_not_charged(&world, "down").await;
 
     road.open_to(world.journal.address()).await;
+    taken_back(&world).await;
     assert_both_pay(&world, "echo", &payments).await;
+    assert_eq!(
+        standing(&world.gateway).await,
+        json!({ "state": "ok", "failures_in_a_row": 0, "last_failure": "unreachable" })
+    );
+}
+
+/// How the gateway says that the server `up` is doing.
+async fn standing(gateway: &Gateway) -> Value {
+    let ready = get(&format!("{}/readyz", gateway.url), &[]).await.unwrap();
+    ready.json().unwrap()["servers"]["up"].clone()
+}
+
+/// Asks for what costs nothing until the server has been given its trial and has passed it.
+async fn taken_back(world: &World) {
+    let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
+    soon(async {
+        while standing(&world.gateway).await["state"] == "resting" {
+            post(&world.gateway.mcp(), &ping, &[("mcp-protocol-version", "2025-11-25")]).await;
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn f55_a_server_that_fails_half_of_the_time_is_given_a_rest_and_nothing_is_paid_or_sent_twice() {
+    let script = Script::echo().tool("breaks", Behaviour::ResetMidBody);
+    let world = World::new(script, &[("echo", PRICED), ("breaks", PRICED)]).await;
+    let [x402, l402] = payments(&world, "breaks").await;
+    let good = [world.x402_payment("echo", &json!({})).await, world.x402_payment("echo", &json!({})).await];
+    world.journal.clear();
+    // Never two failures in a row, so it is the share that tells.
+    let mut rounds = 0;
+    let resting = soon(async {
+        loop {
+            let broken =
+                world.call_with("breaks", &json!({}), if rounds % 2 == 0 { &x402 } else { &l402 }).await;
+            if broken.json().unwrap()["error"]["data"]["retry_after_ms"].is_u64() {
+                break broken;
+            }
+            assert_fault(&broken, 502, "upstream_broken", "not yet");
+            rounds += 1;
+            assert_eq!(world.journal.executions(), rounds, "what may have arrived is never sent again");
+            let listed = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
+            let well = post(&world.gateway.mcp(), &listed, &[("mcp-protocol-version", "2025-11-25")]).await;
+            assert!(well.status.is_success() || well.status == 400, "{}", well.text());
+        }
+    })
+    .await;
+    assert_fault(&resting, 502, "upstream_unreachable", "resting");
+    assert!((9..=11).contains(&rounds), "half of at least 20 exchanges: {rounds}");
+    let refused = world.call("echo", &json!({})).await;
+    assert_fault(
+        &refused,
+        502,
+        "upstream_unreachable",
+        "nobody is asked to pay for a call that would not be sent",
+    );
+    let held = world.call_with("echo", &json!({}), &json!({ "x402/payment": good[0] })).await;
+    assert_fault(&held, 502, "upstream_unreachable", "paid");
+    assert_eq!(world.journal.executions(), rounds);
+    assert_not_charged(&world, "flapping").await;
+
+    taken_back(&world).await;
+    delivered(&world.call_with("echo", &json!({}), &json!({ "x402/payment": good[0] })).await);
+    // While it answers, a payment that was used already brings its stored result, and so it does while the server rests.
+    let again = world.call_with("echo", &json!({}), &json!({ "x402/payment": good[0] })).await;
+    assert_eq!(delivered(&again)["structuredContent"]["echo"], json!({}));
+    delivered(&world.call_with("echo", &json!({}), &json!({ "x402/payment": good[1] })).await);
+    world.gateway.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn f55_a_resting_server_still_has_its_stored_answers_given_out() {
+    let (world, mut road) = at_the_end_of_a_road().await;
+    road.open_to(world.journal.address()).await;
+    let payment = json!({ "x402/payment": world.x402_payment("echo", &json!({})).await });
+    let first = delivered(&world.call_with("echo", &json!({}), &payment).await);
+    road.close().await;
+    soon(async {
+        while standing(&world.gateway).await["state"] != "resting" {
+            let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
+            post(&world.gateway.mcp(), &ping, &[("mcp-protocol-version", "2025-11-25")]).await;
+        }
+    })
+    .await;
+    let again = delivered(&world.call_with("echo", &json!({}), &payment).await);
+    assert_eq!(again["structuredContent"], first["structuredContent"]);
+    // The control: a call that is not on the books is refused.
+    assert_fault(&world.call("echo", &json!({})).await, 502, "upstream_unreachable", "control");
+    assert_eq!(world.journal.executions(), 1);
+    assert_eq!(world.payer_balance().await, START - PRICE);
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ async fn vetted(
     let tool = ToolRef { server, tool };
     let now = clock::now();
     let ready = gateway.tools.ready(&tool, now).await;
-    ready.map_err(|error| Refusal::faulted(Fault::Upstream { kind: error.kind() }))?;
+    ready.map_err(|error| Refusal::faulted(error.fault()))?;
     if asked.era == Era::Modern
         && let Some(mirrored) = gateway.tools.mirrored(&tool)
     {
@@ -165,6 +165,7 @@ impl Asked {
             Ok(Intercepted::Streamed(Streamed { response, answer, release })) => {
                 drop(reply.send(response));
                 let answer = answer.await.unwrap_or(Err(UpstreamError::NotAnAnswer("its relay ended")));
+                answer.as_ref().err().into_iter().for_each(|error| self.carrier.broke_off(error));
                 let outcome = answer.as_ref().map_or_else(|error| Outcome::Lost(error.kind()), outcome_of);
                 let completed = complete(outcome).await;
                 let message = match (&answer, completed) {
@@ -196,7 +197,7 @@ impl Asked {
     fn instead(&self, call: CallId, completed: Result<Completed, Fault>) -> Answer {
         match completed {
             Err(fault) => self.faulted(call, &fault),
-            Ok(Completed { ending: Ending::Lost(kind), .. }) => self.faulted(call, &Fault::Upstream { kind }),
+            Ok(Completed { ending: Ending::Lost(kind), .. }) => self.faulted(call, &self.carrier.lost(kind)),
             Ok(Completed { ending: Ending::PaymentFailed { reason, demand }, .. }) => denied(
                 &Denial::PaymentFailed { reason, demand },
                 Some(call),
