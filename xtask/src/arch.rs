@@ -58,7 +58,7 @@ const DRAWING: &[Room] = &[
         arrows: &["ledger", "rails", "trust", "risk", "attest", "mcp", "domain"],
         never: IO,
     },
-    Room { floor: 2, name: "exec", arrows: &["mcp", "domain", "egress"], never: EDGE },
+    Room { floor: 2, name: "exec", arrows: &["mcp", "openapi", "domain", "egress"], never: EDGE },
     Room { floor: 2, name: "payer", arrows: &["rails", "mcp", "domain", "egress"], never: EDGE },
     Room {
         floor: 2,
@@ -74,6 +74,7 @@ const DRAWING: &[Room] = &[
     Room { floor: 1, name: "trust", arrows: &["domain"], never: IO },
     Room { floor: 0, name: "domain", arrows: &[], never: IO },
     Room { floor: 0, name: "mcp", arrows: &[], never: IO },
+    Room { floor: 0, name: "openapi", arrows: &[], never: IO },
     Room { floor: 0, name: "egress", arrows: &[], never: EDGE },
 ];
 
