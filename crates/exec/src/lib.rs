@@ -42,10 +42,12 @@ mod headers;
 pub mod health;
 pub mod http;
 pub mod intercept;
+mod local;
 mod messages;
 #[cfg(test)]
 mod peer;
 mod retry;
+pub mod session;
 pub mod stdio;
 mod upstream;
 

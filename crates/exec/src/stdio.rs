@@ -12,29 +12,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::header::HeaderMap;
-use http::{Method, Request, Response, StatusCode};
-use parking_lot::Mutex;
+use http::{Method, Request, Response};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tollgate_domain::ServerName;
-use tollgate_mcp::era::PROTOCOL_VERSION_KEY;
-use tollgate_mcp::reply::code;
-use tollgate_mcp::{Era, Frame, Kind};
 
+use crate::local::{is_modern, method_not_allowed, read_frame, version_is_modern};
+use crate::session::{Desk, SessionLimits, Sessions};
 use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
 
-mod answer;
-mod board;
 mod modern;
 mod process;
-mod restarts;
 mod routes;
-mod sessions;
 
-use answer::refusal;
 use modern::Shared;
-use restarts::Restarts;
-use sessions::Sessions;
 
 /// What the operator says about one server that is a program.
 #[derive(Clone)]
@@ -95,6 +86,18 @@ impl Default for StdioLimits {
     }
 }
 
+impl StdioLimits {
+    const fn sessions(self) -> SessionLimits {
+        SessionLimits {
+            start_ms_max: self.start_ms_max,
+            idle_ms_max: self.session_idle_ms_max,
+            sessions_max: self.sessions_max,
+            calls_max: self.calls_max,
+            queue_messages_max: self.queue_messages_max,
+        }
+    }
+}
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StdioConfigError {
@@ -106,16 +109,14 @@ pub enum StdioConfigError {
 /// What sessions and the shared process have in common.
 struct Host {
     config: StdioConfig,
-    tasks: TaskTracker,
+    desk: Arc<Desk>,
     stop: CancellationToken,
-    restarts: Restarts,
-    eras: Mutex<Eras>,
 }
 
 /// A server that is a program. Ending it: [`StdioUpstream::stop`], or drop.
 pub struct StdioUpstream {
     host: Arc<Host>,
-    sessions: Arc<Sessions>,
+    sessions: Arc<Sessions<Arc<Host>>>,
     shared: Shared,
 }
 
@@ -133,15 +134,10 @@ impl StdioUpstream {
         if config.argv.is_empty() {
             return Err(StdioConfigError::NoProgram(config.name));
         }
-        let host = Arc::new(Host {
-            config,
-            tasks,
-            stop: CancellationToken::new(),
-            restarts: Restarts::default(),
-            eras: Mutex::default(),
-        });
+        let desk = Desk::new(config.name.clone(), config.limits.sessions(), Eras::default(), tasks);
+        let host = Arc::new(Host { config, desk: Arc::new(desk), stop: CancellationToken::new() });
         Ok(Self {
-            sessions: Sessions::new(Arc::clone(&host), random),
+            sessions: Sessions::new(Arc::clone(&host.desk), Arc::clone(&host), random),
             shared: Shared::new(Arc::clone(&host)),
             host,
         })
@@ -167,43 +163,12 @@ impl StdioUpstream {
     }
 
     async fn post(&self, headers: &HeaderMap, body: Body) -> Result<Response<Body>, UpstreamError> {
-        let body = match body.collect_within(self.host.config.limits.message_bytes_max).await {
-            Ok(body) => body,
-            Err(UpstreamError::TooLarge(bytes_max)) => {
-                let text = format!("the message is longer than {bytes_max} bytes");
-                return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, None, code::INVALID_REQUEST, &text));
-            }
-            // It was the caller's own body that broke off.
-            Err(_) => return Err(UpstreamError::Abandoned),
-        };
-        match Frame::parse(body) {
+        match read_frame(body, self.host.config.limits.message_bytes_max).await? {
             Ok(frame) if is_modern(headers, &frame) => self.shared.post(frame).await,
             Ok(frame) => self.sessions.post(headers, frame).await,
-            Err(error) => Ok(refusal(StatusCode::BAD_REQUEST, error.id(), error.code(), &error.to_string())),
+            Err(refused) => Ok(refused),
         }
     }
-}
-
-fn is_modern(headers: &HeaderMap, frame: &Frame) -> bool {
-    match frame.kind() {
-        Kind::Response | Kind::ErrorResponse => false,
-        Kind::Request | Kind::Notification => {
-            let described = frame.meta(PROTOCOL_VERSION_KEY).is_some();
-            frame.method() != Some("initialize") && (described || version_is_modern(headers))
-        }
-    }
-}
-
-fn version_is_modern(headers: &HeaderMap) -> bool {
-    let version = headers.get("mcp-protocol-version").and_then(|version| version.to_str().ok());
-    version.and_then(|version| Era::of_version(version.trim())) == Some(Era::Modern)
-}
-
-fn method_not_allowed(allowed: &'static str) -> Response<Body> {
-    let mut response =
-        refusal(StatusCode::METHOD_NOT_ALLOWED, None, code::INVALID_REQUEST, "method not allowed");
-    response.headers_mut().insert(http::header::ALLOW, http::HeaderValue::from_static(allowed));
-    response
 }
 
 impl Upstream for StdioUpstream {
@@ -212,7 +177,7 @@ impl Upstream for StdioUpstream {
     }
 
     fn eras(&self) -> Eras {
-        *self.host.eras.lock()
+        *self.host.desk.eras.lock()
     }
 
     fn exchange(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {

@@ -1,4 +1,4 @@
-//! What one HTTP request gets from a process: one JSON message, or a stream of events that ends with it.
+//! What one HTTP request gets from a session: one JSON message, or a stream of events that ends with it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,14 +8,15 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::Frame;
 use tokio::sync::mpsc;
-use tollgate_mcp::{RequestId, reply, sse};
+use tollgate_mcp::sse;
 
-use super::process::ProcessEnded;
+use super::LineEnded;
+use crate::local::json;
 use crate::{Body, BodyError, UpstreamError};
 
 /// What reaches the waiting side of a request.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// A message before the answer, or on a stream without one.
     Message(Bytes),
     /// The answer, the last thing that comes.
@@ -27,7 +28,7 @@ pub(super) enum Event {
 }
 
 /// What to do when the waiting side goes away before the answer.
-pub(super) trait Guard: Send + Unpin + 'static {
+pub(crate) trait Guard: Send + Unpin + 'static {
     /// The answer has come: nothing is to be done.
     fn disarm(&mut self);
 }
@@ -39,7 +40,7 @@ impl Guard for () {
 
 /// Why a request is not taken on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Busy {
+pub(crate) enum Busy {
     /// Its id is in use by a request that has no answer yet, or the session already has a GET stream.
     Taken,
     /// As many requests as allowed are under way.
@@ -49,7 +50,7 @@ pub(super) enum Busy {
 }
 
 /// Waits for the first thing that comes and answers accordingly.
-pub(super) async fn answer<G: Guard>(
+pub(crate) async fn answer<G: Guard>(
     mut events: mpsc::Receiver<Event>,
     mut guard: G,
     status: fn(&Bytes) -> StatusCode,
@@ -69,12 +70,12 @@ pub(super) async fn answer<G: Guard>(
             guard.disarm();
             Err(error)
         }
-        None => Err(UpstreamError::Broken(Box::new(ProcessEnded))),
+        None => Err(UpstreamError::Broken(Box::new(LineEnded))),
     }
 }
 
 /// A stream of events: `first`, then what comes.
-pub(super) fn stream<G: Guard>(
+pub(crate) fn stream<G: Guard>(
     first: Option<Bytes>,
     events: mpsc::Receiver<Event>,
     guard: G,
@@ -85,31 +86,6 @@ pub(super) fn stream<G: Guard>(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    response
-}
-
-/// One JSON message.
-pub(super) fn json(status: StatusCode, message: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::Full(message));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-/// A JSON-RPC error of our own.
-pub(super) fn refusal(
-    status: StatusCode,
-    id: Option<&RequestId>,
-    code: i32,
-    message: &str,
-) -> Response<Body> {
-    json(status, reply::error(id, code, message, None))
-}
-
-/// An answer without a body.
-pub(super) fn bare(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::Empty);
-    *response.status_mut() = status;
     response
 }
 
@@ -153,7 +129,7 @@ impl<G: Guard> http_body::Body for EventBody<G> {
                 this.guard.disarm();
                 Some(Err(error.into()))
             }
-            None => Some(Err(UpstreamError::Broken(Box::new(ProcessEnded)).into())),
+            None => Some(Err(UpstreamError::Broken(Box::new(LineEnded)).into())),
         })
     }
 

@@ -1,6 +1,6 @@
-//! The switchboard of one legacy session: which of its HTTP requests a message of the process belongs to.
+//! The switchboard of one legacy session: which of its HTTP requests a message of the server belongs to.
 //!
-//! A session is one client, so ids pass unchanged. Standard streams do not say which request a message of the server is about;
+//! A session is one client, so ids pass unchanged. One stream does not say which request a message on it is about;
 //! progress says it by its token, the rest is decided here, always within the session.
 
 use std::collections::VecDeque;
@@ -11,14 +11,13 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tollgate_mcp::{Frame, Kind, RequestId};
 
-use super::Host;
 use super::answer::{Busy, Event};
-use super::process::Sink;
+use super::{Desk, Sink};
 use crate::UpstreamError;
 
-/// Where the messages of one process go.
-pub(super) struct Board {
-    host: Arc<Host>,
+/// Where the messages of one session go.
+pub(crate) struct Board {
+    desk: Arc<Desk>,
     queue_max: usize,
     lines: Mutex<Lines>,
 }
@@ -41,13 +40,13 @@ struct Call {
 }
 
 impl Board {
-    pub(super) fn new(host: Arc<Host>) -> Self {
-        let queue_max = host.config.limits.queue_messages_max.max(2);
-        Self { host, queue_max, lines: Mutex::default() }
+    pub(crate) fn new(desk: Arc<Desk>) -> Self {
+        let queue_max = desk.limits.queue_messages_max.max(2);
+        Self { desk, queue_max, lines: Mutex::default() }
     }
 
     /// Takes on a request: what belongs to it comes out of the receiver.
-    pub(super) fn call(&self, request: &Frame) -> Result<mpsc::Receiver<Event>, Busy> {
+    pub(crate) fn call(&self, request: &Frame) -> Result<mpsc::Receiver<Event>, Busy> {
         let Some(id) = request.id().cloned() else {
             return Err(Busy::Taken);
         };
@@ -60,7 +59,7 @@ impl Board {
         if lines.calls.iter().any(|call| call.id == id) {
             return Err(Busy::Taken);
         }
-        let calls_max = self.host.config.limits.calls_max;
+        let calls_max = self.desk.limits.calls_max;
         if lines.calls.len() >= calls_max {
             // Requests whose callers have gone away are kept only so that nobody else gets their answers under the same id.
             lines.calls.retain(|call| !call.events.is_closed());
@@ -73,7 +72,7 @@ impl Board {
     }
 
     /// Opens the GET stream.
-    pub(super) fn listen(&self) -> Result<mpsc::Receiver<Event>, Busy> {
+    pub(crate) fn listen(&self) -> Result<mpsc::Receiver<Event>, Busy> {
         let mut lines = self.lines.lock();
         if lines.over {
             return Err(Busy::Over);
@@ -91,7 +90,7 @@ impl Board {
     }
 
     /// The client has cancelled a request: it will not be answered, which ends its stream in order.
-    pub(super) fn cancelled(&self, notification: &Frame) {
+    pub(crate) fn cancelled(&self, notification: &Frame) {
         let Some(id) = notification.param("requestId").and_then(token) else {
             return;
         };
@@ -101,19 +100,19 @@ impl Board {
     }
 
     /// Whether somebody is waiting for something.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         let lines = self.lines.lock();
         let open = |events: &mpsc::Sender<Event>| !events.is_closed();
         lines.calls.iter().any(|call| open(&call.events)) || lines.listener.as_ref().is_some_and(open)
     }
 
     /// Keeps a message for the GET stream.
-    pub(super) fn wait(&self, message: Bytes) {
+    pub(crate) fn wait(&self, message: Bytes) {
         self.lines.lock().wait(message, self.queue_max);
     }
 
     /// Takes back a request that was not sent.
-    pub(super) fn withdraw(&self, id: &RequestId) {
+    pub(crate) fn withdraw(&self, id: &RequestId) {
         self.take(id);
     }
 
@@ -178,7 +177,7 @@ impl Sink for Board {
             }
         };
         if let Some(target) = target {
-            // Waits for a slow reader, which holds up this session's process and nobody else. A reader that has gone away
+            // Waits for a slow reader, which holds up this session and nobody else. A reader that has gone away
             // has no use for the message.
             drop(target.send(event).await);
         }
@@ -202,7 +201,7 @@ impl Sink for Board {
         let mut lines = std::mem::replace(&mut *self.lines.lock(), over);
         if by_itself {
             // Streams that end without a last word are broken streams.
-            self.host.restarts.failed();
+            self.desk.restarts.failed();
             return;
         }
         let calls = lines.calls.drain(..).map(|call| call.events);

@@ -1,4 +1,4 @@
-//! How soon a server that keeps dying is started again.
+//! How soon a session with a server that keeps dying is opened again.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ const DELAY_MS_MAX: u64 = 30_000;
 /// A caller waits this long for a restart; beyond, it is told at once.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The record of one program's starts: after the first failure it is started again at once, after each further one in a row
+/// The record of one server's starts: after the first failure it is started again at once, after each further one in a row
 /// the pause doubles.
 #[derive(Debug, Default)]
-pub(super) struct Restarts(Mutex<Record>);
+pub(crate) struct Restarts(Mutex<Record>);
 
 #[derive(Debug, Default)]
 struct Record {
@@ -24,12 +24,12 @@ struct Record {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the program failed {0} times in a row and is not started again yet")]
+#[error("the server failed {0} times in a row and is not started again yet")]
 struct StillWaiting(u32);
 
 impl Restarts {
-    /// Waits until the program may be started.
-    pub(super) async fn admit(&self) -> Result<(), UpstreamError> {
+    /// Waits until the server may be started again.
+    pub(crate) async fn admit(&self) -> Result<(), UpstreamError> {
         let (failures, not_before) = {
             let record = self.0.lock();
             (record.failures_in_a_row, record.not_before)
@@ -42,15 +42,15 @@ impl Restarts {
         Ok(())
     }
 
-    /// A start failed, or a process ended by itself.
-    pub(super) fn failed(&self) {
+    /// A start failed, or a session ended by itself.
+    pub(crate) fn failed(&self) {
         let mut record = self.0.lock();
         record.failures_in_a_row = record.failures_in_a_row.saturating_add(1);
         record.not_before = Instant::now().checked_add(delay(record.failures_in_a_row));
     }
 
-    /// A process has answered as it should.
-    pub(super) fn recovered(&self) {
+    /// The server has answered as it should.
+    pub(crate) fn recovered(&self) {
         *self.0.lock() = Record::default();
     }
 }

@@ -1,4 +1,4 @@
-//! Legacy sessions: one `initialize` is one process is one session (`2025-11-25/basic/transports`).
+//! Legacy sessions: one `initialize` is one line to the server is one session (`2025-11-25/basic/transports`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tollgate_mcp::reply::code;
 use tollgate_mcp::{Frame, Kind, RequestId, json};
 
-use super::Host;
-use super::answer::{Busy, Event, answer, bare, json as json_answer, refusal, stream};
+use super::answer::{Busy, Event, answer, stream};
 use super::board::Board;
-use super::process::{Process, ProcessEnded};
+use super::{Desk, Line, LineEnded, Opener};
+use crate::local::{bare, json as json_answer, refusal};
 use crate::{Body, UpstreamError};
 
 /// Carries the session id, on the answer to `initialize` and on every later request.
@@ -23,36 +23,37 @@ const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 /// What servers answer for an unknown session; clients act on the status 404.
 const SESSION_NOT_FOUND: i32 = -32_001;
 
-/// The open sessions of one program.
-pub(super) struct Sessions {
-    host: Arc<Host>,
+/// The open sessions of one server.
+pub(crate) struct Sessions<O: Opener> {
+    desk: Arc<Desk>,
+    opener: O,
     random: fn() -> [u8; 16],
-    /// One permit per process, so that concurrent openings cannot pass the bound.
+    /// One permit per line, so that concurrent openings cannot pass the bound.
     slots: Arc<Semaphore>,
-    open: Mutex<HashMap<String, Arc<Session>>>,
+    open: Mutex<HashMap<String, Arc<Session<O::Line>>>>,
 }
 
-struct Session {
-    process: Process,
+struct Session<L> {
+    line: L,
     board: Arc<Board>,
     last_used: Mutex<Instant>,
     _slot: OwnedSemaphorePermit,
 }
 
-impl Session {
+impl<L> Session<L> {
     fn touch(&self) {
         *self.last_used.lock() = Instant::now();
     }
 }
 
-impl Sessions {
-    pub(super) fn new(host: Arc<Host>, random: fn() -> [u8; 16]) -> Arc<Self> {
-        let slots = Arc::new(Semaphore::new(host.config.limits.sessions_max));
-        Arc::new(Self { host, random, slots, open: Mutex::default() })
+impl<O: Opener> Sessions<O> {
+    pub(crate) fn new(desk: Arc<Desk>, opener: O, random: fn() -> [u8; 16]) -> Arc<Self> {
+        let slots = Arc::new(Semaphore::new(desk.limits.sessions_max));
+        Arc::new(Self { desk, opener, random, slots, open: Mutex::default() })
     }
 
     /// POST: opens a session, or says something within one.
-    pub(super) async fn post(
+    pub(crate) async fn post(
         self: &Arc<Self>,
         headers: &HeaderMap,
         frame: Frame,
@@ -69,14 +70,14 @@ impl Sessions {
             if frame.method() == Some("notifications/cancelled") {
                 session.board.cancelled(&frame);
             }
-            session.process.send(frame.bytes()).await?;
+            session.line.send(frame.bytes()).await?;
             return Ok(bare(StatusCode::ACCEPTED));
         }
         let events = match session.board.call(&frame) {
             Ok(events) => events,
             Err(busy) => return Ok(Refused::from(busy).answer(frame.id())),
         };
-        if let Err(error) = session.process.send(frame.bytes()).await {
+        if let Err(error) = session.line.send(frame.bytes()).await {
             frame.id().into_iter().for_each(|id| session.board.withdraw(id));
             return Err(error);
         }
@@ -84,7 +85,7 @@ impl Sessions {
     }
 
     /// GET: the stream for what belongs to no request.
-    pub(super) fn listen(&self, headers: &HeaderMap) -> Response<Body> {
+    pub(crate) fn listen(&self, headers: &HeaderMap) -> Response<Body> {
         let listening = self.find(headers).and_then(|session| session.board.listen().map_err(Refused::from));
         match listening {
             Ok(events) => stream(None, events, ()),
@@ -93,10 +94,10 @@ impl Sessions {
     }
 
     /// DELETE: the end of a session.
-    pub(super) fn end(&self, headers: &HeaderMap) -> Response<Body> {
+    pub(crate) fn end(&self, headers: &HeaderMap) -> Response<Body> {
         match self.find(headers) {
             Ok(session) => {
-                session.process.stop();
+                session.line.stop();
                 self.open.lock().retain(|_, open| !Arc::ptr_eq(open, &session));
                 bare(StatusCode::NO_CONTENT)
             }
@@ -104,11 +105,11 @@ impl Sessions {
         }
     }
 
-    fn find(&self, headers: &HeaderMap) -> Result<Arc<Session>, Refused> {
+    fn find(&self, headers: &HeaderMap) -> Result<Arc<Session<O::Line>>, Refused> {
         let id = headers.get(SESSION_HEADER).ok_or(Refused::NoSession)?;
         let id = id.to_str().map_err(|_| Refused::UnknownSession)?;
         let session = self.open.lock().get(id).cloned().ok_or(Refused::UnknownSession)?;
-        if session.process.is_over() {
+        if session.line.is_over() {
             return Err(Refused::UnknownSession);
         }
         session.touch();
@@ -119,44 +120,49 @@ impl Sessions {
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
             return Ok(Refused::Full.answer(request.id()));
         };
-        self.host.restarts.admit().await?;
-        let board = Arc::new(Board::new(Arc::clone(&self.host)));
-        let process =
-            Process::start(&self.host, Arc::clone(&board)).inspect_err(|_| self.host.restarts.failed())?;
-        let limit = Duration::from_millis(self.host.config.limits.start_ms_max);
-        let answered = match timeout(limit, first_answer(&process, &board, &request)).await {
-            Ok(answered) => answered?,
+        self.desk.restarts.admit().await?;
+        let board = Arc::new(Board::new(Arc::clone(&self.desk)));
+        let opening = async {
+            let opened = self.opener.open(Arc::clone(&board)).await;
+            let line = opened.inspect_err(|_| self.desk.restarts.failed())?;
+            // What ends by itself after this is counted by the board.
+            let answered = first_answer(&line, &board, &request).await?;
+            Ok::<_, UpstreamError>((line, answered))
+        };
+        let limit = Duration::from_millis(self.desk.limits.start_ms_max);
+        let (line, answered) = match timeout(limit, opening).await {
+            Ok(opened) => opened?,
             Err(_) => {
-                self.host.restarts.failed();
+                self.desk.restarts.failed();
                 return Err(UpstreamError::TimedOut);
             }
         };
-        self.host.restarts.recovered();
+        self.desk.restarts.recovered();
         let mut response = json_answer(StatusCode::OK, answered.bytes().clone());
         if answered.kind() == Kind::Response {
-            self.host.eras.lock().legacy = Some(true);
+            self.desk.eras.lock().legacy = Some(true);
             let id = hex::encode((self.random)());
             if let Ok(value) = HeaderValue::from_str(&id) {
                 response.headers_mut().insert(SESSION_HEADER, value);
             }
-            self.keep(id, Session { process, board, last_used: Mutex::new(Instant::now()), _slot: slot });
+            self.keep(id, Session { line, board, last_used: Mutex::new(Instant::now()), _slot: slot });
         } else if error_code(&answered).is_some_and(says_not_legacy) {
-            self.host.eras.lock().legacy = Some(false);
+            self.desk.eras.lock().legacy = Some(false);
         }
         Ok(response)
     }
 
-    /// Files a session, and lets it go when it has been idle for too long or its process is gone.
-    fn keep(self: &Arc<Self>, id: String, session: Session) {
+    /// Files a session, and lets it go when it has been idle for too long or its line is gone.
+    fn keep(self: &Arc<Self>, id: String, session: Session<O::Line>) {
         let session = Arc::new(session);
         self.open.lock().insert(id.clone(), Arc::clone(&session));
         let sessions = Arc::clone(self);
-        let idle_max = Duration::from_millis(self.host.config.limits.session_idle_ms_max);
-        self.host.tasks.spawn(async move {
+        let idle_max = Duration::from_millis(self.desk.limits.idle_ms_max);
+        self.desk.tasks.spawn(async move {
             loop {
                 let idle_at = *session.last_used.lock() + idle_max;
                 tokio::select! {
-                    () = session.process.ended() => break,
+                    () = session.line.ended() => break,
                     () = sleep_until(idle_at) => {}
                 }
                 if session.board.is_busy() {
@@ -165,17 +171,17 @@ impl Sessions {
                     break;
                 }
             }
-            session.process.stop();
+            session.line.stop();
             sessions.open.lock().remove(&id);
         });
     }
 }
 
 /// Sends `initialize` and waits for its answer. What the server says before is kept for the GET stream.
-async fn first_answer(process: &Process, board: &Board, request: &Frame) -> Result<Frame, UpstreamError> {
+async fn first_answer<L: Line>(line: &L, board: &Board, request: &Frame) -> Result<Frame, UpstreamError> {
     let mut events: mpsc::Receiver<Event> =
-        board.call(request).map_err(|_| UpstreamError::Unreachable(Box::new(ProcessEnded)))?;
-    process.send(request.bytes()).await?;
+        board.call(request).map_err(|_| UpstreamError::Unreachable(Box::new(LineEnded)))?;
+    line.send(request.bytes()).await?;
     loop {
         match events.recv().await {
             Some(Event::Message(message)) => board.wait(message),
@@ -184,7 +190,7 @@ async fn first_answer(process: &Process, board: &Board, request: &Frame) -> Resu
                     .map_err(|_| UpstreamError::NotAnAnswer("its answer is no strict JSON-RPC"));
             }
             Some(Event::Failed(error)) => return Err(error),
-            Some(Event::End) | None => return Err(UpstreamError::Broken(Box::new(ProcessEnded))),
+            Some(Event::End) | None => return Err(UpstreamError::Broken(Box::new(LineEnded))),
         }
     }
 }

@@ -13,9 +13,11 @@ use tollgate_mcp::reply::{self, code};
 use tollgate_mcp::{Frame, Kind, RequestId, json, lines};
 
 use super::Host;
-use super::answer::{Busy, Event, Guard, answer, bare, refusal};
-use super::process::{Process, ProcessEnded};
+use super::process::Process;
 use super::routes::Routes;
+use crate::local::{bare, error_code, modern_status, refusal};
+use crate::session::LineEnded;
+use crate::session::answer::{Busy, Event, Guard, answer};
 use crate::{Body, UpstreamError};
 
 /// The shared process, started on first use and again after it has died.
@@ -67,17 +69,17 @@ impl Shared {
         }
         let taken = match running.routes.take_on(&frame) {
             Ok(taken) => taken,
-            Err(Busy::Over) => return Err(UpstreamError::Unreachable(Box::new(ProcessEnded))),
+            Err(Busy::Over) => return Err(UpstreamError::Unreachable(Box::new(LineEnded))),
             Err(Busy::Full | Busy::Taken) => {
                 let text = "as many requests as allowed are under way";
                 let status = StatusCode::SERVICE_UNAVAILABLE;
                 return Ok(refusal(status, frame.id(), code::INTERNAL_ERROR, text));
             }
         };
-        let mut guard = Cancel::new(&running, taken.upstream_id, self.host.tasks.clone());
+        let mut guard = Cancel::new(&running, taken.upstream_id, self.host.desk.tasks.clone());
         running.process.send(&taken.request).await.inspect_err(|_| guard.disarm())?;
-        let response = answer(taken.events, guard, http_status).await?;
-        self.host.restarts.recovered();
+        let response = answer(taken.events, guard, modern_status).await?;
+        self.host.desk.restarts.recovered();
         Ok(response)
     }
 
@@ -90,15 +92,15 @@ impl Shared {
             State::Running(_) | State::Idle => {}
         }
         *state = State::Idle;
-        self.host.restarts.admit().await?;
+        self.host.desk.restarts.admit().await?;
         match self.start().await? {
             Found::Modern(running) => {
-                self.host.eras.lock().modern = Some(true);
+                self.host.desk.eras.lock().modern = Some(true);
                 *state = State::Running(Arc::clone(&running));
                 Ok(Some(running))
             }
             Found::Legacy => {
-                self.host.eras.lock().modern = Some(false);
+                self.host.desk.eras.lock().modern = Some(false);
                 *state = State::Legacy;
                 Ok(None)
             }
@@ -109,10 +111,10 @@ impl Shared {
     /// Starts the program and asks it which era it speaks (`basic/transports/stdio`, "Backward Compatibility").
     async fn start(&self) -> Result<Found, UpstreamError> {
         let routes = Arc::new(Routes::new(Arc::clone(&self.host)));
-        let process =
-            Process::start(&self.host, Arc::clone(&routes)).inspect_err(|_| self.host.restarts.failed())?;
+        let process = Process::start(&self.host, Arc::clone(&routes))
+            .inspect_err(|_| self.host.desk.restarts.failed())?;
         let running = Arc::new(Running { process, routes });
-        let limit = Duration::from_millis(self.host.config.limits.start_ms_max);
+        let limit = Duration::from_millis(self.host.desk.limits.start_ms_max);
         match timeout(limit, probe(&running)).await {
             Ok(Some(message)) if is_modern_answer(&message) => Ok(Found::Modern(running)),
             Ok(Some(_)) => Ok(Found::Legacy),
@@ -151,22 +153,6 @@ fn is_modern_answer(message: &[u8]) -> bool {
                 code::HEADER_MISMATCH | code::MISSING_CLIENT_CAPABILITY | code::UNSUPPORTED_PROTOCOL_VERSION
             )
         )
-}
-
-fn error_code(message: &[u8]) -> Option<i32> {
-    let raw = json::lookup(message, &["error", "code"]).ok().flatten()?;
-    std::str::from_utf8(raw).ok()?.parse().ok()
-}
-
-/// The status that goes with a modern answer (`basic/transports/streamable-http`).
-fn http_status(message: &Bytes) -> StatusCode {
-    match error_code(message) {
-        Some(code::METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
-        Some(
-            code::HEADER_MISMATCH | code::MISSING_CLIENT_CAPABILITY | code::UNSUPPORTED_PROTOCOL_VERSION,
-        ) => StatusCode::BAD_REQUEST,
-        _ => StatusCode::OK,
-    }
 }
 
 /// Tells the process when a caller has gone away before the answer: in the modern era that is a cancellation.

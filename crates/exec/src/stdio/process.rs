@@ -1,6 +1,5 @@
 //! One child process: its streams, its group, its end.
 
-use std::future::Future;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +15,11 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tollgate_domain::ServerName;
-use tollgate_mcp::{Frame, RequestId, lines};
+use tollgate_mcp::{Frame, lines};
 
 use super::Host;
 use crate::UpstreamError;
+use crate::session::{Board, Line, LineEnded, Opener, Sink};
 
 const INPUT_MESSAGES_MAX: usize = 64;
 const READ_BYTES: usize = 16 * 1024;
@@ -28,22 +28,6 @@ const STDERR_LINE_BYTES_MAX: usize = 4 * 1024;
 const STDERR_LINES_MAX: u32 = 1_000;
 /// How long the last words of a dead process may take to be read: a child of its own may hold the pipe open for ever.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// Who takes what a process says.
-pub(super) trait Sink: Send + Sync + 'static {
-    /// A message. The next one is read when the future is done.
-    fn message(&self, frame: Frame) -> impl Future<Output = ()> + Send;
-    /// A message that could not be read. If nobody knows whose answer it was, it was that of the only call under way; with
-    /// several under way, their deadlines will tell.
-    fn lost(&self, whose: Option<&RequestId>, error: UpstreamError);
-    /// The process is gone; `by_itself` if nobody had asked it to.
-    fn ended(&self, by_itself: bool);
-}
-
-/// The process is gone.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the server process ended")]
-pub(super) struct ProcessEnded;
 
 /// A running process. Dropping it ends the process.
 #[derive(Debug)]
@@ -61,16 +45,16 @@ impl Process {
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
-            return Err(UpstreamError::Unreachable(Box::new(ProcessEnded)));
+            return Err(UpstreamError::Unreachable(Box::new(LineEnded)));
         };
         let (input, messages) = mpsc::channel(INPUT_MESSAGES_MAX);
         let stop = host.stop.child_token();
         let ended = CancellationToken::new();
         let process = Self { input, stop: stop.clone(), ended: ended.clone() };
-        let name = host.config.name.clone();
-        host.tasks.spawn(write(stdin, messages, stop.clone()));
+        let name = host.desk.name.clone();
+        host.desk.tasks.spawn(write(stdin, messages, stop.clone()));
         let (logging, over) = (log(stderr, name.clone()), ended.clone());
-        host.tasks.spawn(async move {
+        host.desk.tasks.spawn(async move {
             tokio::select! {
                 biased;
                 () = logging => {}
@@ -81,10 +65,10 @@ impl Process {
         let bytes_max = host.config.limits.message_bytes_max;
         let silent = CancellationToken::new();
         let reading = read(stdout, Arc::clone(&sink), bytes_max, silent.clone(), name.clone());
-        let reader = host.tasks.spawn(reading);
+        let reader = host.desk.tasks.spawn(reading);
         let grace = Duration::from_millis(host.config.limits.stop_ms_max);
         let supervisor = Supervisor { child, group, reader, stop, silent, grace, name };
-        host.tasks.spawn(async move {
+        host.desk.tasks.spawn(async move {
             let by_itself = supervisor.run().await;
             sink.ended(by_itself);
             ended.cancel();
@@ -95,7 +79,7 @@ impl Process {
     /// Hands a message to the process; waits while it is behind with reading.
     pub(super) async fn send(&self, message: &[u8]) -> Result<(), UpstreamError> {
         let line = lines::encode(message);
-        self.input.send(line).await.map_err(|_| UpstreamError::Unreachable(Box::new(ProcessEnded)))
+        self.input.send(line).await.map_err(|_| UpstreamError::Unreachable(Box::new(LineEnded)))
     }
 
     /// Where messages, each with its line end, go in.
@@ -103,18 +87,35 @@ impl Process {
         self.input.clone()
     }
 
-    /// Asks the process to end; returns at once.
-    pub(super) fn stop(&self) {
-        self.stop.cancel();
-    }
-
     /// Whether it is gone or asked to go.
     pub(super) fn is_over(&self) -> bool {
         self.stop.is_cancelled() || self.ended.is_cancelled()
     }
+}
 
-    /// Waits until it is gone.
-    pub(super) async fn ended(&self) {
+/// In the legacy era a session is a process.
+impl Opener for Arc<Host> {
+    type Line = Process;
+
+    async fn open(&self, board: Arc<Board>) -> Result<Process, UpstreamError> {
+        Process::start(self, board)
+    }
+}
+
+impl Line for Process {
+    async fn send(&self, message: &[u8]) -> Result<(), UpstreamError> {
+        Self::send(self, message).await
+    }
+
+    fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    fn is_over(&self) -> bool {
+        Self::is_over(self)
+    }
+
+    async fn ended(&self) {
         self.ended.cancelled().await;
     }
 }

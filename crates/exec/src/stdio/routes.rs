@@ -11,9 +11,9 @@ use tollgate_mcp::era::SUBSCRIPTION_ID_KEY;
 use tollgate_mcp::{Frame, Kind, RequestId};
 
 use super::Host;
-use super::answer::{Busy, Event};
-use super::process::Sink;
 use crate::UpstreamError;
+use crate::session::Sink;
+use crate::session::answer::{Busy, Event};
 
 /// The caller has opted in to `notifications/message` for this request.
 const LOG_LEVEL_KEY: &str = "io.modelcontextprotocol/logLevel";
@@ -61,13 +61,13 @@ impl Routes {
         let progress =
             request.meta(PROGRESS_TOKEN).and_then(|raw| std::str::from_utf8(raw).ok()).map(Box::from);
         let wants_logs = request.meta(LOG_LEVEL_KEY).is_some();
-        let (events, receiver) = mpsc::channel(self.host.config.limits.queue_messages_max.max(2));
+        let (events, receiver) = mpsc::channel(self.host.desk.limits.queue_messages_max.max(2));
         let upstream_id = {
             let mut book = self.book.lock();
             if book.over {
                 return Err(Busy::Over);
             }
-            if book.routes.len() >= self.host.config.limits.calls_max {
+            if book.routes.len() >= self.host.desk.limits.calls_max {
                 return Err(Busy::Full);
             }
             book.last_id = book.last_id.checked_add(1).ok_or(Busy::Over)?;
@@ -145,7 +145,7 @@ fn own_answer(frame: &Frame, id: &RequestId) -> Bytes {
 impl Sink for Routes {
     async fn message(&self, frame: Frame) {
         if frame.kind() == Kind::Request {
-            tracing::warn!(server = %self.host.config.name, "a modern server sent a request, which it must not");
+            tracing::warn!(server = %self.host.desk.name, "a modern server sent a request, which it must not");
             return;
         }
         let Some((upstream_id, events, event)) = self.translate(&frame) else {
@@ -176,8 +176,8 @@ impl Sink for Routes {
             std::mem::take(&mut book.routes)
         };
         if by_itself {
-            self.host.restarts.failed();
+            self.host.desk.restarts.failed();
         }
-        tracing::debug!(server = %self.host.config.name, lost = routes.len(), "the shared process is gone");
+        tracing::debug!(server = %self.host.desk.name, lost = routes.len(), "the shared process is gone");
     }
 }

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use http::HeaderValue;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use tollgate_mcp::Frame;
 
 use super::*;
 use crate::client::{ClientLimits, McpClient};
