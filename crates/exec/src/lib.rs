@@ -1,6 +1,7 @@
 //! Carrying out calls: the way to the server that runs the tool, and back.
 //!
-//! Owns the upstreams ([`HttpUpstream`], [`StdioUpstream`]), their [`Health`] with the [`breaker`] that gives a failing server a
+//! Owns the upstreams ([`HttpUpstream`], [`StdioUpstream`],
+//! [`RestUpstream`]), their [`Health`] with the [`breaker`] that gives a failing server a
 //! rest, the gateway's own MCP client over them ([`McpClient`]), and [`intercept`](intercept::intercept), which takes the one
 //! answer of a call out of a stream so that it can be withheld until it is settled.
 //!
@@ -44,6 +45,7 @@ pub mod http;
 pub mod intercept;
 mod local;
 mod messages;
+pub mod openapi;
 #[cfg(test)]
 mod peer;
 mod retry;
@@ -56,5 +58,6 @@ pub use body::{Body, BodyError, BodySender, Channel, Gone};
 pub use client::McpClient;
 pub use health::Health;
 pub use intercept::Intercepted;
+pub use openapi::RestUpstream;
 pub use stdio::StdioUpstream;
 pub use upstream::{BoxFuture, Eras, Source, Upstream, UpstreamError};
