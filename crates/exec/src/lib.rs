@@ -1,7 +1,7 @@
 //! Carrying out calls: the way to the server that runs the tool, and back.
 //!
-//! Owns the upstreams ([`HttpUpstream`], [`StdioUpstream`],
-//! [`RestUpstream`]), their [`Health`] with the [`breaker`] that gives a failing server a
+//! Owns the upstreams ([`HttpUpstream`], [`SseUpstream`],
+//! [`StdioUpstream`], [`RestUpstream`]), their [`Health`] with the [`breaker`] that gives a failing server a
 //! rest, the gateway's own MCP client over them ([`McpClient`]), and [`intercept`](intercept::intercept), which takes the one
 //! answer of a call out of a stream so that it can be withheld until it is settled.
 //!
@@ -50,6 +50,7 @@ pub mod openapi;
 mod peer;
 mod retry;
 pub mod session;
+pub mod sse;
 pub mod stdio;
 mod upstream;
 
@@ -59,5 +60,6 @@ pub use client::McpClient;
 pub use health::Health;
 pub use intercept::Intercepted;
 pub use openapi::RestUpstream;
+pub use sse::SseUpstream;
 pub use stdio::StdioUpstream;
 pub use upstream::{BoxFuture, Eras, Source, Upstream, UpstreamError};
