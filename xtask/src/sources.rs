@@ -8,7 +8,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// What of `exec` reaches a server. Everything else it exports (bodies, interception, errors) reaches nobody.
-const WAYS: &[&str] = &["Upstream", "McpClient", "HttpUpstream", "StdioUpstream", "http", "stdio"];
+const WAYS: &[&str] = &[
+    "Upstream",
+    "McpClient",
+    "HttpUpstream",
+    "RestUpstream",
+    "SseUpstream",
+    "StdioUpstream",
+    "http",
+    "openapi",
+    "sse",
+    "stdio",
+];
 
 /// The files of shipped code that may hold a way to a server, each for its reason.
 const HOLDERS: &[&str] = &[

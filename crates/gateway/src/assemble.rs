@@ -6,6 +6,7 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use http::HeaderName;
 use tokio_util::task::TaskTracker;
 use tollgate_attest::Signer;
@@ -14,8 +15,10 @@ use tollgate_egress::{Client, Limits, Policy};
 use tollgate_exec::breaker::BreakerLimits;
 use tollgate_exec::client::ClientLimits;
 use tollgate_exec::http::{Credential, HttpConfig};
+use tollgate_exec::openapi::{RestConfig, RestLimits};
+use tollgate_exec::sse::{SseConfig, SseLimits};
 use tollgate_exec::stdio::{StdioConfig, StdioLimits};
-use tollgate_exec::{Health, HttpUpstream, McpClient, StdioUpstream, Upstream};
+use tollgate_exec::{Health, HttpUpstream, McpClient, RestUpstream, SseUpstream, StdioUpstream, Upstream};
 use tollgate_gate::{Gate, GateLimits, Mode};
 use tollgate_mcp::origin::AllowedHosts;
 use tollgate_rails::PaymentRail;
@@ -41,7 +44,7 @@ use crate::gateway::Gateway;
 use crate::pins::Pins;
 use crate::ports::{GatewayPorts, KeySnapshot};
 use crate::server::Readiness;
-use crate::{clock, keys};
+use crate::{clock, document, keys};
 use tollgate_payer::EvmWallet;
 
 /// How long past its expiry an unsettled payment is watched: an authorization that expired cannot be mined any more, this
@@ -74,11 +77,10 @@ pub async fn assemble(config: Config, mode: Mode, tasks: TaskTracker) -> anyhow:
         None => data.key("gate.key")?,
     };
     let Rails { offered, dev } = rails(&config, &data, &secret)?;
-    let inherited = config.inherited.clone();
     let mut carriers = BTreeMap::new();
     let mut listed = Vec::new();
     for (name, server) in &config.servers {
-        let upstream = upstream(name, server, &inherited, &tasks)?;
+        let upstream = upstream(name, server, &config, &tasks).await?;
         let client = McpClient::new(Arc::clone(&upstream), client_limits(&config));
         let client = Arc::new(client.watched_by(Arc::new(health(server))));
         listed.push((name.clone(), server.clone(), Arc::clone(&client)));
@@ -218,22 +220,53 @@ fn allowed_hosts(config: &Config) -> anyhow::Result<AllowedHosts> {
 }
 
 /// The way to one server. What identifies or pays for the caller never goes there.
-fn upstream(
+async fn upstream(
     name: &ServerName,
     server: &Server,
-    inherited: &[(String, String)],
+    config: &Config,
     tasks: &TaskTracker,
 ) -> anyhow::Result<Arc<dyn Upstream>> {
+    let credential = server.credential.as_ref().map(|c| Credential::new(c.header.clone(), c.value.clone()));
     match &server.transport {
         Transport::Http(url) => {
             let mut config = HttpConfig::new(name.clone(), url.clone(), endpoint_policy(url));
             config.strip = stripped_headers();
-            config.credential =
-                server.credential.as_ref().map(|c| Credential::new(c.header.clone(), c.value.clone()));
+            config.credential = credential;
             Ok(Arc::new(HttpUpstream::new(config)?))
         }
-        Transport::Stdio { command, env } => Ok(Arc::new(stdio(name, command, env, inherited, tasks)?)),
+        Transport::Sse(url) => {
+            let config = SseConfig {
+                name: name.clone(),
+                url: url.clone(),
+                credential,
+                policy: endpoint_policy(url),
+                limits: SseLimits::default(),
+            };
+            Ok(Arc::new(SseUpstream::new(config, clock::random_16, tasks.clone())?))
+        }
+        Transport::Rest { url, document } => Ok(Arc::new(RestUpstream::new(RestConfig {
+            name: name.clone(),
+            document: document::read(document).await.with_context(|| format!("servers.{name}.openapi"))?,
+            url: url.clone(),
+            credential,
+            policy: endpoint_policy(url),
+            limits: RestLimits {
+                message_bytes_max: config.limits.body_bytes_max,
+                answer_bytes_max: config.limits.answer_bytes_max,
+                exchange_ms_max: longest_ms([server]),
+                ..RestLimits::default()
+            },
+        })?)),
+        Transport::Stdio { command, env } => {
+            Ok(Arc::new(stdio(name, command, env, &config.inherited, tasks)?))
+        }
     }
+}
+
+/// The longest deadline of a tool of these servers, and at least a minute.
+fn longest_ms<'a>(servers: impl IntoIterator<Item = &'a Server>) -> u64 {
+    let tools = servers.into_iter().flat_map(|server| server.tools.values().chain(&server.every_tool));
+    tools.map(|tool| tool.deadline_ms).max().unwrap_or_default().max(60_000)
 }
 
 /// The health of a server: how its failures are counted.
@@ -241,7 +274,7 @@ fn health(server: &Server) -> Health {
     let Breaker { failures_in_a_row, failed_percent, rest_ms } = server.breaker;
     let default = BreakerLimits::default();
     match server.transport {
-        Transport::Http(_) => Health::new(BreakerLimits {
+        Transport::Http(_) | Transport::Sse(_) | Transport::Rest { .. } => Health::new(BreakerLimits {
             failures_in_a_row_max: failures_in_a_row.unwrap_or(default.failures_in_a_row_max),
             failed_percent_max: failed_percent.unwrap_or(default.failed_percent_max),
             rest_ms_first: rest_ms.unwrap_or(default.rest_ms_first),
@@ -253,11 +286,9 @@ fn health(server: &Server) -> Health {
 
 fn client_limits(config: &Config) -> ClientLimits {
     // Each tool has its own deadline; this bounds the longest of them.
-    let longest = config.servers.values().flat_map(|server| server.tools.values().chain(&server.every_tool));
-    let exchange_ms_max = longest.map(|tool| tool.deadline_ms).max().unwrap_or_default().max(60_000);
     ClientLimits {
         answer_bytes_max: config.limits.answer_bytes_max,
-        exchange_ms_max,
+        exchange_ms_max: longest_ms(config.servers.values()),
         ..ClientLimits::default()
     }
 }

@@ -13,8 +13,8 @@ mod understanding;
 
 pub use environment::Environment;
 pub use meaning::{
-    Breaker, Config, Credential, Lightning, LightningBackend, Limits, Receipts, SandboxRails, Secret, Server,
-    Settling, Source, ToolPolicy, Transport, X402,
+    Breaker, Config, Credential, Document, Lightning, LightningBackend, Limits, Receipts, SandboxRails,
+    Secret, Server, Settling, Source, ToolPolicy, Transport, X402,
 };
 pub use reading::{Overrides, load, schema};
 

@@ -15,6 +15,7 @@ pub mod data;
 pub mod demo;
 pub mod dev;
 pub mod dispatch;
+pub mod document;
 pub mod doors;
 mod failpoint;
 pub mod gateway;

@@ -26,23 +26,36 @@ impl Everything {
     /// # Errors
     /// [`PeerError::Skip`] without Node and npm.
     pub async fn start() -> Result<Self, PeerError> {
+        Self::speaking("streamableHttp", "mcp").await
+    }
+
+    /// Starts the same server with the first HTTP transport (2024-11-05), whose stream of events is at `/sse`.
+    ///
+    /// # Errors
+    /// [`PeerError::Skip`] without Node and npm.
+    pub async fn start_sse() -> Result<Self, PeerError> {
+        Self::speaking("sse", "sse").await
+    }
+
+    async fn speaking(transport: &str, path: &str) -> Result<Self, PeerError> {
         let packages = NodeSet::install("peers/everything").await?;
         let script = packages.file("@modelcontextprotocol/server-everything/dist/index.js");
         port::on_a_free_port(async |port| {
             let folder = tempfile::tempdir()?;
             let mut command = node(&script);
-            command.arg("streamableHttp").env("PORT", port.to_string()).current_dir(folder.path());
+            command.arg(transport).env("PORT", port.to_string()).current_dir(folder.path());
             let mut process = Guarded::spawn(&command, &folder.path().join("everything.log"))?;
-            let url = format!("http://127.0.0.1:{port}/mcp");
-            // Any HTTP answer will do: without a session it is a 400.
-            let ready = async || http::get(&url, &[]).await.is_ok();
+            let url = format!("http://127.0.0.1:{port}/{path}");
+            // Any HTTP answer will do, and nothing is opened: there is nothing at this path.
+            let nowhere = format!("http://127.0.0.1:{port}/ready");
+            let ready = async || http::get(&nowhere, &[]).await.is_ok();
             process.wait_until(Duration::from_secs(READY_SECONDS_MAX), ready).await?;
             Ok(Self { process, url, _folder: folder })
         })
         .await
     }
 
-    /// `http://127.0.0.1:<port>/mcp`.
+    /// `http://127.0.0.1:<port>/mcp`, or `/sse`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url

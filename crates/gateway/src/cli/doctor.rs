@@ -50,7 +50,8 @@ fn meaning(config: &Config) -> String {
     }
     for (name, server) in &config.servers {
         let at = match &server.transport {
-            Transport::Http(url) => url.to_string(),
+            Transport::Http(url) | Transport::Sse(url) => url.to_string(),
+            Transport::Rest { url, document } => format!("{url} as in {document}"),
             Transport::Stdio { command, .. } => command.first().cloned().unwrap_or_default(),
         };
         let policy = if server.has_policy() { "" } else { " (no policy: streamed unparsed)" };
@@ -90,7 +91,7 @@ pub(crate) async fn doctor(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     checks.extend(data(&config));
     checks.push(files());
     for (name, server) in &config.servers {
-        if let Transport::Http(url) = &server.transport {
+        if let Transport::Http(url) | Transport::Sse(url) | Transport::Rest { url, .. } = &server.transport {
             checks.push(reach(&format!("server {name}"), url).await);
         }
     }

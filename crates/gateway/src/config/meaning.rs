@@ -147,6 +147,15 @@ impl std::fmt::Debug for Credential {
 pub enum Transport {
     /// Streamable HTTP.
     Http(http::Uri),
+    /// MCP's first HTTP transport: a stream of events.
+    Sse(http::Uri),
+    /// A REST API.
+    Rest {
+        /// Its base URL.
+        url: http::Uri,
+        /// Where its OpenAPI document is.
+        document: Document,
+    },
     /// A program over stdio.
     Stdio {
         /// Program and arguments.
@@ -154,6 +163,27 @@ pub enum Transport {
         /// Its environment.
         env: Vec<(String, String)>,
     },
+}
+
+/// Where an OpenAPI document is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Document {
+    /// In a file.
+    File(PathBuf),
+    /// At a URL.
+    Url(http::Uri),
+}
+
+impl std::fmt::Display for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            // A query may carry a key.
+            Self::Url(url) => {
+                write!(f, "{}{}", url.authority().map_or("", http::uri::Authority::as_str), url.path())
+            }
+        }
+    }
 }
 
 /// What a tool costs and asks.

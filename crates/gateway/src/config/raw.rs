@@ -31,8 +31,13 @@ pub struct RawConfig {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawServer {
-    /// The URL of its streamable HTTP endpoint. Either this or `command`.
+    /// The URL of its streamable HTTP endpoint; with `openapi`, the base URL of the REST API. Either this or `command`.
     pub url: Option<String>,
+    /// The OpenAPI 3.0 or 3.1 document of a REST API, JSON or YAML: a file, or an http or https URL that is read at the start. Its
+    /// operations become the tools; its own `servers` are not looked at.
+    pub openapi: Option<String>,
+    /// How `url` is spoken to. Default: streamable-http.
+    pub transport: Option<RawTransport>,
     /// The program and arguments of a stdio server; started without a shell. Either this or `url`.
     pub command: Vec<String>,
     /// Environment variables for `command`; nothing else is inherited but PATH and HOME.
@@ -49,6 +54,16 @@ pub struct RawServer {
     pub pins: RawPins,
     /// When the server is given a rest because it keeps failing. Not for `command`: programs have a pause between starts.
     pub breaker: RawBreaker,
+}
+
+/// How an MCP server at a URL is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawTransport {
+    /// The transport of 2025-03-26 and later.
+    StreamableHttp,
+    /// The first one (2024-11-05): `url` is a stream of events that names the endpoint for messages.
+    Sse,
 }
 
 /// When a server is given a rest: its calls are refused at once, until one call that is let through is answered.

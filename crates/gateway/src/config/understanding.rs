@@ -8,12 +8,12 @@ use tollgate_rails::evm::Address;
 use tollgate_registry::{PinPolicy, PolicyError};
 
 use super::meaning::{
-    Breaker, Config, Credential, Lightning, LightningBackend, Limits, Receipts, SandboxRails, Secret, Server,
-    Settling, Source, ToolPolicy, Transport, X402,
+    Breaker, Config, Credential, Document, Lightning, LightningBackend, Limits, Receipts, SandboxRails,
+    Secret, Server, Settling, Source, ToolPolicy, Transport, X402,
 };
 use super::raw::{
-    RawAsset, RawBreaker, RawConfig, RawCredential, RawLightning, RawLimits, RawServer, RawTool, RawWord,
-    RawX402,
+    RawAsset, RawBreaker, RawConfig, RawCredential, RawLightning, RawLimits, RawServer, RawTool,
+    RawTransport, RawWord, RawX402,
 };
 use super::{Environment, Problem, Problems};
 
@@ -152,17 +152,34 @@ impl Reader<'_> {
     }
 
     fn server(&mut self, at: &str, raw: &RawServer, assets: &Assets, floor: Bps) -> Option<Server> {
-        let transport = match (&raw.url, raw.command.is_empty()) {
-            (Some(url), true) => self.url(&format!("{at}.url"), url).map(Transport::Http),
-            (None, false) => Some(Transport::Stdio {
+        let transport = match (&raw.url, &raw.openapi, raw.command.is_empty()) {
+            (Some(url), None, true) => {
+                let speaking = match raw.transport.unwrap_or(RawTransport::StreamableHttp) {
+                    RawTransport::StreamableHttp => Transport::Http,
+                    RawTransport::Sse => Transport::Sse,
+                };
+                self.url(&format!("{at}.url"), url).map(speaking)
+            }
+            (Some(url), Some(document), true) => self.rest(at, url, document),
+            (None, None, false) => Some(Transport::Stdio {
                 command: raw.command.clone(),
                 env: raw.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             }),
-            (Some(_), false) | (None, true) => {
+            (None, Some(_), true) => {
+                self.refuse(
+                    at,
+                    "needs `url` beside `openapi`: the base URL of the API, which no document may name",
+                );
+                None
+            }
+            (_, Some(_), false) | (Some(_), None, false) | (None, None, true) => {
                 self.refuse(at, "needs exactly one of `url` and `command`");
                 None
             }
         };
+        if raw.transport.is_some() && (raw.openapi.is_some() || !raw.command.is_empty()) {
+            self.refuse(&format!("{at}.transport"), "is about the `url` of an MCP server only");
+        }
         let mut tools = BTreeMap::new();
         for (name, tool) in &raw.tools {
             let at = format!("{at}.tools.{name}");
@@ -184,6 +201,21 @@ impl Reader<'_> {
             pins: self.pins(at, raw),
             breaker: self.breaker(at, &raw.breaker),
         })
+    }
+
+    fn rest(&mut self, at: &str, url: &str, document: &str) -> Option<Transport> {
+        let is_remote = document.starts_with("http://") || document.starts_with("https://");
+        let document = if is_remote {
+            self.url(&format!("{at}.openapi"), document).map(Document::Url)
+        } else {
+            Some(Document::File(document.into()))
+        };
+        let url = self.url(&format!("{at}.url"), url)?;
+        if url.query().is_some() {
+            self.refuse(&format!("{at}.url"), "the base URL of an API has no query");
+            return None;
+        }
+        Some(Transport::Rest { url, document: document? })
     }
 
     fn breaker(&mut self, at: &str, raw: &RawBreaker) -> Breaker {

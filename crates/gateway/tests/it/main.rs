@@ -11,6 +11,8 @@ mod conformance;
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]
+mod first_transport;
+#[cfg(test)]
 mod interop;
 #[cfg(test)]
 mod lightning;
@@ -26,6 +28,8 @@ mod pins;
 mod refusals;
 #[cfg(test)]
 mod replays;
+#[cfg(test)]
+mod rest_apis;
 #[cfg(test)]
 mod transport;
 #[cfg(test)]
