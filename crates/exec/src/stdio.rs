@@ -61,6 +61,8 @@ pub struct StdioLimits {
     pub start_ms_max: u64,
     /// How long a process may take to end after its input is closed, and again after SIGTERM, in milliseconds.
     pub stop_ms_max: u64,
+    /// How long a process may leave a message unread once its pipe is full, in milliseconds; then it is ended.
+    pub write_ms_max: u64,
     /// After how long without use a legacy session ends, in milliseconds.
     pub session_idle_ms_max: u64,
     /// How many legacy sessions, each a process, may be open.
@@ -72,12 +74,13 @@ pub struct StdioLimits {
 }
 
 impl Default for StdioLimits {
-    /// 4 MiB, 30 s to start, 2 s to stop, 30 min idle, 64 sessions, 1,000 requests, 256 messages.
+    /// 4 MiB, 30 s to start, 2 s to stop, 60 s to read, 30 min idle, 64 sessions, 1,000 requests, 256 messages.
     fn default() -> Self {
         Self {
             message_bytes_max: 4 * 1024 * 1024,
             start_ms_max: 30_000,
             stop_ms_max: 2_000,
+            write_ms_max: 60_000,
             session_idle_ms_max: 30 * 60 * 1000,
             sessions_max: 64,
             calls_max: 1_000,

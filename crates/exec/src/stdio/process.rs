@@ -52,7 +52,18 @@ impl Process {
         let ended = CancellationToken::new();
         let process = Self { input, stop: stop.clone(), ended: ended.clone() };
         let name = host.desk.name.clone();
-        host.desk.tasks.spawn(write(stdin, messages, stop.clone()));
+        let silent = CancellationToken::new();
+        let patience = Duration::from_millis(host.config.limits.write_ms_max);
+        let writing = write(stdin, messages, patience, silent.clone());
+        let stopped = stop.clone();
+        host.desk.tasks.spawn(async move {
+            // Dropping it closes the input.
+            tokio::select! {
+                biased;
+                () = stopped.cancelled() => {}
+                () = writing => {}
+            }
+        });
         let (logging, over) = (log(stderr, name.clone()), ended.clone());
         host.desk.tasks.spawn(async move {
             tokio::select! {
@@ -63,7 +74,6 @@ impl Process {
             }
         });
         let bytes_max = host.config.limits.message_bytes_max;
-        let silent = CancellationToken::new();
         let reading = read(stdout, Arc::clone(&sink), bytes_max, silent.clone(), name.clone());
         let reader = host.desk.tasks.spawn(reading);
         let grace = Duration::from_millis(host.config.limits.stop_ms_max);
@@ -177,7 +187,7 @@ struct Supervisor {
     group: Group,
     reader: JoinHandle<()>,
     stop: CancellationToken,
-    /// The process has closed its output: nothing can be answered any more.
+    /// The process has closed its output, or no longer reads its input: nothing can be answered any more.
     silent: CancellationToken,
     grace: Duration,
     name: ServerName,
@@ -197,7 +207,7 @@ impl Supervisor {
                 false
             }
             () = self.silent.cancelled() => {
-                tracing::warn!(server = %self.name, "the server process closed its output");
+                tracing::warn!(server = %self.name, "the server process neither reads nor answers any more");
                 self.stop.cancel();
                 self.end().await;
                 true
@@ -224,19 +234,20 @@ impl Supervisor {
     }
 }
 
-/// Writes messages until the process is to end; then its input is closed.
-async fn write(mut stdin: ChildStdin, mut messages: mpsc::Receiver<Bytes>, stop: CancellationToken) {
-    let writing = async {
-        while let Some(message) = messages.recv().await {
-            if stdin.write_all(&message).await.is_err() {
-                break;
-            }
+/// Writes messages. A process that leaves one unread for longer than `patience` is stuck: its pipe is full, and every further
+/// caller would wait behind it.
+async fn write(
+    mut stdin: ChildStdin,
+    mut messages: mpsc::Receiver<Bytes>,
+    patience: Duration,
+    stuck: CancellationToken,
+) {
+    while let Some(message) = messages.recv().await {
+        match timeout(patience, stdin.write_all(&message)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return,
+            Err(_) => return stuck.cancel(),
         }
-    };
-    tokio::select! {
-        biased;
-        () = stop.cancelled() => {}
-        () = writing => {}
     }
 }
 

@@ -54,6 +54,7 @@ while IFS= read -r line; do
     *'"name":"hang"'*) hanging=$id ;;
     *'"name":"watch"'*) watcher=$id ;;
     *'"name":"crash"'*) exit 3 ;;
+    *'"name":"block"'*) exec sleep 1000 ;;
     *'"name":"deaf"'*) exec 1>&-; while :; do sleep 1; done ;;
     *'"name":"flood"'*)
       i=0; while [ $i -lt 5000 ]; do echo "noise $i" >&2; i=$((i+1)); done
@@ -353,6 +354,29 @@ async fn f54_a_flood_on_stderr_neither_blocks_the_server_nor_fills_memory() {
     let world = World::new("", limits());
     let session = world.open().await;
     assert_eq!(world.say(Some(&session), call("1", "flood")).await, (200, answered("1", "{}")));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn f54_a_server_that_stops_reading_is_ended_and_nobody_else_waits_for_it() {
+    let world = World::new("", StdioLimits { write_ms_max: 100, ..limits() });
+    let other = world.open().await;
+    // Longer than a pipe holds.
+    let long = "x".repeat(90_000);
+    for is_modern in [false, true] {
+        let (session, block, more) = match is_modern {
+            false => (Some(world.open().await), call("1", "block"), call("2", &long)),
+            true => (None, modern("1", "tools/call", "block", ""), modern("2", "tools/call", &long, "")),
+        };
+        let session = session.as_deref();
+        let (blocked, behind) =
+            tokio::join!(world.send(within(session, block)), world.send(within(session, more)));
+        for error in [blocked.unwrap_err(), behind.unwrap_err()] {
+            assert!(matches!(error, UpstreamError::Broken(_)), "{error:?}");
+        }
+        assert_eq!(world.say(Some(&other), call("3", "echo")).await.0, 200);
+        assert_eq!(world.say(None, modern("3", "tools/call", "echo", "")).await.0, 200, "started anew");
+    }
     world.end().await;
 }
 
