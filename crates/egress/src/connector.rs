@@ -55,7 +55,7 @@ pub struct TcpConnector {
     connect_ms_max: u64,
 }
 
-/// A connector under `policy` that gives up after `connect_ms_max` milliseconds.
+/// A connector under `policy` that gives up after `connect_ms_max` milliseconds. Its connections speak HTTP/1.1.
 ///
 /// # Errors
 /// [`rustls::Error`] if the TLS provider offers no protocol version, which a sound build rules out.
@@ -63,6 +63,18 @@ pub fn connector(policy: Policy, connect_ms_max: u64) -> Result<Connector, rustl
     let tls = tls::config()?;
     let tcp = TcpConnector { policy, connect_ms_max };
     Ok(HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp))
+}
+
+/// The same, for a pool that speaks HTTP/2 as well: with TLS, where the server agrees to it in the handshake. Without TLS its
+/// connections speak HTTP/1.1.
+///
+/// # Errors
+/// As [`connector`].
+pub fn http2_connector(policy: Policy, connect_ms_max: u64) -> Result<Connector, rustls::Error> {
+    let tls = tls::config()?;
+    let tcp = TcpConnector { policy, connect_ms_max };
+    let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+    Ok(builder.enable_http1().enable_http2().wrap_connector(tcp))
 }
 
 impl TcpConnector {

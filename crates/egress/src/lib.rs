@@ -32,5 +32,5 @@ mod tls;
 
 pub use address::AddressKind;
 pub use client::{Client, EgressError, Limits, Source};
-pub use connector::{ConnectError, Connector, TcpConnector, connector};
+pub use connector::{ConnectError, Connector, TcpConnector, connector, http2_connector};
 pub use policy::{Policy, Refusal};

@@ -4,12 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
-use http::uri::{PathAndQuery, Scheme};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri, Version};
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tollgate_domain::ServerName;
-use tollgate_egress::{Policy, connector};
+use tollgate_egress::{Policy, http2_connector};
 
 use crate::headers::strip_hop_by_hop;
 use crate::retry::Persistent;
@@ -18,6 +18,11 @@ use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
 /// Node servers close an idle connection after five seconds; ours are given up before, so that a request does not meet a
 /// connection that is just being closed.
 const IDLE_MS_MAX: u64 = 4_000;
+
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024 * 1024;
+/// All headers of one answer over HTTP/2 together, decoded, in bytes.
+const HEADERS_BYTES_MAX: u32 = 64 * 1024;
 
 /// What the operator says about one upstream.
 #[derive(Clone)]
@@ -97,7 +102,7 @@ pub enum HttpConfigError {
     Tls(#[source] tollgate_egress::Source),
 }
 
-/// An upstream over HTTP/1.1 with a pool of connections of its own.
+/// An upstream over HTTP/1.1, or HTTP/2 where TLS agrees on it, with a pool of connections of its own.
 pub struct HttpUpstream {
     name: ServerName,
     url: Uri,
@@ -115,7 +120,7 @@ impl HttpUpstream {
     /// [`HttpConfigError`].
     pub fn new(config: HttpConfig) -> Result<Self, HttpConfigError> {
         let HttpConfig { name, url, credential, strip, policy, .. } = config;
-        let Some(host) = host_of(&url) else {
+        let Some((url, host)) = endpoint(url) else {
             return Err(HttpConfigError::Url(name));
         };
         let pool = pool(policy, config.connect_ms_max, config.idle_connections_max)?;
@@ -176,18 +181,24 @@ pub(crate) fn pool(
     idle_connections_max: usize,
 ) -> Result<Pool, HttpConfigError> {
     let connector =
-        connector(policy, connect_ms_max).map_err(|error| HttpConfigError::Tls(Box::new(error)))?;
+        http2_connector(policy, connect_ms_max).map_err(|error| HttpConfigError::Tls(Box::new(error)))?;
     Ok(Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(Duration::from_millis(IDLE_MS_MAX))
         .pool_max_idle_per_host(idle_connections_max)
         // The header is made once and not from the URL for each request.
         .set_host(false)
+        // One connection carries many streams: a caller who reads slowly must not hold up the others, so that all windows of
+        // single streams together fit into the connection's.
+        .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_max_header_list_size(HEADERS_BYTES_MAX)
         .build(Persistent::new(connector)))
 }
 
-/// The `Host` header for a URL that can be an endpoint.
-pub(crate) fn host_of(url: &Uri) -> Option<HeaderValue> {
+/// A URL that can be an endpoint, and its `Host` header. Both spell the authority alike, as HTTP/2 asks (RFC 9113, section
+/// 8.3.1).
+pub(crate) fn endpoint(url: Uri) -> Option<(Uri, HeaderValue)> {
     let scheme = url.scheme().filter(|scheme| [&Scheme::HTTP, &Scheme::HTTPS].contains(scheme))?;
     let authority = url.authority().filter(|a| !a.as_str().contains('@') && !a.host().is_empty())?;
     url.path_and_query().filter(|path| PathAndQuery::as_str(path).starts_with('/'))?;
@@ -196,7 +207,10 @@ pub(crate) fn host_of(url: &Uri) -> Option<HeaderValue> {
         Some(port) if port != default => authority.as_str(),
         _ => authority.host(),
     };
-    HeaderValue::from_str(spelled).ok()
+    let (host, authority) = (HeaderValue::from_str(spelled).ok()?, Authority::try_from(spelled).ok()?);
+    let mut parts = url.into_parts();
+    parts.authority = Some(authority);
+    Some((Uri::from_parts(parts).ok()?, host))
 }
 
 pub(crate) fn classify(error: legacy::Error) -> UpstreamError {

@@ -19,7 +19,7 @@ use tollgate_mcp::reply::{self, code};
 use tollgate_mcp::{Era, Frame, Kind, headers, json as raw_json};
 use tollgate_openapi::{Api, OpenApiError, RestRequest, Tool, translate};
 
-use crate::http::{Credential, HttpConfigError, Pool, classify, host_of, pool};
+use crate::http::{Credential, HttpConfigError, Pool, classify, endpoint, pool};
 use crate::local::{bare, json, method_not_allowed, modern_status, read_frame, refusal};
 use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
 
@@ -121,7 +121,7 @@ impl RestUpstream {
     /// [`RestConfigError`].
     pub fn new(config: RestConfig) -> Result<Self, RestConfigError> {
         let RestConfig { name, document, url, credential, policy, limits } = config;
-        let Some(host) = host_of(&url).filter(|_| url.query().is_none()) else {
+        let Some((url, host)) = endpoint(url).filter(|(url, _)| url.query().is_none()) else {
             return Err(HttpConfigError::Url(name).into());
         };
         let own: Vec<&str> = credential.iter().map(|credential| credential.name.as_str()).collect();

@@ -21,7 +21,7 @@ use tollgate_egress::Policy;
 use tollgate_mcp::Frame;
 use tollgate_mcp::reply::code;
 
-use crate::http::{Credential, HttpConfigError, Pool, classify, host_of, pool};
+use crate::http::{Credential, HttpConfigError, Pool, classify, pool};
 use crate::local::{is_modern, method_not_allowed, read_frame, refusal, version_is_modern};
 use crate::messages::{Framing, Messages, Piece};
 use crate::session::{Board, Desk, Line, LineEnded, Opener, SessionLimits, Sessions, Sink};
@@ -99,7 +99,7 @@ impl SseUpstream {
         tasks: TaskTracker,
     ) -> Result<Self, HttpConfigError> {
         let SseConfig { name, url, credential, policy, limits } = config;
-        let Some(host) = host_of(&url) else {
+        let Some((url, host)) = crate::http::endpoint(url) else {
             return Err(HttpConfigError::Url(name));
         };
         let pool = pool(policy, CONNECT_MS_MAX, IDLE_CONNECTIONS_MAX)?;

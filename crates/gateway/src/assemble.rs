@@ -44,6 +44,7 @@ use crate::gateway::Gateway;
 use crate::pins::Pins;
 use crate::ports::{GatewayPorts, KeySnapshot};
 use crate::server::Readiness;
+use crate::tls::Tls;
 use crate::{clock, document, keys};
 use tollgate_payer::EvmWallet;
 
@@ -107,6 +108,7 @@ pub async fn assemble(config: Config, mode: Mode, tasks: TaskTracker) -> anyhow:
         mode,
     };
     let hosts = allowed_hosts(&config)?;
+    let tls = config.tls.clone().map(Tls::read).transpose()?.map(Arc::new);
     Ok(Gateway {
         mode,
         gate: Gate::new(ports, limits),
@@ -119,6 +121,7 @@ pub async fn assemble(config: Config, mode: Mode, tasks: TaskTracker) -> anyhow:
         receipt_keys,
         calls: TaskTracker::new(),
         tasks,
+        tls,
         readiness: Readiness::default(),
         dev,
         config,

@@ -17,6 +17,7 @@ use crate::dispatch::DispatchMarks;
 use crate::pins::Pins;
 use crate::ports::{GatewayPorts, KeySnapshot};
 use crate::server::Readiness;
+use crate::tls::Tls;
 
 /// One running gateway.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub struct Gateway {
     pub calls: TaskTracker,
     /// What runs for the servers (child processes, relays): ended once no call needs it.
     pub tasks: TaskTracker,
+    /// TLS on the listener.
+    pub tls: Option<Arc<Tls>>,
     /// Whether new work is taken.
     pub readiness: Readiness,
     /// What only dev mode has.

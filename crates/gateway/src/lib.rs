@@ -24,3 +24,4 @@ pub mod pins;
 pub mod ports;
 mod reserved;
 pub mod server;
+pub mod tls;

@@ -1,6 +1,9 @@
 //! The listener: connections within limits, each request to its door, and an orderly end.
 
+mod http2;
+
 use std::convert::Infallible;
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -55,12 +58,21 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: Cancellat
         };
         let Ok(permit) = permit else { break };
         match accepted {
-            Ok((stream, peer)) => {
-                let connection = connection(Arc::clone(&gateway), stream, peer);
+            Ok((stream, peer)) if gateway.tls.is_none() => {
+                let connection = plain(Arc::clone(&gateway), stream, peer);
                 let watched = graceful.watch(connection);
                 tasks.spawn(async move {
                     if let Err(error) = watched.await {
                         tracing::debug!(%peer, %error, "connection ended");
+                    }
+                    drop(permit);
+                });
+            }
+            Ok((stream, peer)) => {
+                let serving = secured(Arc::clone(&gateway), stream, peer, graceful.watcher(), tasks.clone());
+                tasks.spawn(async move {
+                    if let Err(error) = serving.await {
+                        tracing::debug!(%peer, error = &*error, "connection ended");
                     }
                     drop(permit);
                 });
@@ -91,7 +103,20 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: Cancellat
     }
 }
 
-fn connection(
+/// What answers the requests of one connection.
+fn service(
+    gateway: Arc<Gateway>,
+    peer: SocketAddr,
+) -> impl hyper::service::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
+{
+    service_fn(move |request| {
+        let gateway = Arc::clone(&gateway);
+        async move { Ok::<_, Infallible>(doors::enter(gateway, request, peer).await) }
+    })
+}
+
+/// A connection without TLS speaks HTTP/1.1 and nothing else: nothing is looked at before its first request.
+fn plain(
     gateway: Arc<Gateway>,
     stream: TcpStream,
     peer: SocketAddr,
@@ -99,16 +124,41 @@ fn connection(
     TokioIo<TcpStream>,
     impl hyper::service::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>,
 > {
+    without_delay(&stream, peer);
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(HEAD_MS_MAX))
+        .serve_connection(TokioIo::new(stream), service(gateway, peer))
+}
+
+/// A connection with TLS speaks HTTP/2 or HTTP/1.1, as was agreed in the handshake.
+async fn secured(
+    gateway: Arc<Gateway>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    watcher: Watcher,
+    tasks: TaskTracker,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    without_delay(&stream, peer);
+    let Some(tls) = gateway.tls.clone() else { return Ok(()) };
+    let limit = Duration::from_millis(HEAD_MS_MAX);
+    let stream = tokio::time::timeout(limit, tls.accept(stream)).await??;
+    let service = service(gateway, peer);
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        watcher.watch(http2::connection(stream, service, tasks)).await?;
+    } else {
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limit)
+            .serve_connection(TokioIo::new(stream), service);
+        watcher.watch(connection).await?;
+    }
+    Ok(())
+}
+
+fn without_delay(stream: &TcpStream, peer: SocketAddr) {
     // Small answers must not wait for more bytes to come.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "no TCP_NODELAY");
     }
-    let service = service_fn(move |request| {
-        let gateway = Arc::clone(&gateway);
-        async move { Ok::<_, Infallible>(doors::enter(gateway, request, peer).await) }
-    });
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(HEAD_MS_MAX))
-        .serve_connection(TokioIo::new(stream), service)
 }

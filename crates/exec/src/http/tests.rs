@@ -350,6 +350,9 @@ fn the_host_header_names_the_port_where_it_is_not_the_usual_one() {
         ("https://a.example:80/", "a.example:80"),
         ("http://[2001:4860::1]:8080/", "[2001:4860::1]:8080"),
     ] {
-        assert_eq!(host_of(&url.parse().unwrap()).unwrap(), host);
+        let (endpoint, header) = endpoint(url.parse().unwrap()).unwrap();
+        assert_eq!(header, host);
+        // HTTP/2 sends the one as `:authority` and the other as `host`: they must not differ.
+        assert_eq!(endpoint.authority().unwrap(), host);
     }
 }

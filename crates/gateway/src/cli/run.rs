@@ -134,6 +134,9 @@ async fn start(config: Config, mode: Mode, listener: TcpListener) -> anyhow::Res
         let (name, tools, stop) = (name.clone(), Arc::clone(&gateway.tools), stop.clone());
         background.spawn(async move { tools.follow(&name, &stop).await });
     }
+    if let Some(tls) = &gateway.tls {
+        background.spawn(Arc::clone(tls).watch(stop.clone()));
+    }
     let serving = background.spawn(server::serve(Arc::clone(&gateway), listener, stop.clone()));
     Ok(Running { gateway, serving, stop })
 }

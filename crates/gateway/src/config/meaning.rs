@@ -45,6 +45,8 @@ pub struct Config {
     pub public_url: String,
     /// Accepted host names beside loopback.
     pub hosts: Vec<String>,
+    /// TLS on the listener.
+    pub tls: Option<TlsFiles>,
     /// The servers.
     pub servers: BTreeMap<ServerName, Server>,
     /// The assets that prices may be in.
@@ -77,6 +79,15 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[redacted]")
     }
+}
+
+/// The files of the listener's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate chain.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// One server.

@@ -17,6 +17,8 @@ pub struct RawConfig {
     pub public_url: Option<String>,
     /// Host names (with optional port) by which callers may address this gateway, besides those of `public_url` and loopback.
     pub hosts: Vec<String>,
+    /// The certificate for TLS on the listener, with HTTP/2 where clients speak it. Default: plain HTTP/1.1.
+    pub tls: Option<RawTls>,
     /// The MCP servers behind this gateway, by name.
     pub servers: BTreeMap<String, RawServer>,
     /// How money arrives.
@@ -25,6 +27,16 @@ pub struct RawConfig {
     pub limits: RawLimits,
     /// Receipts.
     pub receipts: RawReceipts,
+}
+
+/// A certificate and its key; both are read again when they change.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawTls {
+    /// The file with the certificate chain, in PEM, the listener's own certificate first.
+    pub cert: Option<String>,
+    /// The file with its private key, in PEM.
+    pub key: Option<String>,
 }
 
 /// One MCP server behind the gateway. With neither `tools` nor `every_tool` it has no policy and is streamed unparsed.

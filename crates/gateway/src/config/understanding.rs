@@ -9,10 +9,10 @@ use tollgate_registry::{PinPolicy, PolicyError};
 
 use super::meaning::{
     Breaker, Config, Credential, Document, Lightning, LightningBackend, Limits, Receipts, SandboxRails,
-    Secret, Server, Settling, Source, ToolPolicy, Transport, X402,
+    Secret, Server, Settling, Source, TlsFiles, ToolPolicy, Transport, X402,
 };
 use super::raw::{
-    RawAsset, RawBreaker, RawConfig, RawCredential, RawLightning, RawLimits, RawServer, RawTool,
+    RawAsset, RawBreaker, RawConfig, RawCredential, RawLightning, RawLimits, RawServer, RawTls, RawTool,
     RawTransport, RawWord, RawX402,
 };
 use super::{Environment, Problem, Problems};
@@ -77,6 +77,7 @@ impl Config {
         let floor = environment.get("MCP_TRUST_MIN_REPUTATION").unwrap_or("0.0");
         let min_reputation: Bps =
             reader.parse("MCP_TRUST_MIN_REPUTATION", floor, "a share between 0 and 1").unwrap_or_default();
+        let tls = raw.tls.as_ref().and_then(|tls| reader.tls(tls));
         let servers = reader.servers(&raw.servers, &assets, min_reputation);
         let secret = reader.secret(environment);
         let notices = reader.notices(environment, x402.is_some() || raw.payment.x402.is_some());
@@ -95,11 +96,12 @@ impl Config {
             listen,
             data: raw.data.unwrap_or_else(|| "tollgate-data".to_owned()).into(),
             public_url: if public_url.is_empty() {
-                format!("http://{listen}")
+                format!("{}://{listen}", if tls.is_some() { "https" } else { "http" })
             } else {
                 public_url.to_owned()
             },
             hosts: raw.hosts,
+            tls,
             servers,
             assets,
             x402,
@@ -149,6 +151,14 @@ impl Reader<'_> {
             }
         }
         servers
+    }
+
+    fn tls(&mut self, raw: &RawTls) -> Option<TlsFiles> {
+        let (Some(cert), Some(key)) = (&raw.cert, &raw.key) else {
+            self.refuse("tls", "needs `cert` and `key`: the files of the certificate and of its private key");
+            return None;
+        };
+        Some(TlsFiles { cert: cert.into(), key: key.into() })
     }
 
     fn server(&mut self, at: &str, raw: &RawServer, assets: &Assets, floor: Bps) -> Option<Server> {

@@ -31,6 +31,8 @@ mod replays;
 #[cfg(test)]
 mod rest_apis;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod transport;
 #[cfg(test)]
 mod upstream_faults;
