@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 /// What all threads of a process have run so far, ended threads not included.
@@ -25,17 +26,38 @@ pub fn of_process(pid: u32) -> io::Result<Duration> {
 /// # Errors
 /// When `/proc` cannot be read. Processes that end meanwhile count as nothing.
 pub fn of_group(group: u32) -> io::Result<Duration> {
-    let members = fs::read_dir("/proc")?.filter_map(|entry| {
-        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        (group_of(pid)? == group).then_some(pid)
-    });
+    let members = members(group)?;
     Ok(members.filter_map(|pid| of_process(pid).ok()).fold(Duration::ZERO, Duration::saturating_add))
 }
 
+/// Whether every thread of a process group is stopped. A signal to stop reaches threads that are running a little later.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub(crate) fn is_stopped(group: u32) -> io::Result<bool> {
+    let threads = members(group)?.filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok()).flatten();
+    let states = threads.filter_map(|thread| Some(status(&thread.ok()?.path().join("stat"))?.0));
+    Ok(states.into_iter().all(|state| matches!(state, 'T' | 't' | 'Z' | 'X')))
+}
+
+fn members(group: u32) -> io::Result<impl Iterator<Item = u32>> {
+    Ok(fs::read_dir("/proc")?.filter_map(move |entry| {
+        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        (group_of(pid)? == group).then_some(pid)
+    }))
+}
+
 fn group_of(pid: u32) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    status(Path::new(&format!("/proc/{pid}/stat"))).map(|(_, group)| group)
+}
+
+/// State and process group, from a `stat` file.
+fn status(stat: &Path) -> Option<(char, u32)> {
+    let stat = fs::read_to_string(stat).ok()?;
     // The name in parentheses may hold anything; after it come state, parent and group, proc(5).
-    stat.rsplit_once(')')?.1.split_whitespace().nth(2)?.parse().ok()
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.nth(1)?.parse().ok()?))
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use crate::cpu;
+
 /// Runs `"$@"`, kills the group when standard input ends, and passes the program's exit code on.
 const WATCHER: &str = r#"exec 3<&0; "$@" </dev/null 3<&- & program=$!
 { cat <&3 >/dev/null; kill -9 0; } >/dev/null 2>&1 & exec 3<&-
@@ -147,7 +149,12 @@ impl Guarded {
     /// # Errors
     /// [`ProcessError::Signal`].
     pub fn pause(&self) -> Result<(), ProcessError> {
-        self.signal(Signal::SIGSTOP)
+        self.signal(Signal::SIGSTOP)?;
+        // On a loaded machine a thread may run on for a moment, and answer.
+        while !cpu::is_stopped(self.group()).unwrap_or(true) {
+            std::thread::yield_now();
+        }
+        Ok(())
     }
 
     /// Undoes [`Guarded::pause`].
