@@ -1,11 +1,11 @@
 //! The messages in the body of an answer, one by one, whatever carries them: one JSON value, several (NDJSON), or
 //! server-sent events.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body_util::BodyExt;
-use tollgate_mcp::sse;
+use tollgate_mcp::{sse, values};
 
 use crate::{Body, UpstreamError};
 
@@ -92,7 +92,7 @@ pub(crate) struct Messages {
 
 #[derive(Debug)]
 enum Cutter {
-    Json(Values),
+    Json(values::Splitter),
     Sse(sse::Splitter),
 }
 
@@ -106,7 +106,7 @@ impl Messages {
         stream_bytes_max: usize,
     ) -> Self {
         let cutter = match framing {
-            Framing::Json => Cutter::Json(Values::default()),
+            Framing::Json => Cutter::Json(values::Splitter::default()),
             Framing::Sse => Cutter::Sse(sse::Splitter::new(message_bytes_max)),
         };
         let bytes_left = u64::try_from(stream_bytes_max).unwrap_or(u64::MAX);
@@ -150,8 +150,10 @@ impl Messages {
                 Err(too_long) => Err(UpstreamError::TooLarge(too_long.event_bytes_max)),
             },
             Cutter::Json(values) => {
-                let value = values.next(self.ended)?;
-                if value.as_ref().map_or(values.buffer.len(), Bytes::len) > self.message_bytes_max {
+                let value = values
+                    .next_value(self.ended)
+                    .map_err(|fault| UpstreamError::NotAnAnswer(fault.sentence()))?;
+                if value.as_ref().map_or(values.pending(), Bytes::len) > self.message_bytes_max {
                     return Err(UpstreamError::TooLarge(self.message_bytes_max));
                 }
                 Ok(value.map(Piece::Value))
@@ -164,81 +166,6 @@ impl Messages {
         const LEFTOVER_BYTES_MAX: u64 = 64 * 1024;
         self.bytes_left = self.bytes_left.min(LEFTOVER_BYTES_MAX);
         while let Ok(Some(_)) = self.next().await {}
-    }
-}
-
-/// Cuts a stream into JSON objects by counting brackets; what is inside is not judged here.
-#[derive(Debug, Default)]
-struct Values {
-    buffer: BytesMut,
-    /// Bytes of `buffer` that were looked at.
-    searched: usize,
-    depth: usize,
-    in_string: bool,
-    escaped: bool,
-    /// Where the value ends, once it is complete.
-    end: Option<usize>,
-}
-
-impl Values {
-    fn push(&mut self, chunk: Bytes) {
-        if self.buffer.is_empty() {
-            // Most answers are one chunk, which is then taken over without a copy where nobody else holds it.
-            self.buffer = BytesMut::from(chunk);
-        } else {
-            self.buffer.extend_from_slice(&chunk);
-        }
-    }
-
-    /// The next whole value with its line end. Without a line end it is whole when something else follows, or at the end of
-    /// the body.
-    fn next(&mut self, at_end: bool) -> Result<Option<Bytes>, UpstreamError> {
-        self.search()?;
-        let Some(end) = self.end else {
-            return if at_end && !self.buffer.trim_ascii().is_empty() {
-                Err(UpstreamError::NotAnAnswer("its body ends inside a message"))
-            } else {
-                Ok(None)
-            };
-        };
-        let behind = self.buffer.get(end..).unwrap_or_default();
-        let spaces = behind.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
-        let cut = match behind.get(spaces) {
-            Some(b'\n') => end.saturating_add(spaces).saturating_add(1),
-            Some(_) => end.saturating_add(spaces),
-            None if at_end => self.buffer.len(),
-            None => return Ok(None),
-        };
-        (self.searched, self.end) = (0, None);
-        Ok(Some(self.buffer.split_to(cut).freeze()))
-    }
-
-    fn search(&mut self) -> Result<(), UpstreamError> {
-        if self.end.is_some() {
-            return Ok(());
-        }
-        for &byte in self.buffer.get(self.searched..).unwrap_or_default() {
-            self.searched = self.searched.saturating_add(1);
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' if self.in_string => self.escaped = true,
-                b'"' if self.depth > 0 => self.in_string = !self.in_string,
-                _ if self.in_string => {}
-                b'{' => self.depth = self.depth.saturating_add(1),
-                b'[' if self.depth > 0 => self.depth = self.depth.saturating_add(1),
-                b'}' | b']' if self.depth > 0 => {
-                    self.depth = self.depth.saturating_sub(1);
-                    if self.depth == 0 {
-                        self.end = Some(self.searched);
-                        break;
-                    }
-                }
-                b' ' | b'\t' | b'\r' | b'\n' => {}
-                _ if self.depth > 0 => {}
-                _ => return Err(UpstreamError::NotAnAnswer("its body is no JSON-RPC message")),
-            }
-        }
-        Ok(())
     }
 }
 

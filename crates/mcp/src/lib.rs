@@ -36,6 +36,7 @@ pub mod sse;
 #[cfg(test)]
 mod testing;
 pub mod tools;
+pub mod values;
 
 pub use era::Era;
 pub use frame::{Frame, FrameError, FrameFault, Kind, ToolCallView};
