@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::connector::{ConnectError, Connector, connector};
 use crate::policy::{Policy, Refusal};
+use crate::streamed::Streamed;
 
 /// Node servers close an idle connection after five seconds; ours are given up before, so that a request does not meet a
 /// connection that is just being closed.
@@ -117,15 +118,32 @@ impl Client {
         }
     }
 
+    /// Sends one request and returns once the head of the answer is there; its body is read by the caller, piece by piece. The
+    /// time limit holds for the head alone: how long a body may take is the caller's to say.
+    ///
+    /// # Errors
+    /// [`EgressError`], one variant per failed step.
+    pub async fn open(&self, request: Request<Bytes>) -> Result<Response<Streamed>, EgressError> {
+        let limit = Duration::from_millis(self.limits.timeout_ms_max);
+        match tokio::time::timeout(limit, self.begin(request)).await {
+            Ok(answer) => Ok(answer?.map(Streamed::new)),
+            Err(_) => Err(EgressError::Timeout(self.limits.timeout_ms_max)),
+        }
+    }
+
     async fn send_in_time(&self, request: Request<Bytes>) -> Result<Response<Bytes>, EgressError> {
+        let (head, body) = self.begin(request).await?.into_parts();
+        Ok(Response::from_parts(head, collect(body, self.limits.response_bytes_max).await?))
+    }
+
+    async fn begin(&self, request: Request<Bytes>) -> Result<Response<Incoming>, EgressError> {
         if !is_plain(request.uri()) {
             return Err(EgressError::Url);
         }
         let pool = self.pool.as_ref().map_err(|error| EgressError::Tls(Box::new(error.clone())))?;
         let mut request = request.map(Full::new);
         *request.version_mut() = Version::HTTP_11;
-        let (head, body) = pool.request(request).await.map_err(classify)?.into_parts();
-        Ok(Response::from_parts(head, collect(body, self.limits.response_bytes_max).await?))
+        pool.request(request).await.map_err(classify)
     }
 }
 

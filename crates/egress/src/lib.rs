@@ -2,7 +2,7 @@
 //!
 //! [`Policy`] says which addresses may be connected to, and decides on the address that is really connected, after name
 //! resolution: there is no moment between the check and the connection in which a name could change its mind. [`Client`]
-//! sends one request and returns one whole answer within [`Limits`]. [`Connector`] is the same door without the limits, for a
+//! sends one request and returns one whole answer within [`Limits`], or its head and the rest as it comes. [`Connector`] is the same door without the limits, for a
 //! pool that streams.
 //!
 //! This crate never follows a redirect, never decompresses, never reads proxy settings from the environment, never retries a
@@ -28,9 +28,11 @@ mod client;
 mod connector;
 mod host;
 mod policy;
+mod streamed;
 mod tls;
 
 pub use address::AddressKind;
 pub use client::{Client, EgressError, Limits, Source};
 pub use connector::{ConnectError, Connector, TcpConnector, connector, http2_connector};
 pub use policy::{Policy, Refusal};
+pub use streamed::Streamed;

@@ -205,3 +205,31 @@ async fn a_server_that_speaks_no_tls_is_a_tls_error() {
     assert!(matches!(error, EgressError::Tls(_)), "{error:?}");
     assert!(error.nothing_was_sent());
 }
+
+#[tokio::test]
+async fn an_opened_answer_comes_in_pieces_and_a_cut_one_is_no_end() {
+    const HEAD: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    let (go_on, gate) = mpsc::channel::<&str>();
+    let gate = std::sync::Mutex::new(gate);
+    let server = serve(move |stream| {
+        drop(stream.write_all(HEAD.as_bytes()));
+        // The rest is sent only when the test has read the beginning.
+        let rest = gate.lock().unwrap().recv().unwrap();
+        drop(stream.write_all(rest.as_bytes()));
+    });
+    let client = local(Limits { timeout_ms_max: 10_000, response_bytes_max: 1 });
+    for (rest, whole) in [("2\r\nde\r\n0\r\n\r\n", true), ("9\r\nde", false)] {
+        let answer = client.open(get(format!("http://{}/", server.address))).await.unwrap();
+        let mut body = answer.into_body();
+        assert_eq!(body.chunk().await.unwrap().unwrap(), "abc", "before the rest was sent");
+        go_on.send(rest).unwrap();
+        let mut read = Vec::new();
+        let end = loop {
+            match body.chunk().await {
+                Ok(Some(chunk)) => read.extend_from_slice(&chunk),
+                end => break end,
+            }
+        };
+        assert_eq!((read.as_slice(), end.is_ok()), (b"de".as_slice(), whole), "{end:?}");
+    }
+}
