@@ -70,7 +70,7 @@ struct ErrorObject<'a> {
 /// Finds the answer to request `id` in an HTTP answer.
 pub(crate) fn hear(answer: &Response<Bytes>, id: &RequestId) -> Heard {
     if answer.status() == StatusCode::PAYMENT_REQUIRED {
-        return match Demand::of_http(answer) {
+        return match Demand::of_http(answer.headers()) {
             Some(demand) => Heard::Payment(demand),
             None => Heard::Nothing {
                 reason: "it asks for payment (HTTP 402) in no form that this client reads".to_owned(),
@@ -105,17 +105,24 @@ fn in_stream(body: &Bytes, id: &RequestId) -> Option<Heard> {
 
 /// This message as the answer to request `id`, if it is one. What two readers could read differently is no answer.
 fn answer_to(message: Bytes, id: &RequestId) -> Option<Heard> {
-    let frame = Frame::parse_upstream(message).ok()?;
-    let is_ours = frame.id() == Some(id);
-    match frame.kind() {
-        Kind::Response => is_ours.then(|| Heard::Result(Box::new(frame))),
-        Kind::ErrorResponse => {
-            let raw = frame.error()?;
-            let error: ErrorObject<'_> = serde_json::from_slice(&raw).ok()?;
-            let facts = error.data.and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_default();
-            Some(Heard::Error(RpcError { code: error.code, message: error.message, is_ours, facts }))
+    Heard::of_frame(Frame::parse_upstream(message).ok()?, id)
+}
+
+impl Heard {
+    /// This frame as the answer to request `id`, if it is one.
+    pub(crate) fn of_frame(frame: Frame, id: &RequestId) -> Option<Self> {
+        let is_ours = frame.id() == Some(id);
+        match frame.kind() {
+            Kind::Response => is_ours.then(|| Self::Result(Box::new(frame))),
+            Kind::ErrorResponse => {
+                let raw = frame.error()?;
+                let error: ErrorObject<'_> = serde_json::from_slice(&raw).ok()?;
+                let facts =
+                    error.data.and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_default();
+                Some(Self::Error(RpcError { code: error.code, message: error.message, is_ours, facts }))
+            }
+            Kind::Request | Kind::Notification => None,
         }
-        Kind::Request | Kind::Notification => None,
     }
 }
 

@@ -9,11 +9,12 @@ use tollgate_domain::{Assets, Money, Rail, UnixMillis};
 use tollgate_egress::Client;
 
 use crate::answer::{Heard, RpcError};
-use crate::demand::{Carrier, Demand, ResultParts};
+use crate::demand::{Carrier, ResultParts};
 use crate::offer::{self, Allowed, Offer, Terms};
 use crate::payment;
 use crate::request::ToolCall;
 use crate::session::Session;
+use crate::verdict::Verdict;
 use crate::{PayError, Randomness, Wallets};
 
 /// Calls the tools of one MCP server and pays for them within limits.
@@ -191,7 +192,7 @@ impl PayingClient {
         };
         let carrier = demand.carrier;
         let allowed = Allowed { limit, networks: &self.networks_allowed, now };
-        let (terms, offer) = offer::choose(demand, allowed)?;
+        let (terms, offer) = offer::choose(&demand, allowed)?;
         Ok(Asked::Priced(Priced(Box::new(Judgement { call, session, carrier, terms, offer }))))
     }
 
@@ -208,13 +209,23 @@ impl PayingClient {
         let mut presented = 1;
         loop {
             let (last, doubtful_call) = match session.ask_paid(&call, &payment, carrier).await {
-                Ok(heard) => match judge(heard, &terms) {
-                    Judged::Final(outcome) => {
-                        session.end().await;
-                        return *outcome;
+                Ok(heard) => {
+                    let outcome = match Verdict::of(heard) {
+                        Verdict::Unclear { reason, call } => Err((reason, call)),
+                        Verdict::Result(parts) => Ok(finished(*parts, Some(&terms))),
+                        Verdict::NotTaken { code, message } => {
+                            Ok(Err(PayError::PaymentRefused { code, message }))
+                        }
+                        Verdict::Refused(error) => Ok(Err(refused(*error))),
+                    };
+                    match outcome {
+                        Err(unclear) => unclear,
+                        Ok(outcome) => {
+                            session.end().await;
+                            return outcome;
+                        }
                     }
-                    Judged::Unclear { reason, call } => (reason, call),
-                },
+                }
                 Err(error) => (error.to_string(), None),
             };
             if presented >= self.retries.presented_max {
@@ -237,43 +248,6 @@ impl fmt::Debug for PayingClient {
     }
 }
 
-/// What an answer to a paid call means.
-enum Judged {
-    Final(Box<Result<Paid, PayError>>),
-    Unclear { reason: String, call: Option<String> },
-}
-
-fn judge(heard: Heard, terms: &Terms) -> Judged {
-    let done = |outcome| Judged::Final(Box::new(outcome));
-    match heard {
-        Heard::Result(frame) => {
-            let parts = ResultParts::read(&frame);
-            match &parts.demand {
-                Some(demand) => done(Err(not_taken(demand))),
-                None => done(finished(parts, Some(terms))),
-            }
-        }
-        // A second demand is an answer, not an invitation: one call is paid for once.
-        Heard::Payment(demand) => done(Err(not_taken(&demand))),
-        Heard::Error(error) => {
-            if may_be_presented_again(&error) {
-                let call = error.facts.holding_call_id.or(error.facts.call_id);
-                return Judged::Unclear { reason: error.message, call };
-            }
-            done(Err(refused(error)))
-        }
-        Heard::Nothing { reason } => Judged::Unclear { reason, call: None },
-    }
-}
-
-/// Whether the server says that the same payment may bring an answer later. Where the tool may have run and nothing was
-/// charged, running it again is its caller's decision, not this client's.
-fn may_be_presented_again(error: &RpcError) -> bool {
-    let may_have_run = ["upstream_timed_out", "upstream_broken"];
-    let code = error.facts.error.as_deref().unwrap_or_default();
-    error.facts.retryable == Some(true) && !may_have_run.contains(&code)
-}
-
 fn finished(parts: ResultParts, terms: Option<&Terms>) -> Result<Paid, PayError> {
     let transaction = parts.transaction;
     let paid = terms.map(|terms| PaidWith {
@@ -287,10 +261,6 @@ fn finished(parts: ResultParts, terms: Option<&Terms>) -> Result<Paid, PayError>
     });
     let paid = Paid { result: parts.raw, receipt: parts.receipt, paid };
     if parts.is_error { Err(PayError::ToolFailed(Box::new(paid))) } else { Ok(paid) }
-}
-
-fn not_taken(demand: &Demand) -> PayError {
-    PayError::PaymentRefused { code: demand.facts.error.clone(), message: demand.message() }
 }
 
 fn refused(error: RpcError) -> PayError {

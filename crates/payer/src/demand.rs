@@ -5,8 +5,7 @@
 use base64::Engine as _;
 use base64::alphabet::STANDARD as STANDARD_ALPHABET;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use bytes::Bytes;
-use http::Response;
+use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -48,7 +47,7 @@ pub(crate) enum Carrier {
 }
 
 /// x402 `PaymentRequired` (x402 specification v2, section 5). Peers' unknown fields survive: what must be echoed stays raw.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(crate) struct PaymentRequired {
     #[serde(rename = "x402Version")]
     version: u64,
@@ -66,7 +65,7 @@ pub(crate) struct PaymentRequired {
 }
 
 /// A token and the invoice that makes it worth something.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(crate) struct L402Challenge {
     /// The macaroon, as sent.
     pub(crate) macaroon: String,
@@ -141,14 +140,12 @@ impl Demand {
     }
 
     /// The demand of a plain HTTP 402: `PAYMENT-REQUIRED` (x402 `transports-v2/http.md`) and `WWW-Authenticate: L402`.
-    pub(crate) fn of_http(answer: &Response<Bytes>) -> Option<Self> {
-        let x402 = answer
-            .headers()
+    pub(crate) fn of_http(headers: &HeaderMap) -> Option<Self> {
+        let x402 = headers
             .get("payment-required")
             .and_then(|value| BASE64.decode(value.as_bytes()).ok())
             .and_then(|bytes| PaymentRequired::read(Some(&bytes)));
-        let l402 = answer
-            .headers()
+        let l402 = headers
             .get_all(WWW_AUTHENTICATE)
             .iter()
             .filter_map(|value| value.to_str().ok())

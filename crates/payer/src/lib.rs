@@ -42,6 +42,7 @@ mod payment;
 mod randomness;
 mod request;
 mod session;
+mod verdict;
 mod wallet;
 
 pub use client::{Asked, Paid, PaidWith, PayingClient, Priced, Retries};

@@ -5,8 +5,6 @@ use http::{HeaderName, HeaderValue};
 use tollgate_mcp::headers::{MirroredParam, encode_value, mirrored_params};
 use tollgate_mcp::{json, tools};
 
-use crate::request::ToolCall;
-
 /// What one page of `tools/list` says about a tool.
 pub(crate) struct Page {
     /// The arguments to mirror; `None` when the tool is not on this page.
@@ -28,13 +26,13 @@ pub(crate) fn page(result: &Bytes, tool: &str) -> Page {
     Page { parameters, next_cursor: page.next_cursor }
 }
 
-/// The headers for this call: one for each annotated argument that is present and not null.
-pub(crate) fn headers(parameters: &[MirroredParam], call: &ToolCall) -> Vec<(HeaderName, HeaderValue)> {
+/// The headers for a call with these arguments: one for each annotated argument that is present and not null.
+pub(crate) fn headers(parameters: &[MirroredParam], arguments: &[u8]) -> Vec<(HeaderName, HeaderValue)> {
     parameters
         .iter()
         .filter_map(|parameter| {
             let path: Vec<&str> = parameter.path().iter().map(String::as_str).collect();
-            let raw = json::lookup(call.arguments().as_bytes(), &path).ok()??;
+            let raw = json::lookup(arguments, &path).ok()??;
             let value = match raw.first()? {
                 b'"' => HeaderValue::from_str(&encode_value(&json::string(raw)?)),
                 b't' | b'f' | b'-' | b'0'..=b'9' => HeaderValue::from_bytes(raw),

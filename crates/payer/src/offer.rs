@@ -93,12 +93,12 @@ pub(crate) struct Allowed<'a> {
 ///
 /// # Errors
 /// [`PayError`]: why none may.
-pub(crate) fn choose(demand: Demand, allowed: Allowed<'_>) -> Result<(Terms, Offer), PayError> {
+pub(crate) fn choose(demand: &Demand, allowed: Allowed<'_>) -> Result<(Terms, Offer), PayError> {
     let network = allowed.limit.asset.id().network();
     if !allowed.networks.contains(network) {
         return Err(PayError::NetworkNotAllowed { network: network.to_owned() });
     }
-    let offers = shown(&demand);
+    let offers = shown(demand);
     let no_offer = || PayError::NoOffer {
         asset: allowed.limit.asset.symbol().to_owned(),
         network: network.to_owned(),
@@ -109,13 +109,15 @@ pub(crate) fn choose(demand: Demand, allowed: Allowed<'_>) -> Result<(Terms, Off
         },
     };
     if network.starts_with("lightning:") {
-        return demand.l402.ok_or_else(no_offer).and_then(|challenge| choose_l402(challenge, allowed));
+        let challenge = demand.l402.as_ref().ok_or_else(no_offer)?;
+        return choose_l402(challenge, allowed);
     }
-    demand.x402.ok_or_else(no_offer).and_then(|required| choose_x402(required, allowed, no_offer))
+    let required = demand.x402.as_ref().ok_or_else(&no_offer)?;
+    choose_x402(required, allowed, no_offer)
 }
 
 fn choose_x402(
-    required: PaymentRequired,
+    required: &PaymentRequired,
     allowed: Allowed<'_>,
     no_offer: impl Fn() -> PayError,
 ) -> Result<(Terms, Offer), PayError> {
@@ -170,7 +172,7 @@ fn choose_x402(
         rail: Rail::X402,
         recipient: pay_to.to_string(),
     };
-    let offer = X402Offer { entry: raw, required };
+    let offer = X402Offer { entry: raw, required: required.clone() };
     Ok((terms, Offer::X402(Box::new(offer))))
 }
 
@@ -190,7 +192,7 @@ impl Entry {
     }
 }
 
-fn choose_l402(challenge: L402Challenge, allowed: Allowed<'_>) -> Result<(Terms, Offer), PayError> {
+fn choose_l402(challenge: &L402Challenge, allowed: Allowed<'_>) -> Result<(Terms, Offer), PayError> {
     let limit = allowed.limit;
     let unsound = |reason: String| PayError::UnsoundOffer(reason);
     let facts = InvoiceFacts::read(&challenge.invoice).map_err(|error| unsound(error.to_string()))?;
@@ -220,8 +222,8 @@ fn choose_l402(challenge: L402Challenge, allowed: Allowed<'_>) -> Result<(Terms,
     }
     let terms = Terms { money, network, rail: Rail::L402, recipient: hex::encode(facts.payment_hash) };
     let offer = L402Offer {
-        macaroon: challenge.macaroon,
-        bolt11: challenge.invoice,
+        macaroon: challenge.macaroon.clone(),
+        bolt11: challenge.invoice.clone(),
         payment_hash: facts.payment_hash,
     };
     Ok((terms, Offer::L402(offer)))

@@ -1,11 +1,19 @@
 //! Making a payment out of a chosen offer: the one place where a wallet is used.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 use tollgate_domain::{Money, UnixMillis};
+use tollgate_mcp::json;
 use tollgate_rails::x402::sign_payment;
 
 use crate::offer::{L402Offer, Offer, X402Offer};
+use crate::request::{L402_AUTHORIZATION, X402_PAYMENT};
 use crate::{EvmWallet, LightningError, LightningPayer, PayError, Randomness, Wallets};
+
+const PAYMENT_SIGNATURE: HeaderName = HeaderName::from_static("payment-signature");
 
 /// A payment that was made, in the form it travels in. A bearer secret until it is spent: never printed.
 pub(crate) enum Payment {
@@ -13,6 +21,27 @@ pub(crate) enum Payment {
     X402(Box<RawValue>),
     /// `macaroon:preimage`.
     L402(String),
+}
+
+impl Payment {
+    /// The entry of `params._meta` in which it travels: a key and a raw value.
+    pub(crate) fn meta_entry(&self) -> (&'static str, String) {
+        match self {
+            Self::X402(payload) => (X402_PAYMENT, payload.get().to_owned()),
+            Self::L402(credential) => (L402_AUTHORIZATION, json::quote(credential)),
+        }
+    }
+
+    /// The HTTP header in which it travels; `None` if it does not fit into one. Marked, so that nobody prints it.
+    pub(crate) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        let (name, value) = match self {
+            Self::X402(payload) => (PAYMENT_SIGNATURE, STANDARD.encode(payload.get())),
+            Self::L402(credential) => (AUTHORIZATION, format!("L402 {credential}")),
+        };
+        let mut value = HeaderValue::from_str(&value).ok()?;
+        value.set_sensitive(true);
+        Some((name, value))
+    }
 }
 
 /// Pays a chosen offer.

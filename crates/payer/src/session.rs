@@ -1,12 +1,9 @@
 //! Talking MCP over streamable HTTP in the era the server speaks: modern (one stateless request) first, then the legacy
 //! handshake. Knows nothing of prices.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use serde_json::value::RawValue;
 use tollgate_egress::{Client, EgressError};
 use tollgate_mcp::era::MODERN_SINCE;
 use tollgate_mcp::headers::{METHOD, MirroredParam, NAME, PROTOCOL_VERSION, SESSION_ID, encode_value};
@@ -18,9 +15,7 @@ use crate::answer::{Heard, RpcError, hear};
 use crate::demand::Carrier;
 use crate::mirror;
 use crate::payment::Payment;
-use crate::request::{self, L402_AUTHORIZATION, ToolCall, X402_PAYMENT};
-
-const PAYMENT_SIGNATURE: HeaderName = HeaderName::from_static("payment-signature");
+use crate::request::{self, ToolCall};
 
 /// The most pages of `tools/list` that are read to find one tool.
 const LIST_PAGES_MAX: usize = 16;
@@ -111,7 +106,10 @@ impl Session {
         payment: Option<(&Payment, Carrier)>,
     ) -> Result<(StatusCode, Heard), EgressError> {
         let id = self.id();
-        let entry = payment.and_then(|(payment, carrier)| meta_entry(payment, carrier));
+        let entry = match payment {
+            Some((payment, Carrier::Meta)) => Some(payment.meta_entry()),
+            Some((_, Carrier::Header)) | None => None,
+        };
         let entry = entry.as_ref().map(|(key, value)| (*key, value.as_str()));
         let era = match self.state {
             State::Modern(_) => Era::Modern,
@@ -121,11 +119,10 @@ impl Session {
         if let State::Modern(parameters) = &self.state {
             insert(&mut request, METHOD, "tools/call")?;
             insert(&mut request, NAME, &encode_value(&call.tool))?;
-            request.headers_mut().extend(mirror::headers(parameters, call));
+            request.headers_mut().extend(mirror::headers(parameters, call.arguments().as_bytes()));
         }
         if let Some((payment, Carrier::Header)) = payment {
-            let (name, mut value) = header_entry(payment)?;
-            value.set_sensitive(true);
+            let (name, value) = payment.header().ok_or(EgressError::Url)?;
             request.headers_mut().insert(name, value);
         }
         let answer = self.client.send(request).await?;
@@ -237,25 +234,8 @@ fn protocol_version(initialized: &Frame) -> Option<HeaderValue> {
     HeaderValue::from_str(&version).ok()
 }
 
-/// The payment as a raw entry of `params._meta`.
-fn meta_entry(payment: &Payment, carrier: Carrier) -> Option<(&'static str, String)> {
-    match (carrier, payment) {
-        (Carrier::Header, _) => None,
-        (Carrier::Meta, Payment::X402(payload)) => Some((X402_PAYMENT, RawValue::get(payload).to_owned())),
-        (Carrier::Meta, Payment::L402(credential)) => Some((L402_AUTHORIZATION, json::quote(credential))),
-    }
-}
-
-fn header_entry(payment: &Payment) -> Result<(HeaderName, HeaderValue), EgressError> {
-    let (name, value) = match payment {
-        Payment::X402(payload) => (PAYMENT_SIGNATURE, STANDARD.encode(payload.get())),
-        Payment::L402(credential) => (AUTHORIZATION, format!("L402 {credential}")),
-    };
-    HeaderValue::from_str(&value).map(|value| (name, value)).map_err(|_| EgressError::Url)
-}
-
 /// Whether the server wants arguments mirrored into headers that this client did not know of.
-fn is_mirror_complaint(heard: &Heard) -> bool {
+pub(crate) fn is_mirror_complaint(heard: &Heard) -> bool {
     matches!(heard, Heard::Error(RpcError { code: HEADER_MISMATCH, .. }))
 }
 

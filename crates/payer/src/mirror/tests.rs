@@ -24,8 +24,7 @@ fn annotated_arguments_become_headers() {
     let parameters = listed(schema).parameters.expect("the tool");
     let arguments =
         r#"{"region":"Køln","limit":5,"dry":true,"nothing":null,"plain":"p","target":{"city":"Oslo"}}"#;
-    let call = ToolCall::read("query", arguments).expect("a call");
-    let mut found: Vec<(String, String)> = headers(&parameters, &call)
+    let mut found: Vec<(String, String)> = headers(&parameters, arguments.as_bytes())
         .into_iter()
         .map(|(name, value)| (name.to_string(), value.to_str().expect("ASCII").to_owned()))
         .collect();

@@ -46,7 +46,7 @@ fn demand(accepts: &[Value]) -> Demand {
 fn judge(demand: Demand, limit: &Money, networks: &[&str]) -> Result<(Terms, Offer), PayError> {
     let networks = networks.iter().map(|network| (*network).to_owned()).collect();
     let now = UnixMillis::from_secs(INVOICE_CREATED_SECONDS);
-    choose(demand, Allowed { limit, networks: &networks, now })
+    choose(&demand, Allowed { limit, networks: &networks, now })
 }
 
 fn judge_x402(accepts: &[Value], limit: u128) -> Result<Terms, PayError> {
@@ -184,7 +184,7 @@ fn p16_an_unsound_invoice_is_never_paid() {
 
     let networks = ["lightning:mainnet".to_owned()].into();
     let late = UnixMillis::from_secs(INVOICE_CREATED_SECONDS + 60);
-    let refused = choose(l402(&challenge()), Allowed { limit: &limit, networks: &networks, now: late });
+    let refused = choose(&l402(&challenge()), Allowed { limit: &limit, networks: &networks, now: late });
     assert!(matches!(refused, Err(PayError::UnsoundOffer(_))), "an expired invoice");
 }
 
