@@ -32,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+pub mod budget;
 mod client;
 mod demand;
 mod error;
