@@ -11,12 +11,13 @@ pub struct Event {
     data: Option<Bytes>,
     name: Option<Bytes>,
     id: Option<Bytes>,
+    retry_ms: Option<u64>,
 }
 
 impl Event {
     /// Reads the fields of `raw`; its first `skip` bytes belong to no line.
     pub(super) fn read(raw: Bytes, skip: usize) -> Self {
-        let mut event = Self { raw: raw.clone(), skip, data: None, name: None, id: None };
+        let mut event = Self { raw: raw.clone(), skip, data: None, name: None, id: None, retry_ms: None };
         for line in lines(&raw, skip) {
             let text = raw.get(line.start..line.end).unwrap_or_default();
             let colon = text.iter().position(|byte| *byte == b':').unwrap_or(text.len());
@@ -31,6 +32,9 @@ impl Event {
                 }
                 b"event" => event.name = Some(value),
                 b"id" if !value.contains(&0) => event.id = Some(value),
+                b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
+                    event.retry_ms = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
+                }
                 _ => {}
             }
         }
@@ -55,6 +59,11 @@ impl Event {
     /// The event id; empty where the event resets it.
     pub fn id(&self) -> Option<&[u8]> {
         self.id.as_deref()
+    }
+
+    /// How long a client should wait before it connects again, in milliseconds (`retry`), where the event says so.
+    pub fn retry_ms(&self) -> Option<u64> {
+        self.retry_ms
     }
 
     /// The raw bytes of this event with another payload: its `data` lines are replaced where the first of them stands,

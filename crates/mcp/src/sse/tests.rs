@@ -118,6 +118,17 @@ fn cut<'a>(stream: &'a str, cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     at.windows(2).map(|pair| &stream.as_bytes()[pair[0]..pair[1]]).collect()
 }
 
+#[test]
+fn only_digits_say_when_to_connect_again() {
+    for (field, expected) in
+        [("retry: 0", Some(0)), ("retry:1500", Some(1_500)), ("retry: -1", None), ("retry", None)]
+    {
+        let mut splitter = Splitter::new(100);
+        splitter.push(format!("{field}\ndata: x\n\n").as_bytes());
+        assert_eq!(splitter.next_event().unwrap().unwrap().retry_ms(), expected, "{field}");
+    }
+}
+
 proptest! {
     #[test]
     fn chunks_do_not_matter_and_no_byte_is_lost(
