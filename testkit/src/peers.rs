@@ -9,6 +9,7 @@ pub mod everything;
 pub mod install;
 pub mod l402_js;
 pub mod lnbits;
+pub mod mcp_python;
 pub mod port;
 pub mod x402_python;
 
@@ -16,6 +17,7 @@ pub use anvil::Chain;
 pub use everything::Everything;
 pub use l402_js::L402Js;
 pub use lnbits::Lnbits;
+pub use mcp_python::McpPython;
 pub use x402_python::X402Python;
 
 use std::fmt;
