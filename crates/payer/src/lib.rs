@@ -2,7 +2,8 @@
 //!
 //! [`PayingClient`] sends a `tools/call` over streamable HTTP, reads what the server asks for, checks the offer against
 //! what its owner allowed (asset, network, amount: everything else is refused), pays once, and sends the same call again
-//! with the payment. Money leaves a wallet in one place only, `PayingClient::call`, behind those checks.
+//! with the payment. A [`bridge`] does the same for a client that only speaks plain MCP over stdio, within a [`budget`]. Money
+//! leaves a wallet in one place only, `payment::make`, behind those checks.
 //!
 //! This crate never takes the first offer it sees, never pays twice for one call (an unclear answer is asked again with
 //! the same payment), never reads a clock or randomness by itself, and never puts a key or a payment into an error or a
@@ -32,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+pub mod bridge;
 pub mod budget;
 mod client;
 mod demand;

@@ -23,6 +23,29 @@ pub(crate) enum Payment {
     L402(String),
 }
 
+/// Whether an attempt to pay that ended like this surely handed nothing out.
+pub(crate) fn nothing_left_the_wallet(error: &PayError) -> bool {
+    match error {
+        // A signature that was not made, a wallet that says it did not pay.
+        PayError::NoWallet { .. }
+        | PayError::UnsoundOffer(_)
+        | PayError::NoRandomness(_)
+        | PayError::Lightning(LightningError::Refused(_)) => true,
+        PayError::Lightning(LightningError::Unclear(_) | LightningError::Malformed(_))
+        | PayError::WrongPreimage
+        | PayError::Request(_)
+        | PayError::Unreachable { .. }
+        | PayError::NotMcp { .. }
+        | PayError::Refused { .. }
+        | PayError::ToolFailed(_)
+        | PayError::PriceAboveLimit { .. }
+        | PayError::NoOffer { .. }
+        | PayError::NetworkNotAllowed { .. }
+        | PayError::PaymentRefused { .. }
+        | PayError::InDoubt { .. } => false,
+    }
+}
+
 impl Payment {
     /// The entry of `params._meta` in which it travels: a key and a raw value.
     pub(crate) fn meta_entry(&self) -> (&'static str, String) {
@@ -85,8 +108,9 @@ fn sign(
 
 async fn pay(offer: &L402Offer, wallet: &dyn LightningPayer) -> Result<Payment, PayError> {
     let preimage = match wallet.pay(&offer.bolt11).await {
-        // An invoice is paid at most once, so asking again moves nothing and may bring the preimage that got lost.
-        Err(LightningError::Unclear(_)) => wallet.pay(&offer.bolt11).await?,
+        // An invoice is paid at most once, so asking again moves nothing and may bring the preimage that got lost. Whatever the
+        // second answer says, the first attempt may have paid.
+        Err(unclear @ LightningError::Unclear(_)) => wallet.pay(&offer.bolt11).await.map_err(|_| unclear)?,
         answer => answer?,
     };
     if !preimage.opens(&offer.payment_hash) {
@@ -94,3 +118,6 @@ async fn pay(offer: &L402Offer, wallet: &dyn LightningPayer) -> Result<Payment, 
     }
     Ok(Payment::L402(format!("{}:{}", offer.macaroon, preimage.to_hex())))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -47,6 +48,8 @@ pub(crate) enum Reply {
     },
     /// Announces more bytes than it sends, then closes.
     Cut,
+    /// Announces an answer and never sends it.
+    Hang,
 }
 
 impl Reply {
@@ -61,6 +64,11 @@ impl Reply {
 
     pub(crate) fn error(status: u16, error: &Value) -> Self {
         Self::json(status, format!(r#"{{"jsonrpc":"2.0","id":{{id}},"error":{error}}}"#))
+    }
+
+    /// Server-sent events; `{id}` in them becomes the id of the request.
+    pub(crate) fn events(text: impl Into<String>) -> Self {
+        Self::json(200, text).with_header("content-type", "text/event-stream")
     }
 
     pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -103,6 +111,21 @@ impl Server {
         self.script.asked.lock().expect("the list").clone()
     }
 
+    /// The messages that were posted, in order.
+    pub(crate) fn posted(&self) -> Vec<Asked> {
+        self.asked().into_iter().filter(|asked| asked.method == Method::POST).collect()
+    }
+
+    /// Waits until so many payments arrived.
+    pub(crate) async fn wait_for_payments(&self, count: usize) {
+        let arrived = async {
+            while self.payments().len() < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), arrived).await.expect("payments in time");
+    }
+
     /// The payments that arrived, in order.
     pub(crate) fn payments(&self) -> Vec<Value> {
         self.asked().iter().filter_map(|asked| asked.payment().cloned()).collect()
@@ -127,8 +150,13 @@ async fn answer(request: Request<Incoming>, script: Arc<Script>) -> Result<Respo
     let body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
     let id = body.get("id").map(ToString::to_string).unwrap_or_default();
     let asked = Asked { method: head.method, headers: head.headers, text, body };
+    // A stream to listen on is no part of a script: it may be asked for at any moment.
+    let listens = asked.method == Method::GET && asked.header("last-event-id").is_none();
     script.asked.lock().expect("the list").push(asked);
-    let reply = script.replies.lock().expect("the script").pop_front();
+    let reply = match listens {
+        true => Some(Reply::json(405, "")),
+        false => script.replies.lock().expect("the script").pop_front(),
+    };
     Ok(match reply {
         Some(Reply::Text { status, headers, text }) => {
             let mut response = Response::builder().status(status);
@@ -143,6 +171,10 @@ async fn answer(request: Request<Incoming>, script: Arc<Script>) -> Result<Respo
             .header("content-length", "4096")
             .body(TestBody::Cut(false))
             .expect("a response"),
+        Some(Reply::Hang) => Response::builder()
+            .header("content-type", "application/json")
+            .body(TestBody::Hang)
+            .expect("a response"),
         None => Response::builder()
             .status(500)
             .body(TestBody::Whole(Full::new(Bytes::from_static(b"the script is over"))))
@@ -153,6 +185,7 @@ async fn answer(request: Request<Incoming>, script: Arc<Script>) -> Result<Respo
 pub(crate) enum TestBody {
     Whole(Full<Bytes>),
     Cut(bool),
+    Hang,
 }
 
 impl hyper::body::Body for TestBody {
@@ -172,6 +205,7 @@ impl hyper::body::Body for TestBody {
                 let begun = Bytes::from_static(br#"{"jsonrpc":"2.0","#);
                 std::task::Poll::Ready(Some(Ok(hyper::body::Frame::data(begun))))
             }
+            Self::Hang => std::task::Poll::Pending,
             Self::Cut(_) => std::task::Poll::Ready(Some(Err(std::io::Error::other("cut")))),
         }
     }
