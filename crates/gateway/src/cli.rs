@@ -2,8 +2,10 @@
 
 mod books;
 mod call;
+mod connect;
 mod doctor;
 mod out;
+mod paying;
 mod pins;
 mod receipt;
 mod run;
@@ -39,6 +41,9 @@ enum Command {
     Serve(ServeArgs),
     /// Call a tool and pay for it.
     Call(CallArgs),
+    /// Bridge a client that only knows stdio (Claude Desktop, Cursor, VS Code) to an MCP server, and pay for its calls within a
+    /// budget.
+    Connect(ConnectArgs),
     /// Check receipts.
     #[command(subcommand)]
     Receipt(ReceiptCommand),
@@ -116,6 +121,40 @@ pub(crate) struct CallArgs {
     /// The folder with the payer's key (payer.key).
     #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
     data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConnectArgs {
+    /// The MCP endpoint.
+    #[arg(value_name = "URL", default_value = "http://127.0.0.1:3100/mcp")]
+    url: String,
+    /// A header of every request, such as "Authorization: Bearer ${TOKEN}"; ${NAME} is read from the environment. Repeatable.
+    #[arg(long, value_name = "NAME: VALUE")]
+    header: Vec<String>,
+    /// The most one call may cost, per asset. Default: 0.05USDC, 50sat. 0USDC forbids. Repeatable.
+    #[arg(long, value_name = "MONEY")]
+    max_per_call: Vec<String>,
+    /// The most that may be spent per day (UTC), per asset. Default: 0.5USDC, 500sat. Repeatable.
+    #[arg(long, value_name = "MONEY")]
+    max_per_day: Vec<String>,
+    /// The most that may be spent in all from this data directory, per asset. Default: 5USDC, 5000sat. Repeatable.
+    #[arg(long, value_name = "MONEY")]
+    max_total: Vec<String>,
+    /// Pay for this tool only; `*` stands for any text. Default: every tool. Repeatable.
+    #[arg(long, value_name = "TOOL")]
+    allow: Vec<String>,
+    /// Spend real money: USDC on Base. Without it, only test networks and dev mode are paid on.
+    #[arg(long)]
+    live: bool,
+    /// The folder with the payer's key (payer.key) and the budget (payer.budget).
+    #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
+    data: PathBuf,
+    /// Print what was spent and what is left, and connect nothing.
+    #[arg(long)]
+    budget: bool,
+    /// With --budget: print JSON.
+    #[arg(long, requires = "budget")]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -264,6 +303,7 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Dev(args) => run::dev(args).await,
         Command::Serve(args) => run::serve(args).await,
         Command::Call(args) => call::call(args).await,
+        Command::Connect(args) => connect::connect(args).await,
         Command::Receipt(command) => receipt::run(command),
         Command::Ledger(LedgerCommand::Check(data)) => books::check(data).await,
         Command::Calls(CallsCommand::List { limit, data }) => books::calls(limit, data).await,

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod assemble;
+pub mod budget_file;
 pub mod carrier;
 pub mod carry;
 pub mod catalog;

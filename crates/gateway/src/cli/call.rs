@@ -7,22 +7,18 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use serde_json::{Map, Value, json};
 use tollgate_attest::keys_from_jwks;
-use tollgate_egress::{Client, Limits, Policy};
-use tollgate_payer::{
-    Asked, DevLightning, EvmWallet, NoRandomness, Paid, PayError, PayingClient, Randomness, Wallets,
-};
+use tollgate_payer::{Asked, Paid, PayError, PayingClient};
 
+use super::paying::{self, Funds};
 use super::{CallArgs, Out, receipt};
-use crate::{clock, dev};
+use crate::clock;
 
-/// The operating system's randomness for the payer.
-pub(crate) fn randomness() -> impl Randomness {
-    || clock::random().map_err(|_| NoRandomness)
-}
+/// How long a call may take.
+const TIMEOUT_MS_MAX: u64 = 120_000;
 
 pub(crate) async fn call(args: CallArgs) -> anyhow::Result<ExitCode> {
     let arguments = arguments(&args.arguments)?;
-    let limit = dev::assets()?.parse(&args.max).context("read --max")?;
+    let limit = Funds::Sandbox.assets()?.parse(&args.max).context("read --max")?;
     let payer = payer(&args.url, &args.data)?;
     let now = clock::now();
     let asked = match payer.ask(&args.tool, &arguments, &limit, now).await {
@@ -58,12 +54,12 @@ pub(crate) async fn call(args: CallArgs) -> anyhow::Result<ExitCode> {
 /// gateway's public key.
 pub(crate) async fn demo(base_url: &str, data: &Path) -> anyhow::Result<()> {
     let url = format!("{base_url}/mcp");
-    let limit = dev::assets()?.parse("0.01USDC")?;
+    let limit = Funds::Sandbox.assets()?.parse("0.01USDC")?;
     Out::line(&format!("$ tollgate call weather city=Oslo --max 0.01USDC --url {url}"));
     let paid = payer(&url, data)?.call("weather", r#"{"city":"Oslo"}"#, &limit, clock::now()).await?;
     show(&paid, false)?;
     let jwks = http::Request::get(format!("{base_url}/.well-known/jwks.json")).body(bytes::Bytes::new())?;
-    let jwks = client().send(jwks).await?;
+    let jwks = paying::client(&paying::endpoint(&url)?, TIMEOUT_MS_MAX).send(jwks).await?;
     let keys = keys_from_jwks(std::str::from_utf8(jwks.body())?)?;
     let envelope = envelope(&paid)?;
     tollgate_attest::verify(&envelope, &keys).context("check the receipt")?;
@@ -71,22 +67,13 @@ pub(crate) async fn demo(base_url: &str, data: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn client() -> Client {
-    let limits = Limits { timeout_ms_max: 120_000, response_bytes_max: 16 * 1024 * 1024 };
-    Client::new(Policy::public().allow_loopback(), limits)
-}
-
 /// Pays on the networks of dev mode only: sandbox USDC and regtest Lightning. A live network is refused.
 fn payer(url: &str, data: &Path) -> anyhow::Result<PayingClient> {
-    let parsed: http::Uri = url.parse().with_context(|| format!("{url:?} is no URL"))?;
-    let (Some(scheme), Some(authority)) = (parsed.scheme_str(), parsed.authority()) else {
-        bail!("{url:?} is no absolute URL such as http://127.0.0.1:3100/mcp");
-    };
-    let key = data.join("payer.key");
-    let evm = if key.exists() { Some(EvmWallet::open(&key)?) } else { None };
-    let lightning = DevLightning::new(client(), &format!("{scheme}://{authority}"));
-    let wallets = Wallets { evm, lightning: Some(Arc::new(lightning)) };
-    Ok(PayingClient::new(client(), url, wallets, Arc::new(randomness())).allow_networks_of(&dev::assets()?))
+    let at = paying::endpoint(url)?;
+    let client = paying::client(&at, TIMEOUT_MS_MAX);
+    let wallets = Funds::Sandbox.wallets(&at, data, client.clone())?;
+    let payer = PayingClient::new(client, url, wallets, Arc::new(paying::randomness()));
+    Ok(payer.allow_networks_of(&Funds::Sandbox.assets()?))
 }
 
 /// `key=value` pairs as one JSON object. A value that reads as JSON is JSON, anything else is text.

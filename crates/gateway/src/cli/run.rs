@@ -14,7 +14,7 @@ use tollgate_gate::Mode;
 use tollgate_payer::EvmWallet;
 use tracing_subscriber::EnvFilter;
 
-use super::{DevArgs, Out, ServeArgs, call};
+use super::{DevArgs, Out, ServeArgs, call, paying};
 use crate::assemble::assemble;
 use crate::config::{Config, Environment, Overrides, load};
 use crate::data::DataDirectory;
@@ -37,8 +37,8 @@ pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
         },
     };
     let data = DataDirectory::open(&args.data)?;
-    EvmWallet::open_or_create(&data.path("payer.key"), &call::randomness())?;
-    let merchant = EvmWallet::open_or_create(&data.path("merchant.key"), &call::randomness())?;
+    EvmWallet::open_or_create(&data.path("payer.key"), &paying::randomness())?;
+    let merchant = EvmWallet::open_or_create(&data.path("merchant.key"), &paying::randomness())?;
     let binary = std::env::current_exe().context("find the demo server (this very binary)")?;
     // Bound first: with port 0 the address is known only now.
     let listener = bind(listen).await?;
@@ -53,7 +53,7 @@ pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     if let Some(dev) = &gateway.gateway.dev {
         dev::fund_once(dev, &data).await?;
     }
-    welcome(&gateway.gateway);
+    welcome(&gateway.gateway, &binary);
     if args.demo {
         call::demo(&gateway.gateway.config.public_url, &args.data).await?;
     }
@@ -88,10 +88,14 @@ async fn bind(listen: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Structured logs on standard error: JSON where nobody watches, text on a terminal. `DEBUG=true` shows more.
-fn logs(environment: &Environment) {
+pub(super) fn logs(environment: &Environment) {
     use std::io::IsTerminal;
     let debug = environment.get("DEBUG").is_some_and(|value| ["1", "true", "True"].contains(&value));
-    let default = if debug { "info,tollgate=debug" } else { "warn,tollgate_gateway=info,tollgate_gate=info" };
+    let default = if debug {
+        "info,tollgate=debug"
+    } else {
+        "warn,tollgate_gateway=info,tollgate_gate=info,tollgate_payer=info"
+    };
     let filter = EnvFilter::try_new(environment.get("TOLLGATE_LOG").unwrap_or(default))
         .unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -189,10 +193,11 @@ impl Running {
 }
 
 /// What a newcomer needs: the address, blocks to paste, the first paid call.
-fn welcome(gateway: &Gateway) {
+fn welcome(gateway: &Gateway, binary: &Path) {
     let url = &gateway.config.public_url;
     let payer = gateway.dev.as_ref().map(|dev| dev.payer.to_string()).unwrap_or_default();
     let data = gateway.config.data.display();
+    let bridge = stdio_block(binary, url, &gateway.config.data);
     Out::line(&format!(
         "\
 Tollgate dev   {url}   SANDBOX: no real money, loopback only
@@ -204,10 +209,23 @@ Tollgate dev   {url}   SANDBOX: no real money, loopback only
 Claude Code    claude mcp add --transport http tollgate {url}/mcp
 Cursor         {{\"mcpServers\":{{\"tollgate\":{{\"url\":\"{url}/mcp\"}}}}}}
 VS Code        {{\"servers\":{{\"tollgate\":{{\"type\":\"http\",\"url\":\"{url}/mcp\"}}}}}}
+Claude Desktop {bridge}
+               (over stdio: it also pays, within small limits; tollgate connect --help)
 
 First paid call, in another terminal:
   tollgate call weather city=Oslo --max 0.01USDC --url {url}/mcp --data {data}
   tollgate call weather city=Oslo --max 10sat    --url {url}/mcp --data {data}
 "
     ));
+}
+
+/// The block of a client that starts its servers itself and speaks stdio. Such a client runs in a folder of its own, so every
+/// path is absolute.
+fn stdio_block(binary: &Path, url: &str, data: &Path) -> String {
+    let absolute = |path: &Path| {
+        std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
+    };
+    let arguments = ["connect".to_owned(), format!("{url}/mcp"), "--data".to_owned(), absolute(data)];
+    let server = serde_json::json!({ "command": absolute(binary), "args": arguments });
+    serde_json::json!({ "mcpServers": { "tollgate": server } }).to_string()
 }

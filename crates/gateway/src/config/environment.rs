@@ -117,27 +117,39 @@ impl Environment {
         if missing.is_empty() { Ok(()) } else { Err(missing) }
     }
 
+    /// A text with every `${NAME}` replaced.
+    ///
+    /// # Errors
+    /// The first name that is not set.
+    pub fn fill(&self, text: &str) -> Result<String, String> {
+        let mut missing = Vec::new();
+        let filled = self.filled(text, &mut missing);
+        missing.into_iter().next().map_or(Ok(filled), Err)
+    }
+
+    fn filled(&self, text: &str, missing: &mut Vec<String>) -> String {
+        let mut filled = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            filled.push_str(before);
+            let Some((name, tail)) = after.split_once('}') else {
+                filled.push_str("${");
+                rest = after;
+                continue;
+            };
+            match self.get(name) {
+                Some(value) => filled.push_str(value),
+                None => missing.push(name.to_owned()),
+            }
+            rest = tail;
+        }
+        filled.push_str(rest);
+        filled
+    }
+
     fn expand_in(&self, tree: &mut Value, missing: &mut Vec<String>) {
         match tree {
-            Value::String(text) if text.contains("${") => {
-                let mut expanded = String::with_capacity(text.len());
-                let mut rest = text.as_str();
-                while let Some((before, after)) = rest.split_once("${") {
-                    expanded.push_str(before);
-                    let Some((name, tail)) = after.split_once('}') else {
-                        expanded.push_str("${");
-                        rest = after;
-                        continue;
-                    };
-                    match self.get(name) {
-                        Some(value) => expanded.push_str(value),
-                        None => missing.push(name.to_owned()),
-                    }
-                    rest = tail;
-                }
-                expanded.push_str(rest);
-                *text = expanded;
-            }
+            Value::String(text) if text.contains("${") => *text = self.filled(text, missing),
             Value::Array(items) => items.iter_mut().for_each(|item| self.expand_in(item, missing)),
             Value::Object(members) => members.values_mut().for_each(|member| self.expand_in(member, missing)),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}

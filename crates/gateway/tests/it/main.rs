@@ -9,6 +9,8 @@ mod compatible;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod connect;
+#[cfg(test)]
 mod crashes;
 #[cfg(test)]
 mod first_transport;
