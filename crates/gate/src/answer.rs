@@ -39,6 +39,17 @@ pub enum Door<'a> {
     Rest,
 }
 
+impl Door<'_> {
+    /// The word in logs.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Mcp { .. } => "mcp",
+            Self::JsonRpc { .. } => "json_rpc",
+            Self::Rest => "rest",
+        }
+    }
+}
+
 /// An answer ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Answer {

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use tollgate_domain::{CallId, ToolRef};
+use tollgate_domain::{CallId, Principal, ToolRef};
+use tollgate_rails::Payment;
 
 use crate::call::{Call, Held};
 
@@ -90,6 +91,16 @@ impl HeldCall {
     /// The call's id.
     pub fn id(&self) -> CallId {
         self.0.id
+    }
+
+    /// Who calls.
+    pub fn principal(&self) -> &Principal {
+        &self.0.stage.principal
+    }
+
+    /// The payment that is claimed, if the call costs something.
+    pub fn payment(&self) -> Option<&Payment> {
+        self.0.payment()
     }
 
     /// Whether money is reserved for this call.

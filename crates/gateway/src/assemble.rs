@@ -44,6 +44,7 @@ use crate::gateway::Gateway;
 use crate::pins::Pins;
 use crate::ports::{GatewayPorts, KeySnapshot};
 use crate::server::Readiness;
+use crate::telemetry::{CommitTimes, Telemetry};
 use crate::tls::Tls;
 use crate::{clock, document, keys};
 use tollgate_payer::EvmWallet;
@@ -62,7 +63,9 @@ pub async fn assemble(config: Config, mode: Mode, tasks: TaskTracker) -> anyhow:
     let data = DataDirectory::open(&config.data)?;
     let signer = Signer::from_seed(&data.key("receipts.key")?)?;
     let receipt_keys = vec![signer.public()];
+    let commits = Arc::new(CommitTimes::default());
     let options = Options {
+        commits: Some(Arc::clone(&commits) as _),
         results_kept: Duration::from_millis(config.receipts.result_ttl_ms),
         #[cfg(feature = "failpoints")]
         failpoints: Some(Arc::new(crate::failpoint::StorePoints)),
@@ -122,6 +125,7 @@ pub async fn assemble(config: Config, mode: Mode, tasks: TaskTracker) -> anyhow:
         calls: TaskTracker::new(),
         tasks,
         tls,
+        telemetry: Telemetry::new(commits),
         readiness: Readiness::default(),
         dev,
         config,

@@ -10,13 +10,14 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate_domain::{FailureKind, Outcome};
 use tollgate_gate::{
-    Answer, Call, Completed, Denial, Door, Ending, Fault, Held, Permitted, Refusal, ToolAnswer, delivered,
-    denied, faulted,
+    Answer, Call, Completed, Denial, Door, Ending, Fault, Held, Refusal, ToolAnswer, delivered, denied,
+    faulted,
 };
 
 use crate::carrier::Carrier;
 use crate::clock;
 use crate::gateway::Gateway;
+use crate::telemetry::Watch;
 
 /// Vets a call, carries it out over the gateway's own session, and renders how it ended: the way of the doors that are
 /// not MCP.
@@ -29,16 +30,17 @@ pub async fn run(
     door: Door<'_>,
     resource_url: &str,
 ) -> Result<Answer, Refusal> {
-    let now = clock::now();
-    let tool = request.tool.clone();
-    gateway.tools.ready(&tool, now).await.map_err(|error| Refusal::faulted(error.fault()))?;
-    let held = gateway.gate.authorize(request, now).await?;
-    let Some(carrier) = gateway.carriers.get(&tool.server).cloned() else {
-        return Err(Refusal::denied(Denial::UnknownTool(tool)));
+    let watch = Watch::begin(gateway, door.word());
+    let (carrier, held) = match vetted(gateway, request).await {
+        Ok(vetted) => vetted,
+        Err(refusal) => {
+            watch.refused(&refusal);
+            return Err(refusal);
+        }
     };
     let call = held.id();
     let (done, ended) = oneshot::channel();
-    gateway.calls.spawn(carry_out(Arc::clone(gateway), Arc::clone(&carrier), held, done));
+    gateway.calls.spawn(carry_out(Arc::clone(gateway), watch, Arc::clone(&carrier), held, done));
     let completed = match ended.await {
         Ok(Ok(completed)) => completed,
         Ok(Err(fault)) => return Ok(faulted(&fault, Some(call), door, gateway.naming(resource_url))),
@@ -50,35 +52,40 @@ pub async fn run(
     Ok(rendered(gateway, &carrier, completed, door, resource_url))
 }
 
+async fn vetted(
+    gateway: &Gateway,
+    request: tollgate_gate::Request,
+) -> Result<(Arc<Carrier>, Call<Held>), Refusal> {
+    let now = clock::now();
+    let tool = request.tool.clone();
+    gateway.tools.ready(&tool, now).await.map_err(|error| Refusal::faulted(error.fault()))?;
+    let held = gateway.gate.authorize(request, now).await?;
+    match gateway.carriers.get(&tool.server).cloned() {
+        Some(carrier) => Ok((carrier, held)),
+        None => Err(Refusal::denied(Denial::UnknownTool(tool))),
+    }
+}
+
 async fn carry_out(
     gateway: Arc<Gateway>,
+    mut watch: Watch,
     carrier: Arc<Carrier>,
     held: Call<Held>,
     mut done: oneshot::Sender<Result<Completed, Fault>>,
 ) {
     let deadline = Instant::now() + Duration::from_millis(held.listed().deadline_ms);
     let (permitted, held) = held.permit();
+    watch.asks(&held);
     let outcome = tokio::select! {
         biased;
         () = done.closed() => Outcome::Lost(FailureKind::Abandoned),
         outcome = carrier.call(&permitted, deadline) => outcome,
     };
+    watch.answered();
     let completed = gateway.gate.complete(held, outcome).await;
-    log(&permitted, &completed);
+    watch.completed(&permitted, &completed);
     // Whoever asked may be gone; the call has its ending all the same.
     drop(done.send(completed));
-}
-
-/// One line per ended call: what happened, never what was said.
-pub fn log(permitted: &Permitted, completed: &Result<Completed, Fault>) {
-    let (call, tool) = (permitted.call(), permitted.tool());
-    match completed {
-        Ok(completed) => tracing::info!(%call, %tool, ending = completed.ending.word(), "call ended"),
-        Err(fault) => {
-            let source: &dyn std::error::Error = fault;
-            tracing::error!(%call, %tool, error = source, "call could not be completed");
-        }
-    }
 }
 
 /// An ended call for a door that is not MCP.

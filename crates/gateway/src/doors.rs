@@ -8,6 +8,7 @@ mod execute;
 mod health;
 mod json_rpc;
 mod mcp;
+mod metrics;
 mod request;
 
 use std::net::SocketAddr;

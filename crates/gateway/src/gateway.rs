@@ -17,6 +17,7 @@ use crate::dispatch::DispatchMarks;
 use crate::pins::Pins;
 use crate::ports::{GatewayPorts, KeySnapshot};
 use crate::server::Readiness;
+use crate::telemetry::Telemetry;
 use crate::tls::Tls;
 
 /// One running gateway.
@@ -48,6 +49,8 @@ pub struct Gateway {
     pub tasks: TaskTracker,
     /// TLS on the listener.
     pub tls: Option<Arc<Tls>>,
+    /// What operators see.
+    pub telemetry: Telemetry,
     /// Whether new work is taken.
     pub readiness: Readiness,
     /// What only dev mode has.

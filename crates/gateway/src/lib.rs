@@ -25,4 +25,5 @@ pub mod pins;
 pub mod ports;
 mod reserved;
 pub mod server;
+pub mod telemetry;
 pub mod tls;

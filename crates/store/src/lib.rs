@@ -64,7 +64,7 @@ mod writer;
 pub use failpoints::{DiskFault, Failpoints};
 pub use invoices::InvoiceStore;
 pub use keys::{KeyRecord, NewKey};
-pub use open::{OpenError, Options};
+pub use open::{Commits, OpenError, Options};
 pub use pins::PINS_PER_SERVER_MAX;
 pub use sandbox::SandboxStore;
 pub use store::Store;

@@ -3,6 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Is told when the writer commits: how long that takes is for whoever has a clock. Called on the writer's thread, one commit
+/// at a time; must not block.
+pub trait Commits: Send + Sync + std::fmt::Debug {
+    /// A commit begins.
+    fn begins(&self);
+    /// It has ended, well or not.
+    fn ended(&self);
+}
+
 /// What can be set when a store is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -10,6 +19,8 @@ pub struct Options {
     pub queue_commands_max: usize,
     /// How long the result of an ended call is kept for whoever repeats its proof.
     pub results_kept: Duration,
+    /// Who is told of each commit of the ledger.
+    pub commits: Option<std::sync::Arc<dyn Commits>>,
     /// What a test hangs into the writer.
     #[cfg(any(test, feature = "failpoints"))]
     pub failpoints: Option<std::sync::Arc<dyn crate::Failpoints>>,
@@ -20,6 +31,7 @@ impl Default for Options {
         Self {
             queue_commands_max: 4096,
             results_kept: Duration::from_hours(24),
+            commits: None,
             #[cfg(any(test, feature = "failpoints"))]
             failpoints: None,
         }

@@ -164,6 +164,19 @@ pub(crate) fn account(
         .optional()
 }
 
+/// What all servers have earned in an asset. A total past what an amount holds stays there.
+pub(crate) fn earned(connection: &Connection, asset: &AssetId) -> rusqlite::Result<Amount> {
+    // Names from `payable:` on, before whatever follows them: a range of the index.
+    let mut query = connection.prepare_cached(
+        "SELECT credits_posted FROM accounts WHERE asset = ?1 AND name >= 'payable:' AND name < 'payable;'",
+    )?;
+    let mut earned = Amount::ZERO;
+    for credited in query.query_map(params![asset.as_str()], |row| convert::text::<Amount>(row, 0))? {
+        earned = earned.checked_add(credited?).unwrap_or(Amount::new(u128::MAX));
+    }
+    Ok(earned)
+}
+
 /// Every account, ordered by asset and name.
 pub(crate) fn accounts(connection: &Connection) -> rusqlite::Result<Vec<AccountBalance>> {
     let mut query = connection.prepare_cached(

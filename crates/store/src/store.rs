@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tollgate_attest::{PublicKey, Signer};
 use tollgate_domain::{
-    AssetId, CallId, Digest, KeyId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis,
+    Amount, AssetId, CallId, Digest, KeyId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis,
 };
 use tollgate_ledger::audit::Finding;
 use tollgate_ledger::{
@@ -90,6 +90,7 @@ impl Store {
         let standings = Arc::<StandingCache>::default();
         let session = LedgerSession::new(signer, Arc::clone(&standings));
         let hooks = Hooks {
+            commits: options.commits,
             #[cfg(any(test, feature = "failpoints"))]
             failpoints: options.failpoints,
         };
@@ -107,6 +108,15 @@ impl Store {
     /// Whether money operations are accepted: not any more after the disk failed to keep what it was given.
     pub fn is_open(&self) -> bool {
         self.inner.writer.is_open()
+    }
+
+    /// What is booked as earned in an asset, over all servers and as long as this ledger lives.
+    ///
+    /// # Errors
+    /// [`StoreError::Definite`] when the file cannot be read.
+    pub async fn earned(&self, asset: &AssetId) -> Result<Amount, StoreError> {
+        let asset = asset.clone();
+        self.inner.readers.read(move |connection| rows::earned(connection, &asset)).await
     }
 
     /// Adds an API key.

@@ -134,11 +134,22 @@ impl<S> Drop for Writer<S> {
     }
 }
 
-/// What tests hang into a writer; nothing in a release.
+/// Who is told of commits, and what tests hang into a writer.
 #[derive(Clone, Default)]
 pub(crate) struct Hooks {
+    pub(crate) commits: Option<Arc<dyn crate::Commits>>,
     #[cfg(any(test, feature = "failpoints"))]
     pub(crate) failpoints: Option<Arc<dyn crate::Failpoints>>,
+}
+
+impl Hooks {
+    fn timed_commit(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let Some(commits) = &self.commits else { return self.commit(connection) };
+        commits.begins();
+        let committed = self.commit(connection);
+        commits.ended();
+        committed
+    }
 }
 
 #[cfg(not(any(test, feature = "failpoints")))]
@@ -291,7 +302,7 @@ impl<S: Session> WriterThread<S> {
             return self.connection.execute_batch("COMMIT").map_err(Failed::Before);
         }
         self.hooks.hit("before_commit");
-        self.hooks.commit(&self.connection).map_err(Failed::Commit)?;
+        self.hooks.timed_commit(&self.connection).map_err(Failed::Commit)?;
         self.session.committed();
         self.hooks.hit("after_commit");
         Ok(())

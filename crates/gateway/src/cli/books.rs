@@ -11,6 +11,7 @@ use tollgate_trust::ApiKey;
 
 use super::{CreditCommand, DataArgs, FINDING, KeysCommand, Out};
 use crate::config::{Environment, Overrides, load};
+use crate::telemetry::Checked;
 use crate::{clock, dev};
 
 pub(super) fn open(args: &DataArgs) -> anyhow::Result<Store> {
@@ -25,6 +26,9 @@ pub(crate) async fn check(args: DataArgs) -> anyhow::Result<ExitCode> {
     let store = open(&args)?;
     let findings = store.check().await?;
     let accounts = store.trial_balance().await?;
+    if let Err(error) = Checked::of(&findings, clock::now()).keep(&args.data) {
+        Out::note(&format!("the gateway's metrics will not show this check: {error}"));
+    }
     if args.json {
         let rows: Vec<_> = accounts
             .iter()

@@ -19,6 +19,7 @@ use crate::assemble::assemble;
 use crate::config::{Config, Environment, Overrides, load};
 use crate::data::DataDirectory;
 use crate::gateway::Gateway;
+use crate::telemetry::survey;
 use crate::{clock, dev, keys, pins, server};
 
 /// How often settlements without a definite answer are looked up again, and stored results pruned.
@@ -87,7 +88,8 @@ async fn bind(listen: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("listen on {listen}; choose another with --listen if it is taken"))
 }
 
-/// Structured logs on standard error: JSON where nobody watches, text on a terminal. `DEBUG=true` shows more.
+/// Structured logs on standard error: JSON where nobody watches, text on a terminal, or as `TOLLGATE_LOG_FORMAT` (json, text)
+/// says. `DEBUG=true` shows more.
 pub(super) fn logs(environment: &Environment) {
     use std::io::IsTerminal;
     let debug = environment.get("DEBUG").is_some_and(|value| ["1", "true", "True"].contains(&value));
@@ -99,7 +101,12 @@ pub(super) fn logs(environment: &Environment) {
     let filter = EnvFilter::try_new(environment.get("TOLLGATE_LOG").unwrap_or(default))
         .unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let set = if std::io::stderr().is_terminal() { builder.try_init() } else { builder.json().try_init() };
+    let as_text = match environment.get("TOLLGATE_LOG_FORMAT") {
+        Some("text") => true,
+        Some("json") => false,
+        Some(_) | None => std::io::stderr().is_terminal(),
+    };
+    let set = if as_text { builder.try_init() } else { builder.json().try_init() };
     if let Err(error) = set {
         Out::note(&format!("logs were set up before: {error}"));
     }
@@ -167,6 +174,9 @@ async fn upkeep(gateway: Arc<Gateway>, stop: CancellationToken) {
         }
         if let Err(error) = gateway.gate.ports().store.prune(clock::now()).await {
             tracing::error!(%error, "could not prune old results");
+        }
+        if let Err(error) = survey::look(&gateway).await {
+            tracing::error!(%error, "could not look at the books");
         }
     }
 }

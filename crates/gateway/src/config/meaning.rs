@@ -63,6 +63,8 @@ pub struct Config {
     pub limits: Limits,
     /// Receipts.
     pub receipts: Receipts,
+    /// Who may read the metrics.
+    pub metrics: Metrics,
     /// A floor under every tool's least reputation (`MCP_TRUST_MIN_REPUTATION`).
     pub min_reputation: Bps,
     /// Accepted settings that have no effect in this version.
@@ -299,4 +301,13 @@ pub struct Receipts {
     pub free_calls: bool,
     /// How long results of paid calls are kept.
     pub result_ttl_ms: u64,
+}
+
+/// Who may read the metrics: with neither, callers on this machine.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// A bearer token that every reader must send.
+    pub token: Option<Secret>,
+    /// Whether everybody may.
+    pub public: bool,
 }

@@ -27,6 +27,8 @@ pub struct RawConfig {
     pub limits: RawLimits,
     /// Receipts.
     pub receipts: RawReceipts,
+    /// Who may read `/metrics`. Default: callers on the gateway's own machine.
+    pub metrics: RawMetrics,
 }
 
 /// A certificate and its key; both are read again when they change.
@@ -243,4 +245,14 @@ pub struct RawReceipts {
     pub free_calls: bool,
     /// How long results of paid calls are kept for a repeated payment, in seconds. Default: 86400.
     pub result_ttl_seconds: Option<u64>,
+}
+
+/// Who may read `/metrics`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawMetrics {
+    /// A bearer token that every reader must send, such as `${METRICS_TOKEN}`; at least 16 characters.
+    pub token: Option<String>,
+    /// Whether everybody may read them without a token. Default: false.
+    pub public: bool,
 }

@@ -8,11 +8,11 @@ use tollgate_rails::evm::Address;
 use tollgate_registry::{PinPolicy, PolicyError};
 
 use super::meaning::{
-    Breaker, Config, Credential, Document, Lightning, LightningBackend, Limits, Receipts, SandboxRails,
+    Breaker, Config, Credential, Document, Lightning, LightningBackend, Limits, Metrics, Receipts, SandboxRails,
     Secret, Server, Settling, Source, TlsFiles, ToolPolicy, Transport, X402,
 };
 use super::raw::{
-    RawAsset, RawBreaker, RawConfig, RawCredential, RawLightning, RawLimits, RawServer, RawTls, RawTool,
+    RawAsset, RawBreaker, RawConfig, RawCredential, RawLightning, RawLimits, RawMetrics, RawServer, RawTls, RawTool,
     RawTransport, RawWord, RawX402,
 };
 use super::{Environment, Problem, Problems};
@@ -80,6 +80,7 @@ impl Config {
         let tls = raw.tls.as_ref().and_then(|tls| reader.tls(tls));
         let servers = reader.servers(&raw.servers, &assets, min_reputation);
         let secret = reader.secret(environment);
+        let metrics = reader.metrics(raw.metrics);
         let notices = reader.notices(environment, x402.is_some() || raw.payment.x402.is_some());
         let Some(listen): Option<SocketAddr> = listen else { return Err(Problems(reader.problems)) };
         let public_url = raw.public_url.as_deref().unwrap_or_default().trim_end_matches('/');
@@ -113,6 +114,7 @@ impl Config {
                 free_calls: raw.receipts.free_calls,
                 result_ttl_ms: raw.receipts.result_ttl_seconds.unwrap_or(86_400).saturating_mul(1_000),
             },
+            metrics,
             min_reputation,
             notices,
             inherited: ["PATH", "HOME"]
@@ -415,6 +417,17 @@ impl Reader<'_> {
     }
 
     /// `GATE_HMAC_SECRET`: long enough not to be guessed, and not an example's.
+    fn metrics(&mut self, raw: RawMetrics) -> Metrics {
+        let is_weak = |token: &String| token.len() < 16 || !token.bytes().all(|byte| byte.is_ascii_graphic());
+        if raw.token.as_ref().is_some_and(is_weak) {
+            self.refuse("metrics.token", "needs at least 16 visible ASCII characters (openssl rand -hex 16)");
+        }
+        if raw.token.is_some() && raw.public {
+            self.refuse("metrics.public", "cannot be true beside metrics.token: choose one");
+        }
+        Metrics { token: raw.token.map(|token| Secret(token.into_bytes())), public: raw.public }
+    }
+
     fn secret(&mut self, environment: &Environment) -> Option<Secret> {
         let secret = environment.get("GATE_HMAC_SECRET")?;
         if secret.len() < 32 || ["change", "secret", "example"].iter().any(|word| secret.contains(word)) {

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
-use crate::doors::{calls, dev, documents, execute, health, json_rpc};
+use crate::doors::{calls, dev, documents, execute, health, json_rpc, metrics};
 use crate::gateway::Gateway;
 
 /// All routed paths.
@@ -14,6 +14,7 @@ pub(crate) fn router(gateway: &Gateway) -> Router<Arc<Gateway>> {
     let router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::metrics))
         .route("/api/v1/tools", get(calls::tools))
         .route("/api/v1/execute", post(execute::execute))
         .route("/api/v1/calls/{id}", get(calls::call))

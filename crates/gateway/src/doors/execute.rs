@@ -9,13 +9,14 @@ use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tollgate_domain::{Amount, Money, ToolRef};
-use tollgate_gate::{Answer, CreditUse, Denial, Door, Refusal, Verdict, denied, render};
+use tollgate_gate::{Answer, CreditUse, Denial, Door, Refusal, denied, render};
 use tollgate_mcp::{Limits, json};
 
 use crate::carry::run;
 use crate::doors::Peer;
 use crate::doors::request::{Found, request};
 use crate::gateway::Gateway;
+use crate::telemetry::Watch;
 
 /// The body of a request to execute a tool.
 #[derive(Deserialize)]
@@ -71,13 +72,17 @@ async fn answer(
             Ok(answer) => return answer,
             Err(refusal) => refusal,
         },
-        Err(denial) => Refusal::denied(denial),
+        Err(denial) => turned_away(gateway, denial, Door::Rest),
     };
     let Refusal { call, verdict, .. } = refusal;
-    if let Verdict::Denied(denial) = &*verdict {
-        tracing::info!(?call, code = denial.code().word, "call denied");
-    }
     render(&verdict, call, Door::Rest, gateway.naming(url))
+}
+
+/// A call that was refused before it could be read as one: counted and logged like any other.
+pub(crate) fn turned_away(gateway: &Arc<Gateway>, denial: Denial, door: Door<'_>) -> Refusal {
+    let refusal = Refusal::denied(denial);
+    Watch::begin(gateway, door.word()).refused(&refusal);
+    refusal
 }
 
 async fn prepared(

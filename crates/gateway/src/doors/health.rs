@@ -23,7 +23,7 @@ pub(crate) async fn ready(
     let ledger_open = gateway.gate.ports().store.is_open();
     let status = if draining || !ledger_open { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let servers: Map<String, Value> =
-        gateway.carriers.iter().map(|(name, carrier)| (name.to_string(), standing(carrier))).collect();
+        gateway.carriers.iter().map(|(name, carrier)| (name.to_string(), standing(&gateway, carrier))).collect();
     let body = json!({
         "ready": status == StatusCode::OK,
         "draining": draining,
@@ -33,11 +33,15 @@ pub(crate) async fn ready(
     (status, axum::Json(body))
 }
 
-fn standing(carrier: &Carrier) -> Value {
+fn standing(gateway: &Gateway, carrier: &Carrier) -> Value {
     let standing = carrier.health().standing();
     let mut facts = Map::new();
     facts.insert("state".to_owned(), json!(standing.state));
     facts.insert("failures_in_a_row".to_owned(), json!(standing.failures_in_a_row));
+    if carrier.has_policy {
+        let tools = gateway.tools.all().iter().filter(|listed| listed.tool.server == carrier.name).count();
+        facts.insert("tools".to_owned(), json!(tools));
+    }
     if let Some(word) = standing.last_failure {
         facts.insert("last_failure".to_owned(), json!(word));
     }

@@ -7,13 +7,13 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Value, json};
-use tollgate_gate::{Answer, CreditUse, Denial, Door, Refusal, denied, render};
+use tollgate_gate::{Answer, CreditUse, Denial, Door, denied, render};
 use tollgate_mcp::{Frame, FrameFault, RequestId, reply};
 
 use crate::carry::run;
 use crate::doors::Peer;
 use crate::doors::calls::pricing;
-use crate::doors::execute::{into_response, read, resolve};
+use crate::doors::execute::{into_response, read, resolve, turned_away};
 use crate::doors::request::{Found, request};
 use crate::gateway::Gateway;
 
@@ -63,7 +63,7 @@ async fn answer(
                     Ok(answer) => return answer,
                     Err(refusal) => refusal,
                 },
-                Err(denial) => Refusal::denied(denial),
+                Err(denial) => turned_away(gateway, denial, door),
             };
             render(&refusal.verdict, refusal.call, door, gateway.naming(url))
         }

@@ -23,6 +23,7 @@ use crate::carrier::{Carrier, fault_of};
 use crate::doors::json_rpc::frame_denial;
 use crate::doors::respond;
 use crate::gateway::Gateway;
+use crate::telemetry::StreamCount;
 
 /// One exchange at an MCP door.
 pub(crate) async fn exchange(
@@ -72,16 +73,21 @@ pub(crate) async fn exchange(
 }
 
 /// A stream to listen on, the end of a session: none of these has a body, and one that came all the same stays here.
-async fn without_a_body(gateway: &Gateway, carrier: &Carrier, request: Request<Incoming>) -> Response<Body> {
+async fn without_a_body(
+    gateway: &Arc<Gateway>,
+    carrier: &Carrier,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let (head, _) = request.into_parts();
     let listens = head.method == Method::GET;
-    match carrier.pass(forwarded(head, Bytes::new())).await {
+    let response = match carrier.pass(forwarded(head, Bytes::new())).await {
         // An answer that was withheld because nobody paid for it must not come by resuming its stream.
         Ok(response) if listens && carrier.has_price => without_answers(response, Limits::default()),
         Ok(response) if listens && carrier.has_pins => without_tool_lists(response, Limits::default()),
         Ok(response) => response,
-        Err(error) => unreached(gateway, &error, None),
-    }
+        Err(error) => return unreached(gateway, &error, None),
+    };
+    if listens { StreamCount::attach(gateway, response) } else { response }
 }
 
 async fn dispatch(

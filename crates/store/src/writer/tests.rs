@@ -90,7 +90,7 @@ impl World {
         connection.execute_batch("CREATE TABLE notes (number INTEGER PRIMARY KEY) STRICT").unwrap();
         let script = Arc::<Script>::default();
         let failpoints: Arc<dyn Failpoints> = Arc::<Script>::clone(&script);
-        let hooks = Hooks { failpoints: Some(failpoints) };
+        let hooks = Hooks { failpoints: Some(failpoints), ..Hooks::default() };
         let writer = Writer::start("test-writer", connection, Stateless, queue_commands_max, hooks).unwrap();
         Self { directory, script, writer: Some(writer) }
     }

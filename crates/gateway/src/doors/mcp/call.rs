@@ -21,12 +21,12 @@ use tollgate_rails::carriers::PAYMENT_META_KEYS;
 
 use super::forwarded;
 use crate::carrier::{Carrier, outcome_of};
-use crate::carry::log;
 use crate::clock;
 use crate::doors::request::{Found, IDEMPOTENCY_META, request};
 use crate::doors::respond;
 use crate::gateway::Gateway;
 use crate::reserved::is_reserved;
+use crate::telemetry::{StreamCount, Watch};
 
 /// What the answer to one call depends on.
 struct Asked {
@@ -50,16 +50,20 @@ pub(super) async fn call(
 ) -> Response<Body> {
     let (tool, arguments) = frame.tool_call().map(|call| (call.name, call.arguments)).unwrap_or_default();
     let asked = Asked { gateway, carrier, id, era, tool };
+    let watch = Watch::begin(&asked.gateway, asked.door().word());
     let held = match vetted(&asked, &head, &frame, arguments, peer).await {
         Ok(held) => held,
-        Err(refusal) => return asked.refused(&refusal),
+        Err(refusal) => {
+            watch.refused(&refusal);
+            return asked.refused(&refusal);
+        }
     };
     // What pays or identifies the caller ends here; the rest of the message goes on byte for byte.
     let body = frame.without_meta(|key| PAYMENT_META_KEYS.contains(&key) || key == IDEMPOTENCY_META);
     let (reply, answered) = oneshot::channel();
     let gateway = Arc::clone(&asked.gateway);
     let call = held.id();
-    gateway.calls.spawn(asked.carry_out(held, forwarded(head, body), reply));
+    gateway.calls.spawn(asked.carry_out(watch, held, forwarded(head, body), reply));
     answered.await.unwrap_or_else(|_| {
         let fault = Fault::Internal("the task of a call ended without a word".to_owned());
         respond(faulted(&fault, Some(call), Door::JsonRpc { id: None }, gateway.naming("")))
@@ -115,14 +119,14 @@ impl Asked {
     }
 
     fn refused(&self, refusal: &Refusal) -> Response<Body> {
-        let Refusal { call, tool, verdict } = refusal;
-        tracing::info!(call = ?call, tool = ?tool, verdict = verdict.word(), "call not carried out");
+        let Refusal { call, verdict, .. } = refusal;
         respond(render(verdict, *call, self.door(), self.gateway.naming(&self.resource_url())))
     }
 
     /// Carries a held call out and completes it, whatever happens to the caller meanwhile.
     async fn carry_out(
         self,
+        mut watch: Watch,
         held: Call<Held>,
         request: Request<Body>,
         mut reply: oneshot::Sender<Response<Body>>,
@@ -131,6 +135,7 @@ impl Asked {
         let answer_bytes_max = self.gateway.config.limits.answer_bytes_max;
         let limits = Limits { message_bytes_max: answer_bytes_max, ..Limits::default() };
         let (permitted, held) = held.permit();
+        watch.asks(&held);
         let exchange =
             self.carrier.exchange(&permitted, request, &self.id, limits, deadline, &self.gateway.tasks);
         let intercepted = tokio::select! {
@@ -140,8 +145,9 @@ impl Asked {
             intercepted = exchange => intercepted,
         };
         let complete = async |outcome| {
+            watch.answered();
             let completed = self.gateway.gate.complete(held, outcome).await;
-            log(&permitted, &completed);
+            watch.completed(&permitted, &completed);
             completed
         };
         match intercepted {
@@ -163,6 +169,7 @@ impl Asked {
                 drop(reply.send(self.whole(permitted.call(), whole, completed)));
             }
             Ok(Intercepted::Streamed(Streamed { response, answer, release })) => {
+                let _stream = StreamCount::begin(&self.gateway);
                 drop(reply.send(response));
                 let answer = answer.await.unwrap_or(Err(UpstreamError::NotAnAnswer("its relay ended")));
                 answer.as_ref().err().into_iter().for_each(|error| self.carrier.broke_off(error));

@@ -1,0 +1,100 @@
+//! What operators see: metrics of calls, money and the ledger, and one line in the log per call.
+//!
+//! On the path of a call there is no lock and no allocation: counters are atomics, labels are numbers. Names that callers
+//! choose never become labels; no argument, result, proof or key becomes part of anything here. What only the books know
+//! is read from them in the background, see [`survey`].
+
+mod checked;
+mod commits;
+mod exposition;
+mod instrument;
+mod outcome;
+mod streams;
+pub mod survey;
+mod tools;
+mod watch;
+
+use std::sync::Arc;
+
+use tollgate_domain::Rail;
+use tollgate_gate::Ending;
+
+pub use checked::Checked;
+pub use commits::CommitTimes;
+pub use exposition::{CONTENT_TYPE, render};
+pub use instrument::{BOUNDS_NS, Counter, Gauge, Histogram, Snapshot};
+pub use streams::StreamCount;
+pub use survey::Surveyed;
+pub use tools::{TOOLS_MAX, ToolTable};
+pub use watch::Watch;
+
+use crate::clock;
+
+/// Everything that is counted in one gateway.
+#[derive(Debug)]
+pub struct Telemetry {
+    tools: ToolTable,
+    call: Histogram,
+    overhead: Histogram,
+    upstream: Histogram,
+    inflight: Gauge,
+    streams: Gauge,
+    challenges: Counter,
+    payments: Payments,
+    commits: Arc<CommitTimes>,
+    surveyed: Surveyed,
+    started_seconds: u64,
+}
+
+impl Telemetry {
+    /// Nothing counted yet; `commits` is what the store tells of its transactions.
+    pub fn new(commits: Arc<CommitTimes>) -> Self {
+        Self {
+            tools: ToolTable::default(),
+            call: Histogram::default(),
+            overhead: Histogram::default(),
+            upstream: Histogram::default(),
+            inflight: Gauge::default(),
+            streams: Gauge::default(),
+            challenges: Counter::default(),
+            payments: Payments::default(),
+            commits,
+            surveyed: Surveyed::default(),
+            started_seconds: clock::now().get() / 1_000,
+        }
+    }
+}
+
+/// How paid calls ended, by rail.
+#[derive(Debug, Default)]
+struct Payments([[Counter; PAYMENT_ENDS.len()]; RAILS.len()]);
+
+const RAILS: [Rail; 3] = [Rail::X402, Rail::L402, Rail::Credit];
+/// What became of the money by the time the caller was answered.
+const PAYMENT_ENDS: [&str; 4] = ["settled", "voided", "failed", "pending"];
+
+impl Payments {
+    /// Counts one; a call whose ending could not be recorded is pending until its row is taken up again.
+    fn count(&self, rail: Rail, ending: Option<&Ending>) {
+        let rail = match rail {
+            Rail::X402 => 0,
+            Rail::L402 => 1,
+            Rail::Credit => 2,
+        };
+        let end = match ending {
+            Some(Ending::Delivered(_)) => 0,
+            Some(Ending::ToolFailed(_) | Ending::Lost(_)) => 1,
+            Some(Ending::PaymentFailed { .. }) => 2,
+            Some(Ending::Pending) | None => 3,
+        };
+        if let Some(counter) = self.0.get(rail).and_then(|ends| ends.get(end)) {
+            counter.increment();
+        }
+    }
+
+    fn counts(&self) -> impl Iterator<Item = (Rail, &'static str, u64)> {
+        RAILS.into_iter().zip(&self.0).flat_map(|(rail, ends)| {
+            PAYMENT_ENDS.into_iter().zip(ends).map(move |(end, counter)| (rail, end, counter.get()))
+        })
+    }
+}

@@ -1,0 +1,256 @@
+//! Everything that is counted, as Prometheus reads it (text format 0.0.4).
+
+use std::fmt::{Display, Write};
+use std::sync::atomic::Ordering;
+
+use tollgate_gate::Withheld;
+
+use super::instrument::{BOUNDS_NS, Snapshot};
+use crate::gateway::Gateway;
+
+/// The media type.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// Calls that were refused because the gateway is at its limit.
+const SHED: [&str; 1] = ["store_busy"];
+/// Denials by what an operator set, apart from payment and malformed requests.
+const POLICY: [&str; 5] =
+    ["unauthenticated", "trust_insufficient", "tool_not_approved", "price_above_maximum", "rate_limited"];
+
+/// All metrics of a gateway. Every family is there from the start, with or without samples.
+pub fn render(gateway: &Gateway) -> String {
+    let mut page = Page(String::with_capacity(16 * 1024));
+    process(&mut page, gateway);
+    calls(&mut page, gateway);
+    money(&mut page, gateway);
+    integrity(&mut page, gateway);
+    page.0
+}
+
+fn process(page: &mut Page, gateway: &Gateway) {
+    page.family("tollgate_build_info", "gauge", "Version and mode of this gateway; always 1.");
+    page.sample(
+        "tollgate_build_info",
+        &[("version", env!("CARGO_PKG_VERSION")), ("mode", gateway.mode.word())],
+        1,
+    );
+    page.gauge(
+        "tollgate_start_time_seconds",
+        "When this gateway started.",
+        gateway.telemetry.started_seconds,
+    );
+    let draining = u8::from(gateway.readiness.is_draining());
+    page.gauge("tollgate_draining", "Whether this gateway is on its way out.", draining);
+}
+
+fn calls(page: &mut Page, gateway: &Gateway) {
+    let telemetry = &gateway.telemetry;
+    page.family(
+        "tollgate_calls_total",
+        "counter",
+        "Tool calls of servers with a policy, by tool and by how they ended: delivered, tool_failed, repeated, abandoned, or an error code.",
+    );
+    for (tool, outcome, count) in telemetry.tools.counts() {
+        let (server, tool) =
+            tool.map_or(("other", "other"), |tool| (tool.server.as_str(), tool.tool.as_str()));
+        page.sample(
+            "tollgate_calls_total",
+            &[("server", server), ("tool", tool), ("outcome", outcome)],
+            count,
+        );
+    }
+    for (name, help, histogram) in [
+        ("tollgate_call_duration_seconds", "From a call's arrival to its ending.", &telemetry.call),
+        (
+            "tollgate_overhead_seconds",
+            "The part of it that was not spent waiting for the tool's server.",
+            &telemetry.overhead,
+        ),
+        (
+            "tollgate_upstream_duration_seconds",
+            "The part that was; calls that were carried out only.",
+            &telemetry.upstream,
+        ),
+    ] {
+        page.histogram(name, help, &histogram.snapshot());
+    }
+    page.gauge("tollgate_inflight", "Tool calls that have not ended yet.", telemetry.inflight.get());
+    page.gauge(
+        "tollgate_sse_streams",
+        "Event streams that are open to callers of servers with a policy.",
+        telemetry.streams.get(),
+    );
+    page.family("tollgate_shed_total", "counter", "Calls refused because the gateway is at its limit.");
+    for reason in SHED {
+        page.sample("tollgate_shed_total", &[("reason", reason)], telemetry.tools.total(reason));
+    }
+    page.family("tollgate_policy_denials_total", "counter", "Calls refused by policy.");
+    for reason in POLICY {
+        page.sample("tollgate_policy_denials_total", &[("reason", reason)], telemetry.tools.total(reason));
+    }
+    let drifted =
+        gateway.tools.all().iter().filter(|tool| matches!(tool.withheld, Some(Withheld::Drifted(_)))).count();
+    page.gauge(
+        "tollgate_pins_drift",
+        "Tools that are withheld because their definition changed after it was approved.",
+        drifted,
+    );
+}
+
+fn money(page: &mut Page, gateway: &Gateway) {
+    let telemetry = &gateway.telemetry;
+    page.counter("tollgate_challenges_total", "Answers that demanded a payment.", telemetry.challenges.get());
+    page.family("tollgate_payments_total", "counter", "Calls with a claimed payment, by rail and by what had become of the money when the caller was answered.");
+    for (rail, outcome, count) in telemetry.payments.counts() {
+        let rail = rail.to_string();
+        page.sample("tollgate_payments_total", &[("rail", &rail), ("outcome", outcome)], count);
+    }
+    page.counter(
+        "tollgate_replays_blocked_total",
+        "Payments refused because they were used before.",
+        telemetry.tools.total("payment_replayed"),
+    );
+    let surveyed = &telemetry.surveyed;
+    page.gauge(
+        "tollgate_settlement_pending",
+        "Settlements whose tool has answered and whose money is not decided yet.",
+        surveyed.pending.load(Ordering::Relaxed),
+    );
+    page.family("tollgate_settlement_age_seconds_max", "gauge", "How long the oldest of them has been open.");
+    let age_ns = surveyed.age_max_ms.load(Ordering::Relaxed).saturating_mul(1_000_000);
+    page.sample("tollgate_settlement_age_seconds_max", &[], Seconds(age_ns));
+    page.family(
+        "tollgate_revenue_atomic_total",
+        "counter",
+        "What is booked as earned, in the smallest unit of each asset; from the ledger, over restarts.",
+    );
+    for (asset, earned) in &*surveyed.earned.lock() {
+        page.sample("tollgate_revenue_atomic_total", &[("asset", asset.as_str())], earned);
+    }
+}
+
+fn integrity(page: &mut Page, gateway: &Gateway) {
+    let open = u8::from(gateway.gate.ports().store.is_open());
+    page.gauge(
+        "tollgate_ledger_open",
+        "Whether money operations are accepted: not after the disk failed.",
+        open,
+    );
+    page.histogram(
+        "tollgate_db_commit_seconds",
+        "How long commits of the ledger take.",
+        &gateway.telemetry.commits.seconds.snapshot(),
+    );
+    // Nothing is said of books that were not looked at yet.
+    let checked = *gateway.telemetry.surveyed.checked.lock();
+    for (name, help, value) in [
+        (
+            "tollgate_ledger_invariant_ok",
+            "Whether the last check found the books in order.",
+            checked.map(|checked| u64::from(checked.books_ok)),
+        ),
+        (
+            "tollgate_audit_chain_ok",
+            "Whether the last check found every receipt in its place of the chain.",
+            checked.map(|checked| u64::from(checked.receipts_ok)),
+        ),
+        (
+            "tollgate_ledger_checked_time_seconds",
+            "When the last check ended.",
+            checked.map(|checked| checked.at_seconds),
+        ),
+    ] {
+        page.family(name, "gauge", help);
+        if let Some(value) = value {
+            page.sample(name, &[], value);
+        }
+    }
+}
+
+/// A page under way.
+struct Page(String);
+
+impl Page {
+    /// Writing to a `String` cannot fail.
+    fn put(&mut self, text: std::fmt::Arguments<'_>) {
+        self.0.write_fmt(text).unwrap_or_default();
+    }
+
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        self.put(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.family(name, "gauge", help);
+        self.sample(name, &[], value);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
+        self.family(name, "counter", help);
+        self.sample(name, &[], value);
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.0.push_str(name);
+        for (index, (label, text)) in labels.iter().enumerate() {
+            self.0.push(if index == 0 { '{' } else { ',' });
+            self.0.push_str(label);
+            self.0.push_str("=\"");
+            escape(&mut self.0, text);
+            self.0.push('"');
+        }
+        if !labels.is_empty() {
+            self.0.push('}');
+        }
+        self.put(format_args!(" {value}\n"));
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, seen: &Snapshot) {
+        self.family(name, "histogram", help);
+        for (bound, count) in BOUNDS_NS.into_iter().zip(seen.up_to) {
+            self.put(format_args!("{name}_bucket{{le=\"{}\"}} {count}\n", Seconds(bound)));
+        }
+        self.put(format_args!("{name}_bucket{{le=\"+Inf\"}} {}\n", seen.count));
+        self.put(format_args!("{name}_sum {}\n{name}_count {}\n", Seconds(seen.sum_ns), seen.count));
+    }
+}
+
+/// Nanoseconds as a decimal number of seconds, without a float.
+struct Seconds(u64);
+
+impl Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (whole, fraction) = (self.0 / 1_000_000_000, self.0 % 1_000_000_000);
+        if fraction == 0 {
+            return write!(f, "{whole}");
+        }
+        let digits = format!("{fraction:09}");
+        write!(f, "{whole}.{}", digits.trim_end_matches('0'))
+    }
+}
+
+/// A label's value: tool names come from servers, and may hold anything but control characters.
+fn escape(out: &mut String, text: &str) {
+    for character in text.chars() {
+        match character {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            other => out.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_of_strangers_cannot_break_out_and_seconds_are_exact() {
+        let mut page = Page(String::new());
+        page.sample("m", &[("tool", "a\"} 1\\\nb"), ("outcome", "delivered")], Seconds(1_050_000_000));
+        assert_eq!(page.0, "m{tool=\"a\\\"} 1\\\\\\nb\",outcome=\"delivered\"} 1.05\n");
+        for (ns, text) in [(0, "0"), (50_000, "0.00005"), (60_000_000_000, "60"), (1, "0.000000001")] {
+            assert_eq!(Seconds(ns).to_string(), text);
+        }
+    }
+}
