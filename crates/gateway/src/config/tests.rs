@@ -168,3 +168,21 @@ fn pins_of_a_server_that_is_streamed_unparsed_are_refused() {
     let Problems(problems) = load_text(&server(""), &[]).unwrap_err();
     assert_eq!(problems[0].at, "servers.weather.pins");
 }
+
+#[test]
+fn a_token_for_the_metrics_is_long_and_not_beside_public() {
+    let metrics = |text: &str| load_text(&format!("{WHOLE}metrics: {text}\n"), &[]);
+    let config = metrics("{ token: 0123456789abcdef-x }").unwrap();
+    assert!(config.metrics.token.is_some() && !config.metrics.public, "control");
+    assert!(!format!("{config:?}").contains("0123456789abcdef-x"), "the token is printed");
+    let closed = load_text(WHOLE, &[]).unwrap().metrics;
+    assert!(closed.token.is_none() && !closed.public);
+    for (wrong, place) in [
+        ("{ token: short }", "metrics.token"),
+        ("{ token: \"0123456789 abcdef-x\" }", "metrics.token"),
+        ("{ token: 0123456789abcdef-x, public: true }", "metrics.public"),
+    ] {
+        let Problems(problems) = metrics(wrong).unwrap_err();
+        assert_eq!(problems.iter().map(|problem| problem.at.as_str()).collect::<Vec<_>>(), [place]);
+    }
+}

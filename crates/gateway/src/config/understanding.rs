@@ -8,12 +8,12 @@ use tollgate_rails::evm::Address;
 use tollgate_registry::{PinPolicy, PolicyError};
 
 use super::meaning::{
-    Breaker, Config, Credential, Document, Lightning, LightningBackend, Limits, Metrics, Receipts, SandboxRails,
-    Secret, Server, Settling, Source, TlsFiles, ToolPolicy, Transport, X402,
+    Breaker, Config, Credential, Document, Lightning, LightningBackend, Limits, Metrics, Receipts,
+    SandboxRails, Secret, Server, Settling, Source, TlsFiles, ToolPolicy, Transport, X402,
 };
 use super::raw::{
-    RawAsset, RawBreaker, RawConfig, RawCredential, RawLightning, RawLimits, RawMetrics, RawServer, RawTls, RawTool,
-    RawTransport, RawWord, RawX402,
+    RawAsset, RawBreaker, RawConfig, RawCredential, RawLightning, RawLimits, RawMetrics, RawServer, RawTls,
+    RawTool, RawTransport, RawWord, RawX402,
 };
 use super::{Environment, Problem, Problems};
 

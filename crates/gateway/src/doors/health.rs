@@ -22,8 +22,11 @@ pub(crate) async fn ready(
     let draining = gateway.readiness.is_draining();
     let ledger_open = gateway.gate.ports().store.is_open();
     let status = if draining || !ledger_open { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    let servers: Map<String, Value> =
-        gateway.carriers.iter().map(|(name, carrier)| (name.to_string(), standing(&gateway, carrier))).collect();
+    let servers: Map<String, Value> = gateway
+        .carriers
+        .iter()
+        .map(|(name, carrier)| (name.to_string(), standing(&gateway, carrier)))
+        .collect();
     let body = json!({
         "ready": status == StatusCode::OK,
         "draining": draining,

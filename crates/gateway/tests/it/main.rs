@@ -21,6 +21,8 @@ mod lightning;
 #[cfg(test)]
 mod money;
 #[cfg(test)]
+mod observe;
+#[cfg(test)]
 mod operators;
 #[cfg(test)]
 mod paid_calls;

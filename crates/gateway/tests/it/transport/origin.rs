@@ -27,7 +27,7 @@ async fn world() -> World {
     World::with(Script::echo(), &[("echo", FREE)], "hosts: ['gate.example:8443', plain.example]\n", &[]).await
 }
 
-const TARGETS: [&str; 4] = ["/mcp", "/servers/up/mcp", "/api/v1/tools", "/healthz"];
+const TARGETS: [&str; 5] = ["/mcp", "/servers/up/mcp", "/api/v1/tools", "/healthz", "/metrics"];
 
 #[tokio::test]
 async fn m1_a_foreign_host_is_refused_on_every_path() {
