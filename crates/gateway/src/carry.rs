@@ -58,12 +58,13 @@ async fn vetted(
 ) -> Result<(Arc<Carrier>, Call<Held>), Refusal> {
     let now = clock::now();
     let tool = request.tool.clone();
+    // Before the claim: a call that is held has a way to its server.
+    let Some(carrier) = gateway.carriers.get(&tool.server).cloned() else {
+        return Err(Refusal::denied(Denial::UnknownTool(tool)));
+    };
     gateway.tools.ready(&tool, now).await.map_err(|error| Refusal::faulted(error.fault()))?;
     let held = gateway.gate.authorize(request, now).await?;
-    match gateway.carriers.get(&tool.server).cloned() {
-        Some(carrier) => Ok((carrier, held)),
-        None => Err(Refusal::denied(Denial::UnknownTool(tool))),
-    }
+    Ok((carrier, held))
 }
 
 async fn carry_out(
