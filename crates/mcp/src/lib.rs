@@ -29,6 +29,7 @@ pub mod lines;
 pub mod names;
 mod object;
 pub mod origin;
+pub mod raw;
 pub mod reply;
 mod request_id;
 pub mod result;
