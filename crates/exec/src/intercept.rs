@@ -221,7 +221,7 @@ fn refused(mut head: Parts, body: Bytes, id: &RequestId) -> Intercepted {
 }
 
 /// Headers that describe a body which is about to be replaced.
-fn strip_body_headers(head: &mut Parts) {
+pub(crate) fn strip_body_headers(head: &mut Parts) {
     const OF_THE_BODY: [HeaderName; 5] = [
         CONTENT_LENGTH,
         HeaderName::from_static("content-digest"),

@@ -52,6 +52,7 @@ mod retry;
 pub mod session;
 pub mod sse;
 pub mod stdio;
+mod stream;
 mod upstream;
 
 pub use self::http::HttpUpstream;
@@ -62,4 +63,5 @@ pub use intercept::Intercepted;
 pub use openapi::RestUpstream;
 pub use sse::SseUpstream;
 pub use stdio::StdioUpstream;
+pub use stream::{Item, MessageStream};
 pub use upstream::{BoxFuture, Eras, Source, Upstream, UpstreamError};

@@ -6,7 +6,7 @@ use tollgate_domain::ServerName;
 use tollgate_mcp::era::SERVER_INFO_KEY;
 use tollgate_mcp::{Era, raw};
 
-use crate::lists::Failure;
+use crate::lists::{Failure, OTHER_ERA};
 
 #[cfg(test)]
 mod tests;
@@ -116,8 +116,10 @@ pub fn discovered(parts: &[Introduction], failures: &[Failure], tools_only: bool
     let hint = |part: &Introduction| {
         raw::member(&part.result, "ttlMs").and_then(|raw| std::str::from_utf8(&raw).ok()?.parse::<u64>().ok())
     };
-    let is_public = |part: &Introduction| raw::text(&part.result, "cacheScope").is_some_and(|s| s == "public");
-    let whole = failures.is_empty();
+    let is_public =
+        |part: &Introduction| raw::text(&part.result, "cacheScope").is_some_and(|s| s == "public");
+    // Who speaks another era will not be back with the next answer.
+    let whole = failures.iter().all(|failure| failure.reason == OTHER_ERA);
     let ttl_ms = parts.iter().map(|part| hint(part).unwrap_or_default()).min().filter(|_| whole);
     let scope = if whole && parts.iter().all(is_public) { "public" } else { "private" };
     let mut result = Map::new();
@@ -132,8 +134,8 @@ pub fn discovered(parts: &[Introduction], failures: &[Failure], tools_only: bool
     Some(Value::Object(result).to_string().into())
 }
 
-/// Who speaks here.
-pub(crate) fn server_info() -> Value {
+/// Who speaks here: the gateway.
+pub fn server_info() -> Value {
     json!({ "name": "tollgate", "version": env!("CARGO_PKG_VERSION") })
 }
 
@@ -145,7 +147,8 @@ pub(crate) fn failures_json(failures: &[Failure]) -> Value {
 /// Which servers answered in this era with which versions, and which did not.
 fn said(parts: &[Introduction], failures: &[Failure], era: Era) -> Value {
     let era = if era == Era::Modern { "modern" } else { "legacy" };
-    let server = |part: &Introduction| json!({ "server": part.server, "era": era, "versions": part.versions() });
+    let server =
+        |part: &Introduction| json!({ "server": part.server, "era": era, "versions": part.versions() });
     let servers: Vec<Value> = parts.iter().map(server).collect();
     json!({ "servers": servers, "failed": failures_json(failures) })
 }
@@ -181,7 +184,9 @@ fn unite(all: &mut Map<String, Value>, more: Map<String, Value>) {
 fn instructions(parts: &[Introduction], result: &mut Map<String, Value>) {
     let mut all = String::new();
     for part in parts {
-        let Some(own) = raw::text(&part.result, "instructions").filter(|own| !own.is_empty()) else { continue };
+        let Some(own) = raw::text(&part.result, "instructions").filter(|own| !own.is_empty()) else {
+            continue;
+        };
         let own = format!("{}: {}\n\n", part.server, cut(&own, INSTRUCTIONS_BYTES_MAX));
         if all.len() + own.len() <= ALL_INSTRUCTIONS_BYTES_MAX {
             all.push_str(&own);

@@ -21,19 +21,25 @@
 #![forbid(unsafe_code)]
 
 mod cursor;
+mod event_id;
 mod ids;
 mod introductions;
 mod keys;
 mod lists;
 mod names;
+mod selection;
 mod session;
+mod subscriptions;
 mod translate;
 
 pub use cursor::{Cursor, CursorError};
+pub use event_id::EventId;
 pub use ids::{TaskIds, foreign_id, home_id};
-pub use introductions::{Features, Introduction, discovered, initialized};
+pub use introductions::{Features, Introduction, discovered, initialized, server_info};
 pub use keys::{Keys, Principal};
-pub use lists::{Failure, Kind, ListError, Page, Part, merged, page};
+pub use lists::{Failure, Kind, ListError, OTHER_ERA, Page, Part, merged, page};
 pub use names::{Names, Separator, SeparatorError};
+pub use selection::{Pattern, PatternError};
 pub use session::{Member, SEALED_BYTES_MAX, Session, SessionError};
+pub use subscriptions::{acknowledged, ended};
 pub use translate::{Translator, home_progress};

@@ -116,6 +116,9 @@ pub struct Part {
     pub page: Page,
 }
 
+/// The reason of a server that does not speak the era of the request.
+pub const OTHER_ERA: &str = "speaks_another_era";
+
 /// A server that gave no answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {

@@ -19,7 +19,9 @@ pub struct Separator(Box<str>);
 
 /// Why a text cannot separate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a separator is 1 to 8 characters of A-Z, a-z, 0-9, \"_\", \"-\" and \".\" that start with \"_\" or \".\"")]
+#[error(
+    "a separator is 1 to 8 characters of A-Z, a-z, 0-9, \"_\", \"-\" and \".\" that start with \"_\" or \".\""
+)]
 pub struct SeparatorError;
 
 impl Default for Separator {
@@ -73,6 +75,11 @@ impl Names {
     /// The servers, in the order of every list.
     pub fn servers(&self) -> &[ServerName] {
         &self.servers
+    }
+
+    /// The server whose names stay as they are.
+    pub const fn plain(&self) -> Option<&ServerName> {
+        self.plain.as_ref()
     }
 
     /// What a server's own name is called at this door.

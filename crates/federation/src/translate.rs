@@ -68,7 +68,9 @@ impl Translator<'_> {
     pub fn item(&self, kind: Kind, item: &Bytes) -> Option<Bytes> {
         match kind {
             Kind::Tools => self.tool(item),
-            Kind::Prompts => self.renamed(item, "name", |own| self.names.public(self.server, own).into_owned()),
+            Kind::Prompts => {
+                self.renamed(item, "name", |own| self.names.public(self.server, own).into_owned())
+            }
             Kind::Resources => self.with_uri(item, "uri"),
             Kind::Templates => self.with_uri(item, "uriTemplate"),
             Kind::Tasks => self.with_task(item),
@@ -145,11 +147,17 @@ impl Translator<'_> {
         if has_uris {
             change(&|now| raw::map_elements(now, "contents", |item| self.with_uri(item, "uri")));
             change(&|now| raw::map_elements(now, "content", |block| self.block(block)));
-            change(&|now| raw::map_elements(now, "messages", |message| self.within(message, "content", |c| self.block(c))));
+            change(&|now| {
+                raw::map_elements(now, "messages", |message| {
+                    self.within(message, "content", |c| self.block(c))
+                })
+            });
         }
         change(&|now| raw::member(now, "status").and_then(|_| self.with_task(now)));
         change(&|now| self.within(now, "task", |task| self.with_task(task)));
-        change(&|now| self.within(now, "_meta", |meta| self.within(meta, RELATED_TASK, |task| self.with_task(task))));
+        change(&|now| {
+            self.within(now, "_meta", |meta| self.within(meta, RELATED_TASK, |task| self.with_task(task)))
+        });
         current
     }
 

@@ -19,6 +19,7 @@ use tollgate_exec::openapi::{RestConfig, RestLimits};
 use tollgate_exec::sse::{SseConfig, SseLimits};
 use tollgate_exec::stdio::{StdioConfig, StdioLimits};
 use tollgate_exec::{Health, HttpUpstream, McpClient, RestUpstream, SseUpstream, StdioUpstream, Upstream};
+use tollgate_federation::Keys;
 use tollgate_gate::{Gate, GateLimits, Mode};
 use tollgate_mcp::origin::AllowedHosts;
 use tollgate_rails::PaymentRail;
@@ -40,6 +41,7 @@ use crate::config::{Breaker, Config, LightningBackend, Server, Settling, Transpo
 use crate::data::DataDirectory;
 use crate::dev::Dev;
 use crate::dispatch::DispatchMarks;
+use crate::federation::Federations;
 use crate::gateway::Gateway;
 use crate::pins::Pins;
 use crate::ports::{GatewayPorts, KeySnapshot};
@@ -112,11 +114,17 @@ pub async fn assemble(config: Config, mode: Mode, tasks: TaskTracker) -> anyhow:
     };
     let hosts = allowed_hosts(&config)?;
     let tls = config.tls.clone().map(Tls::read).transpose()?.map(Arc::new);
+    let federations = Federations::new(
+        &config,
+        &carriers,
+        Keys::derive(&secret).context("derive the keys of federated sessions")?,
+    );
     Ok(Gateway {
         mode,
         gate: Gate::new(ports, limits),
         tools,
         carriers,
+        federations,
         keys,
         pins,
         marks,

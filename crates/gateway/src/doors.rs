@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
+use tollgate_domain::ServerName;
 use tollgate_exec::{Body, BodyError};
 use tollgate_gate::{Answer, Denial, Door, denied};
 use tollgate_mcp::origin;
@@ -39,18 +40,26 @@ pub async fn enter(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Sock
     if path == "/mcp" {
         return match gateway.only_carrier().cloned() {
             Some(carrier) => mcp::exchange(gateway, carrier, request, peer).await,
-            None => not_one_server(&gateway),
+            None => match gateway.federations.all.clone() {
+                Some(federation) => mcp::federated::exchange(gateway, federation, request, peer).await,
+                None => no_server(&gateway),
+            },
         };
     }
     if let Some(name) = path.strip_prefix("/servers/").and_then(|rest| rest.strip_suffix("/mcp")) {
-        let carrier = name.parse().ok().and_then(|name| gateway.carriers.get(&name)).cloned();
-        return match carrier {
-            Some(carrier) => mcp::exchange(gateway, carrier, request, peer).await,
-            None => {
-                let denial = Denial::UnknownServer(name.chars().take(64).collect());
-                respond(denied(&denial, None, Door::Rest, gateway.naming("")))
-            }
-        };
+        let name = name.chars().take(65).collect::<String>();
+        let known: Option<ServerName> = name.parse().ok();
+        let carrier = known.as_ref().and_then(|name| gateway.carriers.get(name)).cloned();
+        if let Some(carrier) = carrier {
+            return mcp::exchange(gateway, carrier, request, peer).await;
+        }
+        let federation =
+            known.as_ref().and_then(|name| gateway.federations.virtual_servers.get(name)).cloned();
+        if let Some(federation) = federation {
+            return mcp::federated::exchange(gateway, federation, request, peer).await;
+        }
+        let denial = Denial::UnknownServer(name.chars().take(64).collect());
+        return respond(denied(&denial, None, Door::Rest, gateway.naming("")));
     }
     routed(gateway, request, peer).await
 }
@@ -65,13 +74,8 @@ async fn routed(gateway: Arc<Gateway>, request: Request<Incoming>, peer: SocketA
     }
 }
 
-fn not_one_server(gateway: &Gateway) -> Response<Body> {
-    let servers: Vec<&str> = gateway.carriers.keys().map(|name| name.as_str()).collect();
-    let denial = Denial::UnknownServer(if servers.is_empty() {
-        "no server is configured".to_owned()
-    } else {
-        format!("/mcp serves one server, here are several: use /servers/NAME/mcp with {}", servers.join(", "))
-    });
+fn no_server(gateway: &Gateway) -> Response<Body> {
+    let denial = Denial::UnknownServer("no server is configured".to_owned());
     respond(denied(&denial, None, Door::Rest, gateway.naming("")))
 }
 

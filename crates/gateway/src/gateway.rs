@@ -14,6 +14,7 @@ use crate::catalog::Tools;
 use crate::config::Config;
 use crate::dev::Dev;
 use crate::dispatch::DispatchMarks;
+use crate::federation::Federations;
 use crate::pins::Pins;
 use crate::ports::{GatewayPorts, KeySnapshot};
 use crate::server::Readiness;
@@ -33,6 +34,8 @@ pub struct Gateway {
     pub tools: Arc<Tools>,
     /// The ways to the servers.
     pub carriers: BTreeMap<ServerName, Arc<Carrier>>,
+    /// Several servers as one.
+    pub federations: Federations,
     /// API keys.
     pub keys: Arc<KeySnapshot>,
     /// What was approved of the tools' definitions.

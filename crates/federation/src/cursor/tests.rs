@@ -3,7 +3,9 @@ use proptest::prelude::*;
 use super::*;
 
 fn cursor(parts: &[(&str, &str)]) -> Cursor {
-    Cursor { parts: parts.iter().map(|(server, text)| (server.parse().unwrap(), (*text).to_owned())).collect() }
+    Cursor {
+        parts: parts.iter().map(|(server, text)| (server.parse().unwrap(), (*text).to_owned())).collect(),
+    }
 }
 
 #[test]

@@ -12,7 +12,8 @@ fn id(raw: &str) -> RequestId {
 #[test]
 fn m6_requests_of_two_servers_with_one_id_are_told_apart() {
     for raw in ["1", "\"1\"", "\"a:\\\"b\"", "-7"] {
-        let (a, b) = (foreign_id(&server("a"), &id(raw)).unwrap(), foreign_id(&server("b"), &id(raw)).unwrap());
+        let (a, b) =
+            (foreign_id(&server("a"), &id(raw)).unwrap(), foreign_id(&server("b"), &id(raw)).unwrap());
         assert_ne!(a, b);
         assert_eq!(home_id(&a), Some((server("a"), id(raw))));
         assert_eq!(home_id(&a).unwrap().1.raw(), raw, "its spelling too");

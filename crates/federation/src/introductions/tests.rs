@@ -52,7 +52,11 @@ fn a_discovery_has_every_version_and_the_narrowest_cache() {
     assert_eq!((&both["ttlMs"], &both["cacheScope"]), (&json!(7), &json!("public")));
     let failed = Failure { server: "b".parse().unwrap(), reason: "upstream_timed_out" };
     let one = value(discovered(&[a], &[failed], false));
-    assert_eq!((&one["ttlMs"], &one["cacheScope"]), (&json!(0), &json!("private")), "it may come back any moment");
+    assert_eq!(
+        (&one["ttlMs"], &one["cacheScope"]),
+        (&json!(0), &json!("private")),
+        "it may come back any moment"
+    );
 }
 
 #[test]

@@ -50,7 +50,11 @@ fn the_list_goes_on_where_any_of_its_parts_does() {
     let list = value(&merged(Kind::Tools, Era::Legacy, &[a, b], &[]));
     let cursor = Cursor::decode(Kind::Tools, list["nextCursor"].as_str().unwrap()).unwrap();
     assert_eq!(cursor.parts, [("a".parse().unwrap(), String::new())], "an empty cursor is a cursor");
-    assert_eq!(list.as_object().unwrap().keys().collect::<Vec<_>>(), ["nextCursor", "tools"], "legacy has no more");
+    assert_eq!(
+        list.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["nextCursor", "tools"],
+        "legacy has no more"
+    );
     let list = value(&merged(Kind::Tools, Era::Legacy, &[c], &[]));
     assert_eq!(Cursor::decode(Kind::Tools, list["nextCursor"].as_str().unwrap()).unwrap().parts[0].1, "3");
 }

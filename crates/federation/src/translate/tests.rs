@@ -44,7 +44,8 @@ fn a_request_of_a_server_names_it_and_its_answer_finds_it() {
     let (server, home) = home_progress(&frame).unwrap();
     assert_eq!(server.as_str(), "a");
     assert_eq!(serde_json::from_slice::<Value>(&home).unwrap()["params"]["progressToken"], 5);
-    let cancelled = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } });
+    let cancelled =
+        json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } });
     assert_eq!(Door::of("a").seen(&cancelled)["params"]["requestId"], "a:1");
 }
 
@@ -96,13 +97,20 @@ fn items_of_lists_are_renamed() {
         let seen = door.translator().item(kind, &item.to_string().into());
         seen.map_or(item, |seen| serde_json::from_slice(&seen).unwrap())
     };
-    let tool = json!({ "name": "echo", "_meta": { "ui": { "resourceUri": "ui://x" }, "ui/resourceUri": "ui://y" } });
+    let tool =
+        json!({ "name": "echo", "_meta": { "ui": { "resourceUri": "ui://x" }, "ui/resourceUri": "ui://y" } });
     let renamed = json!({ "name": "a__echo",
         "_meta": { "ui": { "resourceUri": "ui://a__x" }, "ui/resourceUri": "ui://a__y" } });
     assert_eq!(item(Kind::Tools, tool), renamed);
     assert_eq!(item(Kind::Prompts, json!({ "name": "p" })), json!({ "name": "a__p" }));
-    assert_eq!(item(Kind::Resources, json!({ "uri": "t://1", "name": "n" })), json!({ "uri": "t://a__1", "name": "n" }));
-    assert_eq!(item(Kind::Templates, json!({ "uriTemplate": "t://{x}" })), json!({ "uriTemplate": "t://a__{x}" }));
+    assert_eq!(
+        item(Kind::Resources, json!({ "uri": "t://1", "name": "n" })),
+        json!({ "uri": "t://a__1", "name": "n" })
+    );
+    assert_eq!(
+        item(Kind::Templates, json!({ "uriTemplate": "t://{x}" })),
+        json!({ "uriTemplate": "t://a__{x}" })
+    );
     assert_eq!(item(Kind::Tools, json!({ "title": "no name" })), json!({ "title": "no name" }));
 }
 
@@ -122,7 +130,8 @@ fn tasks_are_renamed_there_and_back() {
     let asked = json!({ "jsonrpc": "2.0", "id": 1, "method": "elicitation/create",
         "params": { "_meta": { RELATED_TASK: { "taskId": "t" } } } });
     assert_eq!(door.seen(&asked)["params"]["_meta"][RELATED_TASK]["taskId"], public);
-    let answered = json!({ "jsonrpc": "2.0", "id": 1, "result": { "_meta": { RELATED_TASK: { "taskId": public } } } });
+    let answered =
+        json!({ "jsonrpc": "2.0", "id": 1, "result": { "_meta": { RELATED_TASK: { "taskId": public } } } });
     let frame = Frame::parse(answered.to_string().into()).unwrap();
     let home: Value = serde_json::from_slice(&door.translator().to_server(&frame).unwrap()).unwrap();
     assert_eq!(home["result"]["_meta"][RELATED_TASK]["taskId"], "t");

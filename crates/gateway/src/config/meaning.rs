@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use tollgate_domain::{Asset, Assets, Bps, Price, Requirement, ServerName, ToolName};
+use tollgate_federation::{Pattern, Separator};
 use tollgate_rails::evm::Address;
 use tollgate_registry::PinPolicy;
 
@@ -49,6 +50,10 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// The servers.
     pub servers: BTreeMap<ServerName, Server>,
+    /// How several servers appear as one.
+    pub federation: Federation,
+    /// Virtual servers and the tools that they offer.
+    pub virtual_servers: BTreeMap<ServerName, Vec<Pattern>>,
     /// The assets that prices may be in.
     pub assets: Assets,
     /// x402, if taken.
@@ -90,6 +95,19 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Its private key.
     pub key: PathBuf,
+}
+
+/// How several servers appear as one.
+#[derive(Clone, Debug)]
+pub struct Federation {
+    /// What stands between a server and its tool.
+    pub separator: Separator,
+    /// The server whose names stay as they are.
+    pub plain: Option<ServerName>,
+    /// How long one server may take for its part of a list.
+    pub list_ms_max: u64,
+    /// How long a session lasts.
+    pub session_ttl_ms: u64,
 }
 
 /// One server.

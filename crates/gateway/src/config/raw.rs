@@ -21,6 +21,11 @@ pub struct RawConfig {
     pub tls: Option<RawTls>,
     /// The MCP servers behind this gateway, by name.
     pub servers: BTreeMap<String, RawServer>,
+    /// How several servers appear as one at `/mcp`.
+    pub federation: RawFederation,
+    /// Virtual servers: named selections of tools across servers, each at `/servers/NAME/mcp`.
+    #[serde(rename = "virtual")]
+    pub virtual_servers: BTreeMap<String, RawVirtual>,
     /// How money arrives.
     pub payment: RawPayment,
     /// Limits.
@@ -68,6 +73,9 @@ pub struct RawServer {
     pub pins: RawPins,
     /// When the server is given a rest because it keeps failing. Not for `command`: programs have a pause between starts.
     pub breaker: RawBreaker,
+    /// Its names at `/mcp` beside other servers: `prefixed` (`server__tool`) or `plain` (its own; one server at most).
+    /// Default: prefixed.
+    pub names: RawNames,
 }
 
 /// How an MCP server at a URL is spoken to.
@@ -120,6 +128,37 @@ impl<'de> Deserialize<'de> for RawWord {
             other => Err(serde::de::Error::custom(format!("{other} is none of the words"))),
         }
     }
+}
+
+/// How the names of a server appear at `/mcp` beside other servers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawNames {
+    /// With the server's name in front.
+    #[default]
+    Prefixed,
+    /// As the server spells them.
+    Plain,
+}
+
+/// How several servers appear as one at `/mcp`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawFederation {
+    /// What stands between a server and its tool: 1 to 8 characters that start with `_` or `.`. Default: `__`.
+    pub separator: Option<String>,
+    /// How long one server may take for its part of a list, in milliseconds; then the list comes without it. Default: 10000.
+    pub list_ms_max: Option<u64>,
+    /// How long a session of the era of sessions lasts, in seconds. Default: 86400.
+    pub session_ttl_seconds: Option<u64>,
+}
+
+/// A virtual server.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawVirtual {
+    /// The tools it offers: `server/tool`, where the tool may have `*` for any characters.
+    pub tools: Vec<String>,
 }
 
 /// A header with this gateway's own credential.

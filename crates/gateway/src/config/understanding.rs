@@ -1,5 +1,7 @@
 //! From what was written to what it means: every value parsed, every problem reported.
 
+mod federation;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -79,6 +81,8 @@ impl Config {
             reader.parse("MCP_TRUST_MIN_REPUTATION", floor, "a share between 0 and 1").unwrap_or_default();
         let tls = raw.tls.as_ref().and_then(|tls| reader.tls(tls));
         let servers = reader.servers(&raw.servers, &assets, min_reputation);
+        let federation = reader.federation(&raw);
+        let virtual_servers = reader.virtual_servers(&raw.virtual_servers, &servers);
         let secret = reader.secret(environment);
         let metrics = reader.metrics(raw.metrics);
         let notices = reader.notices(environment, x402.is_some() || raw.payment.x402.is_some());
@@ -104,6 +108,8 @@ impl Config {
             hosts: raw.hosts,
             tls,
             servers,
+            federation,
+            virtual_servers,
             assets,
             x402,
             lightning,

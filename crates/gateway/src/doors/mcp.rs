@@ -4,6 +4,7 @@
 //! street, `tools/list` gets prices in `_meta`, and everything else passes with its bytes unchanged.
 
 mod call;
+pub(crate) mod federated;
 mod list;
 
 use std::net::SocketAddr;
@@ -100,7 +101,7 @@ async fn dispatch(
 ) -> Response<Body> {
     match (frame.kind(), frame.method(), frame.id().cloned()) {
         (Kind::Request, Some("tools/call"), Some(id)) => {
-            call::call(gateway, carrier, head, frame, id, era, peer).await
+            call::call(gateway, carrier, head, frame, id, era, peer, None).await
         }
         (Kind::Request, Some("tools/list"), Some(id)) => list::list(gateway, carrier, head, &frame, id).await,
         (_, _, id) => {

@@ -140,7 +140,10 @@ async fn readyz_names_what_is_open_and_how_many_tools_are_known() {
     delivered(&world.paid_call("echo", &json!({ "n": 1 })).await);
     let ready = get(&format!("{}/readyz", world.gateway.url), &[]).await.unwrap();
     let body = ready.json().unwrap();
-    assert_eq!((ready.status.as_u16(), &body["ready"], &body["ledger_open"]), (200, &json!(true), &json!(true)));
+    assert_eq!(
+        (ready.status.as_u16(), &body["ready"], &body["ledger_open"]),
+        (200, &json!(true), &json!(true))
+    );
     assert_eq!(body["servers"]["up"]["tools"], 1, "{body}");
     assert_eq!(get(&format!("{}/healthz", world.gateway.url), &[]).await.unwrap().status, 200);
 }

@@ -69,20 +69,44 @@ impl Event {
     /// The raw bytes of this event with another payload: its `data` lines are replaced where the first of them stands,
     /// every other line keeps its bytes. An event without `data` is unchanged.
     pub fn with_data(&self, data: &[u8]) -> Bytes {
-        if self.data.is_none() {
+        self.rewritten(Some(data), None)
+    }
+
+    /// The raw bytes of this event with another payload, another id, or both; where there is no such line, none is added.
+    /// An id must not contain a line end.
+    pub fn rewritten(&self, data: Option<&[u8]>, id: Option<&str>) -> Bytes {
+        let data = data.filter(|_| self.data.is_some());
+        let id = id.filter(|_| self.id.is_some());
+        if data.is_none() && id.is_none() {
             return self.raw.clone();
         }
-        let mut out = BytesMut::with_capacity(self.raw.len() + data.len());
+        let mut out = BytesMut::with_capacity(self.raw.len() + data.map_or(0, <[u8]>::len));
         let mut at = 0;
-        let mut written = false;
+        let (mut data_written, mut id_written) = (false, false);
         for line in lines(&self.raw, self.skip) {
             let text = self.raw.get(line.start..line.end).unwrap_or_default();
-            if text == b"data" || text.starts_with(b"data:") {
-                out.extend_from_slice(self.raw.get(at..line.start).unwrap_or_default());
-                if !std::mem::replace(&mut written, true) {
-                    write_data(&mut out, data, self.raw.get(line.end..line.next).unwrap_or_default());
+            let ending = self.raw.get(line.end..line.next).unwrap_or_default();
+            let is = |field: &[u8]| {
+                text.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with(b":"))
+            };
+            match (data, id) {
+                (Some(data), _) if is(b"data") => {
+                    out.extend_from_slice(self.raw.get(at..line.start).unwrap_or_default());
+                    if !std::mem::replace(&mut data_written, true) {
+                        write_data(&mut out, data, ending);
+                    }
+                    at = line.next;
                 }
-                at = line.next;
+                (_, Some(id)) if is(b"id") => {
+                    out.extend_from_slice(self.raw.get(at..line.start).unwrap_or_default());
+                    if !std::mem::replace(&mut id_written, true) {
+                        out.extend_from_slice(b"id: ");
+                        out.extend_from_slice(id.as_bytes());
+                        out.extend_from_slice(ending);
+                    }
+                    at = line.next;
+                }
+                _ => {}
             }
         }
         out.extend_from_slice(self.raw.get(at..).unwrap_or_default());

@@ -164,3 +164,20 @@ proptest! {
         prop_assert_eq!(again, encode(b"[]", id.as_deref()));
     }
 }
+
+#[test]
+fn an_id_is_replaced_in_its_place() {
+    let event = |text: &str| {
+        let mut splitter = Splitter::new(1_000);
+        splitter.push(text.as_bytes());
+        splitter.next_event().unwrap().unwrap()
+    };
+    let whole = event(": c\r\nid: 1\r\ndata: a\r\nretry: 5\r\ndata: b\r\n\r\n");
+    assert_eq!(
+        whole.rewritten(None, Some("x.1")),
+        ": c\r\nid: x.1\r\ndata: a\r\nretry: 5\r\ndata: b\r\n\r\n"
+    );
+    assert_eq!(whole.rewritten(Some(b"n"), Some("2")), ": c\r\nid: 2\r\ndata: n\r\nretry: 5\r\n\r\n");
+    assert_eq!(event("id\ndata:\n\n").rewritten(None, Some("2")), "id: 2\ndata:\n\n");
+    assert_eq!(event("data: a\n\n").rewritten(None, Some("2")), "data: a\n\n", "none is added");
+}

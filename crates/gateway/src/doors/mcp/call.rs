@@ -36,6 +36,16 @@ struct Asked {
     era: Era,
     /// The tool, as it was named.
     tool: String,
+    federated: Option<Federated>,
+}
+
+/// What a call through a federated door has of its own.
+pub(super) struct Federated {
+    /// The tool's name at that door, for demands to pay.
+    pub(super) name: String,
+    /// Puts an answer into the names of that door, before it is judged, stored and sealed: what the caller gets is what its
+    /// receipt is about. `None`: it stays as it came.
+    pub(super) answer: Box<dyn Fn(&Frame) -> Option<Frame> + Send + Sync>,
 }
 
 /// One `tools/call` at an MCP door.
@@ -47,9 +57,10 @@ pub(super) async fn call(
     id: RequestId,
     era: Era,
     peer: SocketAddr,
+    federated: Option<Federated>,
 ) -> Response<Body> {
     let (tool, arguments) = frame.tool_call().map(|call| (call.name, call.arguments)).unwrap_or_default();
-    let asked = Asked { gateway, carrier, id, era, tool };
+    let asked = Asked { gateway, carrier, id, era, tool, federated };
     let watch = Watch::begin(&asked.gateway, asked.door().word());
     let held = match vetted(&asked, &head, &frame, arguments, peer).await {
         Ok(held) => held,
@@ -115,7 +126,8 @@ impl Asked {
     }
 
     fn resource_url(&self) -> String {
-        format!("mcp://tool/{}", self.tool)
+        let public = self.federated.as_ref().map_or(&self.tool, |federated| &federated.name);
+        format!("mcp://tool/{public}")
     }
 
     fn refused(&self, refusal: &Refusal) -> Response<Body> {
@@ -165,14 +177,17 @@ impl Asked {
                 }));
             }
             Ok(Intercepted::Whole(whole)) => {
-                let completed = complete(outcome_of(whole.answer())).await;
-                drop(reply.send(self.whole(permitted.call(), whole, completed)));
+                let translated = self.translated(whole.answer());
+                let answer = translated.as_ref().unwrap_or(whole.answer());
+                let completed = complete(outcome_of(answer)).await;
+                drop(reply.send(self.whole(permitted.call(), whole, translated, completed)));
             }
             Ok(Intercepted::Streamed(Streamed { response, answer, release })) => {
                 let _stream = StreamCount::begin(&self.gateway);
                 drop(reply.send(response));
                 let answer = answer.await.unwrap_or(Err(UpstreamError::NotAnAnswer("its relay ended")));
                 answer.as_ref().err().into_iter().for_each(|error| self.carrier.broke_off(error));
+                let answer = answer.map(|answer| self.translated(&answer).unwrap_or(answer));
                 let outcome = answer.as_ref().map_or_else(|error| Outcome::Lost(error.kind()), outcome_of);
                 let completed = complete(outcome).await;
                 let message = match (&answer, completed) {
@@ -186,11 +201,22 @@ impl Asked {
         }
     }
 
+    /// The tool's answer in the names of a federated door.
+    fn translated(&self, answer: &Frame) -> Option<Frame> {
+        self.federated.as_ref().and_then(|federated| (federated.answer)(answer))
+    }
+
     /// The response for an answer that came at once.
-    fn whole(&self, call: CallId, whole: Whole, completed: Result<Completed, Fault>) -> Response<Body> {
+    fn whole(
+        &self,
+        call: CallId,
+        whole: Whole,
+        translated: Option<Frame>,
+        completed: Result<Completed, Fault>,
+    ) -> Response<Body> {
         match completed {
             Ok(completed) if completed.ending.has_answer() => {
-                let message = enriched(whole.answer(), &completed);
+                let message = enriched(translated.as_ref().unwrap_or(whole.answer()), &completed);
                 let mut response = whole.respond(message);
                 completed.evidence.mark(response.headers_mut());
                 response

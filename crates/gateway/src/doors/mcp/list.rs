@@ -72,7 +72,7 @@ async fn shown(gateway: &Gateway, carrier: &Carrier, answer: &Bytes) -> Result<B
 }
 
 /// The list with prices. A list that cannot be read passes as it is: the client will see what the server said.
-fn priced(gateway: &Gateway, carrier: &Carrier, answer: &Bytes) -> Bytes {
+pub(super) fn priced(gateway: &Gateway, carrier: &Carrier, answer: &Bytes) -> Bytes {
     let entries = |name: &str| {
         let tool = ToolRef { server: carrier.name.clone(), tool: name.parse().ok()? };
         // The operator's word, not the gateway's own copy of the list: that one may be older than what passes here.

@@ -1,0 +1,125 @@
+//! The federated door: several servers as one, in both protocol eras.
+//!
+//! Every request is answered by the one server that it names, by all servers whose answers become one, or by the gateway
+//! itself. `tools/call` walks the same street as at any other door. What a later request needs to find its server stands in
+//! names, ids and the sealed session, never in memory: any gateway with the same secret can answer it.
+
+mod asking;
+mod introduce;
+mod listening;
+mod lists;
+mod notices;
+mod relay;
+mod single;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde_json::json;
+use tollgate_exec::Body;
+use tollgate_federation::Kind as Listing;
+use tollgate_gate::Denial;
+use tollgate_mcp::reply::code;
+use tollgate_mcp::{Era, Frame, Kind, RequestId, headers};
+
+use self::asking::Asking;
+use super::{announced, era_of, frame_denial, within};
+use crate::federation::Federation;
+use crate::gateway::Gateway;
+
+/// One exchange at a federated door.
+pub(crate) async fn exchange(
+    gateway: Arc<Gateway>,
+    federation: Arc<Federation>,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let method = head.method.clone();
+    let mut asking = match Asking::new(gateway, federation, head, peer) {
+        Ok(asking) => asking,
+        Err(refused) => return refused,
+    };
+    asking.era = era_of(&asking.head.headers);
+    let bytes_max = asking.gateway.config.limits.body_bytes_max;
+    if announced(&asking.head.headers).is_some_and(|length| length > bytes_max) {
+        return asking.refused(&Denial::BodyTooLarge { bytes_max }, None);
+    }
+    match method {
+        Method::POST => {}
+        Method::GET | Method::DELETE if asking.era == Era::Modern => return not_allowed("POST"),
+        Method::GET => return listening::listen_on_get(asking).await,
+        Method::DELETE => return listening::end(asking).await,
+        _ => return not_allowed("POST, GET, DELETE"),
+    }
+    let body = match within(body, bytes_max).await {
+        Ok(body) => body,
+        Err(Some(denial)) => return asking.refused(&denial, None),
+        Err(None) => return super::super::bare(StatusCode::BAD_REQUEST),
+    };
+    let frame = match Frame::parse(body) {
+        Ok(frame) => frame,
+        Err(error) => return asking.refused(&frame_denial(&error), error.id()),
+    };
+    match headers::check(&asking.head.headers, &frame) {
+        Err(mismatch) => {
+            let denial = Denial::HeaderMismatch { json_rpc: mismatch.code(), reason: mismatch.to_string() };
+            asking.refused(&denial, frame.id())
+        }
+        Ok(era) => {
+            asking.era = era;
+            dispatch(asking, frame).await
+        }
+    }
+}
+
+async fn dispatch(mut asking: Asking, frame: Frame) -> Response<Body> {
+    let opens = frame.kind() == Kind::Request && frame.method() == Some("initialize");
+    if asking.era == Era::Legacy && !opens {
+        match asking.open_session() {
+            Ok(session) => asking.session = Some(session),
+            Err(refused) => return refused,
+        }
+    }
+    match (frame.kind(), frame.id().cloned()) {
+        (Kind::Request, Some(id)) => request(asking, frame, id).await,
+        (Kind::Notification, _) => notices::notification(&asking, &frame).await,
+        (Kind::Response | Kind::ErrorResponse, _) => notices::answer(&asking, &frame).await,
+        // A request has an id: the parser sees to it.
+        (Kind::Request, None) => super::super::bare(StatusCode::BAD_REQUEST),
+    }
+}
+
+async fn request(asking: Asking, frame: Frame, id: RequestId) -> Response<Body> {
+    let method = frame.method().unwrap_or_default().to_owned();
+    if let Some(kind) = Listing::of_method(&method)
+        && (kind == Listing::Tools || !asking.federation.tools_only())
+        && (kind != Listing::Tasks || asking.era == Era::Legacy)
+    {
+        return lists::list(&asking, &frame, kind, &id).await;
+    }
+    match (method.as_str(), asking.era) {
+        ("initialize", Era::Legacy) => introduce::initialize(&asking, &frame, &id).await,
+        ("ping", Era::Legacy) => asking.result(&id, "{}"),
+        ("logging/setLevel", Era::Legacy) => notices::set_level(&asking, &frame, &id).await,
+        ("server/discover", Era::Modern) => introduce::discover(&asking, &frame, &id).await,
+        ("subscriptions/listen", Era::Modern) => listening::subscribe(asking, frame, id).await,
+        ("tools/call", _) => single::call(asking, frame, id).await,
+        _ => single::other(asking, frame, id).await,
+    }
+}
+
+fn not_allowed(allowed: &'static str) -> Response<Body> {
+    let mut response = super::super::bare(StatusCode::METHOD_NOT_ALLOWED);
+    response.headers_mut().insert(http::header::ALLOW, http::HeaderValue::from_static(allowed));
+    response
+}
+
+/// A method that nobody here knows.
+fn unknown_method(asking: &Asking, id: &RequestId, method: &str) -> Response<Body> {
+    let status = if asking.era == Era::Modern { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    let data = json!({ "method": method.chars().take(128).collect::<String>() });
+    asking.error(status, Some(id), code::METHOD_NOT_FOUND, "Method not found", Some(&data))
+}

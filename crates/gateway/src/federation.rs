@@ -1,0 +1,166 @@
+//! Several servers as one: who belongs to it, and what this process has learned about them.
+//!
+//! Nothing here is needed to answer a request: another gateway with the same secret and servers would answer it as well.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tollgate_domain::{Digest, ServerName, UnixMillis};
+use tollgate_federation::{Features, Keys, Names, Pattern};
+
+use crate::carrier::Carrier;
+use crate::config::Config;
+
+/// How long it is believed that a server speaks the modern era, and that it does not.
+const MODERN_MS_MAX: u64 = 300_000;
+const NOT_MODERN_MS_MAX: u64 = 60_000;
+/// How many ended sessions are remembered. Their servers know them no more anyway, but for those without sessions.
+const ENDED_MAX: usize = 10_000;
+
+/// One federated door.
+#[derive(Debug)]
+pub struct Federation {
+    /// What its sessions are bound to.
+    pub door: String,
+    /// The names.
+    pub names: Names,
+    /// The keys of sessions and tasks.
+    pub keys: Arc<Keys>,
+    /// How long one server may take for its part of a list.
+    pub list_ms_max: u64,
+    /// How long a session lasts.
+    pub session_ttl_ms: u64,
+    /// Sessions that their clients have ended.
+    pub ended: Ended,
+    members: BTreeMap<ServerName, Arc<Carrier>>,
+    selection: Option<Vec<Pattern>>,
+    eras: Arc<EraBook>,
+}
+
+/// The federated doors of a gateway.
+#[derive(Debug, Default)]
+pub struct Federations {
+    /// `/mcp`, where there are several servers.
+    pub all: Option<Arc<Federation>>,
+    /// The virtual servers.
+    pub virtual_servers: BTreeMap<ServerName, Arc<Federation>>,
+}
+
+impl Federations {
+    /// The doors as configured.
+    pub fn new(config: &Config, carriers: &BTreeMap<ServerName, Arc<Carrier>>, keys: Keys) -> Self {
+        let (keys, eras) = (Arc::new(keys), Arc::new(EraBook::default()));
+        let federation = |door: &str, selection: Option<Vec<Pattern>>| {
+            let selected = |name: &ServerName| match &selection {
+                Some(patterns) => patterns.iter().any(|pattern| pattern.server() == name),
+                None => true,
+            };
+            let members: BTreeMap<ServerName, Arc<Carrier>> = carriers
+                .iter()
+                .filter(|(name, _)| selected(name))
+                .map(|(name, carrier)| (name.clone(), Arc::clone(carrier)))
+                .collect();
+            let names = Names::new(
+                config.federation.separator.clone(),
+                members.keys().cloned(),
+                config.federation.plain.clone(),
+            );
+            Arc::new(Federation {
+                door: door.to_owned(),
+                names,
+                keys: Arc::clone(&keys),
+                list_ms_max: config.federation.list_ms_max,
+                session_ttl_ms: config.federation.session_ttl_ms,
+                ended: Ended::default(),
+                members,
+                selection,
+                eras: Arc::clone(&eras),
+            })
+        };
+        let virtual_servers = config.virtual_servers.iter().map(|(name, patterns)| {
+            (name.clone(), federation(&format!("virtual/{name}"), Some(patterns.clone())))
+        });
+        Self {
+            all: (carriers.len() > 1).then(|| federation("mcp", None)),
+            virtual_servers: virtual_servers.collect(),
+        }
+    }
+}
+
+impl Federation {
+    /// The ways to its servers, in the order of every list.
+    pub fn carriers(&self) -> impl Iterator<Item = &Arc<Carrier>> {
+        self.members.values()
+    }
+
+    /// The way to one of its servers.
+    pub fn carrier(&self, server: &ServerName) -> Option<&Arc<Carrier>> {
+        self.members.get(server)
+    }
+
+    /// Whether it offers nothing but a selection of tools.
+    pub const fn tools_only(&self) -> bool {
+        self.selection.is_some()
+    }
+
+    /// Whether a server's tool is offered here.
+    pub fn offers(&self, server: &ServerName, tool: &str) -> bool {
+        self.selection.as_ref().is_none_or(|patterns| patterns.iter().any(|p| p.selects(server, tool)))
+    }
+
+    /// What is known about a server in the modern era; `None`: it has to be asked.
+    pub fn modern(&self, server: &ServerName, now: UnixMillis) -> Option<Modern> {
+        let seen = self.eras.0.lock().get(server).cloned()?;
+        let age_max = if seen.0 == Modern::No { NOT_MODERN_MS_MAX } else { MODERN_MS_MAX };
+        (now.millis_since(seen.1) < age_max).then_some(seen.0)
+    }
+
+    /// Remembers what a server has said about the modern era.
+    pub fn learn(&self, server: &ServerName, modern: Modern, now: UnixMillis) {
+        self.eras.0.lock().insert(server.clone(), (modern, now));
+    }
+}
+
+/// Whether a server speaks the modern era.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Modern {
+    /// It does not.
+    No,
+    /// It does.
+    Yes {
+        /// In these versions.
+        versions: Arc<[String]>,
+        /// It offers this.
+        features: Features,
+    },
+}
+
+/// What servers have said about the modern era, and when.
+#[derive(Debug, Default)]
+struct EraBook(Mutex<HashMap<ServerName, (Modern, UnixMillis)>>);
+
+/// Sessions that their clients have ended, by their digests.
+#[derive(Debug, Default)]
+pub struct Ended(Mutex<(HashSet<Digest>, VecDeque<Digest>)>);
+
+impl Ended {
+    /// Remembers that a session is over.
+    pub fn add(&self, id: &str) {
+        let digest = Digest::of(id.as_bytes());
+        let (known, order) = &mut *self.0.lock();
+        if known.insert(digest.clone()) {
+            order.push_back(digest);
+        }
+        if order.len() > ENDED_MAX
+            && let Some(oldest) = order.pop_front()
+        {
+            known.remove(&oldest);
+        }
+    }
+
+    /// Whether a session is known to be over.
+    pub fn contains(&self, id: &str) -> bool {
+        self.0.lock().0.contains(&Digest::of(id.as_bytes()))
+    }
+}
