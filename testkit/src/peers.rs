@@ -9,6 +9,7 @@ pub mod everything;
 pub mod install;
 pub mod l402_js;
 pub mod lnbits;
+pub mod mcp_client;
 pub mod mcp_python;
 pub mod port;
 pub mod x402_python;

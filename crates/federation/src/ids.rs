@@ -27,12 +27,12 @@ pub fn home_id(id: &RequestId) -> Option<(ServerName, RequestId)> {
 }
 
 /// A raw progress token of a server's request, as its client sees it.
-pub fn foreign_token(server: &ServerName, raw: &str) -> String {
+pub(crate) fn foreign_token(server: &ServerName, raw: &str) -> String {
     quote(&format!("{server}:{raw}"))
 }
 
 /// The server whose progress token this is, and its own raw token.
-pub fn home_token(raw: &[u8]) -> Option<(ServerName, String)> {
+pub(crate) fn home_token(raw: &[u8]) -> Option<(ServerName, String)> {
     let text = json::string(raw)?;
     let (server, raw) = split(&text)?;
     json::check(raw.as_bytes(), json::Limits::CALLER).ok()?;

@@ -44,6 +44,13 @@ impl FromStr for Separator {
     }
 }
 
+impl Separator {
+    /// The text form.
+    pub const fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Debug for Separator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -98,13 +98,21 @@ pub struct Script {
     pub(super) recorded: bool,
     pub(super) legacy: bool,
     pub(super) modern: bool,
+    pub(super) page_tools: usize,
 }
 
 impl Script {
     /// No tools yet, both eras, legacy sessions, everything recorded.
     #[must_use]
     pub fn new() -> Self {
-        Self { tools: Vec::new(), sessions: true, recorded: true, legacy: true, modern: true }
+        Self {
+            tools: Vec::new(),
+            sessions: true,
+            recorded: true,
+            legacy: true,
+            modern: true,
+            page_tools: usize::MAX,
+        }
     }
 
     /// One tool, `echo`.
@@ -137,6 +145,13 @@ impl Script {
     #[must_use]
     pub fn without_sessions(mut self) -> Self {
         self.sessions = false;
+        self
+    }
+
+    /// The tool list comes in pages of so many tools. The cursor of the second page is the empty string.
+    #[must_use]
+    pub fn paged(mut self, tools: usize) -> Self {
+        self.page_tools = tools;
         self
     }
 

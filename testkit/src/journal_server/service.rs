@@ -119,11 +119,15 @@ async fn post(
             "cacheScope": "public"
         })),
         "tools/list" => {
-            let tools = shared.definitions();
-            found(match era {
-                Era::Legacy => json!({"tools": tools}),
-                Era::Modern => json!({"tools": tools, "ttlMs": 0, "cacheScope": "public"}),
-            })
+            let cursor = message.params.as_ref().and_then(|params| params.cursor.as_deref());
+            let Some(mut page) = page(shared, cursor) else {
+                return Ok(json_body(StatusCode::OK, wire::error(message.id(), -32_602, "Invalid cursor")));
+            };
+            if let (Era::Modern, Some(members)) = (era, page.as_object_mut()) {
+                members.insert("ttlMs".to_owned(), json!(0));
+                members.insert("cacheScope".to_owned(), json!("public"));
+            }
+            found(page)
         }
         "subscriptions/listen" if era == Era::Modern => Ok(listen_on_post(shared, message.id())),
         "tools/call" => call(connection, &message, era, headers, &body).await,
@@ -132,6 +136,23 @@ async fn post(
             Ok(json_body(status, wire::error(message.id(), -32_601, "Method not found")))
         }
     }
+}
+
+/// One page of the tool list; `None` for a cursor that was not given out.
+fn page(shared: &Shared, cursor: Option<&str>) -> Option<serde_json::Value> {
+    let (tools, size) = (shared.definitions(), shared.script.page_tools);
+    let start = match cursor {
+        None => 0,
+        Some("") => size,
+        Some(number) => number.parse().ok().filter(|start| *start > size)?,
+    };
+    let items: Vec<_> = tools.iter().skip(start).take(size).collect();
+    let end = start.saturating_add(size);
+    let mut page = json!({"tools": items});
+    if end < tools.len() {
+        page["nextCursor"] = json!(if start == 0 { String::new() } else { end.to_string() });
+    }
+    Some(page)
 }
 
 async fn call(

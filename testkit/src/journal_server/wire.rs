@@ -30,6 +30,8 @@ pub(super) struct Params<'a> {
     #[serde(borrow)]
     pub(super) name: Option<Cow<'a, str>>,
     #[serde(borrow)]
+    pub(super) cursor: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     pub(super) arguments: Option<&'a RawValue>,
     #[serde(borrow, rename = "_meta")]
     pub(super) meta: Option<Meta<'a>>,

@@ -14,7 +14,7 @@ use crate::http;
 use crate::process::Guarded;
 
 /// Any of these runs the pinned packages.
-const PYTHONS: &[&str] = &["3.11", "3.12", "3.13"];
+pub(super) const PYTHONS: &[&str] = &["3.11", "3.12", "3.13"];
 
 /// Importing web3 and starting a server takes 3 s here.
 const READY_SECONDS_MAX: u64 = 120;

@@ -65,8 +65,24 @@ fn meaning(config: &Config) -> String {
             lines.push(format!("  {tool:<24} {price}"));
         }
     }
+    lines.extend(federated(config));
     lines.extend(config.notices.iter().map(|notice| format!("note: {notice}")));
     lines.join("\n")
+}
+
+/// How several servers appear as one.
+fn federated(config: &Config) -> Vec<String> {
+    let mut lines = Vec::new();
+    if config.servers.len() > 1 {
+        let separator = config.federation.separator.as_str();
+        let plain = config.federation.plain.as_ref();
+        let plain = plain.map(|name| format!("; the names of {name} stay as they are")).unwrap_or_default();
+        lines.push(format!("/mcp        all servers as one: server{separator}tool{plain}"));
+    }
+    for name in config.virtual_servers.keys() {
+        lines.push(format!("virtual     {name} at /servers/{name}/mcp"));
+    }
+    lines
 }
 
 /// One thing that was looked at.

@@ -186,3 +186,31 @@ fn a_token_for_the_metrics_is_long_and_not_beside_public() {
         assert_eq!(problems.iter().map(|problem| problem.at.as_str()).collect::<Vec<_>>(), [place]);
     }
 }
+
+#[test]
+fn several_servers_have_names_and_selections_that_are_checked() {
+    let yaml = WHOLE.to_owned()
+        + "federation: { separator: \".\", session_ttl_seconds: 60 }\nvirtual: { sel: { tools: [weather/forecast, \"weather/*\"] } }\n";
+    let config = load_text(&yaml, &[]).unwrap();
+    assert_eq!(config.federation.session_ttl_ms, 60_000);
+    assert_eq!((config.federation.list_ms_max, config.federation.plain), (10_000, None));
+    let [exact, every] = config.virtual_servers[&"sel".parse().unwrap()].as_slice() else {
+        panic!("two patterns")
+    };
+    let weather = "weather".parse().unwrap();
+    assert!(
+        exact.selects(&weather, "forecast")
+            && !exact.selects(&weather, "other")
+            && every.selects(&weather, "x")
+    );
+    for (bad, at) in [
+        ("federation: { separator: \"-\" }", "federation.separator"),
+        ("virtual: { sel: { tools: [] } }", "virtual.sel.tools"),
+        ("virtual: { sel: { tools: [forecast] } }", "virtual.sel.tools[0]"),
+        ("virtual: { sel: { tools: [nobody/forecast] } }", "virtual.sel.tools[0]"),
+        ("virtual: { weather: { tools: [weather/forecast] } }", "virtual.weather"),
+    ] {
+        let Problems(problems) = load_text(&format!("{WHOLE}{bad}\n"), &[]).unwrap_err();
+        assert_eq!(problems[0].at, at, "{bad}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use tempfile::TempDir;
 use tollgate_testkit::conformance::{Check, Fixture, Suite, compare, counts, run};
+use tollgate_testkit::journal_server::{Behaviour, Journal, Script};
 use tollgate_testkit::peers::available;
 
 use crate::world::Gateway;
@@ -42,5 +43,34 @@ async fn with_a_policy_on_every_tool_the_suites_see_no_difference_either() {
     // Every message is parsed and every call is vetted; it costs nothing.
     let Some([direct, through]) = both_ways(", every_tool: { price: [] }").await else { return };
     let differences = compare(&direct, &through);
+    assert!(differences.is_empty(), "{differences}");
+}
+
+/// What a federated door does otherwise than the fixture itself, each for a reason that `docs/concepts/federation.md` names.
+const FEDERATED: &[(&str, &str)] = &[];
+
+#[tokio::test]
+async fn federated_with_another_server_the_suites_see_only_the_differences_that_are_named() {
+    let Some(fixture) = available(Fixture::start().await) else { return };
+    let journal = Journal::start(Script::new().tool("beside", Behaviour::Echo)).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    // The suites call tools by the fixture's own names; the other server's are disjoint.
+    let yaml = format!(
+        "servers: {{ fx: {{ url: '{}', names: plain }}, other: {{ url: '{}' }} }}\n",
+        fixture.url(),
+        journal.url()
+    );
+    std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
+    let gateway = Gateway::dev(folder.path()).await;
+    let url = format!("http://localhost:{}/mcp", gateway.port);
+    let direct = run(&fixture.url(), &folder.path().join("direct")).await.unwrap();
+    let through = run(&url, &folder.path().join("through")).await.unwrap();
+    assert!(journal.messages().contains(&"tools/list".to_owned()), "the other server takes part");
+    let mut differences = compare(&direct, &through);
+    let named = |check: &Check| {
+        FEDERATED.iter().any(|(scenario, id)| (check.scenario == *scenario) && check.id == *id)
+    };
+    differences.lost.retain(|check| !named(check));
+    differences.gained.retain(|check| !named(check));
     assert!(differences.is_empty(), "{differences}");
 }

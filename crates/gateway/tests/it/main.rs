@@ -13,6 +13,8 @@ mod connect;
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]
+mod federation;
+#[cfg(test)]
 mod first_transport;
 #[cfg(test)]
 mod interop;

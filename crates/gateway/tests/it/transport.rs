@@ -83,7 +83,7 @@ pub(crate) struct Wire {
 
 impl Wire {
     /// Sends a head (its lines, without the empty one) and a body in one piece.
-    async fn open(port: u16, head: &[String], body: &str) -> Self {
+    pub(crate) async fn open(port: u16, head: &[String], body: &str) -> Self {
         let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         let length = format!("content-length: {}", body.len());
         let text = format!("{}\r\n{length}\r\n\r\n{body}", head.join("\r\n"));
@@ -107,7 +107,7 @@ impl Wire {
     }
 
     /// Whether anything more came.
-    async fn more(&mut self) -> bool {
+    pub(crate) async fn more(&mut self) -> bool {
         let mut part = vec![0; 16 * 1024];
         let length = self.socket.read(&mut part).await.unwrap();
         self.received.push_str(std::str::from_utf8(&part[..length]).unwrap());
@@ -115,7 +115,7 @@ impl Wire {
     }
 
     /// Everything up to the end of the connection, which the head must have asked for.
-    async fn rest(mut self) -> String {
+    pub(crate) async fn rest(mut self) -> String {
         while self.more().await {}
         self.received
     }
@@ -123,6 +123,8 @@ impl Wire {
     /// The messages of the server-sent events so far.
     pub(crate) fn messages(&self) -> Vec<Value> {
         let data = self.received.lines().filter_map(|line| line.strip_prefix("data: "));
+        // The event that a stream opens with says nothing.
+        let data = data.filter(|message| !message.is_empty());
         data.map(|message| serde_json::from_str(message).unwrap()).collect()
     }
 }

@@ -65,7 +65,8 @@ impl Relay {
             return Ok(None);
         }
         let event_id = item.event_id().filter(|id| !id.is_empty()).and_then(|id| self.event_id(id));
-        let message = self.translated(item)?;
+        // What is not translated keeps its framing byte for byte as well.
+        let message = self.translated(item)?.filter(|message| item.message().as_ref() != Some(message));
         Ok(Some(item.rewritten(message.as_deref(), event_id.as_deref())))
     }
 
