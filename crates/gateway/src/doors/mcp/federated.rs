@@ -94,6 +94,11 @@ async fn dispatch(mut asking: Asking, frame: Frame) -> Response<Body> {
 
 async fn request(asking: Asking, frame: Frame, id: RequestId) -> Response<Body> {
     let method = frame.method().unwrap_or_default().to_owned();
+    if asking.era == Era::Modern
+        && let Some(refused) = introduce::unspoken(&asking, &id).await
+    {
+        return refused;
+    }
     if let Some(kind) = Listing::of_method(&method)
         && (kind == Listing::Tools || !asking.federation.tools_only())
         && (kind != Listing::Tasks || asking.era == Era::Legacy)

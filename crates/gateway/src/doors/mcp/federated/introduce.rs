@@ -106,7 +106,10 @@ pub(super) async fn discover(asking: &Asking, frame: &Frame, id: &RequestId) -> 
         let head = asking.head_for(&carrier.name, None).unwrap_or_else(|| asking.head.clone());
         let answered = asking.ask(carrier, head, frame.bytes().clone(), id, INTRODUCTION_MS_MAX).await;
         let heard = heard(&carrier.name, answered, Era::Modern);
-        learn(asking, &carrier.name, &heard);
+        // A refusal may be about what this very client sent: only the gateway's own question tells that a server is not modern.
+        if let Heard::Introduced(introduced) = &heard {
+            asking.federation.learn(&carrier.name, yes(&introduced.0), clock::now());
+        }
         (carrier.name.clone(), heard)
     });
     let mut heard = Collected::default();
@@ -140,28 +143,44 @@ pub(super) async fn modern(asking: &Asking, carrier: &Carrier) -> Result<Modern,
     head.method = Method::POST;
     head.headers = discover_headers();
     let answered = asking.ask(carrier, head, body, &id, INTRODUCTION_MS_MAX).await?;
-    let heard = heard(&carrier.name, Ok(answered), Era::Modern);
-    learn(asking, &carrier.name, &heard);
-    Ok(match heard {
+    let found = match heard(&carrier.name, Ok(answered), Era::Modern) {
         Heard::Introduced(introduced) => yes(&introduced.0),
-        Heard::OtherEra(_) | Heard::Failed(..) => Modern::No,
-    })
+        Heard::OtherEra(_) => Modern::No,
+        // It may speak it once it is back.
+        Heard::Failed(..) => return Ok(Modern::No),
+    };
+    asking.federation.learn(&carrier.name, found.clone(), clock::now());
+    Ok(found)
+}
+
+/// The refusal of a version that no server speaks, with those that they do. `None`: somebody speaks it, or nobody is modern.
+pub(super) async fn unspoken(asking: &Asking, id: &RequestId) -> Option<Response<Body>> {
+    let requested = asking.head.headers.get(headers::PROTOCOL_VERSION)?.to_str().ok()?;
+    if requested == MODERN_SINCE {
+        // What everybody speaks who speaks any: whoever is asked says so else.
+        return None;
+    }
+    let all = join_all(asking.federation.carriers().map(|carrier| modern(asking, carrier))).await;
+    let mut supported: Vec<String> = Vec::new();
+    for known in all {
+        if let Ok(Modern::Yes { versions, .. }) = known {
+            supported.extend(versions.iter().cloned());
+        }
+    }
+    supported.sort();
+    supported.dedup();
+    if supported.is_empty() || supported.iter().any(|version| version == requested) {
+        return None;
+    }
+    let data = json!({ "supported": supported, "requested": requested });
+    let (status, text) = (StatusCode::BAD_REQUEST, "Unsupported protocol version");
+    Some(asking.error(status, Some(id), code::UNSUPPORTED_PROTOCOL_VERSION, text, Some(&data)))
 }
 
 fn discover_headers() -> HeaderMap {
     let fields: [(HeaderName, &'static str); 2] =
         [(headers::PROTOCOL_VERSION, MODERN_SINCE), (headers::METHOD, "server/discover")];
     fields.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect()
-}
-
-fn learn(asking: &Asking, server: &ServerName, heard: &Heard) {
-    let modern = match heard {
-        Heard::Introduced(introduced) => yes(&introduced.0),
-        Heard::OtherEra(_) => Modern::No,
-        // It may speak it once it is back.
-        Heard::Failed(..) => return,
-    };
-    asking.federation.learn(server, modern, clock::now());
 }
 
 fn yes(introduction: &Introduction) -> Modern {
