@@ -147,7 +147,8 @@ pub enum RawNames {
 pub struct RawFederation {
     /// What stands between a server and its tool: 1 to 8 characters that start with `_` or `.`. Default: `__`.
     pub separator: Option<String>,
-    /// How long one server may take for its part of a list, in milliseconds; then the list comes without it. Default: 10000.
+    /// How long one server may take for its part of a list, in milliseconds, and a third of what it may take to introduce itself;
+    /// then the answer comes without it. Default: 10000.
     pub list_ms_max: Option<u64>,
     /// How long a session of the era of sessions lasts, in seconds. Default: 86400.
     pub session_ttl_seconds: Option<u64>,

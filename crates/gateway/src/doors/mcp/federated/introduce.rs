@@ -18,8 +18,8 @@ use crate::carrier::Carrier;
 use crate::clock;
 use crate::federation::Modern;
 
-/// A server may have to be started first.
-const INTRODUCTION_MS_MAX: u64 = 30_000;
+/// A server may have to be started first: an introduction may take so many times as long as a part of a list.
+const INTRODUCTION_TIMES: u64 = 3;
 /// A longer session id of a server would crowd out those of the others.
 const SESSION_ID_CHARS_MAX: usize = 512;
 
@@ -38,7 +38,7 @@ pub(super) async fn initialize(asking: &Asking, frame: &Frame, id: &RequestId) -
         for absent in [headers::SESSION_ID, headers::PROTOCOL_VERSION, http::header::CONTENT_LENGTH] {
             head.headers.remove(absent);
         }
-        let answered = asking.ask(carrier, head, frame.bytes().clone(), id, INTRODUCTION_MS_MAX).await;
+        let answered = asking.ask(carrier, head, frame.bytes().clone(), id, patience(asking)).await;
         (carrier.name.clone(), heard(&carrier.name, answered, Era::Legacy))
     });
     let mut heard = Collected::default();
@@ -104,7 +104,7 @@ impl Asking {
 pub(super) async fn discover(asking: &Asking, frame: &Frame, id: &RequestId) -> Response<Body> {
     let asked = asking.federation.carriers().map(async |carrier| {
         let head = asking.head_for(&carrier.name, None).unwrap_or_else(|| asking.head.clone());
-        let answered = asking.ask(carrier, head, frame.bytes().clone(), id, INTRODUCTION_MS_MAX).await;
+        let answered = asking.ask(carrier, head, frame.bytes().clone(), id, patience(asking)).await;
         let heard = heard(&carrier.name, answered, Era::Modern);
         // A refusal may be about what this very client sent: only the gateway's own question tells that a server is not modern.
         if let Heard::Introduced(introduced) = &heard {
@@ -142,7 +142,7 @@ pub(super) async fn modern(asking: &Asking, carrier: &Carrier) -> Result<Modern,
     let mut head = http::Request::new(()).into_parts().0;
     head.method = Method::POST;
     head.headers = discover_headers();
-    let answered = asking.ask(carrier, head, body, &id, INTRODUCTION_MS_MAX).await?;
+    let answered = asking.ask(carrier, head, body, &id, patience(asking)).await?;
     let found = match heard(&carrier.name, Ok(answered), Era::Modern) {
         Heard::Introduced(introduced) => yes(&introduced.0),
         Heard::OtherEra(_) => Modern::No,
@@ -175,6 +175,10 @@ pub(super) async fn unspoken(asking: &Asking, id: &RequestId) -> Option<Response
     let data = json!({ "supported": supported, "requested": requested });
     let (status, text) = (StatusCode::BAD_REQUEST, "Unsupported protocol version");
     Some(asking.error(status, Some(id), code::UNSUPPORTED_PROTOCOL_VERSION, text, Some(&data)))
+}
+
+fn patience(asking: &Asking) -> u64 {
+    asking.federation.list_ms_max.saturating_mul(INTRODUCTION_TIMES)
 }
 
 fn discover_headers() -> HeaderMap {
