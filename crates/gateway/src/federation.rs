@@ -149,7 +149,7 @@ impl Ended {
     pub fn add(&self, id: &str) {
         let digest = Digest::of(id.as_bytes());
         let (known, order) = &mut *self.0.lock();
-        if known.insert(digest.clone()) {
+        if known.insert(digest) {
             order.push_back(digest);
         }
         if order.len() > ENDED_MAX

@@ -150,7 +150,8 @@ fn page(shared: &Shared, cursor: Option<&str>) -> Option<serde_json::Value> {
     let end = start.saturating_add(size);
     let mut page = json!({"tools": items});
     if end < tools.len() {
-        page["nextCursor"] = json!(if start == 0 { String::new() } else { end.to_string() });
+        let next = if start == 0 { String::new() } else { end.to_string() };
+        page.as_object_mut()?.insert("nextCursor".to_owned(), json!(next));
     }
     Some(page)
 }

@@ -36,7 +36,7 @@ fn m11_a_list_is_private_if_any_part_is_and_if_any_is_missing() {
         (merged["cacheScope"].as_str().unwrap().to_owned(), merged["ttlMs"].as_u64().unwrap())
     };
     let failed = Failure { server: "b".parse().unwrap(), reason: "upstream_timed_out" };
-    assert_eq!(scope(&[public.clone()], &[]), ("public".to_owned(), 9), "control");
+    assert_eq!(scope(std::slice::from_ref(&public), &[]), ("public".to_owned(), 9), "control");
     assert_eq!(scope(&[public.clone(), private], &[]), ("private".to_owned(), 9));
     assert_eq!(scope(&[public.clone(), silent], &[]), ("private".to_owned(), 0));
     assert_eq!(scope(&[public], &[failed]), ("private".to_owned(), 0));

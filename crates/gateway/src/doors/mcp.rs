@@ -101,7 +101,8 @@ async fn dispatch(
 ) -> Response<Body> {
     match (frame.kind(), frame.method(), frame.id().cloned()) {
         (Kind::Request, Some("tools/call"), Some(id)) => {
-            call::call(gateway, carrier, head, frame, id, era, peer, None).await
+            let way = call::Way { carrier, federated: None };
+            call::call(gateway, way, head, frame, id, era, peer).await
         }
         (Kind::Request, Some("tools/list"), Some(id)) => list::list(gateway, carrier, head, &frame, id).await,
         (_, _, id) => {

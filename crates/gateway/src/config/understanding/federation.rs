@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tollgate_domain::ServerName;
-use tollgate_federation::{Pattern, Separator};
+use tollgate_federation::Pattern;
 
 use super::super::meaning::{Federation, Server};
 use super::super::raw::{RawConfig, RawNames, RawVirtual};
@@ -34,7 +34,7 @@ impl Reader<'_> {
             self.parse("federation.separator", text, expected).unwrap_or_default()
         });
         Federation {
-            separator: separator.unwrap_or_else(Separator::default),
+            separator: separator.unwrap_or_default(),
             plain,
             list_ms_max: raw.federation.list_ms_max.unwrap_or(10_000).max(1),
             session_ttl_ms: raw.federation.session_ttl_seconds.unwrap_or(86_400).saturating_mul(1_000),

@@ -39,26 +39,36 @@ struct Asked {
     federated: Option<Federated>,
 }
 
+/// The way of a call: to which server, and through which kind of door.
+pub(super) struct Way {
+    /// The server.
+    pub(super) carrier: Arc<Carrier>,
+    /// `None` at the server's own door.
+    pub(super) federated: Option<Federated>,
+}
+
+/// Puts an answer into the names of a door; `None`: it stays as it came.
+pub(super) type Translate = Box<dyn Fn(&Frame) -> Option<Frame> + Send + Sync>;
+
 /// What a call through a federated door has of its own.
 pub(super) struct Federated {
     /// The tool's name at that door, for demands to pay.
     pub(super) name: String,
-    /// Puts an answer into the names of that door, before it is judged, stored and sealed: what the caller gets is what its
-    /// receipt is about. `None`: it stays as it came.
-    pub(super) answer: Box<dyn Fn(&Frame) -> Option<Frame> + Send + Sync>,
+    /// What is done to an answer before it is judged, stored and sealed: what the caller gets is what its receipt is about.
+    pub(super) answer: Translate,
 }
 
 /// One `tools/call` at an MCP door.
 pub(super) async fn call(
     gateway: Arc<Gateway>,
-    carrier: Arc<Carrier>,
+    way: Way,
     head: Parts,
     frame: Frame,
     id: RequestId,
     era: Era,
     peer: SocketAddr,
-    federated: Option<Federated>,
 ) -> Response<Body> {
+    let Way { carrier, federated } = way;
     let (tool, arguments) = frame.tool_call().map(|call| (call.name, call.arguments)).unwrap_or_default();
     let asked = Asked { gateway, carrier, id, era, tool, federated };
     let watch = Watch::begin(&asked.gateway, asked.door().word());

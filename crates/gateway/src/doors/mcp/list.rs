@@ -61,7 +61,11 @@ pub(super) async fn list(
 
 /// What a client is shown of a list: approved tools, with prices. With pins, a list that cannot be read is no list: what
 /// it says could not be compared.
-async fn shown(gateway: &Gateway, carrier: &Carrier, answer: &Bytes) -> Result<Bytes, UpstreamError> {
+pub(super) async fn shown(
+    gateway: &Gateway,
+    carrier: &Carrier,
+    answer: &Bytes,
+) -> Result<Bytes, UpstreamError> {
     match gateway.tools.admitted(&carrier.name, answer, clock::now()).await {
         Ok(admitted) => Ok(priced(gateway, carrier, &admitted)),
         Err(error) => {
@@ -72,7 +76,7 @@ async fn shown(gateway: &Gateway, carrier: &Carrier, answer: &Bytes) -> Result<B
 }
 
 /// The list with prices. A list that cannot be read passes as it is: the client will see what the server said.
-pub(super) fn priced(gateway: &Gateway, carrier: &Carrier, answer: &Bytes) -> Bytes {
+fn priced(gateway: &Gateway, carrier: &Carrier, answer: &Bytes) -> Bytes {
     let entries = |name: &str| {
         let tool = ToolRef { server: carrier.name.clone(), tool: name.parse().ok()? };
         // The operator's word, not the gateway's own copy of the list: that one may be older than what passes here.

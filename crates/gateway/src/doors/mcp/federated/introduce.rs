@@ -27,7 +27,7 @@ const SESSION_ID_CHARS_MAX: usize = 512;
 enum Heard {
     Introduced(Box<(Introduction, Option<String>)>),
     /// It does not speak this era.
-    OtherEra(Option<Frame>),
+    OtherEra(Option<Box<Frame>>),
     Failed(&'static str, FailureKind),
 }
 
@@ -204,7 +204,7 @@ fn heard(server: &ServerName, answered: Result<Answered, UpstreamError>, era: Er
         if answered.status.is_server_error() {
             return Heard::Failed("refused", FailureKind::Broken);
         }
-        return Heard::OtherEra(answered.frame.filter(|frame| frame.error().is_some()));
+        return Heard::OtherEra(answered.frame.filter(|frame| frame.error().is_some()).map(Box::new));
     };
     let introduction = Introduction { server: server.clone(), result };
     let fits = |version: &String| Era::of_version(version) == Some(era);
@@ -227,7 +227,7 @@ struct Collected {
     introduced: Vec<Introduction>,
     sessions: Vec<Option<String>>,
     failures: Vec<Failure>,
-    refusal: Option<Frame>,
+    refusal: Option<Box<Frame>>,
     failed: Option<FailureKind>,
 }
 

@@ -18,7 +18,7 @@ use http_body_util::StreamBody;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tollgate_domain::ServerName;
-use tollgate_exec::intercept::{Limits, without_answers};
+use tollgate_exec::intercept::{Limits, without_answers, without_tool_lists};
 use tollgate_exec::{Body, BodyError, MessageStream, UpstreamError};
 use tollgate_federation::{EventId, acknowledged, ended};
 use tollgate_mcp::{Era, Frame, RequestId, headers, raw, sse};
@@ -122,7 +122,12 @@ async fn open(
         return Err(super::super::super::bare(response.status()));
     }
     // An answer that was withheld because nobody paid for it must not come by resuming its stream.
-    let response = if carrier.has_price { without_answers(response, Limits::default()) } else { response };
+    // Nor a list of tools that was compared with nothing.
+    let response = match (carrier.has_price, carrier.has_pins) {
+        (true, _) => without_answers(response, Limits::default()),
+        (false, true) => without_tool_lists(response, Limits::default()),
+        (false, false) => response,
+    };
     let (_, messages) = MessageStream::read(response, limits(asking))
         .map_err(|_| super::super::super::bare(StatusCode::BAD_GATEWAY))?;
     Ok(Relay::new(asking, server, None, true, events).stream(messages).boxed())

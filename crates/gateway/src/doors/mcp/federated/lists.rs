@@ -10,8 +10,8 @@ use tollgate_mcp::json::{self, quote};
 use tollgate_mcp::reply::code;
 use tollgate_mcp::{Era, Frame, RequestId, raw};
 
-use super::super::list::priced;
-use super::asking::{Asking, unanswered};
+use super::super::list::shown;
+use super::asking::{Answered, Asking, unanswered};
 use super::introduce::{modern, not_modern};
 use crate::carrier::Carrier;
 use crate::federation::Modern;
@@ -140,19 +140,24 @@ async fn ask(
         return Heard::SessionGone;
     }
     match (answered.result(), answered.error_code()) {
-        (Some(result), _) => read(asking, carrier, kind, &answered.frame, &result),
+        (Some(result), _) => read(asking, carrier, kind, &answered, result).await,
         (None, Some(code::METHOD_NOT_FOUND)) => Heard::Nothing,
         (None, Some(code::INVALID_PARAMS)) if had_cursor => Heard::BadCursor,
         (None, _) => Heard::Failed("refused", FailureKind::Broken),
     }
 }
 
-/// One page under the names of this door, with prices, and without what is not offered here.
-fn read(asking: &Asking, carrier: &Carrier, kind: Kind, frame: &Option<Frame>, result: &Bytes) -> Heard {
+/// One page under the names of this door: approved tools with their prices, and without what is not offered here.
+async fn read(asking: &Asking, carrier: &Carrier, kind: Kind, answered: &Answered, result: Bytes) -> Heard {
     let server = &carrier.name;
-    let prices = frame.as_ref().filter(|_| kind == Kind::Tools && carrier.has_policy);
-    let priced = prices.map(|frame| priced(&asking.gateway, carrier, frame.bytes()));
-    let result = priced.and_then(|answer| raw::member(&answer, "result")).unwrap_or_else(|| result.clone());
+    let vetted = answered.frame.as_ref().filter(|_| kind == Kind::Tools && carrier.has_policy);
+    let result = match vetted {
+        None => result,
+        Some(frame) => match shown(&asking.gateway, carrier, frame.bytes()).await {
+            Ok(answer) => raw::member(&answer, "result").unwrap_or(result),
+            Err(error) => return Heard::Failed(error.kind().word(), error.kind()),
+        },
+    };
     let mut page = match page(kind, &result) {
         Ok(page) => page,
         Err(error) => {

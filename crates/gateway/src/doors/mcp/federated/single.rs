@@ -12,7 +12,7 @@ use tollgate_mcp::json::{self, quote};
 use tollgate_mcp::reply::code;
 use tollgate_mcp::{Era, Frame, RequestId, raw};
 
-use super::super::call::{self, Federated};
+use super::super::call::{self, Federated, Way};
 use super::super::forwarded;
 use super::asking::{Asking, unanswered};
 use super::relay::relayed;
@@ -52,10 +52,9 @@ pub(super) async fn call(asking: Asking, frame: Frame, id: RequestId) -> Respons
         let translated = Translator { names: &names.names, tasks, server: &whose }.answer(answer)?;
         Frame::parse_upstream(translated).ok()
     };
-    let federated = Federated { name: public, answer: Box::new(answer) };
+    let way = Way { carrier, federated: Some(Federated { name: public, answer: Box::new(answer) }) };
     let gateway = Arc::clone(&asking.gateway);
-    let called =
-        call::call(gateway, carrier, head, own_frame, id.clone(), asking.era, asking.peer, Some(federated));
+    let called = call::call(gateway, way, head, own_frame, id.clone(), asking.era, asking.peer);
     let response = called.await;
     relayed(&asking, server, response, &id, false).await
 }
