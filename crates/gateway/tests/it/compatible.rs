@@ -220,7 +220,7 @@ async fn an_l402_credential_lives_ten_minutes_and_its_replay_never_runs_the_tool
 }
 
 #[tokio::test]
-async fn the_mcp_endpoint_of_one_server_has_its_own_names_and_of_several_says_which() {
+async fn the_mcp_endpoint_of_one_server_has_its_own_names_and_of_several_those_with_their_server() {
     let world = marketplace("{ price: [] }").await;
     delivered(&world.call("web-search", &json!({ "query": "hello" })).await);
     let named = format!("{}/servers/up/mcp", world.gateway.url);
@@ -235,9 +235,13 @@ async fn the_mcp_endpoint_of_one_server_has_its_own_names_and_of_several_says_wh
     )
     .unwrap();
     let several = Gateway::dev(folder.path()).await;
-    let refused = post(&several.mcp(), &json!({}), &[]).await;
-    assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (404, "unknown_server"));
-    assert!(refused.text().contains("/servers/NAME/mcp with a, b"), "{}", refused.text());
+    let refused =
+        crate::world::call(&several.mcp(), "web-search", &json!({ "query": "x" }), &json!({}), &[]).await;
+    assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (404, "unknown_tool"));
+    for tool in ["a__web-search", "b__web-search"] {
+        delivered(&crate::world::call(&several.mcp(), tool, &json!({ "query": "x" }), &json!({}), &[]).await);
+    }
+    assert_eq!(world.journal.calls_to("web-search").len(), 4, "under the tool's own name");
 }
 
 fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
