@@ -13,8 +13,7 @@ use tollgate_testkit::process::Guarded;
 
 use crate::paid_calls::{api_key, until_known};
 use crate::world::{
-    Gateway, PRICED, World, base64_decode, base64_encode, code, command, delivered, now, post, soon,
-    statement,
+    Gateway, PRICED, World, base64_decode, base64_encode, code, command, delivered, now, soon, statement,
 };
 
 /// The price of the marketplace's own example: `"500000"` of a token with 6 decimals.

@@ -28,6 +28,7 @@ use self::asking::Asking;
 use super::{announced, era_of, frame_denial, within};
 use crate::federation::Federation;
 use crate::gateway::Gateway;
+use crate::telemetry::StreamCount;
 
 /// One exchange at a federated door.
 pub(crate) async fn exchange(
@@ -50,7 +51,10 @@ pub(crate) async fn exchange(
     match method {
         Method::POST => {}
         Method::GET | Method::DELETE if asking.era == Era::Modern => return not_allowed("POST"),
-        Method::GET => return listening::listen_on_get(asking).await,
+        Method::GET => {
+            let gateway = Arc::clone(&asking.gateway);
+            return StreamCount::attach(&gateway, listening::listen_on_get(asking).await);
+        }
         Method::DELETE => return listening::end(asking).await,
         _ => return not_allowed("POST, GET, DELETE"),
     }
