@@ -48,7 +48,7 @@ async fn metrics_and_the_access_log_tell_how_each_call_ended() {
     let meta = json!({ "x402/payment": payment });
     let paid = delivered(&world.call_with("echo", &arguments, &meta).await);
     delivered(&world.call_with("echo", &arguments, &meta).await);
-    assert_eq!(code(&world.call_with("echo", &json!({ "n": 2 }), &meta).await), "payment_replayed");
+    assert_eq!(code(&world.call_with("echo", &json!({ "n": 2 }), &meta).await), "payment_other_call");
     let stranger = "a-name-that-only-a-caller-said";
     assert_eq!(code(&world.call(stranger, &json!({})).await), "unknown_tool");
     let rest = format!("{}/api/v1/execute", world.gateway.url);
@@ -59,12 +59,12 @@ async fn metrics_and_the_access_log_tell_how_each_call_ended() {
         (r#"tollgate_calls_total{server="up",tool="echo",outcome="delivered"}"#, "1"),
         (r#"tollgate_calls_total{server="up",tool="echo",outcome="repeated"}"#, "1"),
         (r#"tollgate_calls_total{server="up",tool="echo",outcome="payment_required"}"#, "2"),
-        (r#"tollgate_calls_total{server="up",tool="echo",outcome="payment_replayed"}"#, "1"),
+        (r#"tollgate_calls_total{server="up",tool="echo",outcome="payment_other_call"}"#, "1"),
         (r#"tollgate_calls_total{server="other",tool="other",outcome="unknown_tool"}"#, "1"),
         (r#"tollgate_payments_total{rail="x402",outcome="settled"}"#, "1"),
         (r#"tollgate_payments_total{rail="x402",outcome="voided"}"#, "0"),
         ("tollgate_challenges_total", "2"),
-        ("tollgate_replays_blocked_total", "1"),
+        ("tollgate_replays_blocked_total", "0"),
         ("tollgate_call_duration_seconds_count", "6"),
         ("tollgate_overhead_seconds_count", "6"),
         ("tollgate_upstream_duration_seconds_count", "1"),
@@ -80,7 +80,14 @@ async fn metrics_and_the_access_log_tell_how_each_call_ended() {
     let outcomes: Vec<&str> = lines.iter().map(|line| line["outcome"].as_str().unwrap()).collect();
     assert_eq!(
         outcomes,
-        ["payment_required", "delivered", "repeated", "payment_replayed", "unknown_tool", "payment_required"]
+        [
+            "payment_required",
+            "delivered",
+            "repeated",
+            "payment_other_call",
+            "unknown_tool",
+            "payment_required"
+        ]
     );
     let line = &lines[1];
     assert_eq!(line["call"], statement(&paid)["call_id"]);
@@ -98,6 +105,15 @@ async fn metrics_and_the_access_log_tell_how_each_call_ended() {
     assert!(line["total_us"].as_u64() >= line["upstream_us"].as_u64(), "{line}");
     assert_eq!((&lines[5]["door"], &lines[5]["charged"]), (&json!("rest"), &json!(false)));
     assert!(lines[4]["tool"].is_null(), "{}", lines[4]);
+
+    // The same payment in another caller's hands.
+    let (_, secret) = api_key(&world.gateway);
+    let bearer = format!("Bearer {secret}");
+    let headers = [("authorization", bearer.as_str())];
+    let replay = async || call(&world.gateway.mcp(), "echo", &arguments, &meta, &headers).await;
+    assert_eq!(code(&until_known(replay).await), "payment_replayed");
+    let page = metrics(&world.gateway).await;
+    assert_eq!(sample(&page, "tollgate_replays_blocked_total").as_deref(), Some("1"), "{page}");
 }
 
 #[tokio::test]

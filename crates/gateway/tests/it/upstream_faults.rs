@@ -155,7 +155,7 @@ async fn f44_a_server_that_is_down_costs_nothing_and_is_found_again() {
     assert_both_pay(&world, "echo", &payments).await;
     assert_eq!(
         standing(&world.gateway).await,
-        json!({ "state": "ok", "failures_in_a_row": 0, "last_failure": "unreachable" })
+        json!({ "state": "ok", "failures_in_a_row": 0, "last_failure": "unreachable", "tools": 1 })
     );
 }
 
