@@ -17,6 +17,7 @@ use crate::peers::install::{NodeSet, platform_binary};
 
 pub use compare::{Differences, compare, counts};
 pub use fixture::Fixture;
+pub(crate) use fixture::{PYTHON_FIXTURE, PYTHONS};
 
 /// A suite needs 4–10 s; a loaded machine gets much more.
 const SUITE_SECONDS_MAX: u64 = 300;

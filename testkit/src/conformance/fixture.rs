@@ -1,19 +1,26 @@
-//! Our own fixture server on the official TypeScript packages.
+//! Our own fixture servers on the official packages, TypeScript and Python.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::http;
-use crate::peers::install::NodeSet;
+use crate::peers::install::{NodeSet, PythonSet, testkit};
 use crate::peers::{PeerError, port};
 use crate::process::Guarded;
 
-/// The files of the fixture; they are copied next to the packages.
-const FILES: &[&str] = &["events", "media", "prompts", "resources", "rounds", "server", "tools"];
+/// The files of the TypeScript fixture; they are copied next to the packages.
+const FILES: &[&str] = &["cancel", "events", "media", "prompts", "resources", "rounds", "server", "tools"];
 
-/// Measured 0.5 s.
+/// The Python fixture, whose packages its client shares.
+pub(crate) const PYTHON_FIXTURE: &str = "fixtures/conformance-py";
+
+/// Any of these runs it.
+pub(crate) const PYTHONS: &[&str] = &["3.11", "3.12", "3.13"];
+
+/// Measured 0.5 s in TypeScript, 1.5 s in Python.
 const READY_SECONDS_MAX: u64 = 60;
 
 /// A running fixture. It dies with this value.
@@ -25,24 +32,49 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// Starts the fixture on a free port.
+    /// Starts the fixture in TypeScript on a free port.
     ///
     /// # Errors
     /// As [`super::run`].
     pub async fn start() -> Result<Self, PeerError> {
         let node = super::node(&super::packages().await?)?;
         let packages = NodeSet::install("fixtures/conformance-ts").await?;
-        port::on_a_free_port(async |port| {
+        Self::serve(|port, folder| {
             // A copy of its own, with a link to the packages: several test processes may run different states of it.
-            let folder = tempfile::tempdir()?;
-            std::os::unix::fs::symlink(packages.modules(), folder.path().join("node_modules"))?;
+            std::os::unix::fs::symlink(packages.modules(), folder.join("node_modules"))?;
             for file in FILES {
                 let name = format!("{file}.mjs");
-                let source = crate::peers::install::testkit().join("fixtures/conformance-ts").join(&name);
-                std::fs::copy(source, folder.path().join(name))?;
+                std::fs::copy(testkit().join("fixtures/conformance-ts").join(&name), folder.join(name))?;
             }
             let mut command = Command::new(&node);
-            command.arg("server.mjs").current_dir(folder.path()).env("PORT", port.to_string());
+            command.arg("server.mjs").env("PORT", port.to_string());
+            Ok(command)
+        })
+        .await
+    }
+
+    /// Starts the fixture in Python on a free port.
+    ///
+    /// # Errors
+    /// [`PeerError::Skip`] without Python 3.11 or newer; else see [`PeerError`].
+    pub async fn start_python() -> Result<Self, PeerError> {
+        let packages = PythonSet::install(PYTHON_FIXTURE, PYTHONS).await?;
+        Self::serve(|port, _folder| {
+            let mut command = Command::new(packages.program("python"));
+            command.arg(testkit().join(PYTHON_FIXTURE).join("server.py")).arg(port.to_string());
+            // The checkout stays as it is.
+            command.env("PYTHONDONTWRITEBYTECODE", "1");
+            Ok(command)
+        })
+        .await
+    }
+
+    /// Runs what `prepare` makes for a port and a folder until it answers.
+    async fn serve(prepare: impl Fn(u16, &Path) -> Result<Command, PeerError>) -> Result<Self, PeerError> {
+        port::on_a_free_port(async |port| {
+            let folder = tempfile::tempdir()?;
+            let mut command = prepare(port, folder.path())?;
+            command.current_dir(folder.path());
             let mut process = Guarded::spawn(&command, &folder.path().join("fixture.log"))?;
             let probe = format!("http://127.0.0.1:{port}/mcp");
             let ready = async || http::get(&probe, &[]).await.is_ok();

@@ -34,15 +34,23 @@ fn another_status_is_a_loss_and_a_gain_and_other_words_are_nothing() {
 
 #[tokio::test]
 async fn the_fixture_reaches_the_baselines_twice_with_equal_checks() {
-    let Some(fixture) = available(Fixture::start().await) else {
-        return;
-    };
+    let Some(fixture) = available(Fixture::start().await) else { return };
+    reaches_the_baselines_twice(&fixture).await;
+}
+
+#[tokio::test]
+async fn the_fixture_in_python_reaches_them_too() {
+    let Some(fixture) = available(Fixture::start_python().await) else { return };
+    reaches_the_baselines_twice(&fixture).await;
+}
+
+async fn reaches_the_baselines_twice(fixture: &Fixture) {
     let out = tempfile::tempdir().unwrap();
     let first = run(&fixture.url(), &out.path().join("first")).await.unwrap();
     let second = run(&fixture.url(), &out.path().join("second")).await.unwrap();
     let failures: Vec<&Check> = first.iter().filter(|check| check.status != "SUCCESS").collect();
     let figures = Suite::ALL.map(|suite| counts(&first, suite));
-    // The figures of the SDK project's own fixture.
+    // The figures of the SDK projects' own fixtures.
     assert_eq!(figures, [(40, 0), (84, 0), (152, 0)], "{failures:?}");
     let differences = compare(&first, &second);
     assert!(differences.is_empty(), "{differences}");
