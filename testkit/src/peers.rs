@@ -6,16 +6,19 @@
 pub mod anvil;
 mod client;
 pub mod everything;
+pub mod inspector;
 pub mod install;
 pub mod l402_js;
 pub mod lnbits;
 pub mod mcp_client;
 pub mod mcp_python;
 pub mod port;
+pub mod sdk_clients;
 pub mod x402_python;
 
 pub use anvil::Chain;
 pub use everything::Everything;
+pub use inspector::Inspector;
 pub use l402_js::L402Js;
 pub use lnbits::Lnbits;
 pub use mcp_python::McpPython;

@@ -1,0 +1,77 @@
+//! The official MCP clients, TypeScript (current and older) and Python: each tells the same story about the fixture server.
+//!
+//! A story is a list of steps: connect, list, call, fail, read, progress, elicit, sample, several (questions at once), rounds
+//! (of questions), cancel; then listen in the modern era, resume and subscribe in the legacy one. What a step saw is compared,
+//! never what it took.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::install::{NodeSet, PythonSet, node, testkit};
+use super::{PeerError, client};
+use crate::conformance::{PYTHON_FIXTURE, PYTHONS};
+
+/// One of the published clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sdk {
+    /// npm `@modelcontextprotocol/client`, both eras.
+    TypeScript,
+    /// npm `@modelcontextprotocol/sdk` 1, the legacy era only: most programs in use.
+    OlderTypeScript,
+    /// PyPI `mcp` 2, both eras.
+    Python,
+}
+
+/// Which of the two eras of the protocol a client is to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Era {
+    /// Sessions, opened by `initialize`.
+    Legacy,
+    /// Stateless, from 2026-07-28 on.
+    Modern,
+}
+
+impl Era {
+    /// `legacy` or `modern`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Legacy => "legacy",
+            Self::Modern => "modern",
+        }
+    }
+}
+
+/// Has a client use the TypeScript fixture at `url`, directly or through something, and says what it saw.
+///
+/// # Errors
+/// [`PeerError::Skip`] without Node and npm, or without Python 3.11 or newer; [`PeerError::Refused`] when the client throws.
+pub async fn story(sdk: Sdk, era: Era, url: &str) -> Result<Vec<Value>, PeerError> {
+    let mut command = match sdk {
+        Sdk::TypeScript => typescript("current.mjs").await?,
+        Sdk::OlderTypeScript => typescript("older.mjs").await?,
+        Sdk::Python => python().await?,
+    };
+    command.args([url, era.name()]);
+    client::run_lines(command).await
+}
+
+async fn typescript(script: &str) -> Result<Command, PeerError> {
+    let packages = NodeSet::install("peers/mcp-clients-ts").await?;
+    packages.script("peers/mcp-clients-ts/story.mjs")?;
+    Ok(node(&packages.script(&format!("peers/mcp-clients-ts/{script}"))?))
+}
+
+/// The packages are those of the fixture: the SDK is one package for both sides.
+async fn python() -> Result<Command, PeerError> {
+    let packages = PythonSet::install(PYTHON_FIXTURE, PYTHONS).await?;
+    let mut command = Command::new(packages.program("python"));
+    command.arg(testkit().join("peers/mcp-client-py/story.py"));
+    // The checkout stays as it is.
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests;
