@@ -1,0 +1,169 @@
+//! The official clients through every door: what they see is what they see of the server itself.
+//!
+//! One story (list, call, progress, questions to the user and the model, cancellation, and what its era has beside) is told
+//! of the fixture directly, and then of a gateway in front of it, by clients that nobody here wrote.
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tollgate_testkit::conformance::Fixture;
+use tollgate_testkit::peers::sdk_clients::{Era, Sdk, story};
+use tollgate_testkit::peers::{Inspector, available};
+
+use crate::world::Gateway;
+
+/// A fixture, and every way to it through a gateway.
+struct Doors {
+    fixture: Fixture,
+    several: Gateway,
+    one: Gateway,
+    _folders: [TempDir; 2],
+}
+
+impl Doors {
+    async fn open() -> Option<Self> {
+        let fixture = available(Fixture::start().await)?;
+        let url = fixture.url();
+        // With a policy each message is parsed and each call is vetted; it costs nothing.
+        let policed = format!("{{ url: '{url}', every_tool: {{ price: [] }} }}");
+        let (several, first) = gateway(&format!("open: {{ url: '{url}' }}, policed: {policed}")).await;
+        let (one, second) = gateway(&format!("policed: {policed}")).await;
+        Some(Self { fixture, several, one, _folders: [first, second] })
+    }
+
+    /// The doors of the server without a policy, then those of the one with.
+    fn urls(&self) -> [(String, Policy); 3] {
+        [
+            (format!("{}/servers/open/mcp", self.several.url), Policy::Off),
+            (format!("{}/servers/policed/mcp", self.several.url), Policy::On),
+            (self.one.mcp(), Policy::On),
+        ]
+    }
+
+    fn assert_books_in_order(&self) {
+        self.several.assert_books_in_order();
+        self.one.assert_books_in_order();
+    }
+}
+
+/// Whether anything is decided about the calls of a server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Policy {
+    Off,
+    On,
+}
+
+async fn gateway(servers: &str) -> (Gateway, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tollgate.yaml"), format!("servers: {{ {servers} }}\n")).unwrap();
+    (Gateway::dev(folder.path()).await, folder)
+}
+
+/// What every client must have seen of the fixture; lists are compared as they are.
+fn assert_complete(story: &[Value], era: Era) {
+    let mut expected = vec![
+        json!({ "step": "connect", "era": era.name() }),
+        json!({ "step": "fail", "isError": true, "text": "This tool intentionally returns an error for testing" }),
+        json!({ "step": "progress", "text": "Reported progress if wanted.", "progress": [0, 50, 100] }),
+        json!({
+            "step": "elicit", "asked": ["Who?"],
+            "text": "User response: action=accept, content={\"username\":\"Ada\",\"email\":\"Ada\"}",
+        }),
+        json!({ "step": "sample", "asked": ["Where?"], "text": "LLM response: Paris" }),
+        json!({
+            "step": "several", "asked": ["Generate a greeting", "What is your name?", "roots"],
+            "text": "Paris Ada, you have 1 roots.",
+        }),
+        json!({
+            "step": "rounds", "asked": ["Step 1: What is your name?", "Step 2: What is your favorite color?"],
+            "text": "Ada likes Ada.",
+        }),
+        json!({ "step": "cancel", "refused": true, "cancelled": 1 }),
+    ];
+    match era {
+        Era::Modern => expected.push(json!({ "step": "listen", "changed": true })),
+        Era::Legacy => expected.extend([
+            json!({ "step": "resume", "text": "Answered after a reconnection.", "resumptions": 1 }),
+            json!({ "step": "subscribe", "changed": true }),
+        ]),
+    }
+    for step in &expected {
+        assert!(story.contains(step), "not told: {step} in {story:#?}");
+    }
+    let list = story.iter().find(|step| step["step"] == "list").unwrap();
+    for (kind, name) in
+        [("tools", "wait_until_cancelled"), ("resources", "static-text"), ("prompts", "test_simple_prompt")]
+    {
+        assert!(list[kind].as_array().unwrap().iter().any(|item| item["name"] == name), "{kind}: {list}");
+    }
+    assert_eq!(story.len(), expected.len() + ["list", "call", "read"].len());
+}
+
+/// What must be told through a gateway: the same, but for the one thing that `docs/reference/conformance.md` names.
+///
+/// A call of a server with a policy is over when its own stream is: the gateway does not wait for an answer that would come on
+/// a resumed stream, where it would pass by the receipt.
+fn expected(direct: &[Value], policy: Policy) -> Vec<Value> {
+    let mut story = direct.to_vec();
+    if policy == Policy::On {
+        for step in story.iter_mut().filter(|step| step["step"] == "resume") {
+            *step = json!({ "step": "resume", "refused": "upstream_broken", "resumptions": 0 });
+        }
+    }
+    story
+}
+
+/// Has a client tell its story directly and at every door.
+async fn tells_the_same_story_at_every_door(sdk: Sdk, era: Era) {
+    let Some(doors) = Doors::open().await else { return };
+    let Some(direct) = available(story(sdk, era, &doors.fixture.url()).await) else { return };
+    assert_complete(&direct, era);
+    for (url, policy) in doors.urls() {
+        assert_eq!(story(sdk, era, &url).await.unwrap(), expected(&direct, policy), "through {url}");
+    }
+    doors.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn the_typescript_client_sees_no_gateway_in_the_modern_era() {
+    tells_the_same_story_at_every_door(Sdk::TypeScript, Era::Modern).await;
+}
+
+#[tokio::test]
+async fn the_typescript_client_sees_no_gateway_in_the_legacy_era() {
+    tells_the_same_story_at_every_door(Sdk::TypeScript, Era::Legacy).await;
+}
+
+#[tokio::test]
+async fn the_older_typescript_client_sees_no_gateway() {
+    tells_the_same_story_at_every_door(Sdk::OlderTypeScript, Era::Legacy).await;
+}
+
+#[tokio::test]
+async fn the_python_client_sees_no_gateway_in_the_modern_era() {
+    tells_the_same_story_at_every_door(Sdk::Python, Era::Modern).await;
+}
+
+#[tokio::test]
+async fn the_python_client_sees_no_gateway_in_the_legacy_era() {
+    tells_the_same_story_at_every_door(Sdk::Python, Era::Legacy).await;
+}
+
+#[tokio::test]
+async fn the_inspector_sees_no_gateway() {
+    let Some(doors) = Doors::open().await else { return };
+    let Some(inspector) = available(Inspector::install().await) else { return };
+    for era in [Era::Legacy, Era::Modern] {
+        let look = async |url: &str| {
+            let list = inspector.ask(url, era, "tools/list", &[]).await.unwrap();
+            let call =
+                inspector.ask(url, era, "tools/call", &["--tool-name", "test_simple_text"]).await.unwrap();
+            (list, call["content"].clone())
+        };
+        let direct = look(&doors.fixture.url()).await;
+        assert_eq!(direct.1[0]["text"], "This is a simple text response for testing.");
+        // Each look starts two programs, and the third door is the second one's under another name.
+        for (url, _policy) in doors.urls().into_iter().take(2) {
+            assert_eq!(look(&url).await, direct, "through {url}");
+        }
+    }
+}
