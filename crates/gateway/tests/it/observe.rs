@@ -63,7 +63,8 @@ async fn metrics_and_the_access_log_tell_how_each_call_ended() {
         (r#"tollgate_calls_total{server="other",tool="other",outcome="unknown_tool"}"#, "1"),
         (r#"tollgate_payments_total{rail="x402",outcome="settled"}"#, "1"),
         (r#"tollgate_payments_total{rail="x402",outcome="voided"}"#, "0"),
-        ("tollgate_challenges_total", "2"),
+        // A refused payment is answered with a fresh demand.
+        ("tollgate_challenges_total", "3"),
         ("tollgate_replays_blocked_total", "0"),
         ("tollgate_call_duration_seconds_count", "6"),
         ("tollgate_overhead_seconds_count", "6"),
