@@ -35,6 +35,9 @@ pub struct Request {
     pub tool: ToolRef,
     /// The arguments exactly as they came; a JSON object that passed the strict parser.
     pub arguments: Bytes,
+    /// The digest of the arguments in canonical form, where the door was given it in place of the arguments. A tool with a
+    /// schema cannot be called like that: nobody could check them.
+    pub args_digest: Option<Digest>,
     /// An API key, as presented.
     pub api_key: Option<String>,
     /// A payment, as presented.
@@ -149,7 +152,6 @@ pub struct Held {
 #[derive(Clone, Debug)]
 pub(crate) struct Hold {
     pub(crate) payment: Payment,
-    #[expect(dead_code, reason = "shown in debug output of a held call")]
     pub(crate) attempt: u32,
 }
 
@@ -157,6 +159,17 @@ impl Call<Held> {
     /// Whether money is reserved for this call.
     pub fn is_paid(&self) -> bool {
         self.stage.hold.is_some()
+    }
+
+    /// Who calls.
+    pub fn principal(&self) -> &Principal {
+        &self.stage.principal
+    }
+
+    /// Which attempt with its payment this is, from 1; 0 for a free call. A later attempt has a higher number: whoever runs
+    /// the tool can tell a late attempt from the present one.
+    pub fn attempt(&self) -> u32 {
+        self.stage.hold.as_ref().map_or(0, |hold| hold.attempt)
     }
 
     /// The payment that is claimed, if the call costs something.

@@ -26,6 +26,8 @@ pub enum ToolAnswer {
     Result(Bytes),
     /// An `error` object.
     Error(Bytes),
+    /// A `result` object that was delivered elsewhere and is known here by its digest alone.
+    Digest(Digest),
 }
 
 /// How a call ended, and the evidence for it.
@@ -159,6 +161,9 @@ impl<P: Ports> Gate<P> {
             (None, outcome) => self.end_free(&call, told, outcome).await,
             (Some(payment), Outcome::Delivered(ToolAnswer::Result(result))) => {
                 self.settle_delivered(&call, payment, told, result).await
+            }
+            (Some(payment), Outcome::Delivered(ToolAnswer::Digest(digest))) => {
+                self.settle_delivered(&call, payment, told, stand_in(digest)).await
             }
             (Some(payment), outcome) => self.void(&call, payment, told, outcome).await,
         }
@@ -393,21 +398,29 @@ impl<P: Ports> Gate<P> {
 impl ToolAnswer {
     /// The digest that a receipt salts: of the canonical result without its `_meta`, which the gateway adds to.
     pub(crate) fn digest(&self) -> Digest {
-        let (Self::Result(raw) | Self::Error(raw)) = self;
-        result_digest(raw)
+        match self {
+            Self::Result(raw) | Self::Error(raw) => result_digest(raw),
+            Self::Digest(digest) => *digest,
+        }
     }
 }
 
 /// SHA-256 of the canonical form of a result without `_meta`.
-pub(crate) fn result_digest(raw: &[u8]) -> Digest {
+fn result_digest(raw: &[u8]) -> Digest {
     // A result that is no strict JSON object counts as a failure before it gets here; its raw bytes stand for themselves.
     tollgate_mcp::canonical::digest_without(raw, &["_meta"])
         .map_or_else(|_| Digest::of(raw), Digest::from_bytes)
 }
 
+/// What is kept and shown in place of a result that is known by its digest alone.
+fn stand_in(digest: Digest) -> Bytes {
+    format!("{{\"result_digest\":\"{digest}\"}}").into()
+}
+
 fn ending_of(outcome: Outcome<ToolAnswer>) -> Ending {
     match outcome {
         Outcome::Delivered(ToolAnswer::Result(result)) => Ending::Delivered(result),
+        Outcome::Delivered(ToolAnswer::Digest(digest)) => Ending::Delivered(stand_in(digest)),
         Outcome::Delivered(answer) | Outcome::Failed(answer) => Ending::ToolFailed(answer),
         Outcome::Lost(kind) => Ending::Lost(kind),
     }

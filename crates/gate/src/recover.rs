@@ -6,7 +6,7 @@ use tollgate_domain::{Rail, UnixMillis};
 use tollgate_ledger::{Event, LedgerStore, SettlementRow, State};
 use tollgate_rails::{PaymentRail, Settlement, SettlementAnswer};
 
-use crate::complete::{own_reference, result_digest};
+use crate::complete::own_reference;
 use crate::fault::Fault;
 use crate::ports::Ports;
 use crate::receipt::Told;
@@ -114,7 +114,7 @@ impl<P: Ports> Gate<P> {
         let stored = self.ports.ledger().answer(&row.call).await.map_err(store_fault)?;
         let result = Bytes::from(stored.and_then(|stored| stored.result).unwrap_or_default());
         let mut told = self.told_of(row, "delivered", now)?;
-        told.result = (!result.is_empty()).then(|| result_digest(&result));
+        told.result = row.result;
         self.book(&settlement_of(row), row.call, answer, told, result).await?;
         let row = self.ports.ledger().settlement_by_call(&row.call).await.map_err(store_fault)?;
         row.map(|row| row.state).ok_or_else(|| Fault::Internal("a settlement row vanished".to_owned()))

@@ -43,6 +43,7 @@ use crate::dev::Dev;
 use crate::dispatch::DispatchMarks;
 use crate::federation::Federations;
 use crate::gateway::Gateway;
+use crate::lease::Leases;
 use crate::pins::Pins;
 use crate::ports::{GatewayPorts, KeySnapshot};
 use crate::server::Readiness;
@@ -96,7 +97,7 @@ pub async fn assemble(config: Config, mode: Mode, tasks: TaskTracker) -> anyhow:
         );
     }
     let pins = Arc::new(Pins::open(store.clone()).await?);
-    let tools = Arc::new(Tools::new(listed, Arc::clone(&pins)));
+    let tools = Arc::new(Tools::new(listed, Arc::clone(&pins)).with_elsewhere(&config.gate_servers));
     let ports = GatewayPorts {
         tools: Arc::clone(&tools),
         store,
@@ -128,6 +129,7 @@ pub async fn assemble(config: Config, mode: Mode, tasks: TaskTracker) -> anyhow:
         keys,
         pins,
         marks,
+        leases: Leases::default(),
         hosts,
         receipt_keys,
         calls: TaskTracker::new(),

@@ -107,6 +107,11 @@ fn rendered(
             let result = format!("{{\"isError\":true,\"error\":{}}}", String::from_utf8_lossy(&error));
             delivered(result.as_bytes(), &evidence, call, door)
         }
+        // Only a tool that runs elsewhere is known by digests.
+        Ending::ToolFailed(ToolAnswer::Digest(digest)) => {
+            let result = format!("{{\"isError\":true,\"result_digest\":\"{digest}\"}}");
+            delivered(result.as_bytes(), &evidence, call, door)
+        }
         Ending::Lost(kind) => faulted(&carrier.lost(kind), Some(call), door, naming),
         Ending::Pending => faulted(&Fault::SettlementPending { call }, Some(call), door, naming),
         Ending::PaymentFailed { reason, demand } => {

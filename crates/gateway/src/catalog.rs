@@ -3,6 +3,7 @@
 //! Lists are kept in memory and read by the gateway's own session to each server, so that a call never waits for one. A
 //! server that lists nothing yet is asked again when it is called.
 
+mod elsewhere;
 mod pinned;
 mod schema;
 
@@ -34,6 +35,8 @@ const DEADLINE_MS: u64 = 60_000;
 pub struct Tools {
     servers: BTreeMap<ServerName, ServerTools>,
     pins: Arc<Pins>,
+    /// Tools that this gateway cannot carry out itself: they are known to the gate API only.
+    elsewhere: HashMap<ToolRef, Arc<Listed>>,
 }
 
 #[derive(Debug)]
@@ -81,7 +84,7 @@ impl Tools {
         let servers = servers.into_iter().map(|(name, policy, client)| {
             (name, ServerTools { policy, client, listed: ArcSwapOption::empty(), asked: Mutex::default() })
         });
-        Self { servers: servers.collect(), pins }
+        Self { servers: servers.collect(), pins, elsewhere: HashMap::new() }
     }
 
     /// Makes sure that a tool of a server can be looked up: reads the server's list if it has none, or if the tool is not in
@@ -214,7 +217,7 @@ impl Tools {
 
 impl Catalog for Tools {
     fn tool(&self, tool: &ToolRef) -> Option<Arc<Listed>> {
-        self.entry(tool).map(|entry| entry.listed)
+        self.entry(tool).map(|entry| entry.listed).or_else(|| self.elsewhere(tool).cloned())
     }
 }
 

@@ -13,7 +13,7 @@ mod understanding;
 
 pub use environment::Environment;
 pub use meaning::{
-    Breaker, Config, Credential, Document, Federation, Lightning, LightningBackend, Limits, Metrics,
+    Breaker, Config, Credential, Document, Federation, GateApi, Lightning, LightningBackend, Limits, Metrics,
     Receipts, SandboxRails, Secret, Server, Settling, Source, TlsFiles, ToolPolicy, Transport, X402,
 };
 pub use reading::{Overrides, load, schema};

@@ -5,6 +5,7 @@ mod calls;
 mod dev;
 mod documents;
 mod execute;
+mod gate_api;
 mod health;
 mod json_rpc;
 mod mcp;

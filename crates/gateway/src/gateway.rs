@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::dev::Dev;
 use crate::dispatch::DispatchMarks;
 use crate::federation::Federations;
+use crate::lease::Leases;
 use crate::pins::Pins;
 use crate::ports::{GatewayPorts, KeySnapshot};
 use crate::server::Readiness;
@@ -42,6 +43,8 @@ pub struct Gateway {
     pub pins: Arc<Pins>,
     /// Which paid calls were sent.
     pub marks: Arc<DispatchMarks>,
+    /// Calls that a program outside carries out, between its two requests to the gate API.
+    pub leases: Leases,
     /// Host names by which it may be addressed.
     pub hosts: AllowedHosts,
     /// The public keys of its receipts.

@@ -22,6 +22,7 @@ mod failpoint;
 pub mod federation;
 mod gateway;
 pub mod keys;
+pub mod lease;
 pub mod pins;
 pub mod ports;
 mod reserved;

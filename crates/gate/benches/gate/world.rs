@@ -164,6 +164,7 @@ impl World {
         Request {
             tool: self.tool.clone(),
             arguments: Bytes::from_static(ARGUMENTS.as_bytes()),
+            args_digest: None,
             api_key,
             presented: presented.map_or(Presentation::Nothing, Presentation::Payment),
             idempotency_key: None,

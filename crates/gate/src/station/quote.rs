@@ -9,6 +9,10 @@ impl Call<Trusted> {
     /// Names the price, after the arguments were found to fit the schema: nobody pays for a malformed request.
     pub(crate) fn quote(self, limits: &GateLimits, now: UnixMillis) -> Result<Call<Quoted>, Refusal> {
         if let Some(schema) = &self.listed.schema {
+            if self.request.args_digest.is_some() {
+                let problem = "this tool has a schema: send the arguments, not their digest".to_owned();
+                return Err(self.refuse(Denial::InvalidArguments(vec![problem])));
+            }
             schema
                 .check(&self.request.arguments)
                 .map_err(|problems| self.refuse(Denial::InvalidArguments(problems)))?;
@@ -34,12 +38,16 @@ impl Call<Trusted> {
 impl<S> Call<S> {
     /// The price of exactly this call: this tool with these arguments.
     pub(crate) fn quoted(&self, limits: &GateLimits, now: UnixMillis) -> Result<Quote, Denial> {
-        let args = tollgate_mcp::canonical::digest(&self.request.arguments)
-            .map_err(|error| Denial::InvalidArguments(vec![error.to_string()]))?;
+        let args = match self.request.args_digest {
+            Some(digest) => digest,
+            None => tollgate_mcp::canonical::digest(&self.request.arguments)
+                .map(Digest::from_bytes)
+                .map_err(|error| Denial::InvalidArguments(vec![error.to_string()]))?,
+        };
         Ok(Quote {
             binding: Binding {
                 tool: self.request.tool.clone(),
-                args: Digest::from_bytes(args),
+                args,
                 price_version: self.listed.price_version,
             },
             price: self.listed.price.clone(),

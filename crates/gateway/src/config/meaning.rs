@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use tollgate_domain::{Asset, Assets, Bps, Price, Requirement, ServerName, ToolName};
+use tollgate_domain::{Asset, Assets, Bps, Digest, Price, Requirement, ServerName, ToolName};
 use tollgate_federation::{Pattern, Separator};
 use tollgate_rails::evm::Address;
 use tollgate_registry::PinPolicy;
@@ -54,6 +54,10 @@ pub struct Config {
     pub federation: Federation,
     /// Virtual servers and the tools that they offer.
     pub virtual_servers: BTreeMap<ServerName, Vec<Pattern>>,
+    /// The tools that run elsewhere, asked for over the gate API, by server.
+    pub gate_servers: BTreeMap<ServerName, BTreeMap<ToolName, ToolPolicy>>,
+    /// The gate API, if it is open.
+    pub gate_api: Option<GateApi>,
     /// The assets that prices may be in.
     pub assets: Assets,
     /// x402, if taken.
@@ -108,6 +112,21 @@ pub struct Federation {
     pub list_ms_max: u64,
     /// How long a session lasts.
     pub session_ttl_ms: u64,
+}
+
+/// The gate API.
+#[derive(Clone)]
+pub struct GateApi {
+    /// The digest of its key.
+    pub key: Digest,
+    /// Whether it answers users that are not on this machine.
+    pub remote: bool,
+}
+
+impl std::fmt::Debug for GateApi {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GateApi").field("remote", &self.remote).finish_non_exhaustive()
+    }
 }
 
 /// One server.

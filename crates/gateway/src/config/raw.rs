@@ -34,6 +34,18 @@ pub struct RawConfig {
     pub receipts: RawReceipts,
     /// Who may read `/metrics`. Default: callers on the gateway's own machine.
     pub metrics: RawMetrics,
+    /// The gate API, for tools that run elsewhere. Without it there is none.
+    pub gate_api: Option<RawGateApi>,
+}
+
+/// The gate API: `/gate/v1/authorize` and `/gate/v1/complete`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawGateApi {
+    /// The key that its users present as `Authorization: Bearer`; at least 32 random characters, such as `${GATE_KEY}`.
+    pub key: Option<String>,
+    /// Whether it also answers users that are not on this machine. Default: false.
+    pub remote: bool,
 }
 
 /// A certificate and its key; both are read again when they change.
@@ -57,6 +69,9 @@ pub struct RawServer {
     pub openapi: Option<String>,
     /// How `url` is spoken to. Default: streamable-http.
     pub transport: Option<RawTransport>,
+    /// Its tools run elsewhere, in a program that asks the gate API before it runs one: neither `url` nor `command`, and
+    /// `tools` names every tool. Default: false.
+    pub gate: bool,
     /// The program and arguments of a stdio server; started without a shell. Either this or `url`.
     pub command: Vec<String>,
     /// Environment variables for `command`; nothing else is inherited but PATH and HOME.

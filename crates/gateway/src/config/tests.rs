@@ -214,3 +214,28 @@ fn several_servers_have_names_and_selections_that_are_checked() {
         assert_eq!(problems[0].at, at, "{bad}");
     }
 }
+
+#[test]
+fn a_gate_server_needs_a_key_and_named_tools_and_nothing_to_reach() {
+    let gate = |server: &str, key: &str| {
+        let text = format!("servers:\n  app: {server}\ngate_api: {{ key: {key} }}\n");
+        load_text(&text, &[])
+    };
+    let key = "9f86d081884c7d659a2feaa0c55ad015";
+    let good = "{ gate: true, tools: { render: {} } }";
+    let config = gate(good, key).unwrap(); // control
+    assert!(config.servers.is_empty() && config.gate_servers.len() == 1);
+    assert!(!format!("{config:?}").contains(key), "a secret is never printed");
+    for (server, key, at) in [
+        (good, "short", "gate_api.key"),
+        (good, "\"9f86d081884c7d659a2feaa0 55ad015\"", "gate_api.key"),
+        ("{ gate: true }", key, "servers.app"),
+        ("{ gate: true, tools: { render: {} }, every_tool: {} }", key, "servers.app"),
+        ("{ gate: true, url: \"http://localhost:1\", tools: { render: {} } }", key, "servers.app"),
+    ] {
+        let Problems(problems) = gate(server, key).unwrap_err();
+        assert_eq!(problems[0].at, at, "{server}");
+    }
+    let Problems(problems) = load_text(&format!("servers:\n  app: {good}\n"), &[]).unwrap_err();
+    assert_eq!(problems[0].at, "servers.app", "no gate API");
+}

@@ -1,6 +1,7 @@
 //! From what was written to what it means: every value parsed, every problem reported.
 
 mod federation;
+mod gate_api;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -83,6 +84,8 @@ impl Config {
         let servers = reader.servers(&raw.servers, &assets, min_reputation);
         let federation = reader.federation(&raw);
         let virtual_servers = reader.virtual_servers(&raw.virtual_servers, &servers);
+        let gate_api = raw.gate_api.as_ref().and_then(|raw| reader.gate_api(raw));
+        let gate_servers = reader.gate_servers(&raw.servers, &assets, min_reputation, gate_api.is_some());
         let secret = reader.secret(environment);
         let metrics = reader.metrics(raw.metrics);
         let notices = reader.notices(environment, x402.is_some() || raw.payment.x402.is_some());
@@ -110,6 +113,8 @@ impl Config {
             servers,
             federation,
             virtual_servers,
+            gate_servers,
+            gate_api,
             assets,
             x402,
             lightning,
@@ -150,10 +155,9 @@ impl Reader<'_> {
         floor: Bps,
     ) -> BTreeMap<ServerName, Server> {
         let mut servers = BTreeMap::new();
-        for (name, server) in raw {
+        for (name, server) in raw.iter().filter(|(_, server)| !server.gate) {
             let at = format!("servers.{name}");
-            let parsed: Option<ServerName> =
-                self.parse(&at, name, "a server name (a-z, 0-9 and \"-\", at most 64 characters)");
+            let parsed = self.server_name(&at, name);
             if let (Some(name), Some(server)) = (parsed, self.server(&at, server, assets, floor)) {
                 servers.insert(name, server);
             }
@@ -167,6 +171,10 @@ impl Reader<'_> {
             return None;
         };
         Some(TlsFiles { cert: cert.into(), key: key.into() })
+    }
+
+    fn server_name(&mut self, at: &str, name: &str) -> Option<ServerName> {
+        self.parse(at, name, "a server name (a-z, 0-9 and \"-\", at most 64 characters)")
     }
 
     fn server(&mut self, at: &str, raw: &RawServer, assets: &Assets, floor: Bps) -> Option<Server> {
@@ -198,14 +206,7 @@ impl Reader<'_> {
         if raw.transport.is_some() && (raw.openapi.is_some() || !raw.command.is_empty()) {
             self.refuse(&format!("{at}.transport"), "is about the `url` of an MCP server only");
         }
-        let mut tools = BTreeMap::new();
-        for (name, tool) in &raw.tools {
-            let at = format!("{at}.tools.{name}");
-            let name: Option<ToolName> = self.parse(&at, name, "a tool name");
-            if let (Some(name), Some(policy)) = (name, self.tool(&at, tool, assets, floor)) {
-                tools.insert(name, policy);
-            }
-        }
+        let tools = self.tools(at, &raw.tools, assets, floor);
         let every_tool = raw
             .every_tool
             .as_ref()
@@ -279,6 +280,24 @@ impl Reader<'_> {
                 T::default()
             }
         }
+    }
+
+    fn tools(
+        &mut self,
+        at: &str,
+        raw: &BTreeMap<String, RawTool>,
+        assets: &Assets,
+        floor: Bps,
+    ) -> BTreeMap<ToolName, ToolPolicy> {
+        let mut tools = BTreeMap::new();
+        for (name, tool) in raw {
+            let at = format!("{at}.tools.{name}");
+            let name: Option<ToolName> = self.parse(&at, name, "a tool name");
+            if let (Some(name), Some(policy)) = (name, self.tool(&at, tool, assets, floor)) {
+                tools.insert(name, policy);
+            }
+        }
+        tools
     }
 
     fn credential(&mut self, at: &str, raw: &RawCredential) -> Option<Credential> {

@@ -55,6 +55,7 @@ pub(crate) fn request<'m>(
     Ok(Request {
         tool: found.tool,
         arguments: found.arguments,
+        args_digest: None,
         api_key,
         presented,
         idempotency_key,

@@ -19,6 +19,8 @@ mod federation;
 #[cfg(test)]
 mod first_transport;
 #[cfg(test)]
+mod gate_api;
+#[cfg(test)]
 mod interop;
 #[cfg(test)]
 mod lightning;

@@ -1,0 +1,59 @@
+//! The gate API and the tools that run elsewhere.
+
+use std::collections::BTreeMap;
+
+use tollgate_domain::{Assets, Bps, Digest, ServerName, ToolName};
+
+use super::super::meaning::{GateApi, ToolPolicy};
+use super::super::raw::{RawGateApi, RawServer};
+use super::Reader;
+
+/// The shortest key of the gate API.
+const KEY_BYTES_MIN: usize = 32;
+
+impl Reader<'_> {
+    /// Whoever has the key has tools run for money: it must not be guessable.
+    pub(super) fn gate_api(&mut self, raw: &RawGateApi) -> Option<GateApi> {
+        let key = raw.key.as_deref().unwrap_or_default();
+        if key.len() < KEY_BYTES_MIN || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            self.refuse(
+                "gate_api.key",
+                "needs at least 32 random characters without spaces (openssl rand -hex 32)",
+            );
+            return None;
+        }
+        Some(GateApi { key: Digest::of(key.as_bytes()), remote: raw.remote })
+    }
+
+    /// Servers with `gate: true`: there is nothing to reach, so every tool must be named.
+    pub(super) fn gate_servers(
+        &mut self,
+        raw: &BTreeMap<String, RawServer>,
+        assets: &Assets,
+        floor: Bps,
+        is_open: bool,
+    ) -> BTreeMap<ServerName, BTreeMap<ToolName, ToolPolicy>> {
+        let mut servers = BTreeMap::new();
+        for (name, server) in raw.iter().filter(|(_, server)| server.gate) {
+            let at = format!("servers.{name}");
+            let is_reached = server.url.is_some() || !server.command.is_empty() || server.openapi.is_some();
+            if is_reached || server.credential.is_some() {
+                self.refuse(&at, "with `gate: true` its tools run elsewhere: leave out how to reach it");
+            }
+            if server.tools.is_empty() || server.every_tool.is_some() {
+                self.refuse(
+                    &at,
+                    "with `gate: true` every tool is named in `tools`; there is no `every_tool`",
+                );
+            }
+            if !is_open {
+                self.refuse(&at, "`gate: true` needs the gate API: set `gate_api.key`");
+            }
+            let tools = self.tools(&at, &server.tools, assets, floor);
+            if let Some(name) = self.server_name(&at, name) {
+                servers.insert(name, tools);
+            }
+        }
+        servers
+    }
+}

@@ -1,0 +1,126 @@
+//! The gate API: `/gate/v1/authorize` before a tool runs elsewhere, `/gate/v1/complete` after it.
+//!
+//! The same street as every other door, with the carrying out left to the program that asks. Only an operator's program may
+//! ask: whoever completes a call decides whether its caller is charged.
+
+mod asked;
+mod hold;
+mod told;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::post;
+use http::{HeaderMap, header};
+use tokio::sync::oneshot;
+use tollgate_domain::Digest;
+use tollgate_gate::{Answer, Denial, Door, Fault, denied, faulted};
+
+use crate::clock;
+use crate::doors::Peer;
+use crate::doors::execute::{into_response, read};
+use crate::gateway::Gateway;
+
+/// The paths of the gate API; there are none unless it is configured.
+pub(super) fn router() -> Router<Arc<Gateway>> {
+    Router::new().route("/gate/v1/authorize", post(authorize)).route("/gate/v1/complete", post(complete))
+}
+
+/// `POST /gate/v1/authorize`: may this call run, and if not, what is its caller to be told.
+async fn authorize(
+    State(gateway): State<Arc<Gateway>>,
+    axum::Extension(peer): axum::Extension<Peer>,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> Response {
+    into_response(match authorized(&gateway, peer, &headers, body).await {
+        Ok(answer) => answer,
+        Err(denial) => denied(&denial, None, Door::Rest, gateway.naming("")),
+    })
+}
+
+async fn authorized(
+    gateway: &Arc<Gateway>,
+    peer: Peer,
+    headers: &HeaderMap,
+    body: axum::body::Body,
+) -> Result<Answer, Denial> {
+    check_user(gateway, peer, headers)?;
+    let body = read(gateway, body).await?;
+    let asked = asked::authorize(&body, peer)?;
+    if gateway.tools.elsewhere(&asked.tool).is_none() {
+        return Ok(told::denial(gateway, &Denial::UnknownTool(asked.tool), None, ""));
+    }
+    let resource = asked.resource.clone();
+    let request = match asked.request() {
+        Ok(request) => request,
+        Err(denial) => return Ok(told::denial(gateway, &denial, None, &resource)),
+    };
+    let Some(seat) = gateway.leases.seat(clock::now()) else {
+        return Err(Denial::RateLimited { retry_after_ms: 1_000 });
+    };
+    // In a task of its own: a user who hangs up between claim and lease must not leave a call without an end.
+    let (reply, replied) = oneshot::channel();
+    gateway.calls.spawn(hold::lease(Arc::clone(gateway), request, seat, resource, reply));
+    Ok(replied.await.unwrap_or_else(|_| lost_task(gateway)))
+}
+
+/// `POST /gate/v1/complete`: how the tool ended; answered with what was settled and the receipt.
+async fn complete(
+    State(gateway): State<Arc<Gateway>>,
+    axum::Extension(peer): axum::Extension<Peer>,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> Response {
+    into_response(match completed(&gateway, peer, &headers, body).await {
+        Ok(answer) => answer,
+        Err(denial) => denied(&denial, None, Door::Rest, gateway.naming("")),
+    })
+}
+
+async fn completed(
+    gateway: &Arc<Gateway>,
+    peer: Peer,
+    headers: &HeaderMap,
+    body: axum::body::Body,
+) -> Result<Answer, Denial> {
+    check_user(gateway, peer, headers)?;
+    let body = read(gateway, body).await?;
+    let said = asked::complete(&body)?;
+    let Some(mut ended) = gateway.leases.say(&said.lease, said.outcome) else {
+        return Ok(told::no_such_lease());
+    };
+    let answer = ended.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
+    Ok(answer.unwrap_or_else(|| lost_task(gateway)))
+}
+
+/// Whoever asks runs tools for money: they show the operator's key, and stand on this machine unless it is said otherwise.
+fn check_user(gateway: &Gateway, peer: Peer, headers: &HeaderMap) -> Result<(), Denial> {
+    let unauthenticated = |reason: &str| Denial::Unauthenticated { reason: reason.to_owned() };
+    let Some(api) = &gateway.config.gate_api else {
+        return Err(unauthenticated("the gate API is not open"));
+    };
+    if !api.remote && !peer.0.ip().to_canonical().is_loopback() {
+        return Err(Denial::OriginRefused(
+            "the gate API answers on this machine only; see `gate_api.remote`".to_owned(),
+        ));
+    }
+    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
+    let presented = match (lines.next(), lines.next()) {
+        (Some(line), None) => line.as_bytes().strip_prefix(b"Bearer "),
+        _ => None,
+    };
+    // Digests are compared: what timing tells of them helps nobody to guess the key.
+    match presented {
+        Some(key) if Digest::of(key) == api.key => Ok(()),
+        Some(_) => Err(unauthenticated("this is not the key of the gate API")),
+        None => Err(unauthenticated("the gate API takes its key as `Authorization: Bearer`")),
+    }
+}
+
+fn lost_task(gateway: &Gateway) -> Answer {
+    let fault = Fault::Internal("the task of a leased call ended without a word".to_owned());
+    faulted(&fault, None, Door::Rest, gateway.naming(""))
+}

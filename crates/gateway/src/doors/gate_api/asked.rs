@@ -1,0 +1,224 @@
+//! What a user of the gate API says, read strictly.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tollgate_domain::{Digest, FailureKind, Outcome, ServerName, ToolName, ToolRef};
+use tollgate_gate::{CreditUse, Denial, Request, ToolAnswer};
+use tollgate_mcp::{Limits, json};
+use tollgate_rails::carriers::PAYMENT_HEADERS;
+
+use crate::doors::Peer;
+use crate::doors::request::{Found, request};
+use crate::lease::LeaseToken;
+
+/// The longest URL of a resource, and the longest origin.
+const TEXT_BYTES_MAX: usize = 2_048;
+
+/// `POST /gate/v1/authorize`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAuthorize<'a> {
+    /// `server/tool`, or the tool alone beside `server`.
+    tool: String,
+    #[serde(default)]
+    server: Option<ServerName>,
+    #[serde(borrow, default)]
+    arguments: Option<&'a RawValue>,
+    #[serde(default)]
+    args_digest: Option<Digest>,
+    /// Headers of the caller's request; those that identify or pay are looked at.
+    #[serde(default)]
+    headers: BTreeMap<String, Lines>,
+    /// Raw members of the caller's `params._meta`.
+    #[serde(borrow, default)]
+    meta: BTreeMap<String, &'a RawValue>,
+    #[serde(default)]
+    api_key: Option<String>,
+    /// An x402 payment, as in `_meta["x402/payment"]`.
+    #[serde(borrow, default)]
+    payment: Option<&'a RawValue>,
+    /// Whether prepaid credit may be spent without asking.
+    #[serde(default)]
+    auto_pay: bool,
+    /// The URL that is paid for, in a demand.
+    #[serde(default)]
+    resource: Option<String>,
+    /// Where the caller's request comes from (an address): limits of callers who are not known otherwise.
+    #[serde(default)]
+    origin: Option<String>,
+}
+
+/// One header line, or several of the same name.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Lines {
+    One(String),
+    Several(Vec<String>),
+}
+
+/// A call that its user wants to carry out.
+pub(super) struct Authorize {
+    pub(super) tool: ToolRef,
+    pub(super) resource: String,
+    arguments: Bytes,
+    args_digest: Option<Digest>,
+    headers: HeaderMap,
+    meta: BTreeMap<String, Bytes>,
+    auto_pay: bool,
+    origin: String,
+}
+
+/// Reads a request to authorize a call.
+pub(super) fn authorize(body: &Bytes, peer: Peer) -> Result<Authorize, Denial> {
+    let raw: RawAuthorize<'_> = strict(
+        body,
+        "{\"tool\",\"arguments\"|\"args_digest\",\"headers\",\"meta\",\"api_key\",\"payment\",\"auto_pay\",\"resource\",\"origin\"}",
+    )?;
+    let tool = tool(raw.server, &raw.tool)?;
+    let arguments = match (raw.arguments, raw.args_digest) {
+        (Some(_), Some(_)) => return Err(malformed("send either `arguments` or `args_digest`")),
+        (Some(raw), None) if raw.get().starts_with('{') => body.slice_ref(raw.get().as_bytes()),
+        (Some(_), None) => return Err(malformed("`arguments` is not an object")),
+        (None, _) => Bytes::from_static(b"{}"),
+    };
+    let mut headers = credentials(raw.headers)?;
+    if let Some(key) = raw.api_key {
+        headers.append(HeaderName::from_static("x-api-key"), value("api_key", &key)?);
+    }
+    let own = |raw: &RawValue| Bytes::copy_from_slice(raw.get().as_bytes());
+    let mut meta: BTreeMap<String, Bytes> =
+        raw.meta.iter().map(|(key, raw)| (key.clone(), own(raw))).collect();
+    if let Some(payment) = raw.payment
+        && meta.insert("x402/payment".to_owned(), own(payment)).is_some()
+    {
+        return Err(Denial::PaymentAmbiguous("`payment` and `meta[\"x402/payment\"]`".to_owned()));
+    }
+    let resource = raw.resource.unwrap_or_else(|| format!("mcp://tool/{}", tool.tool));
+    let origin = raw.origin.unwrap_or_else(|| peer.0.ip().to_string());
+    if resource.len() > TEXT_BYTES_MAX || origin.len() > TEXT_BYTES_MAX {
+        return Err(malformed("`resource` and `origin` have at most 2048 bytes"));
+    }
+    let (args_digest, auto_pay) = (raw.args_digest, raw.auto_pay);
+    Ok(Authorize { tool, resource, arguments, args_digest, headers, meta, auto_pay, origin })
+}
+
+impl Authorize {
+    /// The street's request.
+    pub(super) fn request(self) -> Result<Request, Denial> {
+        let found = Found {
+            tool: self.tool,
+            arguments: self.arguments,
+            headers: &self.headers,
+            query: None,
+            credit: if self.auto_pay { CreditUse::Allowed } else { CreditUse::Refused },
+            maximum: None,
+            origin: self.origin,
+        };
+        let request = request(found, |key| self.meta.get(key).map(AsRef::as_ref))?;
+        Ok(Request { args_digest: self.args_digest, ..request })
+    }
+}
+
+/// The headers that identify or pay; nothing else of the caller's request matters here.
+fn credentials(raw: BTreeMap<String, Lines>) -> Result<HeaderMap, Denial> {
+    let mut headers = HeaderMap::new();
+    for (name, lines) in raw {
+        let name = name.to_ascii_lowercase();
+        let known = PAYMENT_HEADERS.iter().copied().chain(["authorization", "x-api-key", "idempotency-key"]);
+        let Some(known) = known.into_iter().find(|known| *known == name) else { continue };
+        let lines = match lines {
+            Lines::One(line) => vec![line],
+            Lines::Several(lines) => lines,
+        };
+        for line in lines {
+            headers.append(HeaderName::from_static(known), value(known, &line)?);
+        }
+    }
+    Ok(headers)
+}
+
+fn value(name: &str, text: &str) -> Result<HeaderValue, Denial> {
+    HeaderValue::from_str(text).map_err(|_| malformed(&format!("{name} is not a header value")))
+}
+
+fn tool(server: Option<ServerName>, name: &str) -> Result<ToolRef, Denial> {
+    let no_tool = || malformed("`tool` is `server/tool`, or a tool's name beside `server`");
+    let (server, tool) = match server {
+        Some(server) => (server, name),
+        None => {
+            let (server, tool) = name.split_once('/').ok_or_else(no_tool)?;
+            (server.parse().map_err(|_| no_tool())?, tool)
+        }
+    };
+    let tool: ToolName = tool.parse().map_err(|_| no_tool())?;
+    Ok(ToolRef { server, tool })
+}
+
+/// `POST /gate/v1/complete`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawComplete<'a> {
+    lease: String,
+    outcome: Word,
+    #[serde(borrow, default)]
+    result: Option<&'a RawValue>,
+    #[serde(default)]
+    result_digest: Option<Digest>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    Delivered,
+    Failed,
+    TimedOut,
+    Broken,
+    Abandoned,
+}
+
+/// How a leased call ended, as its holder says.
+pub(super) struct Said {
+    pub(super) lease: LeaseToken,
+    pub(super) outcome: Outcome<ToolAnswer>,
+}
+
+/// Reads the word about the end of a call.
+pub(super) fn complete(body: &Bytes) -> Result<Said, Denial> {
+    let raw: RawComplete<'_> = strict(body, "{\"lease\",\"outcome\",\"result\"|\"result_digest\"}")?;
+    let answer = match (raw.result, raw.result_digest) {
+        (Some(_), Some(_)) => return Err(malformed("send either `result` or `result_digest`")),
+        (Some(raw), None) if raw.get().starts_with('{') => {
+            Some(ToolAnswer::Result(Bytes::copy_from_slice(raw.get().as_bytes())))
+        }
+        (Some(_), None) => return Err(malformed("`result` is not an object")),
+        (None, Some(digest)) => Some(ToolAnswer::Digest(digest)),
+        (None, None) => None,
+    };
+    let outcome = match (raw.outcome, answer) {
+        (Word::Delivered, Some(answer)) => Outcome::Delivered(answer),
+        (Word::Delivered, None) => {
+            return Err(malformed("what was delivered is named by `result` or `result_digest`"));
+        }
+        (Word::Failed, Some(answer)) => Outcome::Failed(answer),
+        (Word::Failed | Word::Broken, _) => Outcome::Lost(FailureKind::Broken),
+        (Word::TimedOut, _) => Outcome::Lost(FailureKind::TimedOut),
+        (Word::Abandoned, _) => Outcome::Lost(FailureKind::Abandoned),
+    };
+    let lease =
+        raw.lease.parse().map_err(|error: crate::lease::LeaseTokenError| malformed(&error.to_string()))?;
+    Ok(Said { lease, outcome })
+}
+
+/// Strictly first: two parsers must not read two different requests.
+fn strict<'a, T: Deserialize<'a>>(body: &'a Bytes, expected: &str) -> Result<T, Denial> {
+    json::check(body, Limits::CALLER).map_err(|error| malformed(&error.to_string()))?;
+    serde_json::from_slice(body).map_err(|error| malformed(&format!("{error}; expected {expected}")))
+}
+
+fn malformed(reason: &str) -> Denial {
+    Denial::MalformedFrame { json_rpc: -32_600, reason: reason.to_owned() }
+}

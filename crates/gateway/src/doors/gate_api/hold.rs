@@ -1,0 +1,81 @@
+//! One leased call from its claim to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tollgate_domain::{FailureKind, Outcome};
+use tollgate_gate::{Answer, Denial, Door, Fault, Request, faulted};
+
+use super::told;
+use crate::clock;
+use crate::gateway::Gateway;
+use crate::lease::{LeaseToken, Seat};
+use crate::telemetry::Watch;
+
+/// Vets a call, leases it, and sees it to its end: by its holder's word, or by the clock.
+pub(super) async fn lease(
+    gateway: Arc<Gateway>,
+    request: Request,
+    seat: Seat,
+    resource: String,
+    reply: oneshot::Sender<Answer>,
+) {
+    let mut watch = Watch::begin(&gateway, "gate_api");
+    let now = clock::now();
+    let held = match gateway.gate.authorize(request, now).await {
+        Ok(held) => held,
+        Err(refusal) => {
+            drop(reply.send(told::refusal(&gateway, &refusal, &resource)));
+            watch.refused(&refusal);
+            return;
+        }
+    };
+    let deadline_ms = held.listed().deadline_ms;
+    let deadline = Instant::now() + Duration::from_millis(deadline_ms);
+    let paid = held.payment().map(|payment| payment.key.clone());
+    let secret = clock::random();
+    let token = LeaseToken::new(held.id(), secret.unwrap_or_default());
+    let allowed = told::allowed(&held, &token, now.plus_millis(deadline_ms));
+    let (permitted, held) = held.permit();
+    watch.asks(&held);
+    // From here on the call may run, also over a crash of this process. Without the mark nobody could tell.
+    let mark = gateway.marks.mark(permitted.call());
+    let granted = match (&secret, &mark) {
+        (Ok(_), Ok(_)) => gateway.leases.grant(&token, paid.as_ref()).map_err(|late| {
+            let denial = Denial::PaymentInFlight { call: late, state: "executing".to_owned() };
+            told::denial(&gateway, &denial, Some(permitted.call()), &resource)
+        }),
+        _ => {
+            let fault = Fault::Internal("no randomness, or no place to mark a call".to_owned());
+            Err(faulted(&fault, Some(permitted.call()), Door::Rest, gateway.naming(&resource)))
+        }
+    };
+    let mut granted = match granted {
+        Ok(granted) => granted,
+        Err(answer) => {
+            // Nobody was told that it may run.
+            let completed = gateway.gate.complete(held, Outcome::Lost(FailureKind::Unreachable)).await;
+            watch.completed(&permitted, &completed);
+            drop(reply.send(answer));
+            return;
+        }
+    };
+    let outcome = match reply.send(allowed) {
+        Err(_) => Outcome::Lost(FailureKind::Abandoned), // its user was gone before it could learn of the lease
+        Ok(()) => tokio::select! {
+            biased;
+            said = &mut granted.said => said.unwrap_or(Outcome::Lost(FailureKind::Abandoned)),
+            () = tokio::time::sleep_until(deadline) => {
+                gateway.leases.ran_out(permitted.call(), seat, clock::now());
+                Outcome::Lost(FailureKind::TimedOut)
+            }
+        },
+    };
+    watch.answered();
+    let completed = gateway.gate.complete(held, outcome).await;
+    watch.completed(&permitted, &completed);
+    let answer = told::completed(&gateway, permitted.call(), completed, paid.is_some(), &resource);
+    gateway.leases.end(permitted.call(), granted, answer);
+}
