@@ -9,6 +9,7 @@ mod paying;
 mod pins;
 mod receipt;
 mod run;
+mod wrap;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -39,6 +40,8 @@ enum Command {
     Dev(DevArgs),
     /// Run a gateway in front of your own MCP servers.
     Serve(ServeArgs),
+    /// Run a gateway in front of one stdio server, with SANDBOX money unless --live is given.
+    Wrap(WrapArgs),
     /// Call a tool and pay for it.
     Call(CallArgs),
     /// Bridge a client that only knows stdio (Claude Desktop, Cursor, VS Code) to an MCP server, and pay for its calls within a
@@ -87,6 +90,32 @@ pub(crate) struct DevArgs {
     /// Make a paid call as soon as the gateway runs, and print its receipt.
     #[arg(long)]
     demo: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WrapArgs {
+    /// The price of one call of any tool, such as 0.01USDC or 10sat; once per asset. Without it tools are free.
+    #[arg(long, value_name = "MONEY")]
+    price: Vec<String>,
+    /// The price of one tool, such as search=0.01USDC or echo=free; once per tool and asset.
+    #[arg(long, value_name = "NAME=PRICE")]
+    tool: Vec<String>,
+    /// An environment variable for the server, as NAME=VALUE or as the NAME of one of ours. It sees no others but PATH and
+    /// HOME.
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
+    /// Address and port to listen on; loopback only unless --live is given.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// The data directory.
+    #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
+    data: PathBuf,
+    /// Take real money, as the environment says: PAY_TO, NETWORK, RPC_URL, LNBITS_URL, LNBITS_INVOICE_KEY.
+    #[arg(long)]
+    live: bool,
+    /// The server's program and its arguments, after `--`.
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -302,6 +331,7 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Dev(args) => run::dev(args).await,
         Command::Serve(args) => run::serve(args).await,
+        Command::Wrap(args) => wrap::wrap(args).await,
         Command::Call(args) => call::call(args).await,
         Command::Connect(args) => connect::connect(args).await,
         Command::Receipt(command) => receipt::run(command),

@@ -16,7 +16,7 @@ pub use meaning::{
     Breaker, Config, Credential, Document, Federation, GateApi, Lightning, LightningBackend, Limits, Metrics,
     Receipts, SandboxRails, Secret, Server, Settling, Source, TlsFiles, ToolPolicy, Transport, X402,
 };
-pub use reading::{Overrides, load, schema};
+pub use reading::{Overrides, load, load_tree, schema};
 
 /// One problem of a configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]

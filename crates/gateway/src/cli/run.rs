@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{DevArgs, Out, ServeArgs, call, paying};
 use crate::assemble::assemble;
-use crate::config::{Config, Environment, Overrides, load};
+use crate::config::{Config, Environment, Overrides, SandboxRails, load};
 use crate::data::DataDirectory;
 use crate::gateway::Gateway;
 use crate::telemetry::survey;
@@ -28,7 +28,30 @@ const UPKEEP_MS: u64 = 2_000;
 pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     let environment = Environment::read(Path::new(".")).map_err(anyhow::Error::msg)?;
     logs(&environment);
-    let listen = match args.listen {
+    let binary = std::env::current_exe().context("find the demo server (this very binary)")?;
+    let gateway = sandbox(&environment, args.listen, &args.data, |flags, rails| {
+        let mut config = load(args.config.as_deref(), &environment, flags, Some(rails))?;
+        if args.config.is_none() {
+            config.servers = dev::demo_server(&binary)?;
+        }
+        Ok(config)
+    })
+    .await?;
+    welcome(&gateway.gateway, &binary);
+    if args.demo {
+        call::demo(&gateway.gateway.config.public_url, &args.data).await?;
+    }
+    gateway.until_stopped().await
+}
+
+/// A gateway with the rails of dev mode, and with wallets that pay and are paid.
+pub(super) async fn sandbox(
+    environment: &Environment,
+    listen: Option<std::net::SocketAddr>,
+    data: &Path,
+    configure: impl FnOnce(&Overrides, SandboxRails) -> anyhow::Result<Config>,
+) -> anyhow::Result<Running> {
+    let listen = match listen {
         Some(listen) => listen,
         None => match environment.listen() {
             Some((text, origin)) => {
@@ -37,28 +60,20 @@ pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
             None => ([127, 0, 0, 1], 3100).into(),
         },
     };
-    let data = DataDirectory::open(&args.data)?;
-    EvmWallet::open_or_create(&data.path("payer.key"), &paying::randomness())?;
-    let merchant = EvmWallet::open_or_create(&data.path("merchant.key"), &paying::randomness())?;
-    let binary = std::env::current_exe().context("find the demo server (this very binary)")?;
+    let folder = DataDirectory::open(data)?;
+    EvmWallet::open_or_create(&folder.path("payer.key"), &paying::randomness())?;
+    let merchant = EvmWallet::open_or_create(&folder.path("merchant.key"), &paying::randomness())?;
     // Bound first: with port 0 the address is known only now.
     let listener = bind(listen).await?;
     let listen = listener.local_addr()?;
-    let flags = Overrides { listen: Some(listen.to_string()), data: Some(args.data.display().to_string()) };
+    let flags = Overrides { listen: Some(listen.to_string()), data: Some(data.display().to_string()) };
     let rails = dev::rails(listen, merchant.address())?;
-    let mut config = load(args.config.as_deref(), &environment, &flags, Some(rails))?;
-    if args.config.is_none() {
-        config.servers = dev::demo_server(&binary)?;
-    }
+    let config = configure(&flags, rails)?;
     let gateway = start(config, Mode::Sandbox, listener).await?;
     if let Some(dev) = &gateway.gateway.dev {
-        dev::fund_once(dev, &data).await?;
+        dev::fund_once(dev, &folder).await?;
     }
-    welcome(&gateway.gateway, &binary);
-    if args.demo {
-        call::demo(&gateway.gateway.config.public_url, &args.data).await?;
-    }
-    gateway.until_stopped().await
+    Ok(gateway)
 }
 
 pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
@@ -82,7 +97,7 @@ pub(crate) fn overrides(args: &ServeArgs) -> Overrides {
     Overrides { listen: args.listen.clone(), data: args.data.clone() }
 }
 
-async fn bind(listen: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+pub(super) async fn bind(listen: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(listen)
         .await
         .with_context(|| format!("listen on {listen}; choose another with --listen if it is taken"))
@@ -113,13 +128,13 @@ pub(super) fn logs(environment: &Environment) {
 }
 
 /// A gateway that serves.
-struct Running {
-    gateway: Arc<Gateway>,
+pub(super) struct Running {
+    pub(super) gateway: Arc<Gateway>,
     serving: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
 }
 
-async fn start(config: Config, mode: Mode, listener: TcpListener) -> anyhow::Result<Running> {
+pub(super) async fn start(config: Config, mode: Mode, listener: TcpListener) -> anyhow::Result<Running> {
     let tasks = TaskTracker::new();
     let gateway = Arc::new(assemble(config, mode, tasks.clone()).await?);
     // Before any call is taken: what a crash left open is finished first.
@@ -184,7 +199,7 @@ async fn upkeep(gateway: Arc<Gateway>, stop: CancellationToken) {
 impl Running {
     /// Serves until SIGTERM or SIGINT, then drains; a second signal ends the process at once (what is open is finished at
     /// the next start).
-    async fn until_stopped(self) -> anyhow::Result<ExitCode> {
+    pub(super) async fn until_stopped(self) -> anyhow::Result<ExitCode> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         tokio::select! {
@@ -216,16 +231,14 @@ Tollgate dev   {url}   SANDBOX: no real money, loopback only
   payer        {payer} with SANDBOX USDC
   data         {data}
 
-Claude Code    claude mcp add --transport http tollgate {url}/mcp
-Cursor         {{\"mcpServers\":{{\"tollgate\":{{\"url\":\"{url}/mcp\"}}}}}}
-VS Code        {{\"servers\":{{\"tollgate\":{{\"type\":\"http\",\"url\":\"{url}/mcp\"}}}}}}
-Claude Desktop {bridge}
+{clients}Claude Desktop {bridge}
                (over stdio: it also pays, within small limits; tollgate connect --help)
 
 First paid call, in another terminal:
   tollgate call weather city=Oslo --max 0.01USDC --url {url}/mcp --data {data}
   tollgate call weather city=Oslo --max 10sat    --url {url}/mcp --data {data}
-"
+",
+        clients = clients(url),
     ));
 }
 
@@ -238,4 +251,15 @@ fn stdio_block(binary: &Path, url: &str, data: &Path) -> String {
     let arguments = ["connect".to_owned(), format!("{url}/mcp"), "--data".to_owned(), absolute(data)];
     let server = serde_json::json!({ "command": absolute(binary), "args": arguments });
     serde_json::json!({ "mcpServers": { "tollgate": server } }).to_string()
+}
+
+/// Blocks to paste into MCP clients.
+pub(super) fn clients(url: &str) -> String {
+    format!(
+        "\
+Claude Code    claude mcp add --transport http tollgate {url}/mcp
+Cursor         {{\"mcpServers\":{{\"tollgate\":{{\"url\":\"{url}/mcp\"}}}}}}
+VS Code        {{\"servers\":{{\"tollgate\":{{\"type\":\"http\",\"url\":\"{url}/mcp\"}}}}}}
+"
+    )
 }

@@ -33,11 +33,25 @@ pub fn load(
     flags: &Overrides,
     sandbox: Option<SandboxRails>,
 ) -> Result<Config, Problems> {
-    let mut tree = match file {
+    let tree = match file {
         Some(path) => parse(path)?,
         None => Value::Object(Map::new()),
     };
     let file_origin = file.map_or_else(|| "default".to_owned(), |path| path.display().to_string());
+    load_tree(tree, file_origin, environment, flags, sandbox)
+}
+
+/// The same for settings that do not come from a file, with the name of where they come from.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_tree(
+    mut tree: Value,
+    file_origin: String,
+    environment: &Environment,
+    flags: &Overrides,
+    sandbox: Option<SandboxRails>,
+) -> Result<Config, Problems> {
     let mut origins = environment.lay_over(&mut tree, sandbox.is_none());
     environment.expand(&mut tree).map_err(|missing| {
         let unset = |name| Problem {

@@ -48,3 +48,5 @@ mod transport;
 mod upstream_faults;
 #[cfg(test)]
 mod world;
+#[cfg(test)]
+mod wrap;

@@ -50,6 +50,12 @@ impl Gateway {
         Self::start(folder, arguments, environment).await
     }
 
+    /// Starts `tollgate wrap` with these arguments.
+    pub(crate) async fn wrap(folder: &Path, arguments: &[&str]) -> Self {
+        let all = ["wrap", "--data", "data"].iter().chain(arguments);
+        Self::start(folder, all.map(|argument| (*argument).to_owned()).collect(), &[]).await
+    }
+
     async fn start(folder: &Path, arguments: Vec<String>, environment: &[(&str, &str)]) -> Self {
         let port = port::free().unwrap();
         Self::start_at(folder, arguments, environment, port).await
@@ -63,7 +69,9 @@ impl Gateway {
     ) -> Self {
         let url = format!("http://127.0.0.1:{port}");
         let mut command = command(folder);
-        command.args(&arguments).args(["--listen", &format!("127.0.0.1:{port}")]);
+        // Behind the name of the command: what follows `--` belongs to another program.
+        let (name, rest) = arguments.split_first().unwrap();
+        command.arg(name).args(["--listen", &format!("127.0.0.1:{port}")]).args(rest);
         for (name, value) in environment {
             command.env(name, value);
         }
