@@ -1,7 +1,5 @@
 //! `cargo xtask check`: what a machine can say about the tree, apart from the tests.
 
-use std::process::Command;
-
 use anyhow::{Result, bail};
 
 use crate::{arch, errors, tools};
@@ -49,7 +47,7 @@ pub(crate) fn check() -> Result<()> {
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {
-    tools::run(Command::new("cargo").args(arguments))
+    tools::run(tools::cargo().args(arguments))
 }
 
 /// Runs a cargo tool, or says how to get it: a newcomer's machine may lack it, CI has it.

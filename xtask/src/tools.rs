@@ -65,9 +65,17 @@ fn counts_of(line: &str) -> Option<Counts> {
     Some(counts)
 }
 
+/// Cargo, as a person would start it: `cargo machete` takes the name of the package that runs it for a sign that it runs
+/// itself, and misreads its arguments.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.env_remove("CARGO_PKG_NAME");
+    cargo
+}
+
 /// Whether `cargo <subcommand> --version` works on this machine.
 pub(crate) fn has_cargo_tool(subcommand: &str) -> bool {
-    Command::new("cargo")
+    cargo()
         .args([subcommand, "--version"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
