@@ -35,10 +35,8 @@ async fn authorize(
     headers: HeaderMap,
     body: axum::body::Body,
 ) -> Response {
-    into_response(match authorized(&gateway, peer, &headers, body).await {
-        Ok(answer) => answer,
-        Err(denial) => denied(&denial, None, Door::Rest, gateway.naming("")),
-    })
+    let answered = authorized(&gateway, peer, &headers, body).await;
+    rendered(&gateway, answered)
 }
 
 async fn authorized(
@@ -74,10 +72,8 @@ async fn complete(
     headers: HeaderMap,
     body: axum::body::Body,
 ) -> Response {
-    into_response(match completed(&gateway, peer, &headers, body).await {
-        Ok(answer) => answer,
-        Err(denial) => denied(&denial, None, Door::Rest, gateway.naming("")),
-    })
+    let answered = completed(&gateway, peer, &headers, body).await;
+    rendered(&gateway, answered)
 }
 
 async fn completed(
@@ -94,6 +90,11 @@ async fn completed(
     };
     let answer = ended.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
     Ok(answer.unwrap_or_else(|| lost_task(gateway)))
+}
+
+fn rendered(gateway: &Gateway, answered: Result<Answer, Denial>) -> Response {
+    let refused = |denial| denied(&denial, None, Door::Rest, gateway.naming(""));
+    into_response(answered.unwrap_or_else(refused))
 }
 
 /// Whoever asks runs tools for money: they show the operator's key, and stand on this machine unless it is said otherwise.
