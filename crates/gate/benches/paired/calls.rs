@@ -14,6 +14,7 @@ use tollgate_testkit::wrk::{Report, Request};
 use crate::gateway::Gateway;
 
 const ARGUMENTS: &str = include_str!("../gate/arguments.json");
+const MODERN: &str = "2026-07-28";
 const WALLETS: u8 = 16;
 /// What each wallet is given, in atomic units of the sandbox token; a call costs one.
 const FUNDS: u64 = 1_000_000_000;
@@ -39,6 +40,26 @@ pub(crate) fn call(payment: Option<&str>) -> Request {
         headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         body: format!(
             r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"echo","arguments":{ARGUMENTS}{meta}}}}}"#
+        ),
+    }
+}
+
+/// The same of the era without sessions, under the tool's name at a federated door.
+pub(crate) fn modern(tool: &str) -> Request {
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("Accept", "application/json, text/event-stream"),
+        ("MCP-Protocol-Version", MODERN),
+        ("Mcp-Method", "tools/call"),
+        ("Mcp-Name", tool),
+    ];
+    let meta = format!(
+        r#"{{"io.modelcontextprotocol/protocolVersion":"{MODERN}","io.modelcontextprotocol/clientInfo":{{"name":"bench","version":"0"}},"io.modelcontextprotocol/clientCapabilities":{{}}}}"#
+    );
+    Request {
+        headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        body: format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}","arguments":{ARGUMENTS},"_meta":{meta}}}}}"#
         ),
     }
 }

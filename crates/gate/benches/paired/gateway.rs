@@ -1,4 +1,4 @@
-//! The gateway under test: `tollgate dev` with two servers over one upstream, a key with credit, and its books.
+//! The gateway under test: `tollgate dev` with several servers over one upstream, a key with credit, and its books.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,7 @@ impl Gateway {
             .await?;
         let gateway = Self { process, binary, url, key, folder };
         gateway.prove_that_calls_are_paid().await?;
+        gateway.prove_that_calls_are_checked().await?;
         Ok(gateway)
     }
 
@@ -71,13 +72,31 @@ impl Gateway {
         self.at("/servers/paid/mcp")
     }
 
+    /// The server with a free tool that only keys may call.
+    pub(crate) fn gated_url(&self) -> String {
+        self.at("/servers/gated/mcp")
+    }
+
+    /// Two such servers as one.
+    pub(crate) fn federated_url(&self) -> String {
+        self.at("/servers/both/mcp")
+    }
+
     pub(crate) fn at(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }
 
     /// A call with the API key of somebody who has credit.
     pub(crate) fn prepaid_call(&self) -> Request {
-        let mut request = calls::call(None);
+        self.with_key(calls::call(None))
+    }
+
+    /// A stateless call of one of two servers with that key.
+    pub(crate) fn federated_call(&self) -> Request {
+        self.with_key(calls::modern("gated__echo"))
+    }
+
+    fn with_key(&self, mut request: Request) -> Request {
         request.headers.push(("Authorization".to_owned(), format!("Bearer {}", self.key.secret)));
         request
     }
@@ -97,6 +116,21 @@ impl Gateway {
         let named = |row: &&Value| row.get("account").and_then(Value::as_str) == Some(&account);
         let row = rows.iter().find(named).ok_or("the key has no account")?;
         Ok(row.get("debits_posted").and_then(Value::as_str).ok_or("the account has no debits")?.parse()?)
+    }
+
+    /// Without a key, the free tools are refused; with one, they answer.
+    async fn prove_that_calls_are_checked(&self) -> Result<(), Box<dyn Error>> {
+        let gated = (self.gated_url(), calls::call(None), self.prepaid_call());
+        let federated = (self.federated_url(), calls::modern("gated__echo"), self.federated_call());
+        for (url, without, with) in [gated, federated] {
+            let refused = calls::send(&url, &without).await?;
+            let answered = calls::send(&url, &with).await?;
+            let (refused, answered) = (refused.text(), answered.text());
+            if !refused.contains("trust_insufficient") || !answered.contains("0123456789abcdef") {
+                return Err(format!("{url} without a key: {refused}, with one: {answered}").into());
+            }
+        }
+        Ok(())
     }
 
     /// The same request without credit is refused, with credit it is answered with a receipt.
@@ -122,6 +156,15 @@ fn configuration(upstream: &str) -> String {
     payment_as_http: true
     tools:
       echo: {{ price: [{PRICE}] }}
+  gated:
+    url: {upstream}
+    every_tool: {{ api_key: true }}
+  beside:
+    url: {upstream}
+    every_tool: {{ api_key: true }}
+virtual:
+  both:
+    tools: ['gated/*', 'beside/*']
 limits:
   calls_per_minute: 4000000000
   offers_per_minute: 1000000

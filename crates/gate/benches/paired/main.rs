@@ -1,17 +1,19 @@
 //! The gateway beside nginx: the same load on both, in turns, within one run.
 //!
-//! Every process stays up for the whole run: a mock upstream, nginx, and one `tollgate dev` with two servers in front of
-//! that upstream, one without any policy and one whose tool costs something. Rounds of one-second slices go over all of
+//! Every process stays up for the whole run: a mock upstream, nginx, a relay of bare bytes, and one `tollgate dev` with
+//! servers in front of that upstream: without any policy, with one, two as one, and one whose tool costs something. Rounds of one-second slices go over all of
 //! them, every other round in reverse order, so that what a shared machine does to one it does to its neighbour as well.
 //! What counts afterwards are ratios within a round.
 //!
 //! Each answer must be below 400, and in the end the books must show that every answered call was paid for.
 //!
-//! `cargo bench -p tollgate-gate --bench paired -- --tollgate PATH [--quick]` prints one JSON object per slice.
-//! `cargo xtask bench` runs it and judges. With `--upstream` this program is the mock upstream.
+//! `cargo bench -p tollgate-gate --bench paired -- --tollgate PATH [--quick] [--only SUBJECT]` prints one JSON object per
+//! slice; with one subject, as a profiler wants it, only that one's. `cargo xtask bench` runs it and judges. With `--upstream` this program is the
+//! mock upstream, with `--relay ADDRESS` the relay.
 
 mod calls;
 mod gateway;
+mod relay;
 mod samples;
 mod upstream;
 
@@ -23,6 +25,7 @@ use tollgate_testkit::wrk::{Load, Order, Report, Request};
 
 use calls::Payments;
 use gateway::Gateway;
+use relay::Relay;
 use samples::{Sample, Subject};
 use upstream::Upstream;
 
@@ -37,9 +40,12 @@ const CARRIED_PAYMENTS: usize = 500;
 /// Everything that runs at the same time.
 struct Course {
     upstream: Upstream,
+    relay: Relay,
     nginx: Nginx,
     gateway: Gateway,
     payments: Payments,
+    /// One round.
+    slices: Vec<(Subject, u32)>,
     /// Answers to paid calls so far, warm-up included.
     answered: Answered,
 }
@@ -57,12 +63,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     if arguments.iter().any(|argument| argument == "--upstream") {
         return upstream::serve();
     }
-    let path = arguments.iter().skip_while(|argument| *argument != "--tollgate").nth(1);
-    let tollgate = PathBuf::from(path.ok_or("name the gateway's binary: --tollgate PATH")?);
-    let rounds = if arguments.iter().any(|argument| argument == "--quick") { ROUNDS_QUICK } else { ROUNDS };
+    let value = |name: &str| arguments.iter().skip_while(|argument| *argument != name).nth(1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let Some(upstream) = value("--relay") {
+        return runtime.block_on(relay::serve(upstream.parse()?));
+    }
+    let tollgate = PathBuf::from(value("--tollgate").ok_or("name the gateway's binary: --tollgate PATH")?);
+    let slices = match value("--only") {
+        None => slices(),
+        Some(word) => slices().into_iter().filter(|(subject, _)| subject.word() == word).collect(),
+    };
+    let rounds = if arguments.iter().any(|argument| argument == "--quick") { ROUNDS_QUICK } else { ROUNDS };
     runtime.block_on(async {
-        let mut course = Course::start(tollgate).await?;
+        let mut course = Course::start(tollgate, slices).await?;
         course.warm_up().await?;
         for round in 1..=rounds {
             note(&format!("round {round} of {rounds}"));
@@ -73,27 +86,28 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 impl Course {
-    async fn start(tollgate: PathBuf) -> Result<Self, Box<dyn Error>> {
+    async fn start(tollgate: PathBuf, slices: Vec<(Subject, u32)>) -> Result<Self, Box<dyn Error>> {
         let upstream = Upstream::start().await?;
+        let relay = Relay::start(upstream.address()).await?;
         let nginx = Nginx::start(upstream.address(), Buffering::On).await?;
         let gateway = Gateway::start(tollgate, &upstream.url()).await?;
         let payments = Payments::funded_at(&gateway).await?;
         let answered = Answered::default();
-        Ok(Self { upstream, nginx, gateway, payments, answered })
+        Ok(Self { upstream, relay, nginx, gateway, payments, slices, answered })
     }
 
     /// One slice each that nobody counts: connections are open, caches are filled, and it is known how many payments a
     /// slice needs.
     async fn warm_up(&mut self) -> Result<(), Box<dyn Error>> {
         note("warming up");
-        for (subject, connections) in slices() {
+        for (subject, connections) in self.slices.clone() {
             self.slice(subject, connections).await?;
         }
         Ok(())
     }
 
     async fn round(&mut self, round: u32) -> Result<(), Box<dyn Error>> {
-        let mut slices = slices();
+        let mut slices = self.slices.clone();
         if round.is_multiple_of(2) {
             slices.reverse();
         }
@@ -108,6 +122,7 @@ impl Course {
         loop {
             let (url, requests, order) = match subject {
                 Subject::Direct => (self.upstream.url(), vec![self.gateway.prepaid_call()], Order::Around),
+                Subject::Relay => (self.relay.url(), vec![self.gateway.prepaid_call()], Order::Around),
                 Subject::Nginx => {
                     (self.nginx.url(upstream::PATH), vec![self.gateway.prepaid_call()], Order::Around)
                 }
@@ -117,6 +132,12 @@ impl Course {
                 }
                 Subject::Plain => {
                     (self.gateway.plain_url(), vec![self.gateway.prepaid_call()], Order::Around)
+                }
+                Subject::Gated => {
+                    (self.gateway.gated_url(), vec![self.gateway.prepaid_call()], Order::Around)
+                }
+                Subject::Federated => {
+                    (self.gateway.federated_url(), vec![self.gateway.federated_call()], Order::Around)
                 }
                 Subject::Prepaid => {
                     (self.gateway.paid_url(), vec![self.gateway.prepaid_call()], Order::Around)
@@ -144,14 +165,23 @@ impl Course {
         let time = match subject {
             Subject::Direct => self.upstream.cpu_time()?,
             Subject::Nginx | Subject::NginxPaying => self.nginx.cpu_time()?,
-            Subject::Plain | Subject::Prepaid | Subject::X402 => self.gateway.cpu_time()?,
+            Subject::Relay => self.relay.cpu_time()?,
+            Subject::Plain | Subject::Gated | Subject::Federated | Subject::Prepaid | Subject::X402 => {
+                self.gateway.cpu_time()?
+            }
         };
         Ok(time.as_secs_f64())
     }
 
     fn account(&mut self, subject: Subject, connections: u32, report: &Report) {
         match subject {
-            Subject::Direct | Subject::Nginx | Subject::NginxPaying | Subject::Plain => return,
+            Subject::Direct
+            | Subject::Relay
+            | Subject::Nginx
+            | Subject::NginxPaying
+            | Subject::Plain
+            | Subject::Gated
+            | Subject::Federated => return,
             Subject::Prepaid => self.answered.prepaid += report.requests,
             Subject::X402 => {
                 self.answered.x402 += report.requests;

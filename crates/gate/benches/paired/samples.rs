@@ -8,10 +8,16 @@ use tollgate_testkit::wrk::Report;
 pub(crate) enum Subject {
     /// The upstream itself: the ceiling of load generator and upstream.
     Direct,
+    /// Bytes copied from one connection to another.
+    Relay,
     /// nginx in front of it.
     Nginx,
     /// The gateway, server without any policy.
     Plain,
+    /// The gateway, a free call of a server with a policy: authentication, standing, price, limits and metering.
+    Gated,
+    /// The same through the federated door, over two servers.
+    Federated,
     /// The gateway, a call paid from an API key's credit.
     Prepaid,
     /// nginx, with bodies that carry a payment.
@@ -32,14 +38,26 @@ pub(crate) struct Sample {
 
 impl Subject {
     /// In the order of a round: nginx beside what is compared with it.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Direct, Self::Plain, Self::Nginx, Self::Prepaid, Self::NginxPaying, Self::X402];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Direct,
+        Self::Plain,
+        Self::Nginx,
+        Self::Gated,
+        Self::Relay,
+        Self::Federated,
+        Self::Prepaid,
+        Self::NginxPaying,
+        Self::X402,
+    ];
 
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Direct => "direct",
+            Self::Relay => "relay",
             Self::Nginx => "nginx",
             Self::Plain => "plain",
+            Self::Gated => "gated",
+            Self::Federated => "federated",
             Self::Prepaid => "prepaid",
             Self::NginxPaying => "nginx_paying",
             Self::X402 => "x402",

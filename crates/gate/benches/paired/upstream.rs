@@ -14,7 +14,7 @@ use tollgate_testkit::process::Guarded;
 
 pub(crate) use tollgate_testkit::journal_server::PATH;
 
-const START_MAX: Duration = Duration::from_secs(30);
+pub(crate) const START_MAX: Duration = Duration::from_secs(30);
 
 /// A running upstream. It dies with this value.
 pub(crate) struct Upstream {
@@ -59,6 +59,7 @@ impl Upstream {
     }
 }
 
-fn printed_address(log: &Path) -> Option<SocketAddr> {
+/// The address on the first line of a process's output, once it is whole.
+pub(crate) fn printed_address(log: &Path) -> Option<SocketAddr> {
     std::fs::read_to_string(log).ok()?.split_once('\n')?.0.parse().ok()
 }
