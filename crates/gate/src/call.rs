@@ -119,7 +119,8 @@ pub struct Quoted {
     pub(crate) principal: Principal,
     pub(crate) proof: Option<Proof>,
     pub(crate) standing: Standing,
-    pub(crate) quote: Quote,
+    /// `None`: the call is free.
+    pub(crate) quote: Option<Quote>,
 }
 
 /// A payment that pays exactly this quote was verified, or the call is free. Nothing is claimed yet.
@@ -128,8 +129,15 @@ pub struct Paid {
     pub(crate) caller: Caller,
     pub(crate) principal: Principal,
     pub(crate) standing: Standing,
+    /// `None`: the call is free.
+    pub(crate) bill: Option<Bill>,
+}
+
+/// What a call costs, and what may pay for it.
+#[derive(Debug)]
+pub(crate) struct Bill {
     pub(crate) quote: Quote,
-    /// Ways to pay it, to be tried in this order; empty when free.
+    /// Ways to pay it, to be tried in this order.
     pub(crate) payments: Vec<Payment>,
 }
 
@@ -144,7 +152,6 @@ pub struct Screened {
 pub struct Held {
     pub(crate) principal: Principal,
     pub(crate) standing: Standing,
-    pub(crate) args: Digest,
     pub(crate) hold: Option<Hold>,
 }
 

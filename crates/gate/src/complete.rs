@@ -154,37 +154,38 @@ impl<P: Ports> Gate<P> {
     /// A [`Fault`] when the ledger cannot record the ending. Nothing is forgotten: the row is finished at the next start.
     pub async fn complete(&self, held: HeldCall, outcome: Outcome<ToolAnswer>) -> Result<Completed, Fault> {
         let HeldCall(call) = held;
-        let now = self.ports.now();
-        let told = Self::told(&call, &outcome, self.receipt_id(now)?, now, self.limits.mode);
         self.ports.reached("after_result");
-        match (call.stage.hold.as_ref().map(|hold| &hold.payment), outcome) {
-            (None, outcome) => self.end_free(&call, told, outcome).await,
-            (Some(payment), Outcome::Delivered(ToolAnswer::Result(result))) => {
+        let Some(payment) = call.payment() else {
+            return self.end_free(&call, outcome).await;
+        };
+        let told = self.told(&call, &outcome, payment.binding.args)?;
+        match outcome {
+            Outcome::Delivered(ToolAnswer::Result(result)) => {
                 self.settle_delivered(&call, payment, told, result).await
             }
-            (Some(payment), Outcome::Delivered(ToolAnswer::Digest(digest))) => {
+            Outcome::Delivered(ToolAnswer::Digest(digest)) => {
                 self.settle_delivered(&call, payment, told, stand_in(digest)).await
             }
-            (Some(payment), outcome) => self.void(&call, payment, told, outcome).await,
+            outcome => self.void(&call, payment, told, outcome).await,
         }
     }
 
     fn told<'a>(
+        &self,
         call: &'a Call<Held>,
         outcome: &Outcome<ToolAnswer>,
-        receipt: ReceiptId,
-        at: UnixMillis,
-        mode: crate::ports::Mode,
-    ) -> Told<'a> {
+        args: Digest,
+    ) -> Result<Told<'a>, Fault> {
         let payment = call.payment();
-        Told {
-            receipt,
+        let at = self.ports.now();
+        Ok(Told {
+            receipt: self.receipt_id(at)?,
             call: call.id,
             at,
             caller: &call.stage.principal,
             tool: &call.request.tool,
             schema: Some(call.listed.schema_digest),
-            args: call.stage.args,
+            args,
             result: match outcome {
                 Outcome::Delivered(answer) | Outcome::Failed(answer) => Some(answer.digest()),
                 Outcome::Lost(_) => None,
@@ -199,18 +200,17 @@ impl<P: Ports> Gate<P> {
             payment_ref: None,
             settlement: "free",
             decision: Some((call.listed.requirement, call.stage.standing)),
-            mode,
-        }
+            mode: self.limits.mode,
+        })
     }
 
-    async fn end_free(
-        &self,
-        call: &Call<Held>,
-        told: Told<'_>,
-        outcome: Outcome<ToolAnswer>,
-    ) -> Result<Completed, Fault> {
+    async fn end_free(&self, call: &Call<Held>, outcome: Outcome<ToolAnswer>) -> Result<Completed, Fault> {
         let mut evidence = Evidence::default();
         if self.limits.receipts_for_free_calls {
+            // The arguments passed the strict parser, so they have a digest.
+            let args = call.args_digest();
+            let args = args.map_err(|denial| Fault::Internal(format!("digest the arguments: {denial:?}")))?;
+            let told = self.told(call, &outcome, args)?;
             let drafted = told.draft(self.ports.random()?);
             let sealed = self.ports.ledger().record(call.id, drafted.statement).await.map_err(store_fault)?;
             evidence = Evidence { receipt: Some(sealed), salts: Some(drafted.salts), ..Evidence::default() };

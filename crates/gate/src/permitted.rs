@@ -51,6 +51,7 @@ pub struct Permitted {
     call: CallId,
     tool: ToolRef,
     arguments: Bytes,
+    is_paid: bool,
 }
 
 impl Permitted {
@@ -62,6 +63,11 @@ impl Permitted {
     /// The tool to run.
     pub fn tool(&self) -> &ToolRef {
         &self.tool
+    }
+
+    /// Whether money is reserved for the call.
+    pub fn is_paid(&self) -> bool {
+        self.is_paid
     }
 
     /// Its arguments, byte for byte as the caller sent them.
@@ -77,6 +83,7 @@ impl Call<Held> {
             call: self.id,
             tool: self.request.tool.clone(),
             arguments: self.request.arguments.clone(),
+            is_paid: self.is_paid(),
         };
         (permitted, HeldCall(self))
     }

@@ -149,8 +149,13 @@ impl Carrier {
     }
 
     /// Remembers that this call leaves now. Without the mark it must not: after a crash nobody could tell.
-    fn mark(&self, permitted: &Permitted) -> Result<Mark<'_>, UpstreamError> {
-        self.marks.mark(permitted.call()).map_err(|error| UpstreamError::Unreachable(Box::new(error)))
+    /// A free call leaves nothing behind that could be asked about.
+    fn mark(&self, permitted: &Permitted) -> Result<Option<Mark<'_>>, UpstreamError> {
+        if !permitted.is_paid() {
+            return Ok(None);
+        }
+        let marked = self.marks.mark(permitted.call());
+        marked.map(Some).map_err(|error| UpstreamError::Unreachable(Box::new(error)))
     }
 }
 

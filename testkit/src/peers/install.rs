@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 use sha2::{Digest as _, Sha256};
 
@@ -60,10 +61,17 @@ pub enum InstallError {
     Cancelled(#[from] tokio::task::JoinError),
 }
 
-/// The `testkit/` folder of this checkout.
+/// The `testkit/` folder of this checkout: beside the package that Cargo runs, because a target folder that several
+/// checkouts share keeps the one that compiled this.
 #[must_use]
 pub fn testkit() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    static FOUND: LazyLock<PathBuf> = LazyLock::new(|| {
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
+        let beside = package.ancestors().map(|folder| folder.join("testkit"));
+        let found = beside.into_iter().find(|folder| folder.join("Cargo.toml").is_file());
+        found.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")))
+    });
+    &FOUND
 }
 
 /// Where installs live: `peers` in Cargo's target folder, never in the checkout's tracked files.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tollgate_testkit::cpu;
 use tollgate_testkit::process::Guarded;
 
@@ -27,13 +28,14 @@ pub(crate) async fn serve(upstream: SocketAddr) -> Result<(), Box<dyn Error>> {
     let mut output = std::io::stdout();
     writeln!(output, "{}", listener.local_addr()?)?;
     output.flush()?;
+    let mut relayed = JoinSet::new();
     loop {
         let (mut client, _peer) = listener.accept().await?;
-        tokio::spawn(async move {
+        relayed.spawn(async move {
             let mut server = TcpStream::connect(upstream).await?;
             client.set_nodelay(true)?;
             server.set_nodelay(true)?;
-            copy_bidirectional(&mut client, &mut server).await.map(|_copied| ())
+            copy_bidirectional(&mut client, &mut server).await
         });
     }
 }

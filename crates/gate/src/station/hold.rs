@@ -1,4 +1,4 @@
-use tollgate_domain::{Digest, UnixMillis};
+use tollgate_domain::UnixMillis;
 use tollgate_ledger::{Claim, Claimed, LedgerStore};
 use tollgate_rails::{Funds, Payment};
 
@@ -12,24 +12,22 @@ impl Call<Screened> {
     /// Claims the payment and reserves the price, durably, in one atomic insert. From here on the call ends in exactly one
     /// settlement or void. A free call needs neither.
     pub(crate) async fn hold<P: Ports>(self, gate: &Gate<P>, now: UnixMillis) -> Result<Call<Held>, Refusal> {
-        let args = self.stage.paid.quote.binding.args;
-        for payment in &self.stage.paid.payments {
+        let Some(bill) = &self.stage.paid.bill else {
+            return Ok(self.stamped(|stage| held(stage, None)));
+        };
+        for payment in &bill.payments {
             match self.claim(gate, payment, now).await {
                 Ok(attempt) => {
                     gate.ports.reached("after_claim");
                     let hold = Some(Hold { payment: payment.clone(), attempt });
-                    return Ok(self.stamped(|stage| held(stage, args, hold)));
+                    return Ok(self.stamped(|stage| held(stage, hold)));
                 }
                 // Too little credit in this asset: the next asset of the price may do.
                 Err(Unclaimed::Short) => {}
                 Err(Unclaimed::Refused(verdict)) => return Err(self.refuse(*verdict)),
             }
         }
-        if self.stage.paid.payments.is_empty() {
-            return Ok(self.stamped(|stage| held(stage, args, None)));
-        }
-        let paid = &self.stage.paid;
-        let verdict = match pay::demand(&self, &paid.caller, &paid.quote, gate, now).await {
+        let verdict = match pay::demand(&self, &self.stage.paid.caller, &bill.quote, gate, now).await {
             Err(verdict) => verdict,
             Ok(mut demand) => {
                 demand.reason = Some(format!("{} The credit of this caller is too low.", demand.sentence()));
@@ -99,6 +97,6 @@ enum Unclaimed {
     Refused(Box<Verdict>),
 }
 
-fn held(stage: Screened, args: Digest, hold: Option<Hold>) -> Held {
-    Held { principal: stage.paid.principal, standing: stage.paid.standing, args, hold }
+fn held(stage: Screened, hold: Option<Hold>) -> Held {
+    Held { principal: stage.paid.principal, standing: stage.paid.standing, hold }
 }

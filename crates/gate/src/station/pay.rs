@@ -4,7 +4,7 @@ use tollgate_domain::{Caller, Money, PaymentKey, Principal, Quote, Rail, UnixMil
 use tollgate_ledger::{LedgerStore, State};
 use tollgate_rails::{Funds, Offer, OfferError, Payment, PaymentRefusal, Proof};
 
-use crate::call::{Call, CreditUse, Paid, Quoted};
+use crate::call::{Bill, Call, CreditUse, Paid, Quoted};
 use crate::demand::Demand;
 use crate::denial::Denial;
 use crate::fault::Fault;
@@ -17,45 +17,54 @@ impl Call<Quoted> {
     ///
     /// Pure but for the offers: a proof that does not pay this quote burns nothing.
     pub(crate) async fn pay<P: Ports>(self, gate: &Gate<P>, now: UnixMillis) -> Result<Call<Paid>, Refusal> {
-        let payments = if self.stage.quote.price.is_free() {
-            Vec::new()
-        } else if let Some(proof) = &self.stage.proof {
-            let verified = match self.verify(&gate.ports, proof, now) {
-                Ok(payment) if self.is_void(&payment, gate).await? => {
-                    Err(PaymentRefusal::OtherCall("the tool's definition"))
-                }
-                verified => verified,
-            };
-            match (verified, &self.stage.proof) {
-                (Ok(payment), _) => vec![payment],
-                // What an expired credential left on the books can still be spent by whoever holds its preimage.
-                (Err(PaymentRefusal::Expired(_)), Some(Proof { payer: payer @ Caller::Preimage(_), .. })) => {
-                    self.credit_of(*payer, &payer.principal(), now)
-                }
-                (Err(refusal), _) => {
-                    let demand = self.demand(gate, now).await.ok().map(Box::new);
-                    return Err(self.refuse(Denial::PaymentRefused { refusal, demand }));
-                }
-            }
-        } else if self.request.credit == CreditUse::Allowed && matches!(self.stage.caller, Caller::ApiKey(_))
-        {
-            self.credit_of(self.stage.caller, &self.stage.principal, now)
-        } else {
-            // Only here: who has paid is answered from the books where that can be done, and a claim that cannot be carried
-            // out is voided.
-            gate.ports.takes_calls(&self.request.tool.server).map_err(|fault| self.refuse(fault))?;
-            return Err(match self.demand(gate, now).await {
-                Ok(demand) => self.refuse(Denial::PaymentRequired(Box::new(demand))),
-                Err(verdict) => self.refuse(verdict),
-            });
+        let payments = match &self.stage.quote {
+            None => Vec::new(),
+            Some(quote) => self.payments(quote, gate, now).await?,
         };
         Ok(self.stamped(|stage| Paid {
             caller: stage.caller,
             principal: stage.principal,
             standing: stage.standing,
-            quote: stage.quote,
-            payments,
+            bill: stage.quote.map(|quote| Bill { quote, payments }),
         }))
+    }
+
+    /// What may pay for the quote, at least one.
+    async fn payments<P: Ports>(
+        &self,
+        quote: &Quote,
+        gate: &Gate<P>,
+        now: UnixMillis,
+    ) -> Result<Vec<Payment>, Refusal> {
+        if let Some(proof) = &self.stage.proof {
+            let verified = match self.verify(&gate.ports, proof, quote, now) {
+                Ok(payment) if self.is_void(&payment, gate).await? => {
+                    Err(PaymentRefusal::OtherCall("the tool's definition"))
+                }
+                verified => verified,
+            };
+            return match (verified, proof) {
+                (Ok(payment), _) => Ok(vec![payment]),
+                // What an expired credential left on the books can still be spent by whoever holds its preimage.
+                (Err(PaymentRefusal::Expired(_)), Proof { payer: payer @ Caller::Preimage(_), .. }) => {
+                    Ok(self.credit_of(*payer, &payer.principal(), quote, now))
+                }
+                (Err(refusal), _) => {
+                    let demand = self.demand(quote, gate, now).await.ok().map(Box::new);
+                    Err(self.refuse(Denial::PaymentRefused { refusal, demand }))
+                }
+            };
+        }
+        if self.request.credit == CreditUse::Allowed && matches!(self.stage.caller, Caller::ApiKey(_)) {
+            return Ok(self.credit_of(self.stage.caller, &self.stage.principal, quote, now));
+        }
+        // Only here: who has paid is answered from the books where that can be done, and a claim that cannot be carried
+        // out is voided.
+        gate.ports.takes_calls(&self.request.tool.server).map_err(|fault| self.refuse(fault))?;
+        Err(match self.demand(quote, gate, now).await {
+            Ok(demand) => self.refuse(Denial::PaymentRequired(Box::new(demand))),
+            Err(verdict) => self.refuse(verdict),
+        })
     }
 
     /// Whether a payment was promised for the tool as it was before its definition changed. One that was taken before the
@@ -72,7 +81,13 @@ impl Call<Quoted> {
         Ok(earlier.is_none_or(|row| row.state == State::Voided))
     }
 
-    fn verify<P: Ports>(&self, ports: &P, proof: &Proof, now: UnixMillis) -> Result<Payment, PaymentRefusal> {
+    fn verify<P: Ports>(
+        &self,
+        ports: &P,
+        proof: &Proof,
+        quote: &Quote,
+        now: UnixMillis,
+    ) -> Result<Payment, PaymentRefusal> {
         let rail = ports.rails().iter().find(|rail| rail.rail() == proof.rail).ok_or_else(|| {
             PaymentRefusal::Unreadable("no rail of this gateway takes payments of this kind".to_owned())
         })?;
@@ -81,16 +96,21 @@ impl Call<Quoted> {
             Some(demanded) if demanded != self.stage.caller.principal() => {
                 Err(PaymentRefusal::OtherCall("caller"))
             }
-            Some(_) | None => rail.verify(proof, &self.stage.quote, now),
+            Some(_) | None => rail.verify(proof, quote, now),
         }
     }
 
     /// The holder's credit in each asset of the price, to be tried in the owner's order; the claim decides whether there is
     /// enough, atomically.
-    fn credit_of(&self, holder: Caller, principal: &Principal, now: UnixMillis) -> Vec<Payment> {
+    fn credit_of(
+        &self,
+        holder: Caller,
+        principal: &Principal,
+        quote: &Quote,
+        now: UnixMillis,
+    ) -> Vec<Payment> {
         // Without a key of the caller's own each request is its own; with one, a repeated request is answered once.
         let once = self.request.idempotency_key.clone().unwrap_or_else(|| self.id.to_string());
-        let quote = &self.stage.quote;
         let payment = |option: &Money| {
             Some(Payment {
                 key: PaymentKey::new(Rail::Credit, format!("{principal}/{once}")).ok()?,
@@ -107,8 +127,13 @@ impl Call<Quoted> {
     }
 
     /// A demand to pay this quote.
-    pub(crate) async fn demand<P: Ports>(&self, gate: &Gate<P>, now: UnixMillis) -> Result<Demand, Verdict> {
-        demand(self, &self.stage.caller, &self.stage.quote, gate, now).await
+    async fn demand<P: Ports>(
+        &self,
+        quote: &Quote,
+        gate: &Gate<P>,
+        now: UnixMillis,
+    ) -> Result<Demand, Verdict> {
+        demand(self, &self.stage.caller, quote, gate, now).await
     }
 }
 
@@ -174,10 +199,7 @@ impl<S> Call<S> {
         now: UnixMillis,
     ) -> Option<Box<Demand>> {
         let limits: &GateLimits = &gate.limits;
-        let quote = self.quoted(limits, now).ok()?;
-        if quote.price.is_free() {
-            return None;
-        }
+        let quote = self.quoted(limits, now).ok()??;
         demand(self, &Caller::Anonymous, &quote, gate, now).await.ok().map(Box::new)
     }
 }
