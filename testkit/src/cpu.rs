@@ -35,9 +35,21 @@ pub fn of_group(group: u32) -> io::Result<Duration> {
 /// # Errors
 /// When `/proc` cannot be read.
 pub(crate) fn is_stopped(group: u32) -> io::Result<bool> {
+    Ok(states(group)?.all(|state| matches!(state, 'T' | 't' | 'Z' | 'X')))
+}
+
+/// Whether every thread of a process group has ended, and with the last of a process also its sockets.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub(crate) fn has_ended(group: u32) -> io::Result<bool> {
+    Ok(states(group)?.all(|state| matches!(state, 'Z' | 'X')))
+}
+
+/// The state of each thread of a process group.
+fn states(group: u32) -> io::Result<impl Iterator<Item = char>> {
     let threads = members(group)?.filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok()).flatten();
-    let states = threads.filter_map(|thread| Some(status(&thread.ok()?.path().join("stat"))?.0));
-    Ok(states.into_iter().all(|state| matches!(state, 'T' | 't' | 'Z' | 'X')))
+    Ok(threads.filter_map(|thread| Some(status(&thread.ok()?.path().join("stat"))?.0)))
 }
 
 fn members(group: u32) -> io::Result<impl Iterator<Item = u32>> {

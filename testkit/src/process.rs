@@ -23,6 +23,9 @@ wait "$program""#;
 /// How often a starting peer is asked whether it is ready.
 const READY_POLL_MILLISECONDS: u64 = 25;
 
+/// How often, a millisecond apart, a killed group is looked at before it is left to its end.
+const END_POLLS_MAX: u32 = 5_000;
+
 /// Characters of a peer's log that an error quotes.
 const LOG_TAIL_CHARS: usize = 4_000;
 
@@ -173,6 +176,14 @@ impl Guarded {
         }
         // A group that is already gone is what was asked for.
         let _gone = self.signal(Signal::SIGKILL);
+        // The watcher may be gone before its program, which still holds its port: whoever starts it again needs that port.
+        let group = self.watcher.id();
+        for _ in 0..END_POLLS_MAX {
+            if cpu::has_ended(group).unwrap_or(true) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let _reaped = self.watcher.wait();
     }
 
