@@ -142,13 +142,22 @@ fn certain(fits: bool) -> Result<(), Unsure> {
 }
 
 impl Plain {
-    /// Whether these arguments certainly fit.
+    /// Whether these arguments, which passed the strict parser, certainly fit.
     pub(super) fn fits(&self, arguments: &[u8]) -> bool {
-        self.0.fits(arguments)
+        (arguments.starts_with(b"{") && self.0.takes_every_object()) || self.0.fits(arguments)
     }
 }
 
 impl Rule {
+    /// Whether there is nothing about an object to look at.
+    fn takes_every_object(&self) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Nothing => false,
+            Self::Constrained(constraints) => constraints.takes_every_object(),
+        }
+    }
+
     fn fits(&self, raw: &[u8]) -> bool {
         let Ok(mut scanner) = Scanner::new(raw, Limits::CALLER) else { return false };
         let checked = scanner.whole(|scanner| self.check(scanner));
@@ -166,6 +175,14 @@ impl Rule {
 }
 
 impl Constraints {
+    fn takes_every_object(&self) -> bool {
+        self.kinds.has(Kinds::OBJECT)
+            && self.values.is_none()
+            && self.members.is_empty()
+            && self.any_of.is_empty()
+            && matches!(self.other_members, Rule::Anything)
+    }
+
     fn check(&self, scanner: &mut Scanner<'_>) -> Result<(), Unsure> {
         if self.any_of.is_empty() {
             return self.check_by_kind(scanner);
