@@ -52,7 +52,8 @@ fn states(group: u32) -> io::Result<impl Iterator<Item = char>> {
     Ok(threads.filter_map(|thread| Some(status(&thread.ok()?.path().join("stat"))?.0)))
 }
 
-fn members(group: u32) -> io::Result<impl Iterator<Item = u32>> {
+/// The processes of a group.
+pub(crate) fn members(group: u32) -> io::Result<impl Iterator<Item = u32>> {
     Ok(fs::read_dir("/proc")?.filter_map(move |entry| {
         let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
         (group_of(pid)? == group).then_some(pid)

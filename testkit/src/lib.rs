@@ -30,6 +30,7 @@ pub mod conformance;
 pub mod cpu;
 pub mod http;
 pub mod journal_server;
+pub mod memory;
 pub mod nginx;
 pub mod peers;
 pub mod process;

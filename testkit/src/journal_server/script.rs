@@ -121,11 +121,17 @@ impl Script {
         Self::new().tool("echo", Behaviour::Echo)
     }
 
-    /// For benches: one tool, `echo`, with an answer of some 350 bytes whatever it is asked, no sessions, no journal.
+    /// For benches: `echo` with an answer of some 350 bytes whatever it is asked, `stream` with an event per allowed step and
+    /// a hundred in all, `hang`, no sessions, no journal.
     #[must_use]
     pub fn bench() -> Self {
         let answer = Behaviour::Text("0123456789abcdef".repeat(17));
-        Self::new().tool("echo", answer).without_sessions().unrecorded()
+        Self::new()
+            .tool("echo", answer)
+            .tool("stream", Behaviour::Progress { steps: 99 })
+            .tool("hang", Behaviour::Hang)
+            .without_sessions()
+            .unrecorded()
     }
 
     /// One more tool that accepts any object.

@@ -34,8 +34,15 @@ struct ApiKey {
     secret: String,
 }
 
-impl Gateway {
-    pub(crate) async fn start(binary: PathBuf, upstream: &str) -> Result<Self, Box<dyn Error>> {
+/// Configuration, key and credit of a gateway that does not run yet.
+pub(crate) struct Installed {
+    binary: PathBuf,
+    folder: TempDir,
+    key: ApiKey,
+}
+
+impl Installed {
+    pub(crate) fn new(binary: PathBuf, upstream: &str) -> Result<Self, Box<dyn Error>> {
         // Beside the build, on a real disk: a commit to memory would cost nothing.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         std::fs::write(folder.path().join("tollgate.yaml"), configuration(upstream))?;
@@ -45,21 +52,39 @@ impl Gateway {
             &["keys", "create", "--name", "bench", "--json"],
         )?)?;
         run(&binary, folder.path(), &["credit", "add", &key.id, CREDIT])?;
+        Ok(Self { binary, folder, key })
+    }
+
+    /// Starts it, and does not wait.
+    pub(crate) fn spawn(self) -> Result<Gateway, Box<dyn Error>> {
+        let Self { binary, folder, key } = self;
         let address = format!("127.0.0.1:{}", port::free()?);
         let url = format!("http://{address}");
         let mut command = command(&binary, folder.path());
         command.args(["dev", "--config", "tollgate.yaml", "--listen", &address, "--data", "data"]);
-        let mut process = Guarded::spawn(&command, &folder.path().join("gateway.log"))?;
-        let ready = format!("{url}/readyz");
-        process
+        let process = Guarded::spawn(&command, &folder.path().join("gateway.log"))?;
+        Ok(Gateway { process, binary, url, key, folder })
+    }
+}
+
+impl Gateway {
+    pub(crate) async fn start(binary: PathBuf, upstream: &str) -> Result<Self, Box<dyn Error>> {
+        let mut gateway = Installed::new(binary, upstream)?.spawn()?;
+        let ready = gateway.at("/readyz");
+        gateway
+            .process
             .wait_until(START_MAX, async || {
                 http::get(&ready, &[]).await.is_ok_and(|answer| answer.status == 200)
             })
             .await?;
-        let gateway = Self { process, binary, url, key, folder };
         gateway.prove_that_calls_are_paid().await?;
         gateway.prove_that_calls_are_checked().await?;
         Ok(gateway)
+    }
+
+    /// The process group, for its account.
+    pub(crate) fn group(&self) -> u32 {
+        self.process.group()
     }
 
     /// The server without any policy.
@@ -102,7 +127,7 @@ impl Gateway {
     }
 
     pub(crate) fn cpu_time(&self) -> std::io::Result<Duration> {
-        cpu::of_group(self.process.group())
+        cpu::of_group(self.group())
     }
 
     /// Stops the gateway, has its books checked, and says how many units of the key's credit were spent.
@@ -166,6 +191,7 @@ virtual:
   both:
     tools: ['gated/*', 'beside/*']
 limits:
+  connections_max: 12000
   calls_per_minute: 4000000000
   offers_per_minute: 1000000
 "
