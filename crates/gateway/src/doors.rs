@@ -42,7 +42,9 @@ pub async fn enter(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Sock
         return match gateway.only_carrier().cloned() {
             Some(carrier) => mcp::exchange(gateway, carrier, request, peer).await,
             None => match gateway.federations.all.clone() {
-                Some(federation) => mcp::federated::exchange(gateway, federation, request, peer).await,
+                Some(federation) => {
+                    Box::pin(mcp::federated::exchange(gateway, federation, request, peer)).await
+                }
                 None => no_server(&gateway),
             },
         };
@@ -57,12 +59,12 @@ pub async fn enter(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Sock
         let federation =
             known.as_ref().and_then(|name| gateway.federations.virtual_servers.get(name)).cloned();
         if let Some(federation) = federation {
-            return mcp::federated::exchange(gateway, federation, request, peer).await;
+            return Box::pin(mcp::federated::exchange(gateway, federation, request, peer)).await;
         }
         let denial = Denial::UnknownServer(name.chars().take(64).collect());
         return respond(denied(&denial, None, Door::Rest, gateway.naming("")));
     }
-    routed(gateway, request, peer).await
+    Box::pin(routed(gateway, request, peer)).await
 }
 
 async fn routed(gateway: Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {

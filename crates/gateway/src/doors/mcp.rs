@@ -44,6 +44,17 @@ pub(crate) async fn exchange(
         let passed = carrier.pass(request.map(|body| bounded(body, bytes_max))).await;
         return passed.unwrap_or_else(|error| unreached(&gateway, &error, None));
     }
+    // A connection keeps room for the future of its next request: boxed, an idle one does without ten kilobytes.
+    Box::pin(read(gateway, carrier, request, peer)).await
+}
+
+/// An exchange with a server that has a policy: messages are read.
+async fn read(
+    gateway: Arc<Gateway>,
+    carrier: Arc<Carrier>,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+) -> Response<Body> {
     match *request.method() {
         Method::POST => {}
         Method::GET | Method::DELETE | Method::HEAD | Method::OPTIONS => {
