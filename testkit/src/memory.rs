@@ -7,7 +7,8 @@ use crate::cpu;
 
 const KIBIBYTE: u64 = 1_024;
 
-/// Bytes of memory that the processes of a group hold now (`VmRSS` of proc(5)).
+/// Bytes of memory that the processes of a group hold now for themselves (`RssAnon` of proc(5)): not the pages of their
+/// program, which the kernel keeps once and can drop.
 ///
 /// # Errors
 /// When `/proc` cannot be read. Processes that end meanwhile count as nothing.
@@ -17,7 +18,7 @@ pub fn of_group(group: u32) -> io::Result<u64> {
 
 fn of_process(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     kibibytes.checked_mul(KIBIBYTE)
 }

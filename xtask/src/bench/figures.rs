@@ -8,6 +8,7 @@ use serde::Deserialize;
 pub(crate) struct Figures {
     slices: Vec<Slice>,
     gate: Vec<GateTime>,
+    footprint: Vec<Footprint>,
 }
 
 /// One line of a bench.
@@ -16,6 +17,7 @@ pub(crate) struct Figures {
 enum Line {
     Slice(Slice),
     Gate(GateTime),
+    Footprint(Footprint),
 }
 
 /// A second or so of load on one subject.
@@ -36,6 +38,13 @@ pub(crate) struct GateTime {
     pub(crate) gate_us: Microseconds,
     pub(crate) authorize_us: Microseconds,
     pub(crate) complete_us: Microseconds,
+}
+
+/// One figure of one process.
+#[derive(Clone, Debug, Deserialize)]
+struct Footprint {
+    what: String,
+    value: f64,
 }
 
 /// The fastest and the median batch.
@@ -72,6 +81,7 @@ impl Figures {
             match serde_json::from_str(text).with_context(|| format!("read a line of a bench: {text}"))? {
                 Line::Slice(slice) => self.slices.push(slice),
                 Line::Gate(gate) => self.gate.push(gate),
+                Line::Footprint(figure) => self.footprint.push(figure),
             }
         }
         Ok(())
@@ -84,6 +94,15 @@ impl Figures {
     pub(crate) fn gate(&self, paying: &str) -> Result<&GateTime> {
         let found = self.gate.iter().find(|gate| gate.paying == paying);
         found.with_context(|| format!("the gate was not measured with {paying}"))
+    }
+
+    /// A figure of the gateway at rest, or with little to do.
+    ///
+    /// # Errors
+    /// When it was not measured.
+    pub(crate) fn footprint(&self, what: &str) -> Result<f64> {
+        let found = self.footprint.iter().find(|figure| figure.what == what);
+        found.map(|figure| figure.value).with_context(|| format!("{what} was not measured"))
     }
 
     /// How a figure of one subject compares with its neighbour's, round by round.

@@ -10,10 +10,23 @@ const LENIENCE: f64 = 0.1;
 /// A bound.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Goal {
-    /// Not less than this share of nginx's figure.
+    /// Not less than this share of the neighbour's figure.
     AtLeast(f64),
-    /// Not more than so many microseconds.
-    AtMostMicroseconds(f64),
+    /// Not more than this.
+    AtMost(f64),
+}
+
+/// What a figure counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unit {
+    /// Shares of what this neighbour shows.
+    Times(&'static str),
+    Microseconds,
+    Milliseconds,
+    Megabytes,
+    Kilobytes,
+    /// A bare ratio.
+    Ratio,
 }
 
 /// One goal and what was measured for it.
@@ -21,14 +34,17 @@ pub(crate) enum Goal {
 pub(crate) struct Outcome {
     pub(crate) what: &'static str,
     pub(crate) goal: Goal,
+    pub(crate) unit: Unit,
     pub(crate) measured: Measured,
 }
 
 /// A measured figure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Measured {
-    /// A ratio to nginx.
+    /// A ratio to a neighbour.
     Ratio(Spread),
+    /// One figure of one process.
+    Single(f64),
     /// Microseconds: the median and the fastest batch.
     Microseconds {
         /// The median batch; what counts.
@@ -57,21 +73,62 @@ pub(crate) fn results(figures: &Figures) -> Result<Vec<Outcome>> {
     let rate = |what, subject, beside, share| -> Result<Outcome> {
         let pair = Pair { subject, beside, connections: 32 };
         let measured = Measured::Ratio(figures.ratio(pair, |slice| slice.requests_per_second)?);
-        Ok(Outcome { what, goal: Goal::AtLeast(share), measured })
+        Ok(Outcome { what, goal: Goal::AtLeast(share), unit: Unit::Times(called(beside)), measured })
     };
     let gate = |what, paying, most| -> Result<Outcome> {
         let time = figures.gate(paying)?.gate_us;
         let measured = Measured::Microseconds { p50: time.p50, min: time.min };
-        Ok(Outcome { what, goal: Goal::AtMostMicroseconds(most), measured })
+        Ok(Outcome { what, goal: Goal::AtMost(most), unit: Unit::Microseconds, measured })
     };
+    let single = |what, name, most, unit| -> Result<Outcome> {
+        let measured = Measured::Single(figures.footprint(name)?);
+        Ok(Outcome { what, goal: Goal::AtMost(most), unit, measured })
+    };
+    let cpu = figures
+        .ratio(Pair { subject: "plain", beside: "nginx", connections: 32 }, |s| s.cpu_us_per_request)?;
     Ok(vec![
-        rate("server without any policy, requests/s", "plain", "nginx", 0.90)?,
+        rate("server without any policy, requests/s", "plain", "nginx", 0.95)?,
+        Outcome {
+            what: "server without any policy, CPU per request",
+            goal: Goal::AtMost(1.10),
+            unit: Unit::Times("nginx"),
+            measured: Measured::Ratio(cpu),
+        },
+        rate("message that is parsed and passed on, requests/s", "routed", "nginx", 0.80)?,
+        rate("free call through every check, requests/s", "gated", "relay", 0.55)?,
+        rate("the same over two servers as one, requests/s", "federated", "relay", 0.30)?,
         rate("durable prepaid call, requests/s", "prepaid", "nginx", 0.30)?,
         rate("durable x402 call, requests/s", "x402", "nginx_paying", 0.18)?,
         gate("time in the gate, prepaid", "prepaid", 10.0)?,
         gate("time in the gate, L402", "l402", 15.0)?,
         gate("time in the gate, x402 exact", "x402", 60.0)?,
+        single(
+            "slowest of a hundred calls to the median, at half load",
+            "half_load_p99_to_p50",
+            3.0,
+            Unit::Ratio,
+        )?,
+        single(
+            "first event of a stream, after the upstream's own",
+            "first_event_gated_us",
+            50.0,
+            Unit::Microseconds,
+        )?,
+        single("memory at rest", "idle_mb", 20.0, Unit::Megabytes)?,
+        single("memory of an idle connection, of 10,000", "idle_connection_kb", 12.0, Unit::Kilobytes)?,
+        single("memory of a call in flight, its body included", "call_in_flight_kb", 66.0, Unit::Kilobytes)?,
+        single("start to the first call passed on", "start_ms", 100.0, Unit::Milliseconds)?,
+        single("program without debug information", "binary_mb", 30.0, Unit::Megabytes)?,
     ])
+}
+
+/// The name of a neighbour on the page.
+fn called(subject: &'static str) -> &'static str {
+    match subject {
+        "relay" => "bare relay",
+        "nginx_paying" => "nginx",
+        other => other,
+    }
 }
 
 impl Outcome {
@@ -80,10 +137,11 @@ impl Outcome {
         let measured = match self.measured {
             Measured::Ratio(spread) => spread.median,
             Measured::Microseconds { p50, .. } => p50,
+            Measured::Single(figure) => figure,
         };
         let (met, close) = match self.goal {
             Goal::AtLeast(least) => (measured >= least, measured >= least * (1.0 - LENIENCE)),
-            Goal::AtMostMicroseconds(most) => (measured <= most, measured <= most * (1.0 + LENIENCE)),
+            Goal::AtMost(most) => (measured <= most, measured <= most * (1.0 + LENIENCE)),
         };
         match (met, close) {
             (true, _) => Verdict::Met,

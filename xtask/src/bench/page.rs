@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 
 use super::figures::{Figures, Pair, Slice, Spread};
-use super::goals::{Goal, Measured, Outcome};
+use super::goals::{Goal, Measured, Outcome, Unit};
 use super::machine::Machine;
 
 /// The page's own words, with places for figures.
@@ -22,7 +22,7 @@ struct Compared {
 pub(crate) fn table(results: &[Outcome]) -> String {
     let mut text = String::from("| What | Goal | Measured | |\n|---|---|---|---|\n");
     for result in results {
-        let (goal, measured) = (shown_goal(result.goal), shown(result.measured));
+        let (goal, measured) = (shown_goal(result.goal, result.unit), shown(result.measured, result.unit));
         // Writing to a string cannot fail.
         let _written =
             writeln!(text, "| {} | {goal} | {measured} | {} |", result.what, result.verdict().word());
@@ -40,6 +40,7 @@ pub(crate) fn text(results: &[Outcome], figures: &Figures, machine: &Machine) ->
         ("{{goals}}", table(results)),
         ("{{ratios}}", ratios(figures)?),
         ("{{gate}}", gate(figures)?),
+        ("{{streams}}", streams(figures)?),
         ("{{date}}", machine.date.clone()),
         ("{{kernel}}", machine.kernel.clone()),
         ("{{processor}}", machine.processor.clone()),
@@ -72,11 +73,27 @@ fn compared() -> Vec<Compared> {
             figure: rate,
         },
         Compared { what: "… without any policy", pair: pair("plain", "nginx", 32), figure: rate },
+        Compared { what: "… bare relay", pair: pair("relay", "nginx", 32), figure: rate },
+        Compared { what: "… parsed and passed on", pair: pair("routed", "nginx", 32), figure: rate },
+        Compared { what: "… free call", pair: pair("gated", "nginx", 32), figure: rate },
+        Compared {
+            what: "… free call, two servers as one",
+            pair: pair("federated", "nginx", 32),
+            figure: rate,
+        },
         Compared { what: "… prepaid", pair: pair("prepaid", "nginx", 32), figure: rate },
         Compared { what: "… x402", pair: pair("x402", "nginx_paying", 32), figure: rate },
         Compared {
             what: "32 connections, CPU per request: without any policy",
             pair: pair("plain", "nginx", 32),
+            figure: cpu,
+        },
+        Compared { what: "… bare relay", pair: pair("relay", "nginx", 32), figure: cpu },
+        Compared { what: "… parsed and passed on", pair: pair("routed", "nginx", 32), figure: cpu },
+        Compared { what: "… free call", pair: pair("gated", "nginx", 32), figure: cpu },
+        Compared {
+            what: "… free call, two servers as one",
+            pair: pair("federated", "nginx", 32),
             figure: cpu,
         },
         Compared { what: "… prepaid", pair: pair("prepaid", "nginx", 32), figure: cpu },
@@ -107,18 +124,46 @@ fn gate(figures: &Figures) -> Result<String> {
     Ok(text)
 }
 
-fn shown_goal(goal: Goal) -> String {
-    match goal {
-        Goal::AtLeast(share) => format!("≥ {share:.2} × nginx"),
-        Goal::AtMostMicroseconds(most) => format!("≤ {most:.0} µs"),
+fn streams(figures: &Figures) -> Result<String> {
+    let mut text =
+        String::from("| Through | first event, µs later | all of a hundred, µs later |\n|---|---|---|\n");
+    for (name, way) in [
+        ("nginx, unbuffered", "nginx"),
+        ("the gateway, no policy", "plain"),
+        ("the gateway, free call", "gated"),
+    ] {
+        let first = figures.footprint(&format!("first_event_{way}_us"))?;
+        let whole = figures.footprint(&format!("hundred_events_{way}_us"))?;
+        let _written = writeln!(text, "| {name} | {first:.0} | {whole:.0} |");
+    }
+    Ok(text)
+}
+
+fn shown_goal(goal: Goal, unit: Unit) -> String {
+    let (sign, bound) = match goal {
+        Goal::AtLeast(least) => ('≥', least),
+        Goal::AtMost(most) => ('≤', most),
+    };
+    match unit {
+        Unit::Times(neighbour) => format!("{sign} {bound:.2} × {neighbour}"),
+        Unit::Ratio => format!("{sign} {bound:.1}"),
+        Unit::Microseconds => format!("{sign} {bound:.0} µs"),
+        Unit::Milliseconds => format!("{sign} {bound:.0} ms"),
+        Unit::Megabytes => format!("{sign} {bound:.0} MB"),
+        Unit::Kilobytes => format!("{sign} {bound:.0} KB"),
     }
 }
 
-fn shown(measured: Measured) -> String {
-    match measured {
-        Measured::Ratio(Spread { median, lowest, highest, .. }) => {
+fn shown(measured: Measured, unit: Unit) -> String {
+    match (measured, unit) {
+        (Measured::Ratio(Spread { median, lowest, highest, .. }), _) => {
             format!("{median:.2} ({lowest:.2} – {highest:.2})")
         }
-        Measured::Microseconds { p50, min } => format!("{p50:.1} µs (fastest {min:.1})"),
+        (Measured::Microseconds { p50, min }, _) => format!("{p50:.1} µs (fastest {min:.1})"),
+        (Measured::Single(figure), Unit::Times(_) | Unit::Ratio) => format!("{figure:.1}"),
+        (Measured::Single(figure), Unit::Microseconds) => format!("{figure:.0} µs"),
+        (Measured::Single(figure), Unit::Milliseconds) => format!("{figure:.0} ms"),
+        (Measured::Single(figure), Unit::Megabytes) => format!("{figure:.1} MB"),
+        (Measured::Single(figure), Unit::Kilobytes) => format!("{figure:.1} KB"),
     }
 }

@@ -1,5 +1,5 @@
 use super::figures::{Figures, Pair, Spread};
-use super::goals::{self, Goal, Measured, Outcome, Verdict};
+use super::goals::{self, Goal, Measured, Outcome, Unit, Verdict};
 use super::machine::{Machine, model};
 use super::page;
 
@@ -22,10 +22,37 @@ fn gate(paying: &str, p50: f64) -> String {
 }
 
 fn complete_run() -> String {
-    let subjects = ["direct", "plain", "nginx", "prepaid", "nginx_paying", "x402"];
+    let subjects = [
+        "direct",
+        "plain",
+        "nginx",
+        "relay",
+        "routed",
+        "gated",
+        "federated",
+        "prepaid",
+        "nginx_paying",
+        "x402",
+    ];
     let load =
         subjects.map(|subject| slices(subject, 32, &[1.0, 1.0]) + &slices(subject, 1, &[1.0, 1.0])).concat();
-    load + &["prepaid", "l402", "x402"].map(|paying| gate(paying, 9.0)).concat()
+    let footprints = [
+        "half_load_p99_to_p50",
+        "idle_mb",
+        "idle_connection_kb",
+        "call_in_flight_kb",
+        "start_ms",
+        "binary_mb",
+        "first_event_nginx_us",
+        "first_event_plain_us",
+        "first_event_gated_us",
+        "hundred_events_nginx_us",
+        "hundred_events_plain_us",
+        "hundred_events_gated_us",
+    ];
+    let footprints =
+        footprints.map(|what| format!("{{\"kind\":\"footprint\",\"what\":\"{what}\",\"value\":2.5}}\n"));
+    load + &["prepaid", "l402", "x402"].map(|paying| gate(paying, 9.0)).concat() + &footprints.concat()
 }
 
 fn read(text: &str) -> Figures {
@@ -59,6 +86,7 @@ fn a_goal_is_missed_beyond_a_tenth() {
     let ratio = |median| Outcome {
         what: "",
         goal: Goal::AtLeast(0.30),
+        unit: Unit::Times("nginx"),
         measured: Measured::Ratio(Spread { median, lowest: 0.0, highest: 1.0, rounds: 5 }),
     };
     for (median, verdict) in
@@ -68,7 +96,8 @@ fn a_goal_is_missed_beyond_a_tenth() {
     }
     let time = |p50| Outcome {
         what: "",
-        goal: Goal::AtMostMicroseconds(10.0),
+        goal: Goal::AtMost(10.0),
+        unit: Unit::Microseconds,
         measured: Measured::Microseconds { p50, min: 1.0 },
     };
     for (p50, verdict) in [(9.0, Verdict::Met), (10.9, Verdict::Close), (11.1, Verdict::Missed)] {
@@ -95,13 +124,26 @@ fn the_page_has_every_figure_and_no_empty_place() {
     );
     assert!(page.contains("| time in the gate, prepaid | ≤ 10 µs | 9.0 µs (fastest 1.0) | met |"), "{page}");
     assert!(page.contains("| … without any policy | 1.00 | 1.00 – 1.00 | 2 |"), "{page}");
+    assert!(page.contains("| memory at rest | ≤ 20 MB | 2.5 MB | met |"), "{page}");
+    assert!(page.contains("× bare relay | 1.00 (1.00 – 1.00) | met |"), "{page}");
 }
 
 #[test]
 fn what_was_not_measured_is_an_error_and_not_a_goal_met() {
     let complete = complete_run();
     assert!(goals::results(&read(&complete)).is_ok());
-    for subject in ["plain", "nginx", "prepaid", "x402", "nginx_paying", "l402"] {
+    for subject in [
+        "plain",
+        "nginx",
+        "relay",
+        "gated",
+        "federated",
+        "prepaid",
+        "x402",
+        "nginx_paying",
+        "l402",
+        "start_ms",
+    ] {
         let without: String = complete
             .lines()
             .filter(|line| !line.contains(&format!("\"{subject}\"")))

@@ -44,6 +44,12 @@ pub(crate) fn call(payment: Option<&str>) -> Request {
     }
 }
 
+/// A message of the same size that no policy is about.
+pub(crate) fn ping() -> Request {
+    let call = call(None);
+    Request { headers: call.headers, body: call.body.replacen("tools/call", "ping", 1) }
+}
+
 /// The same of the era without sessions, under the tool's name at a federated door.
 pub(crate) fn modern(tool: &str) -> Request {
     let headers = [

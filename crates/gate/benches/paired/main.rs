@@ -133,6 +133,7 @@ impl Course {
                 Subject::Plain => {
                     (self.gateway.plain_url(), vec![self.gateway.prepaid_call()], Order::Around)
                 }
+                Subject::Routed => (self.gateway.gated_url(), vec![calls::ping()], Order::Around),
                 Subject::Gated => {
                     (self.gateway.gated_url(), vec![self.gateway.prepaid_call()], Order::Around)
                 }
@@ -166,9 +167,12 @@ impl Course {
             Subject::Direct => self.upstream.cpu_time()?,
             Subject::Nginx | Subject::NginxPaying => self.nginx.cpu_time()?,
             Subject::Relay => self.relay.cpu_time()?,
-            Subject::Plain | Subject::Gated | Subject::Federated | Subject::Prepaid | Subject::X402 => {
-                self.gateway.cpu_time()?
-            }
+            Subject::Plain
+            | Subject::Routed
+            | Subject::Gated
+            | Subject::Federated
+            | Subject::Prepaid
+            | Subject::X402 => self.gateway.cpu_time()?,
         };
         Ok(time.as_secs_f64())
     }
@@ -180,6 +184,7 @@ impl Course {
             | Subject::Nginx
             | Subject::NginxPaying
             | Subject::Plain
+            | Subject::Routed
             | Subject::Gated
             | Subject::Federated => return,
             Subject::Prepaid => self.answered.prepaid += report.requests,

@@ -14,6 +14,8 @@ pub(crate) enum Subject {
     Nginx,
     /// The gateway, server without any policy.
     Plain,
+    /// The gateway, a message of a server with a policy that is parsed and only passed on.
+    Routed,
     /// The gateway, a free call of a server with a policy: authentication, standing, price, limits and metering.
     Gated,
     /// The same through the federated door, over two servers.
@@ -38,10 +40,11 @@ pub(crate) struct Sample {
 
 impl Subject {
     /// In the order of a round: nginx beside what is compared with it.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Direct,
         Self::Plain,
         Self::Nginx,
+        Self::Routed,
         Self::Gated,
         Self::Relay,
         Self::Federated,
@@ -56,6 +59,7 @@ impl Subject {
             Self::Relay => "relay",
             Self::Nginx => "nginx",
             Self::Plain => "plain",
+            Self::Routed => "routed",
             Self::Gated => "gated",
             Self::Federated => "federated",
             Self::Prepaid => "prepaid",
