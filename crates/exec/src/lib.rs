@@ -48,6 +48,7 @@ mod messages;
 pub mod openapi;
 #[cfg(test)]
 mod peer;
+pub mod probe;
 mod retry;
 pub mod session;
 pub mod sse;
