@@ -4,6 +4,7 @@
 //! Order, later wins: defaults, file, compatible environment names, `TOLLGATE__A__B` names, flags. This module is the only
 //! reader of the environment.
 
+pub mod edit;
 pub mod raw;
 
 mod environment;
@@ -16,7 +17,7 @@ pub use meaning::{
     Breaker, Config, Credential, Document, Federation, GateApi, Lightning, LightningBackend, Limits, Metrics,
     Receipts, SandboxRails, Secret, Server, Settling, Source, TlsFiles, ToolPolicy, Transport, X402,
 };
-pub use reading::{Overrides, load, load_tree, schema};
+pub use reading::{Overrides, load, load_text, load_tree, schema};
 
 /// One problem of a configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]

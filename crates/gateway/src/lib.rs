@@ -28,4 +28,5 @@ pub mod ports;
 mod reserved;
 pub mod server;
 pub mod telemetry;
+pub mod text_file;
 pub mod tls;

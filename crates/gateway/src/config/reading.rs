@@ -33,12 +33,33 @@ pub fn load(
     flags: &Overrides,
     sandbox: Option<SandboxRails>,
 ) -> Result<Config, Problems> {
-    let tree = match file {
-        Some(path) => parse(path)?,
-        None => Value::Object(Map::new()),
+    let Some(path) = file else {
+        return load_tree(Value::Object(Map::new()), "default".to_owned(), environment, flags, sandbox);
     };
-    let file_origin = file.map_or_else(|| "default".to_owned(), |path| path.display().to_string());
-    load_tree(tree, file_origin, environment, flags, sandbox)
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| unreadable(&name, format!("cannot be read: {error}")))?;
+    load_text(&text, name, environment, flags, sandbox)
+}
+
+/// The same for the text of a file, which need not be there yet.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(
+    text: &str,
+    file: String,
+    environment: &Environment,
+    flags: &Overrides,
+    sandbox: Option<SandboxRails>,
+) -> Result<Config, Problems> {
+    let tree = match serde_saphyr::from_str::<Value>(text) {
+        Ok(Value::Null) => Value::Object(Map::new()),
+        Ok(tree @ Value::Object(_)) => tree,
+        Ok(_) => return Err(unreadable(&file, "is not a mapping of settings".to_owned())),
+        Err(error) => return Err(unreadable(&file, format!("is not valid YAML: {error}"))),
+    };
+    load_tree(tree, file, environment, flags, sandbox)
 }
 
 /// The same for settings that do not come from a file, with the name of where they come from.
@@ -84,17 +105,8 @@ fn set(tree: &mut Value, name: &str, value: &str) {
     }
 }
 
-fn parse(path: &Path) -> Result<Value, Problems> {
-    let problem = |message: String| {
-        Problems(vec![Problem { at: path.display().to_string(), origin: "--config".to_owned(), message }])
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| problem(format!("cannot be read: {error}")))?;
-    match serde_saphyr::from_str::<Value>(&text) {
-        Ok(Value::Null) => Ok(Value::Object(Map::new())),
-        Ok(tree @ Value::Object(_)) => Ok(tree),
-        Ok(_) => Err(problem("is not a mapping of settings".to_owned())),
-        Err(error) => Err(problem(format!("is not valid YAML: {error}"))),
-    }
+fn unreadable(file: &str, message: String) -> Problems {
+    Problems(vec![Problem { at: file.to_owned(), origin: "--config".to_owned(), message }])
 }
 
 fn check_spelling(tree: &Value, source: &Source) -> Result<(), Problems> {
