@@ -16,6 +16,7 @@ use tollgate_exec::breaker::BreakerLimits;
 use tollgate_exec::client::ClientLimits;
 use tollgate_exec::http::{Credential, HttpConfig};
 use tollgate_exec::openapi::{RestConfig, RestLimits};
+use tollgate_exec::probe::{ProbeLimits, Probed};
 use tollgate_exec::sse::{SseConfig, SseLimits};
 use tollgate_exec::stdio::{StdioConfig, StdioLimits};
 use tollgate_exec::{Health, HttpUpstream, McpClient, RestUpstream, SseUpstream, StdioUpstream, Upstream};
@@ -35,6 +36,7 @@ use tollgate_rails::x402::{ExactEvm, ExactEvmConfig, SandboxSettler, Settler};
 use tollgate_risk::{Limiter, Rate};
 use tollgate_store::{Options, SandboxStore, Store};
 
+use crate::builtin::BuiltinTools;
 use crate::carrier::Carrier;
 use crate::catalog::Tools;
 use crate::config::{Breaker, Config, LightningBackend, Server, Settling, Transport};
@@ -130,6 +132,7 @@ pub async fn assemble(config: Config, mode: Mode, tasks: TaskTracker) -> anyhow:
         pins,
         marks,
         leases: Leases::default(),
+        builtin: config.builtin_tools.as_deref().map(|tools| Arc::new(BuiltinTools::new(tools))),
         hosts,
         receipt_keys,
         calls: TaskTracker::new(),
@@ -140,6 +143,33 @@ pub async fn assemble(config: Config, mode: Mode, tasks: TaskTracker) -> anyhow:
         dev,
         config,
     })
+}
+
+/// Connects to one server for real, asks what it is, and ends what was started for it.
+///
+/// # Errors
+/// When its configuration cannot be used; a server that does not answer is a finding, not an error.
+pub async fn probe(
+    name: &ServerName,
+    server: &Server,
+    config: &Config,
+    limits: ProbeLimits,
+) -> anyhow::Result<Probed> {
+    let tasks = TaskTracker::new();
+    let upstream = upstream(name, server, config, &tasks).await?;
+    let probed = tollgate_exec::probe::probe(&*upstream, limits).await;
+    upstream.stop();
+    tasks.close();
+    tasks.wait().await;
+    Ok(probed)
+}
+
+/// Whether the way to a server can be built as configured: reads its OpenAPI document, connects to nothing else.
+///
+/// # Errors
+/// Why not.
+pub async fn check_way(name: &ServerName, server: &Server, config: &Config) -> anyhow::Result<()> {
+    upstream(name, server, config, &TaskTracker::new()).await.map(drop)
 }
 
 /// How money arrives here.

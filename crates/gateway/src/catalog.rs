@@ -24,6 +24,8 @@ use tollgate_registry::{Definition, Drift};
 use crate::carrier::fault_of;
 use crate::config::{Server, ToolPolicy};
 use crate::pins::Pins;
+pub(crate) use schema::Compiled;
+
 use pinned::Judgement;
 
 /// A tool that is not in a list may have been added since: the list is read again, but not more often than this.

@@ -12,6 +12,9 @@ mod mcp;
 mod metrics;
 mod request;
 
+pub(crate) use calls::pricing;
+pub(crate) use execute::resolve;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -23,6 +26,7 @@ use tollgate_gate::{Answer, Denial, Door, denied};
 use tollgate_mcp::origin;
 use tower::ServiceExt;
 
+use crate::builtin;
 use crate::gateway::Gateway;
 
 /// Who asks, beside what is asked: where the request came from.
@@ -51,6 +55,9 @@ pub async fn enter(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Sock
     }
     if let Some(name) = path.strip_prefix("/servers/").and_then(|rest| rest.strip_suffix("/mcp")) {
         let name = name.chars().take(65).collect::<String>();
+        if let Some(tools) = gateway.builtin.clone().filter(|_| name == builtin::SERVER) {
+            return mcp::builtin::exchange(gateway, &tools, request, peer).await;
+        }
         let known: Option<ServerName> = name.parse().ok();
         let carrier = known.as_ref().and_then(|name| gateway.carriers.get(name)).cloned();
         if let Some(carrier) = carrier {

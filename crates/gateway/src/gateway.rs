@@ -9,6 +9,7 @@ use tollgate_domain::ServerName;
 use tollgate_gate::{Gate, Mode, Naming};
 use tollgate_mcp::origin::AllowedHosts;
 
+use crate::builtin::BuiltinTools;
 use crate::carrier::Carrier;
 use crate::catalog::Tools;
 use crate::config::Config;
@@ -45,6 +46,8 @@ pub struct Gateway {
     pub marks: Arc<DispatchMarks>,
     /// Calls that a program outside carries out, between its two requests to the gate API.
     pub leases: Leases,
+    /// The gateway's own tools, if they are offered.
+    pub builtin: Option<Arc<BuiltinTools>>,
     /// Host names by which it may be addressed.
     pub hosts: AllowedHosts,
     /// The public keys of its receipts.

@@ -6,6 +6,7 @@
 
 pub mod assemble;
 pub mod budget_file;
+pub mod builtin;
 pub mod carrier;
 pub mod carry;
 pub mod catalog;

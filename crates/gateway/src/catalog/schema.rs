@@ -12,7 +12,7 @@ const PROBLEMS_MAX: usize = 8;
 
 /// A compiled schema, or why there is none.
 #[derive(Debug)]
-pub(super) struct Compiled(Result<Validators, String>);
+pub(crate) struct Compiled(Result<Validators, String>);
 
 /// The library decides; what the plain reading finds fitting needs no decision.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ struct Validators {
 
 impl Compiled {
     /// Compiles a schema. References to other documents are never fetched (MCP 2026-07-28, `server/tools`).
-    pub(super) fn new(schema: &[u8]) -> Self {
+    pub(crate) fn new(schema: &[u8]) -> Self {
         let parsed: Result<Value, _> = serde_json::from_slice(schema);
         let compiled = parsed.map_err(|error| error.to_string()).and_then(|schema| {
             let library = jsonschema::validator_for(&schema).map_err(|error| error.to_string())?;

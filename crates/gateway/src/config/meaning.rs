@@ -10,6 +10,7 @@ use tollgate_rails::evm::Address;
 use tollgate_registry::PinPolicy;
 
 use super::Problem;
+use crate::builtin::Builtin;
 
 /// Where values came from, so that a problem can name its origin.
 #[derive(Clone, Debug)]
@@ -58,6 +59,8 @@ pub struct Config {
     pub gate_servers: BTreeMap<ServerName, BTreeMap<ToolName, ToolPolicy>>,
     /// The gate API, if it is open.
     pub gate_api: Option<GateApi>,
+    /// The built-in tools that are offered; `None`: there is no such endpoint.
+    pub builtin_tools: Option<Vec<Builtin>>,
     /// The assets that prices may be in.
     pub assets: Assets,
     /// x402, if taken.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::builtin::Builtin;
+
 /// The configuration of `tollgate serve`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -36,6 +38,35 @@ pub struct RawConfig {
     pub metrics: RawMetrics,
     /// The gate API, for tools that run elsewhere. Without it there is none.
     pub gate_api: Option<RawGateApi>,
+    /// Tools about this gateway itself (what is for sale, the caller's credit and receipts), at `/servers/tollgate/mcp`: true
+    /// for all, or a list of their names. Default: none.
+    pub builtin_tools: RawBuiltinTools,
+}
+
+/// Which built-in tools are offered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(extend("type" = ["array", "boolean", "null"]))]
+pub struct RawBuiltinTools(pub Option<Vec<String>>);
+
+impl<'de> Deserialize<'de> for RawBuiltinTools {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let refused =
+            |what: &str| serde::de::Error::custom(format!("{what} is neither true nor a list of tools"));
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Null | serde_json::Value::Bool(false) => Ok(Self(None)),
+            serde_json::Value::Bool(true) => {
+                Ok(Self(Some(Builtin::ALL.into_iter().map(|builtin| builtin.name().to_owned()).collect())))
+            }
+            serde_json::Value::Array(names) => {
+                let name = |name: serde_json::Value| {
+                    name.as_str().map(str::to_owned).ok_or_else(|| refused(&name.to_string()))
+                };
+                names.into_iter().map(name).collect::<Result<_, _>>().map(|names| Self(Some(names)))
+            }
+            other => Err(refused(&other.to_string())),
+        }
+    }
 }
 
 /// The gate API: `/gate/v1/authorize` and `/gate/v1/complete`.

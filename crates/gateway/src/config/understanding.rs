@@ -1,5 +1,6 @@
 //! From what was written to what it means: every value parsed, every problem reported.
 
+mod builtin;
 mod federation;
 mod gate_api;
 
@@ -86,6 +87,7 @@ impl Config {
         let virtual_servers = reader.virtual_servers(&raw.virtual_servers, &servers);
         let gate_api = raw.gate_api.as_ref().and_then(|raw| reader.gate_api(raw));
         let gate_servers = reader.gate_servers(&raw.servers, &assets, min_reputation, gate_api.is_some());
+        let builtin_tools = reader.builtin_tools(&raw);
         let secret = reader.secret(environment);
         let metrics = reader.metrics(raw.metrics);
         let notices = reader.notices(environment, x402.is_some() || raw.payment.x402.is_some());
@@ -115,6 +117,7 @@ impl Config {
             virtual_servers,
             gate_servers,
             gate_api,
+            builtin_tools,
             assets,
             x402,
             lightning,

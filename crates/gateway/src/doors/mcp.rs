@@ -3,6 +3,7 @@
 //! On a server without any policy nothing is parsed. On any other, messages are parsed strictly, `tools/call` walks the
 //! street, `tools/list` gets prices in `_meta`, and everything else passes with its bytes unchanged.
 
+pub(crate) mod builtin;
 mod call;
 pub(crate) mod federated;
 mod list;

@@ -92,6 +92,11 @@ impl Watch {
         self.end(&End { call: Some(call), tool: Some(tool), outcome: outcome::of(completed), charged });
     }
 
+    /// The gateway itself has answered a call of one of its own tools.
+    pub fn answered_here(mut self, tool: &ToolRef, outcome: &'static str) {
+        self.end(&End { call: None, tool: Some(tool), outcome, charged: false });
+    }
+
     fn end(&mut self, end: &End<'_>) {
         self.has_ended = true;
         let telemetry = &self.gateway.telemetry;

@@ -25,6 +25,7 @@ use tollgate_mcp::reply::code;
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers};
 
 use self::asking::Asking;
+pub(super) use self::asking::json_response;
 use super::{announced, era_of, frame_denial, within};
 use crate::federation::Federation;
 use crate::gateway::Gateway;
@@ -120,7 +121,7 @@ async fn request(asking: Asking, frame: Frame, id: RequestId) -> Response<Body> 
     }
 }
 
-fn not_allowed(allowed: &'static str) -> Response<Body> {
+pub(super) fn not_allowed(allowed: &'static str) -> Response<Body> {
     let mut response = super::super::bare(StatusCode::METHOD_NOT_ALLOWED);
     response.headers_mut().insert(http::header::ALLOW, http::HeaderValue::from_static(allowed));
     response

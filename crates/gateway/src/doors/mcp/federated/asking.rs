@@ -221,7 +221,7 @@ impl Asking {
 }
 
 /// One JSON message.
-pub(super) fn json_response(status: StatusCode, message: Bytes) -> Response<Body> {
+pub(in crate::doors::mcp) fn json_response(status: StatusCode, message: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::Full(message));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
