@@ -2,6 +2,7 @@
 
 mod books;
 mod call;
+mod client;
 mod connect;
 mod doctor;
 mod out;
@@ -9,6 +10,7 @@ mod paying;
 mod pins;
 mod receipt;
 mod run;
+mod server;
 mod wrap;
 
 use std::net::SocketAddr;
@@ -65,6 +67,11 @@ enum Command {
     /// Look at the definitions of tools, what changed in them, and approve them.
     #[command(subcommand)]
     Pins(PinsCommand),
+    /// The servers of a configuration file: add, list, remove, probe, import.
+    #[command(subcommand)]
+    Server(server::ServerCommand),
+    /// Print the block to paste into an MCP client.
+    Client(client::ClientArgs),
     /// Check a configuration and print what it means.
     Validate(ServeArgs),
     /// Print the JSON Schema of the configuration file.
@@ -340,6 +347,8 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Credit(command) => books::credit(command).await,
         Command::Keys(command) => books::keys(command).await,
         Command::Pins(command) => pins::run(command).await,
+        Command::Server(command) => server::run(command).await,
+        Command::Client(args) => client::client(&args),
         Command::Validate(args) => doctor::validate(&args),
         Command::Schema => doctor::schema(),
         Command::Doctor(args) => doctor::doctor(&args).await,

@@ -11,6 +11,7 @@ pub mod carrier;
 pub mod carry;
 pub mod catalog;
 pub mod cli;
+pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod data;

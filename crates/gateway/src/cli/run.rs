@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{DevArgs, Out, ServeArgs, call, paying};
 use crate::assemble::assemble;
+use crate::clients::{self, ClientKind, Endpoint};
 use crate::config::{Config, Environment, Overrides, SandboxRails, load};
 use crate::data::DataDirectory;
 use crate::gateway::Gateway;
@@ -222,7 +223,10 @@ fn welcome(gateway: &Gateway, binary: &Path) {
     let url = &gateway.config.public_url;
     let payer = gateway.dev.as_ref().map(|dev| dev.payer.to_string()).unwrap_or_default();
     let data = gateway.config.data.display();
-    let bridge = stdio_block(binary, url, &gateway.config.data);
+    let mcp = format!("{url}/mcp");
+    let endpoint =
+        Endpoint { label: "tollgate", url: &mcp, with_key: false, binary, data: &gateway.config.data };
+    let bridge = ClientKind::ClaudeDesktop.block(&endpoint);
     Out::line(&format!(
         "\
 Tollgate dev   {url}   SANDBOX: no real money, loopback only
@@ -238,28 +242,6 @@ First paid call, in another terminal:
   tollgate call weather city=Oslo --max 0.01USDC --url {url}/mcp --data {data}
   tollgate call weather city=Oslo --max 10sat    --url {url}/mcp --data {data}
 ",
-        clients = clients(url),
+        clients = clients::lines(&endpoint),
     ));
-}
-
-/// The block of a client that starts its servers itself and speaks stdio. Such a client runs in a folder of its own, so every
-/// path is absolute.
-fn stdio_block(binary: &Path, url: &str, data: &Path) -> String {
-    let absolute = |path: &Path| {
-        std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
-    };
-    let arguments = ["connect".to_owned(), format!("{url}/mcp"), "--data".to_owned(), absolute(data)];
-    let server = serde_json::json!({ "command": absolute(binary), "args": arguments });
-    serde_json::json!({ "mcpServers": { "tollgate": server } }).to_string()
-}
-
-/// Blocks to paste into MCP clients.
-pub(super) fn clients(url: &str) -> String {
-    format!(
-        "\
-Claude Code    claude mcp add --transport http tollgate {url}/mcp
-Cursor         {{\"mcpServers\":{{\"tollgate\":{{\"url\":\"{url}/mcp\"}}}}}}
-VS Code        {{\"servers\":{{\"tollgate\":{{\"type\":\"http\",\"url\":\"{url}/mcp\"}}}}}}
-"
-    )
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use tollgate_gate::Mode;
 
 use super::{Out, WrapArgs, run};
+use crate::clients::{self, Endpoint};
 use crate::config::{Config, Environment, Overrides, Transport, load_tree};
 
 /// The server's name: in its path, its account and its receipts.
@@ -77,6 +78,14 @@ fn with_command(mut config: Config, args: &WrapArgs, environment: &Environment) 
 
 fn welcome(config: &Config, is_live: bool) {
     let url = &config.public_url;
+    let mcp = format!("{url}/mcp");
+    let endpoint = Endpoint {
+        label: "tollgate",
+        url: &mcp,
+        with_key: false,
+        binary: Path::new("tollgate"),
+        data: &config.data,
+    };
     let money = if is_live { "LIVE: real money" } else { "SANDBOX: no real money, loopback only" };
     Out::line(&format!(
         "\
@@ -87,6 +96,6 @@ Tollgate wrap  {url}   {money}
 
 {clients}",
         data = config.data.display(),
-        clients = run::clients(url),
+        clients = clients::lines(&endpoint),
     ));
 }

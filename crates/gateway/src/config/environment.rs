@@ -54,6 +54,34 @@ impl Environment {
         Self { values: values.into_iter().collect() }
     }
 
+    /// The same with more values; what is set already stays.
+    #[must_use]
+    pub fn with(mut self, values: impl IntoIterator<Item = (String, String)>) -> Self {
+        for (name, value) in values {
+            self.values.entry(name).or_insert(value);
+        }
+        self
+    }
+
+    /// Whether a variable of this name configures the gateway itself.
+    pub fn is_own(name: &str) -> bool {
+        const PREFIXES: [&str; 5] = ["TOLLGATE_", "MCP_TRUST_", "OAUTH_", "GATE_", "A2A_"];
+        const NAMES: [&str; 9] = [
+            "DEBUG",
+            "DISPUTE_WINDOW",
+            "ESCROW_TIMEOUT",
+            "HIGH_VALUE_THRESHOLD",
+            "HOME",
+            "HOST",
+            "MAX_DAILY_SPENT",
+            "PATH",
+            "PORT",
+        ];
+        COMPATIBLE.iter().any(|(known, _)| *known == name)
+            || NAMES.contains(&name)
+            || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    }
+
     /// The value of one name; an empty value counts as unset.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())

@@ -23,6 +23,8 @@ mod first_transport;
 #[cfg(test)]
 mod gate_api;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
 mod interop;
 #[cfg(test)]
 mod lightning;
@@ -42,6 +44,8 @@ mod refusals;
 mod replays;
 #[cfg(test)]
 mod rest_apis;
+#[cfg(test)]
+mod servers;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
