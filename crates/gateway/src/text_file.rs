@@ -79,7 +79,7 @@ impl TextFile {
     /// # Errors
     /// As [`TextFile::replace`].
     pub fn replace_with_mode(&self, text: &str, mode: u32) -> Result<(), TextFileError> {
-        let draft = self.draft();
+        let draft = self.draft()?;
         let failed = |source| {
             drop(fs::remove_file(&draft));
             io(&self.path, source)
@@ -116,9 +116,12 @@ impl TextFile {
         }
     }
 
-    fn draft(&self) -> PathBuf {
+    /// A name that no other process takes, nor a draft that a crash left behind has.
+    fn draft(&self) -> Result<PathBuf, TextFileError> {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        self.path.with_file_name(format!(".{name}.{}.new", std::process::id()))
+        let mut word = [0_u8; 8];
+        getrandom::fill(&mut word).map_err(|error| io(&self.path, std::io::Error::other(error)))?;
+        Ok(self.path.with_file_name(format!(".{name}.{}.new", hex::encode(word))))
     }
 }
 

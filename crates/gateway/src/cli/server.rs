@@ -149,6 +149,15 @@ fn environment() -> anyhow::Result<crate::config::Environment> {
     crate::config::Environment::read(std::path::Path::new(".")).map_err(anyhow::Error::msg)
 }
 
+/// A file with which the gateway would not start: there is nothing to be said about its servers.
+fn invalid(problems: &Problems, as_json: bool) -> ExitCode {
+    if as_json {
+        Out::line(&json!({ "problems": settings::problems_json(problems) }).to_string());
+    }
+    Out::problem(&problems.to_string());
+    ExitCode::from(USAGE)
+}
+
 /// What the gateway would not start with is not written.
 fn refused(problems: &Problems, as_json: bool) -> ExitCode {
     if as_json {

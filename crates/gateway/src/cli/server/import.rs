@@ -121,12 +121,12 @@ impl Import<'_> {
                 found.tell(args.dry_run)?
             }
         }
-        if !writes && !args.dry_run {
-            Out::problem(if is_stopped {
-                "nothing was written; put right what is named above, or take the others with --skip-invalid"
-            } else {
-                "nothing was written: there is nothing to take over"
-            });
+        if is_stopped {
+            Out::problem(
+                "nothing was written; put right what is named above, or take the others with --skip-invalid",
+            );
+        } else if names.is_empty() {
+            Out::note("nothing was written: there is nothing to take over");
         } else if writes && !args.file.json {
             Out::line(&format!("{} server(s) are in {}", names.len(), settings.path()));
         }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::settings::Settings;
-use super::{FileArgs, environment, refused};
+use super::{FileArgs, environment, invalid};
 use crate::cli::Out;
 use crate::config::{Config, Server, ToolPolicy, Transport};
 
@@ -16,7 +16,7 @@ pub(super) fn list(args: &FileArgs) -> anyhow::Result<ExitCode> {
     }
     let checked = match settings.check(&environment()?) {
         Ok(checked) => checked,
-        Err(problems) => return Ok(refused(&problems, args.json)),
+        Err(problems) => return Ok(invalid(&problems, args.json)),
     };
     let config = &checked.config;
     if config.servers.is_empty() && config.gate_servers.is_empty() && !args.json {

@@ -12,7 +12,7 @@ use tollgate_registry::{Definition, Report, scan, visible};
 use super::add::credential;
 use super::list::way;
 use super::settings::Settings;
-use super::{ProbeArgs, environment, refused};
+use super::{ProbeArgs, environment, invalid};
 use crate::assemble;
 use crate::cli::{FINDING, Out};
 use crate::config::{Config, Environment, Overrides, Server, load_tree};
@@ -50,7 +50,7 @@ pub(super) async fn probe(args: ProbeArgs) -> anyhow::Result<ExitCode> {
             }
             match settings.check(&environment) {
                 Ok(checked) => of_file(&checked.config, args.name.as_deref(), limits).await?,
-                Err(problems) => return Ok(refused(&problems, args.file.json)),
+                Err(problems) => return Ok(invalid(&problems, args.file.json)),
             }
         }
     };

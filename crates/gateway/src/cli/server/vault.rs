@@ -72,20 +72,21 @@ impl Vault {
         if let Some(value) = settings.pointer_mut("/credential/value") {
             let text = value.as_str().unwrap_or_default().to_owned();
             if !text.contains("${") && !text.is_empty() {
-                let (scheme, secret) =
-                    text.split_once(' ').map_or(("", text.as_str()), |(scheme, rest)| (scheme, rest));
+                let secret = looks::behind_scheme(&text);
+                let scheme = text.strip_suffix(secret).unwrap_or_default();
                 let variable = self.keep(server, "TOKEN", secret)?;
-                *value = json!(format!("{scheme} ${{{variable}}}").trim_start());
+                *value = json!(format!("{scheme}${{{variable}}}"));
                 note("its credential", &variable);
             }
         }
         if let Some(value) = settings.get_mut("url") {
-            let text = value.as_str().unwrap_or_default().to_owned();
-            if let Some(secret) = looks::in_url(&text) {
-                let variable = self.keep(server, "URL_KEY", &secret)?;
-                *value = json!(text.replace(&secret, &format!("${{{variable}}}")));
+            let mut text = value.as_str().unwrap_or_default().to_owned();
+            while let Some(place) = looks::in_url(&text) {
+                let variable = self.keep(server, "URL_KEY", text.get(place.clone()).unwrap_or_default())?;
+                text.replace_range(place, &format!("${{{variable}}}"));
                 note("a part of its URL", &variable);
             }
+            *value = json!(text);
         }
         if let Some(command) = settings.get_mut("command").and_then(Value::as_array_mut) {
             self.conceal_arguments(server, command, &mut note)?;
@@ -102,20 +103,17 @@ impl Vault {
     ) -> anyhow::Result<()> {
         let mut flag = String::new();
         for value in command.iter_mut().skip(1) {
-            let text = value.as_str().unwrap_or_default().to_owned();
+            let mut text = value.as_str().unwrap_or_default().to_owned();
             let named = std::mem::take(&mut flag);
             if text.starts_with('-') && !text.contains(['=', ' ']) {
                 flag = text;
                 continue;
             }
-            let Some(secret) = looks::in_argument(&named, &text) else { continue };
-            let hint = text
-                .split_once('=')
-                .filter(|(name, _)| name.starts_with('-'))
-                .map_or(named.as_str(), |(name, _)| name);
+            let Some((place, hint)) = looks::in_argument(&named, &text) else { continue };
             let hint = if looks::name(hint) { hint } else { "ARGUMENT" };
-            let variable = self.keep(server, hint, &secret)?;
-            *value = json!(text.replace(&secret, &format!("${{{variable}}}")));
+            let variable = self.keep(server, hint, text.get(place.clone()).unwrap_or_default())?;
+            text.replace_range(place, &format!("${{{variable}}}"));
+            *value = json!(text);
             note("an argument", &variable);
         }
         Ok(())

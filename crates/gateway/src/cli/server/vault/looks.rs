@@ -1,5 +1,7 @@
 //! What looks like a secret: by its name, or by its form.
 
+use std::ops::Range;
+
 /// Words in the names of secrets. `PAT` and `PWD` only as whole words: `PATH` is none.
 const PARTS: &[&str] = &[
     "KEY",
@@ -97,35 +99,71 @@ fn has_password(text: &str) -> bool {
     })
 }
 
-/// The secret in a URL: the value of a parameter that is named like one, or a part that looks like a key.
-pub(super) fn in_url(url: &str) -> Option<String> {
-    let (path, query) = url.split_once('?').unwrap_or((url, ""));
-    let parameter = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(name, value)| {
-        !value.is_empty() && !value.contains("${") && (self::name(name) || is_key(value))
+/// Where the secret in a URL stands: the value of a parameter that is named like one, or a part that looks like a key.
+pub(super) fn in_url(url: &str) -> Option<Range<usize>> {
+    let query = url.find('?').map_or(url.len(), |mark| mark + 1);
+    let parameter = parts(url, query, '&').find_map(|(start, pair)| {
+        let (name, value) = pair.split_once('=')?;
+        let is_open = !value.is_empty() && !value.contains("${");
+        (is_open && (self::name(name) || is_key(value))).then(|| start + name.len() + 1..start + pair.len())
     });
-    let inner =
-        path.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, inner)| inner);
-    let segment = || inner.split('/').find(|segment| is_key(segment)).map(str::to_owned);
-    parameter.map(|(_, value)| value.to_owned()).or_else(segment)
+    let path = url.find("://").and_then(|scheme| {
+        let host = scheme + 3;
+        url.get(host..query).and_then(|rest| rest.find('/')).map(|slash| host + slash + 1)
+    });
+    let whole = url.get(..query).unwrap_or_default().trim_end_matches('?');
+    let segment = || {
+        let (start, segment) = parts(whole, path?, '/').find(|(_, segment)| is_key(segment))?;
+        Some(start..start + segment.len())
+    };
+    parameter.or_else(segment)
 }
 
-/// The secret in one argument behind `flag`.
-pub(super) fn in_argument(flag: &str, text: &str) -> Option<String> {
+/// The parts of a text from a place on, each with where it starts.
+fn parts(text: &str, from: usize, separator: char) -> impl Iterator<Item = (usize, &str)> {
+    let mut start = from;
+    text.get(from..).unwrap_or_default().split(separator).map(move |part| {
+        let at = start;
+        start += part.len() + separator.len_utf8();
+        (at, part)
+    })
+}
+
+/// Where the secret in one argument behind `flag` stands, and by what name it goes there.
+pub(super) fn in_argument<'a>(flag: &'a str, text: &'a str) -> Option<(Range<usize>, &'a str)> {
     if text.contains("${") {
         return None;
     }
-    if let Some((named, value)) = text.split_once('=').filter(|(named, _)| named.starts_with('-')) {
-        return (secret(named, value)).then(|| value.to_owned());
+    let end = text.len();
+    // `--token=x`, and what `docker run -e` takes.
+    let is_variable = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let assigned = text.split_once('=').filter(|(named, _)| named.starts_with('-') || is_variable(named));
+    if let Some((named, value)) = assigned {
+        return secret(named, value).then(|| (end - value.len()..end, named));
     }
-    if let Some((_, value)) =
-        text.split_once(':').filter(|(header, _)| self::name(header) && !header.contains('/'))
-    {
-        let value = value.trim();
-        let value = value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("Basic ")).unwrap_or(value);
-        return (!value.is_empty()).then(|| value.trim().to_owned());
+    let header = text.split_once(':').filter(|(header, _)| name(header) && !header.contains('/'));
+    if let Some((_, value)) = header {
+        let value = behind_scheme(value.trim_start());
+        return (!value.is_empty()).then(|| (end - value.len()..end, flag));
     }
     if text.contains("://") {
-        return if has_password(text) { Some(text.to_owned()) } else { in_url(text) };
+        return if has_password(text) {
+            Some((0..end, flag))
+        } else {
+            in_url(text).map(|place| (place, flag))
+        };
     }
-    (is_key(text) || (!flag.is_empty() && self::name(flag) && !is_plain(text))).then(|| text.to_owned())
+    let is_secret = is_key(text) || (!flag.is_empty() && name(flag) && !is_plain(text));
+    is_secret.then_some((0..end, flag))
+}
+
+/// The secret of a credential: what stands behind its scheme.
+pub(super) fn behind_scheme(value: &str) -> &str {
+    const SCHEMES: [&str; 5] = ["apikey", "basic", "bearer", "key", "token"];
+    match value.split_once(' ') {
+        Some((scheme, rest)) if SCHEMES.contains(&scheme.to_ascii_lowercase().as_str()) => rest,
+        Some(_) | None => value,
+    }
 }

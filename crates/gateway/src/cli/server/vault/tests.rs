@@ -67,6 +67,34 @@ fn a_url_and_a_credential_keep_their_secrets_out_of_the_file() {
 }
 
 #[test]
+fn a_secret_is_replaced_where_it_stands_and_nowhere_else() {
+    let mut settings = json!({
+        "url": "https://a.example/a/mcp?key=a&token=b&page=a",
+        "command": ["docker", "run", "-e", "API_TOKEN=e", "-e", "MODE=e", "--token=t", "image"],
+        "credential": { "header": "x-key", "value": "two words" },
+    });
+    let mut vault = vault(&[]);
+    vault.conceal("up", &mut settings).unwrap();
+    assert_eq!(settings["url"], "https://a.example/a/mcp?key=${UP_URL_KEY}&token=${UP_URL_KEY_2}&page=a");
+    assert_eq!(
+        settings["command"],
+        json!([
+            "docker",
+            "run",
+            "-e",
+            "API_TOKEN=${UP_API_TOKEN}",
+            "-e",
+            "MODE=e",
+            "--token=${UP_TOKEN_2}",
+            "image"
+        ])
+    );
+    assert_eq!(settings["credential"]["value"], "${UP_TOKEN}");
+    let segment = looks::in_url("https://a/s/0f9a8b7c6d5e4f3a2b1c0d9e/mcp?x=1").unwrap();
+    assert_eq!(segment, 12..36);
+}
+
+#[test]
 fn a_name_that_is_taken_by_another_value_is_not_used_again() {
     let mut vault = vault(&[("UP_TOKEN", "theirs"), ("UP_KEY", "same")]);
     let mut settings = json!({ "command": ["x"], "env": { "TOKEN": "ours", "KEY": "same" } });
