@@ -4,6 +4,7 @@ use tempfile::TempDir;
 use tollgate_registry::PinPolicy;
 
 use super::*;
+use crate::builtin::Builtin;
 
 fn load_text(yaml: &str, environment: &[(&str, &str)]) -> Result<Config, Problems> {
     let folder = TempDir::new().unwrap();
@@ -238,4 +239,28 @@ fn a_gate_server_needs_a_key_and_named_tools_and_nothing_to_reach() {
     }
     let Problems(problems) = load_text(&format!("servers:\n  app: {good}\n"), &[]).unwrap_err();
     assert_eq!(problems[0].at, "servers.app", "no gate API");
+}
+
+#[test]
+fn built_in_tools_are_named_and_keep_their_name_for_themselves() {
+    let offered = |text: &str| load_text(&format!("{WHOLE}{text}\n"), &[]);
+    assert_eq!(offered("").unwrap().builtin_tools, None, "off by default");
+    assert_eq!(offered("builtin_tools: false").unwrap().builtin_tools, None);
+    assert_eq!(offered("builtin_tools: true").unwrap().builtin_tools.unwrap(), Builtin::ALL);
+    let some = offered("builtin_tools: [receipt, price_of]").unwrap().builtin_tools.unwrap();
+    assert_eq!(some, [Builtin::Receipt, Builtin::PriceOf]);
+    for (text, at) in [
+        ("builtin_tools: []", "builtin_tools"),
+        ("builtin_tools: [receipt, refund]", "builtin_tools[1]"),
+        ("builtin_tools: [receipt, receipt]", "builtin_tools[1]"),
+        ("builtin_tools: all", "builtin_tools"),
+        ("virtual: { tollgate: { tools: [weather/forecast] } }", "virtual.tollgate"),
+        ("virtual: { own: { tools: [tollgate/price_of] } }\nbuiltin_tools: true", "virtual.own.tools[0]"),
+    ] {
+        let Problems(problems) = offered(text).unwrap_err();
+        assert_eq!(problems[0].at, at, "{text}");
+    }
+    let reserved = WHOLE.replace("  weather:", "  tollgate:");
+    let Problems(problems) = load_text(&reserved, &[]).unwrap_err();
+    assert_eq!(problems[0].at, "servers.tollgate");
 }

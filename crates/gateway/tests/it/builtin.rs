@@ -226,8 +226,17 @@ async fn the_built_in_tools_are_off_by_default_and_at_no_other_door() {
     .await;
     assert!(!rest.text().contains("pricing"), "{}", rest.text());
 
-    let more = "builtin_tools: [receipt, verify_receipt]\n  ";
-    let some = World::with(Script::echo(), &[("echo", PRICED)], more.trim_end(), &[]).await;
+    let beside =
+        format!("  other: {{ url: '{}' }}\nbuiltin_tools: [receipt, verify_receipt]\n", world.journal.url());
+    let some = World::with(Script::echo(), &[("echo", PRICED)], &beside, &[]).await;
+    let federated = call(&some.gateway.mcp(), "tollgate__receipt", &json!({}), &json!({}), &[]).await;
+    assert_eq!(code(&federated), "unknown_tool", "no part of the federated door");
+    let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": { "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {} } } });
+    let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/list")];
+    let list = post(&some.gateway.mcp(), &list, &headers).await.text();
+    assert!(list.contains("up__echo") && !list.contains("verify_receipt"), "{list}");
     let answer = call(&at(&some), "price_of", &json!({ "tool": "echo" }), &json!({}), &[]).await;
     assert_eq!(code(&answer), "unknown_tool", "only those that are named");
     assert_eq!(
