@@ -55,8 +55,11 @@ pub async fn enter(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Sock
     }
     if let Some(name) = path.strip_prefix("/servers/").and_then(|rest| rest.strip_suffix("/mcp")) {
         let name = name.chars().take(65).collect::<String>();
-        if let Some(tools) = gateway.builtin.clone().filter(|_| name == builtin::SERVER) {
-            return mcp::builtin::exchange(gateway, &tools, request, peer).await;
+        if let Some(tools) = &gateway.builtin
+            && name == builtin::SERVER
+        {
+            let tools = Arc::clone(tools);
+            return Box::pin(mcp::builtin::exchange(gateway, &tools, request, peer)).await;
         }
         let known: Option<ServerName> = name.parse().ok();
         let carrier = known.as_ref().and_then(|name| gateway.carriers.get(name)).cloned();
