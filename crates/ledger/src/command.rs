@@ -25,6 +25,16 @@ pub enum Funds {
     Credit(Principal),
 }
 
+impl Funds {
+    /// Whether the money is on these books from the claim on, so that no rail has to move it.
+    pub fn settles_on_our_books(&self) -> bool {
+        match self {
+            Self::OnSettlement => false,
+            Self::Arrived { .. } | Self::Credit(_) => true,
+        }
+    }
+}
+
 /// Why a text names no [`Funds`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FundsError {

@@ -70,6 +70,16 @@ pub enum Funds {
     Credit(Principal),
 }
 
+impl Funds {
+    /// Whether the money is on the gateway's own books from the claim on, so that no rail has to move it.
+    pub fn settles_on_our_books(&self) -> bool {
+        match self {
+            Self::OnSettlement => false,
+            Self::Arrived | Self::Credit(_) => true,
+        }
+    }
+}
+
 /// A verified payment for one particular call. Nothing has been claimed yet.
 #[derive(Clone, Debug)]
 pub struct Payment {
