@@ -8,6 +8,7 @@ use tollgate_domain::{
     Amount, AssetId, CallId, Digest, FailureKind, Outcome, PaymentKey, Rail, ReceiptId, UnixMillis,
 };
 use tollgate_ledger::{Advance, Event, LedgerStore, StoredAnswer};
+use tollgate_rails::x402::settler::reason;
 use tollgate_rails::x402::wire;
 use tollgate_rails::{Payment, Presented, Settlement, SettlementAnswer, mpp};
 
@@ -265,7 +266,7 @@ impl<P: Ports> Gate<P> {
         let mut outcome = Vec::with_capacity(3); // with room for the answer
         outcome.extend([Event::Executed { result: told_result(&told) }, Event::Submitted]);
         let (first, answer) = if payment.funds.settles_on_our_books() {
-            (outcome, own_answer(&payment.key, call.id))
+            (outcome, own_answer(&payment.key, call.id, payment.expires, now))
         } else {
             self.advance(&payment.key, call.id, outcome, Some(&result), None).await?;
             self.ports.reached("after_submitted");
@@ -432,11 +433,21 @@ fn mpp_receipt(call: &Call<Held>, reference: &str, at: UnixMillis) -> Option<Str
     Some(mpp::receipt(challenge.method(), at, reference, challenge.id()))
 }
 
-/// What becomes of a payment on our own books, and where it is found again: the money is reserved there, so it moves.
-pub(crate) fn own_answer(key: &PaymentKey, call: CallId) -> SettlementAnswer {
+/// What becomes of a payment on our own books, and where it is found again. The money is reserved there, so it moves; but
+/// a signature that has run out while the tool worked moves nothing, in the sandbox as on a chain.
+pub(crate) fn own_answer(
+    key: &PaymentKey,
+    call: CallId,
+    expires: UnixMillis,
+    now: UnixMillis,
+) -> SettlementAnswer {
     let reference = match key.rail() {
+        Rail::X402 if now >= expires => {
+            return SettlementAnswer::Failed { reason: reason::VALID_BEFORE.to_owned() };
+        }
+        Rail::X402 => format!("sandbox:{call}"),
         Rail::L402 => format!("lightning:{}", key.proof()),
-        Rail::Credit | Rail::X402 => format!("ledger:{call}"),
+        Rail::Credit => format!("ledger:{call}"),
     };
     SettlementAnswer::Settled { reference }
 }
@@ -460,3 +471,6 @@ fn payer_of(key: &PaymentKey) -> Option<&str> {
 fn told_result(told: &Told<'_>) -> Digest {
     told.result.unwrap_or_else(|| Digest::of(b""))
 }
+
+#[cfg(test)]
+mod tests;

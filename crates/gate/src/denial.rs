@@ -64,7 +64,8 @@ pub enum Denial {
         /// The state of its settlement.
         state: String,
     },
-    /// The rail definitely refused to move the money; the result is withheld.
+    /// The rail definitely refused to move the money; the result is withheld. In the sandbox, the payer has too little, and
+    /// no tool has run.
     PaymentFailed {
         /// The rail's reason.
         reason: String,

@@ -100,7 +100,7 @@ impl<P: Ports> Gate<P> {
     async fn submit(&self, row: &SettlementRow, now: UnixMillis) -> Result<State, Fault> {
         let answer = match self.outside_rail(row)? {
             Some(rail) => rail.settle(&settlement_of(row), now).await,
-            None => own_answer(&row.key, row.call),
+            None => own_answer(&row.key, row.call, row.expires, now),
         };
         self.record_answer(row, answer, now).await
     }

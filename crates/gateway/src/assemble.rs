@@ -32,9 +32,9 @@ use tollgate_rails::lightning::dev::{DevWallet, RandomnessError};
 use tollgate_rails::lightning::lnbits::LnbitsWallet;
 use tollgate_rails::mpp::Challenges;
 use tollgate_rails::quote_seal::QuoteSealer;
-use tollgate_rails::x402::{ExactEvm, ExactEvmConfig, SandboxSettler, Settler};
+use tollgate_rails::x402::{ExactEvm, ExactEvmConfig, Settling as Settles};
 use tollgate_risk::{Limiter, Rate};
-use tollgate_store::{Options, SandboxStore, Store};
+use tollgate_store::{InvoiceStore, Options, Store};
 
 use crate::builtin::BuiltinTools;
 use crate::carrier::Carrier;
@@ -183,19 +183,15 @@ struct Rails {
 fn rails(config: &Config, data: &DataDirectory, secret: &[u8; 32]) -> anyhow::Result<Rails> {
     let realm = config.public_url.parse::<http::Uri>()?.host().unwrap_or("tollgate").to_owned();
     let mut offered: Vec<Arc<dyn PaymentRail>> = Vec::new();
-    let mut sandbox = None;
     if let Some(x402) = &config.x402 {
-        let settler: Arc<dyn Settler> = match &x402.settling {
-            Settling::Sandbox => {
-                let book = Arc::new(SandboxStore::open(&config.data)?);
-                sandbox = Some(Arc::clone(&book));
-                Arc::new(SandboxSettler::new(book))
-            }
+        let settling = match &x402.settling {
+            Settling::Sandbox => Settles::Sandbox,
             Settling::Chain { rpc_url, chain_id, token } => {
                 let node = Chain::new(Arc::new(HttpRpc::new(client(rpc_url), rpc_url.clone())));
                 let relayer = SigningKey::from_bytes(&data.key("relayer.key")?)?;
                 tracing::info!(relayer = %relayer.address(), chain_id, "payments are settled by this relayer; it needs gas");
-                Arc::new(EvmSettler::new(node, EvmSettlerConfig::new(*chain_id, *token), relayer))
+                let settler = EvmSettler::new(node, EvmSettlerConfig::new(*chain_id, *token), relayer);
+                Settles::Chain(Arc::new(settler))
             }
         };
         offered.push(Arc::new(ExactEvm::new(ExactEvmConfig {
@@ -206,26 +202,28 @@ fn rails(config: &Config, data: &DataDirectory, secret: &[u8; 32]) -> anyhow::Re
             max_timeout_seconds: x402.max_timeout_seconds,
             sealer: QuoteSealer::new(secret),
             challenges: Some(Challenges::new(secret, &realm)?),
-            settler,
-            sandbox: matches!(x402.settling, Settling::Sandbox),
+            settling,
         })?));
     }
+    let sandbox = config.x402.as_ref().filter(|x402| matches!(x402.settling, Settling::Sandbox));
     let mut wallet = None;
     if let Some(lightning) = &config.lightning {
-        let backend: Arc<dyn LightningWallet> = match (&lightning.backend, &sandbox) {
-            (LightningBackend::Dev, Some(book)) => {
+        let backend: Arc<dyn LightningWallet> = match &lightning.backend {
+            LightningBackend::Dev if sandbox.is_none() => {
+                anyhow::bail!("the dev wallet exists in dev mode only")
+            }
+            LightningBackend::Dev => {
                 let randomness =
                     Arc::new(|| clock::random().map_err(|error| RandomnessError(Box::new(error))));
                 let dev = Arc::new(DevWallet::new(
                     &data.key("lightning.key")?,
-                    Arc::new(book.invoices()),
+                    Arc::new(InvoiceStore::open(&config.data)?),
                     randomness,
                 )?);
                 wallet = Some(Arc::clone(&dev));
                 dev
             }
-            (LightningBackend::Dev, None) => anyhow::bail!("the dev wallet exists in dev mode only"),
-            (LightningBackend::Lnbits { url, invoice_key }, _) => {
+            LightningBackend::Lnbits { url, invoice_key } => {
                 let key = std::str::from_utf8(&invoice_key.0)?;
                 Arc::new(LnbitsWallet::new(&url.to_string(), key, client(url))?)
             }
@@ -238,10 +236,10 @@ fn rails(config: &Config, data: &DataDirectory, secret: &[u8; 32]) -> anyhow::Re
             realm,
         })?));
     }
-    let dev = match (sandbox, wallet, &config.x402) {
-        (Some(book), Some(wallet), Some(x402)) => {
+    let dev = match (wallet, sandbox) {
+        (Some(wallet), Some(x402)) => {
             let payer = EvmWallet::open(&data.path("payer.key"))?.address();
-            Some(Dev { wallet, book, usdc: x402.asset.clone(), payer })
+            Some(Dev { wallet, usdc: x402.asset.clone(), payer })
         }
         _ => None,
     };

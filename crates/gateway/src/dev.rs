@@ -6,18 +6,18 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use tollgate_domain::{Amount, Asset, Assets, Price, Requirement, ServerName};
+use tollgate_domain::{
+    Amount, Asset, Assets, Caller, Digest, Price, Principal, Requirement, ServerName, TransferId, UnixMillis,
+};
+use tollgate_ledger::{AccountName, Balances, Clearing, Grant, Granted, LedgerStore, StoreError};
 use tollgate_rails::evm::Address;
 use tollgate_rails::lightning::dev::DevWallet;
 use tollgate_registry::PinPolicy;
-use tollgate_store::{InvoiceStore, SandboxStore};
-
-use tollgate_rails::x402::sandbox::SandboxBook;
+use tollgate_store::InvoiceStore;
 
 use crate::config::{
     Breaker, Lightning, LightningBackend, SandboxRails, Server, Settling, ToolPolicy, Transport, X402,
 };
-use crate::data::DataDirectory;
 use crate::demo;
 
 /// The chain that dev mode plays: the id of Base Sepolia, so that stock clients sign for it; nothing ever reaches it.
@@ -31,8 +31,6 @@ pub const SANDBOX_START: u128 = 100_000_000;
 pub struct Dev {
     /// The dev Lightning wallet.
     pub wallet: Arc<DevWallet<InvoiceStore>>,
-    /// The sandbox token ledger.
-    pub book: Arc<SandboxStore>,
     /// The sandbox token.
     pub usdc: Asset,
     /// The wallet that `tollgate call` pays with.
@@ -61,7 +59,7 @@ pub fn assets() -> Result<Assets, DevError> {
     Ok(Assets::new([Asset::new(SANDBOX_ASSET, "USDC", 6)?, Asset::new(LIGHTNING_ASSET, "sat", 3)?]))
 }
 
-/// The rails of dev mode: x402 settled in the sandbox token ledger, Lightning on the dev wallet.
+/// The rails of dev mode: x402 settled in sandbox money on the gateway's own books, Lightning on the dev wallet.
 ///
 /// # Errors
 /// [`DevError::NotLoopback`]: dev mode hands out money to anybody who asks.
@@ -118,15 +116,59 @@ pub fn demo_server(binary: &Path) -> Result<BTreeMap<ServerName, Server>, DevErr
     Ok(BTreeMap::from([("demo".parse()?, demo)]))
 }
 
-/// Gives the payer of a new data directory its sandbox money, once.
-///
-/// # Errors
-/// When the sandbox book cannot be used.
-pub async fn fund_once(dev: &Dev, data: &DataDirectory) -> anyhow::Result<()> {
-    let funded = data.path("payer.funded");
-    if !funded.exists() {
-        dev.book.mint(dev.payer, Amount::new(SANDBOX_START)).await?;
-        std::fs::write(&funded, "SANDBOX money was given once; delete this file for more\n")?;
+impl Dev {
+    /// What stands on the account of a wallet in the sandbox token.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn balances(&self, ledger: &impl LedgerStore, wallet: Address) -> Result<Balances, StoreError> {
+        ledger.balance(&AccountName::Credit(principal(wallet)), self.usdc.id()).await
     }
-    Ok(())
+
+    /// Makes sandbox money for a wallet, once for each id.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] where the amount is nothing or would not fit; any [`StoreError`] of a write.
+    pub async fn mint(
+        &self,
+        ledger: &impl LedgerStore,
+        wallet: Address,
+        amount: Amount,
+        id: TransferId,
+        now: UnixMillis,
+    ) -> Result<Granted, StoreError> {
+        let grant = Grant {
+            from: Clearing::Sandbox,
+            to: principal(wallet),
+            amount,
+            asset: self.usdc.id().clone(),
+            id,
+            note: "SANDBOX money".to_owned(),
+            now,
+        };
+        ledger.grant_credit(grant).await
+    }
+
+    /// Gives the payer its first sandbox money, once in the life of a ledger.
+    ///
+    /// # Errors
+    /// When the ledger cannot be used.
+    pub async fn fund_once(&self, ledger: &impl LedgerStore, now: UnixMillis) -> Result<(), StoreError> {
+        let before = self.balances(ledger, self.payer).await?;
+        if before.credits_posted.is_zero() {
+            // The id follows from the wallet: whatever happens in between, this is booked once.
+            let digest =
+                *Digest::of(format!("sandbox start/{}", principal(self.payer)).as_bytes()).as_bytes();
+            let mut id = [0; 16];
+            id.copy_from_slice(&digest[..16]);
+            let (amount, id) = (Amount::new(SANDBOX_START), TransferId::from_bytes(id));
+            self.mint(ledger, self.payer, amount, id, now).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The wallet at this address, as the ledger names it.
+fn principal(wallet: Address) -> Principal {
+    Caller::Wallet(*wallet.as_bytes()).principal()
 }

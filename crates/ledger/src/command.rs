@@ -8,7 +8,7 @@ use tollgate_domain::{
     Amount, AssetId, Binding, CallId, PaymentKey, Principal, PrincipalError, TransferId, UnixMillis,
 };
 
-use crate::{BookingError, Event, IllegalTransition, State};
+use crate::{BookingError, Clearing, Event, IllegalTransition, State};
 
 /// Where the money of a claimed call comes from. Written `on_settlement`, `arrived:<holder>`, `credit:<principal>`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -21,7 +21,7 @@ pub enum Funds {
         /// Whoever can show the proof, such as `lightning:<payment hash>`.
         holder: Principal,
     },
-    /// It is credit of this principal on the books.
+    /// It is credit of this principal on the books. For a payment by x402: what the paying wallet has of the sandbox token.
     Credit(Principal),
 }
 
@@ -200,9 +200,11 @@ pub struct Advanced {
     pub receipt: Option<String>,
 }
 
-/// Gives a principal prepaid credit from outside the books (`clearing:manual`).
+/// Gives a principal prepaid credit from outside the books.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Grant {
+    /// What stands against it: an operator's word, or nothing at all in the sandbox.
+    pub from: Clearing,
     /// Who gets it.
     pub to: Principal,
     /// How much; not zero.

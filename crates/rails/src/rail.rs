@@ -66,6 +66,9 @@ pub enum Funds {
     OnSettlement,
     /// It is already in the gateway's wallet (Lightning): booked as the holder's credit at the first claim, then spent.
     Arrived,
+    /// It is sandbox money: the payer's balance is credit on the gateway's books, and the proof is the payer's leave to take
+    /// the amount from it.
+    Sandbox,
     /// It is credit of this principal on the gateway's books.
     Credit(Principal),
 }
@@ -75,7 +78,7 @@ impl Funds {
     pub fn settles_on_our_books(&self) -> bool {
         match self {
             Self::OnSettlement => false,
-            Self::Arrived | Self::Credit(_) => true,
+            Self::Arrived | Self::Sandbox | Self::Credit(_) => true,
         }
     }
 }
@@ -194,7 +197,7 @@ pub struct Settlement {
 /// What a rail says about a settlement. `Unknown` is not `Failed`: it never frees the claim.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SettlementAnswer {
-    /// The money moved; the reference names where (a transaction hash, a sandbox entry).
+    /// The money moved; the reference names where (a transaction hash, an entry of our own books).
     Settled {
         /// The rail's reference.
         reference: String,
@@ -263,7 +266,7 @@ pub trait PaymentRail: Send + Sync + fmt::Debug {
     /// [`PaymentRefusal`]: why not.
     fn verify(&self, proof: &Proof, quote: &Quote, now: UnixMillis) -> Result<Payment, PaymentRefusal>;
 
-    /// Moves the money on the rail. The settlement row already says `submitted`. Idempotent by the payment's key.
+    /// Moves the money on the rail. Asked only where [`Funds::settles_on_our_books`] says no. The settlement row already says `submitted`. Idempotent by the payment's key.
     fn settle<'a>(&'a self, settlement: &'a Settlement, now: UnixMillis) -> RailFuture<'a, SettlementAnswer>;
 
     /// Finds out what became of a settlement, without sending anything.

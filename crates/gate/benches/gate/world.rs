@@ -17,12 +17,12 @@ use tollgate_gate::{
 use tollgate_rails::evm::{Address, SigningKey};
 use tollgate_rails::l402::{GateSecret, L402, L402Challenge, L402Config, TTL_SECONDS_DEFAULT};
 use tollgate_rails::quote_seal::QuoteSealer;
-use tollgate_rails::x402::{ExactEvm, ExactEvmConfig, SandboxSettler, sign_payment};
+use tollgate_rails::x402::{ExactEvm, ExactEvmConfig, Settling, sign_payment};
 use tollgate_rails::{PaymentRail, Presented};
 use tollgate_risk::{Limiter, Rate};
 use tollgate_trust::{ApiKey, ApiKeys, KeyRecord};
 
-use crate::ledger::{CountingWallet, WillingBook, WillingLedger};
+use crate::ledger::{CountingWallet, WillingLedger};
 use crate::ready;
 use crate::stopwatch::Batch;
 
@@ -230,8 +230,7 @@ fn x402(asset: Asset) -> Result<Arc<dyn PaymentRail>, Box<dyn Error>> {
         max_timeout_seconds: 120,
         sealer: QuoteSealer::new(&SECRET),
         challenges: None,
-        settler: Arc::new(SandboxSettler::new(Arc::new(WillingBook))),
-        sandbox: true,
+        settling: Settling::Sandbox,
     })?;
     Ok(Arc::new(rail))
 }

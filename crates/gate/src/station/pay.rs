@@ -71,8 +71,7 @@ impl Call<Quoted> {
     /// change still brings its stored answer, and money that has already arrived is spent as it was promised: the new
     /// definition was approved, or this call would not have come so far.
     async fn is_void<P: Ports>(&self, payment: &Payment, gate: &Gate<P>) -> Result<bool, Refusal> {
-        if payment.funds != Funds::OnSettlement
-            || self.listed.is_defined_as_quoted(payment.binding.price_version)
+        if payment.funds == Funds::Arrived || self.listed.is_defined_as_quoted(payment.binding.price_version)
         {
             return Ok(false);
         }

@@ -70,11 +70,7 @@ pub(super) async fn sandbox(
     let flags = Overrides { listen: Some(listen.to_string()), data: Some(data.display().to_string()) };
     let rails = dev::rails(listen, merchant.address())?;
     let config = configure(&flags, rails)?;
-    let gateway = start(config, Mode::Sandbox, listener).await?;
-    if let Some(dev) = &gateway.gateway.dev {
-        dev::fund_once(dev, &folder).await?;
-    }
-    Ok(gateway)
+    start(config, Mode::Sandbox, listener).await
 }
 
 pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
@@ -141,6 +137,10 @@ pub(super) async fn start(config: Config, mode: Mode, listener: TcpListener) -> 
     // Before any call is taken: what a crash left open is finished first.
     let recovered = gateway.gate.recover().await.context("finish what the last run left open")?;
     gateway.marks.forget().context("begin the dispatch marks anew")?;
+    if let Some(dev) = &gateway.dev {
+        let ledger = &gateway.gate.ports().store;
+        dev.fund_once(ledger, clock::now()).await.context("give the payer its SANDBOX money")?;
+    }
     if recovered.ended > 0 || recovered.open > 0 {
         Out::note(&format!(
             "recovered: {} settlement(s) ended, {} still open",

@@ -253,7 +253,7 @@ pub struct ToolPolicy {
 /// The rails of dev mode.
 #[derive(Clone, Debug)]
 pub struct SandboxRails {
-    /// x402 in the sandbox token ledger.
+    /// x402 in sandbox money on the gateway's own books.
     pub x402: X402,
     /// The dev Lightning wallet.
     pub lightning: Lightning,
@@ -279,7 +279,7 @@ pub struct X402 {
 /// Where x402 payments are settled.
 #[derive(Clone, Debug)]
 pub enum Settling {
-    /// In the built-in sandbox token ledger.
+    /// In sandbox money, on the gateway's own books.
     Sandbox,
     /// On a chain, through the node at this JSON-RPC endpoint.
     Chain {

@@ -33,6 +33,8 @@ mod money;
 #[cfg(test)]
 mod observe;
 #[cfg(test)]
+mod on_chain;
+#[cfg(test)]
 mod operators;
 #[cfg(test)]
 mod paid_calls;
@@ -44,6 +46,8 @@ mod refusals;
 mod replays;
 #[cfg(test)]
 mod rest_apis;
+#[cfg(test)]
+mod sandbox;
 #[cfg(test)]
 mod servers;
 #[cfg(test)]

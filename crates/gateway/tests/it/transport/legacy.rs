@@ -45,7 +45,7 @@ async fn a_call_in_a_legacy_session_is_paid_and_receipted() {
     }
     assert!(calls[0].body.windows(13).any(|part| part == b"progressToken"), "what is not ours passes");
     assert_eq!(world.payer_balance().await, 100_000_000 - PRICE);
-    assert_eq!(world.gateway.account("clearing:x402"), [PRICE, 0, 0, 0]);
+    assert_eq!(world.payer_account(), [PRICE, 100_000_000, 0, 0]);
     assert_eq!(world.gateway.account("clearing:l402"), [10_000, 0, 0, 0]);
     world.gateway.assert_books_in_order();
 }
