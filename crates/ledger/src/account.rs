@@ -27,7 +27,8 @@ pub enum Clearing {
 pub enum AccountName {
     /// The other side of everything that comes in from outside. Its debits exceed its credits.
     Clearing(Clearing),
-    /// Prepaid credit of a caller; of a wallet in the sandbox, its balance of the sandbox token. Debits, pending ones included, never exceed the posted credits.
+    /// Prepaid credit of a caller; of a wallet in the sandbox, its balance of the sandbox token. Debits, pending ones
+    /// included, never exceed the posted credits.
     Credit(Principal),
     /// What is owed to the operator of a server for its answered calls.
     Payable(ServerName),

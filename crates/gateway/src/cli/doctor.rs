@@ -39,7 +39,7 @@ fn meaning(config: &Config) -> String {
     ];
     if let Some(x402) = &config.x402 {
         let at = match &x402.settling {
-            Settling::Sandbox => "the SANDBOX ledger".to_owned(),
+            Settling::Sandbox => "its own books (SANDBOX)".to_owned(),
             Settling::Chain { rpc_url, .. } => rpc_url.host().unwrap_or_default().to_owned(),
         };
         lines.push(format!("x402        {:?} to {}, settled at {at}", x402.asset, x402.pay_to));
