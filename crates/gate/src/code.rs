@@ -56,6 +56,7 @@ codes! {
     HEADER_MISMATCH = "header_mismatch", 400, -32020, AfterChange;
     ORIGIN_REFUSED = "origin_refused", 403, -31019, AfterChange;
     BODY_TOO_LARGE = "body_too_large", 413, -31020, AfterChange;
+    REQUEST_TIMED_OUT = "request_timed_out", 408, -31031, Later;
     BATCH_REFUSED = "batch_refused", 400, -32600, AfterChange;
     UPSTREAM_UNREACHABLE = "upstream_unreachable", 502, -31021, Later;
     UPSTREAM_TIMED_OUT = "upstream_timed_out", 504, -31022, Later;

@@ -98,6 +98,11 @@ pub enum Denial {
         /// The limit.
         bytes_max: usize,
     },
+    /// The body did not arrive in time.
+    RequestTimedOut {
+        /// The limit.
+        body_ms_max: u64,
+    },
     /// JSON-RPC batches are not accepted here.
     BatchRefused,
 }
@@ -133,6 +138,7 @@ impl Denial {
             Self::HeaderMismatch { json_rpc, .. } => Code { json_rpc: *json_rpc, ..code::HEADER_MISMATCH },
             Self::OriginRefused(_) => code::ORIGIN_REFUSED,
             Self::BodyTooLarge { .. } => code::BODY_TOO_LARGE,
+            Self::RequestTimedOut { .. } => code::REQUEST_TIMED_OUT,
             Self::BatchRefused => code::BATCH_REFUSED,
         }
     }
@@ -187,6 +193,9 @@ impl Denial {
             Self::HeaderMismatch { reason, .. } => format!("The headers do not fit the message: {reason}."),
             Self::OriginRefused(reason) => format!("The request's origin is not accepted: {reason}."),
             Self::BodyTooLarge { bytes_max } => format!("The body is larger than {bytes_max} bytes."),
+            Self::RequestTimedOut { body_ms_max } => {
+                format!("The body of the request did not arrive within {body_ms_max} ms.")
+            }
             Self::BatchRefused => "JSON-RPC batches are not accepted on this endpoint.".to_owned(),
         }
     }
@@ -229,6 +238,7 @@ impl Denial {
             }
             Self::OriginRefused(_) => "Call the gateway by a host name that its configuration lists.",
             Self::BodyTooLarge { .. } => "Send a smaller request.",
+            Self::RequestTimedOut { .. } => "Send the whole request at once; nothing was charged.",
             Self::BatchRefused => "Send each request on its own.",
         }
     }
@@ -254,6 +264,7 @@ impl Denial {
             | Self::HeaderMismatch { .. }
             | Self::OriginRefused(_)
             | Self::BodyTooLarge { .. }
+            | Self::RequestTimedOut { .. }
             | Self::BatchRefused => None,
         }
     }

@@ -22,7 +22,7 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tollgate_domain::ServerName;
 use tollgate_exec::{Body, BodyError};
-use tollgate_gate::{Answer, Denial, Door, denied};
+use tollgate_gate::{Answer, Denial, Door, Fault, denied, faulted};
 use tollgate_mcp::origin;
 use tower::ServiceExt;
 
@@ -90,6 +90,12 @@ async fn routed(gateway: Arc<Gateway>, request: Request<Incoming>, peer: SocketA
 fn no_server(gateway: &Gateway) -> Response<Body> {
     let denial = Denial::UnknownServer("no server is configured".to_owned());
     respond(denied(&denial, None, Door::Rest, gateway.naming("")))
+}
+
+/// The answer to a request on whose way a panic came: nothing of it is told outside, the whole is in the log.
+pub(crate) fn panicked(gateway: &Gateway) -> Response<Body> {
+    let fault = Fault::Internal("a door panicked".to_owned());
+    respond(faulted(&fault, None, Door::JsonRpc { id: None }, gateway.naming("")))
 }
 
 /// An answer of the gateway's own as a response.

@@ -324,6 +324,12 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// Largest answer of a priced tool.
     pub answer_bytes_max: usize,
+    /// Time for the head of a request, and of a connection without one.
+    pub head_ms_max: u64,
+    /// Time for the body of a request.
+    pub body_ms_max: u64,
+    /// Time for which an answer may lie unread.
+    pub unread_ms_max: u64,
     /// Open connections.
     pub connections_max: usize,
     /// Calls per minute and caller.

@@ -313,6 +313,13 @@ pub struct RawLimits {
     pub body_bytes_max: Option<usize>,
     /// The largest answer of a priced tool, in bytes. Default: 4194304.
     pub answer_bytes_max: Option<usize>,
+    /// How long a caller may take to send the head of a request, and a connection may be idle, in milliseconds. Default: 10000.
+    pub head_ms_max: Option<u64>,
+    /// How long a caller may take to send the body of a request, in milliseconds. Default: 30000.
+    pub body_ms_max: Option<u64>,
+    /// How long a caller may take nothing of an answer that waits for it, in milliseconds; then the connection is closed.
+    /// Default: 30000.
+    pub unread_ms_max: Option<u64>,
     /// How many connections may be open. Default: 4096.
     pub connections_max: Option<usize>,
     /// Tool calls per minute and caller. Default: 6000.

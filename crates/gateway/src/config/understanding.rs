@@ -143,6 +143,9 @@ fn limits(raw: &RawLimits) -> Limits {
     Limits {
         body_bytes_max: raw.body_bytes_max.unwrap_or(4 * 1024 * 1024),
         answer_bytes_max: raw.answer_bytes_max.unwrap_or(4 * 1024 * 1024),
+        head_ms_max: raw.head_ms_max.unwrap_or(10_000),
+        body_ms_max: raw.body_ms_max.unwrap_or(30_000),
+        unread_ms_max: raw.unread_ms_max.unwrap_or(30_000),
         connections_max: raw.connections_max.unwrap_or(4_096),
         calls_per_minute: raw.calls_per_minute.unwrap_or(6_000),
         offers_per_minute: raw.offers_per_minute.unwrap_or(600),

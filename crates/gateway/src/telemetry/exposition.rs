@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use tollgate_gate::Withheld;
 
 use super::instrument::{BOUNDS_NS, Snapshot};
+use super::{LOST_LINES, PANICS};
 use crate::gateway::Gateway;
 
 /// The media type.
@@ -40,6 +41,16 @@ fn process(page: &mut Page, gateway: &Gateway) {
     );
     let draining = u8::from(gateway.readiness.is_draining());
     page.gauge("tollgate_draining", "Whether this gateway is on its way out.", draining);
+    page.counter(
+        "tollgate_panics_total",
+        "Requests and tasks that ended in a panic: each is a bug.",
+        PANICS.get(),
+    );
+    page.counter(
+        "tollgate_log_lines_lost_total",
+        "Lines of the log that were dropped because nobody read them fast enough.",
+        LOST_LINES.get(),
+    );
 }
 
 fn calls(page: &mut Page, gateway: &Gateway) {

@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod builtin;
 #[cfg(test)]
+mod callers;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod compatible;
@@ -16,6 +18,8 @@ mod conformance;
 mod connect;
 #[cfg(test)]
 mod crashes;
+#[cfg(test)]
+mod endings;
 #[cfg(test)]
 mod federation;
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub(crate) async fn exchange(
     if announced(&asked.headers).is_some_and(|length| length > bytes_max) {
         return asked.refused(&Denial::BodyTooLarge { bytes_max }, None);
     }
-    let body = match within(body, bytes_max).await {
+    let body = match within(body, &asked.gateway.config.limits).await {
         Ok(body) => body,
         Err(Some(denial)) => return asked.refused(&denial, None),
         Err(None) => return crate::doors::bare(StatusCode::BAD_REQUEST),

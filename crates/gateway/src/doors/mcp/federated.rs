@@ -59,7 +59,7 @@ pub(crate) async fn exchange(
         Method::DELETE => return listening::end(asking).await,
         _ => return not_allowed("POST, GET, DELETE"),
     }
-    let body = match within(body, bytes_max).await {
+    let body = match within(body, &asking.gateway.config.limits).await {
         Ok(body) => body,
         Err(Some(denial)) => return asking.refused(&denial, None),
         Err(None) => return super::super::bare(StatusCode::BAD_REQUEST),
@@ -115,7 +115,10 @@ async fn request(asking: Asking, frame: Frame, id: RequestId) -> Response<Body> 
         ("ping", Era::Legacy) => asking.result(&id, "{}"),
         ("logging/setLevel", Era::Legacy) => notices::set_level(&asking, &frame, &id).await,
         ("server/discover", Era::Modern) => introduce::discover(&asking, &frame, &id).await,
-        ("subscriptions/listen", Era::Modern) => listening::subscribe(asking, frame, id).await,
+        ("subscriptions/listen", Era::Modern) => {
+            let gateway = Arc::clone(&asking.gateway);
+            StreamCount::attach(&gateway, listening::subscribe(asking, frame, id).await)
+        }
         ("tools/call", _) => single::call(asking, frame, id).await,
         _ => single::other(asking, frame, id).await,
     }
