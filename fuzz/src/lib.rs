@@ -2,7 +2,7 @@
 //!
 //! A target does not only see that nothing panics: it compares with a second reader (`serde_json`, a naive decoder), goes
 //! there and back, or changes what was sealed. `cargo xtask test` gives each target its corpus and a fixed number of
-//! inputs made from it ([`Mutator`]); `fuzz/libfuzzer` gives it to libFuzzer, for hours, by hand (CONTRIBUTING.md).
+//! inputs made from it ([`Mutator`]).
 //!
 //! Used by nothing that is shipped.
 #![forbid(unsafe_code)]
