@@ -342,8 +342,13 @@ impl McpClient {
                 Err(error) => return Err(error),
             };
             let Some(message) = piece.message() else { continue };
-            let frame = Frame::parse_upstream(message)
-                .map_err(|_| UpstreamError::NotAnAnswer("one of its messages is no strict JSON-RPC"))?;
+            let frame = match Frame::parse_upstream(message) {
+                Ok(frame) => frame,
+                Err(_) if !answer.status.is_success() => return Ok(answer),
+                Err(_) => {
+                    return Err(UpstreamError::NotAnAnswer("one of its messages is no strict JSON-RPC"));
+                }
+            };
             let is_answer = matches!(frame.kind(), Kind::Response | Kind::ErrorResponse);
             if is_answer && frame.id().is_none_or(|answered| answered == id) {
                 answer.frame = Some(frame);

@@ -30,6 +30,7 @@ use crate::doors::json_rpc::frame_denial;
 use crate::doors::respond;
 use crate::failpoint;
 use crate::gateway::Gateway;
+use crate::reserved::without_demands;
 use crate::telemetry::StreamCount;
 
 /// The request of 2026-07-28 whose answer is a stream of announcements.
@@ -134,7 +135,11 @@ async fn without_a_body(
     let response = match carrier.pass(forwarded(head, Bytes::new())).await {
         // An answer that was withheld because nobody paid for it must not come by resuming its stream.
         Ok(response) if listens && carrier.has_price => without_answers(response, Limits::default()),
-        Ok(response) if listens && carrier.has_pins => without_tool_lists(response, Limits::default()),
+        Ok(response) if listens => {
+            let response =
+                if carrier.has_pins { without_tool_lists(response, Limits::default()) } else { response };
+            without_demands(response, listening(gateway), gateway.naming("").base_url)
+        }
         Ok(response) => response,
         Err(error) => return unreached(gateway, &error, None),
     };
@@ -157,10 +162,20 @@ async fn dispatch(
         (Kind::Request, Some("tools/list"), Some(id)) => list::list(gateway, carrier, head, &frame, id).await,
         (_, method, id) => match carrier.pass(forwarded(head, frame.bytes().clone())).await {
             Ok(response) if method == Some(LISTEN) => StreamCount::attach(&gateway, response),
+            // The result of a tool comes this way too, once it is a task's.
+            Ok(response) if method.is_some_and(|method| method.starts_with("tasks/")) => {
+                without_demands(response, listening(&gateway), gateway.naming("").base_url)
+            }
             Ok(response) => response,
             Err(error) => unreached(&gateway, &error, id.as_ref()),
         },
     }
+}
+
+/// Such a stream may be open for days: there is no bound on all of it.
+fn listening(gateway: &Gateway) -> Limits {
+    let message_bytes_max = gateway.config.limits.answer_bytes_max;
+    Limits { message_bytes_max, stream_bytes_max: usize::MAX, ..Limits::default() }
 }
 
 /// The request to be sent on, with this body. It goes without `Accept-Encoding`: what comes back is read.

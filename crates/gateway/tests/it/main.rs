@@ -19,6 +19,8 @@ mod connect;
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]
+mod demands;
+#[cfg(test)]
 mod endings;
 #[cfg(test)]
 mod federation;

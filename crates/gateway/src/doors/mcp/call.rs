@@ -25,7 +25,7 @@ use crate::clock;
 use crate::doors::request::{Found, IDEMPOTENCY_META, request};
 use crate::doors::respond;
 use crate::gateway::Gateway;
-use crate::reserved::is_reserved;
+use crate::reserved::{is_http_demand, is_reserved};
 use crate::telemetry::{StreamCount, Watch};
 
 /// What the answer to one call depends on.
@@ -179,17 +179,19 @@ impl Asked {
                 drop(reply.send(respond(self.instead(permitted.call(), completed))));
             }
             Ok(Intercepted::Refused(response)) => {
-                // Such as 404 for a session that has ended: the client must see it as the server said it.
-                let completed = complete(Outcome::Lost(FailureKind::Broken)).await;
+                let demands = is_http_demand(&response);
+                let kind = if demands { FailureKind::DemandedPayment } else { FailureKind::Broken };
+                let completed = complete(self.carrier.noted(&permitted, Outcome::Lost(kind))).await;
                 drop(reply.send(match completed {
-                    Ok(_) => response,
-                    Err(fault) => respond(self.faulted(permitted.call(), &fault)),
+                    // Such as 404 for a session that has ended: the client must see it as the server said it.
+                    Ok(_) if !demands => response,
+                    completed => respond(self.instead(permitted.call(), completed)),
                 }));
             }
             Ok(Intercepted::Whole(whole)) => {
                 let translated = self.translated(whole.answer());
                 let answer = translated.as_ref().unwrap_or(whole.answer());
-                let completed = complete(outcome_of(answer)).await;
+                let completed = complete(self.carrier.noted(&permitted, outcome_of(answer))).await;
                 drop(reply.send(self.whole(permitted.call(), whole, translated, completed)));
             }
             Ok(Intercepted::Streamed(Streamed { response, answer, release })) => {
@@ -199,7 +201,7 @@ impl Asked {
                 answer.as_ref().err().into_iter().for_each(|error| self.carrier.broke_off(error));
                 let answer = answer.map(|answer| self.translated(&answer).unwrap_or(answer));
                 let outcome = answer.as_ref().map_or_else(|error| Outcome::Lost(error.kind()), outcome_of);
-                let completed = complete(outcome).await;
+                let completed = complete(self.carrier.noted(&permitted, outcome)).await;
                 let message = match (&answer, completed) {
                     (Ok(answer), Ok(completed)) if completed.ending.has_answer() => {
                         enriched(answer, &completed)

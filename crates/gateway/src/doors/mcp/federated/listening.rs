@@ -29,6 +29,7 @@ use super::introduce::modern;
 use super::relay::{Events, Relay, limits};
 use crate::carrier::Carrier;
 use crate::federation::Modern;
+use crate::reserved::without_demands;
 
 type Chunks = BoxStream<'static, Result<Chunk<Bytes>, BodyError>>;
 
@@ -127,6 +128,11 @@ async fn open(
         (true, _) => without_answers(response, Limits::default()),
         (false, true) => without_tool_lists(response, Limits::default()),
         (false, false) => response,
+    };
+    let response = if carrier.has_policy {
+        without_demands(response, limits(asking), asking.gateway.naming("").base_url)
+    } else {
+        response
     };
     let (_, messages) = MessageStream::read(response, limits(asking))
         .map_err(|_| super::super::super::bare(StatusCode::BAD_GATEWAY))?;

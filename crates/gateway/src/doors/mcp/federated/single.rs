@@ -15,10 +15,11 @@ use tollgate_mcp::{Era, Frame, RequestId, raw};
 use super::super::call::{self, Federated, Way};
 use super::super::forwarded;
 use super::asking::{Asking, unanswered};
-use super::relay::relayed;
+use super::relay::{limits, relayed};
 use super::unknown_method;
 use crate::clock;
 use crate::federation::Modern;
+use crate::reserved::without_demands;
 
 /// Legacy servers say this of a resource they do not have; modern ones must not.
 const RESOURCE_NOT_FOUND: i32 = -32_002;
@@ -161,6 +162,11 @@ async fn pass(
 ) -> Response<Body> {
     let Some(carrier) = asking.federation.carrier(server) else { return absent(asking, server, id) };
     match carrier.pass(forwarded(head, body)).await {
+        // The result of a tool comes this way too, once it is a task's.
+        Ok(response) if carrier.has_policy => {
+            let response = without_demands(response, limits(asking), asking.gateway.naming("").base_url);
+            relayed(asking, server, response, id, true).await
+        }
         Ok(response) => relayed(asking, server, response, id, true).await,
         Err(error) => failed(asking, server, &error, id),
     }
