@@ -53,6 +53,7 @@ codes! {
     PAYMENT_FAILED = "payment_failed", 402, -31017, AfterChange;
     RATE_LIMITED = "rate_limited", 429, -31018, Later;
     MALFORMED_FRAME = "malformed_frame", 400, -32600, AfterChange;
+    SESSION_MISSING = "session_missing", 400, -31030, AfterChange;
     HEADER_MISMATCH = "header_mismatch", 400, -32020, AfterChange;
     ORIGIN_REFUSED = "origin_refused", 403, -31019, AfterChange;
     BODY_TOO_LARGE = "body_too_large", 413, -31020, AfterChange;

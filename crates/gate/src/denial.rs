@@ -91,6 +91,8 @@ pub enum Denial {
         /// What differs.
         reason: String,
     },
+    /// A request of the era of sessions names none, and its server gives sessions out.
+    SessionMissing,
     /// `Host` or `Origin` is not one of ours.
     OriginRefused(String),
     /// The body is larger than the limit.
@@ -136,6 +138,7 @@ impl Denial {
             Self::RateLimited { .. } => code::RATE_LIMITED,
             Self::MalformedFrame { json_rpc, .. } => Code { json_rpc: *json_rpc, ..code::MALFORMED_FRAME },
             Self::HeaderMismatch { json_rpc, .. } => Code { json_rpc: *json_rpc, ..code::HEADER_MISMATCH },
+            Self::SessionMissing => code::SESSION_MISSING,
             Self::OriginRefused(_) => code::ORIGIN_REFUSED,
             Self::BodyTooLarge { .. } => code::BODY_TOO_LARGE,
             Self::RequestTimedOut { .. } => code::REQUEST_TIMED_OUT,
@@ -191,6 +194,9 @@ impl Denial {
             }
             Self::MalformedFrame { reason, .. } => format!("The message was not accepted: {reason}."),
             Self::HeaderMismatch { reason, .. } => format!("The headers do not fit the message: {reason}."),
+            Self::SessionMissing => {
+                "The Mcp-Session-Id header is missing, and this server gives sessions out.".to_owned()
+            }
             Self::OriginRefused(reason) => format!("The request's origin is not accepted: {reason}."),
             Self::BodyTooLarge { bytes_max } => format!("The body is larger than {bytes_max} bytes."),
             Self::RequestTimedOut { body_ms_max } => {
@@ -236,6 +242,9 @@ impl Denial {
             Self::HeaderMismatch { .. } => {
                 "Send plain JSON in UTF-8, with its mirrored headers and `_meta` as MCP 2026-07-28 asks."
             }
+            Self::SessionMissing => {
+                "Send `initialize` first, then every request with the Mcp-Session-Id of its answer; nothing was charged."
+            }
             Self::OriginRefused(_) => "Call the gateway by a host name that its configuration lists.",
             Self::BodyTooLarge { .. } => "Send a smaller request.",
             Self::RequestTimedOut { .. } => "Send the whole request at once; nothing was charged.",
@@ -262,6 +271,7 @@ impl Denial {
             | Self::RateLimited { .. }
             | Self::MalformedFrame { .. }
             | Self::HeaderMismatch { .. }
+            | Self::SessionMissing
             | Self::OriginRefused(_)
             | Self::BodyTooLarge { .. }
             | Self::RequestTimedOut { .. }

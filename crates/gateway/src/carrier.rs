@@ -8,10 +8,11 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tollgate_domain::{FailureKind, Outcome, ServerName};
 use tollgate_exec::client::ClientError;
-use tollgate_exec::intercept::{self, Intercepted, intercept};
+use tollgate_exec::intercept::{self, Answering, Intercepted, intercept};
+use tollgate_exec::resume::Resume;
 use tollgate_exec::{Body, Health, McpClient, Upstream, UpstreamError};
 use tollgate_gate::{Fault, Permitted, ToolAnswer};
-use tollgate_mcp::{Frame, RequestId, result};
+use tollgate_mcp::{Frame, RequestId, headers, result};
 
 use crate::config::Server;
 use crate::dispatch::{DispatchMarks, Mark};
@@ -50,6 +51,11 @@ impl Carrier {
         let has_pins = has_policy && !server.pins.is_off();
         let health = Arc::clone(client.health());
         Self { name, has_policy, has_price, has_pins, payment_as_http, upstream, client, health, marks }
+    }
+
+    /// Whether the server gives out sessions to callers of the era of sessions, as far as is known.
+    pub fn gives_sessions(&self) -> bool {
+        self.client.gives_sessions()
     }
 
     /// How the server is doing, which every exchange with it adds to.
@@ -114,12 +120,15 @@ impl Carrier {
     ) -> Result<Intercepted, UpstreamError> {
         let ticket = self.health.admit()?;
         let _mark = self.mark(permitted)?;
+        // Only in the era of sessions is there a way back to a stream that ended early.
+        let resumes = request.headers().contains_key(headers::SESSION_ID);
+        let resume = resumes.then(|| Resume::after(Arc::clone(&self.upstream), request.headers()));
         let exchange = self.upstream.exchange(request);
         let exchanged = tokio::time::timeout_at(deadline, exchange).await;
         let intercepted = match exchanged.unwrap_or(Err(UpstreamError::TimedOut)) {
             Ok(mut response) => {
                 reserved::strip(&mut response);
-                intercept(response, id, limits, deadline, tasks).await
+                intercept(Answering { response, resume }, id, limits, deadline, tasks).await
             }
             Err(error) => Err(error),
         };

@@ -104,7 +104,11 @@ fn acceptor(files: &TlsFiles) -> anyhow::Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+/// The certificates of a file.
+///
+/// # Errors
+/// The file cannot be read or holds none; as a sentence for the operator.
+pub(crate) fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let read = || format!("tls.cert: read certificates in PEM from {}", path.display());
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).with_context(read)?.collect();
     let certificates = certificates.with_context(read)?;

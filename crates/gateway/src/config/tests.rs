@@ -233,6 +233,10 @@ fn a_gate_server_needs_a_key_and_named_tools_and_nothing_to_reach() {
         ("{ gate: true }", key, "servers.app"),
         ("{ gate: true, tools: { render: {} }, every_tool: {} }", key, "servers.app"),
         ("{ gate: true, url: \"http://localhost:1\", tools: { render: {} } }", key, "servers.app"),
+        ("{ gate: true, tools: { render: {} }, pins: { drift: off } }", key, "servers.app.pins"),
+        ("{ gate: true, tools: { render: {} }, breaker: { rest_ms: 1 } }", key, "servers.app.breaker"),
+        ("{ gate: true, tools: { render: {} }, payment_as_http: true }", key, "servers.app.payment_as_http"),
+        ("{ gate: true, tools: { render: {} }, names: plain }", key, "servers.app.names"),
     ] {
         let Problems(problems) = gate(server, key).unwrap_err();
         assert_eq!(problems[0].at, at, "{server}");

@@ -109,6 +109,11 @@ async fn vetted(
     let now = clock::now();
     let ready = gateway.tools.ready(&tool, now).await;
     ready.map_err(|error| Refusal::faulted(error.fault()))?;
+    // Whoever would be refused by the server is not asked to pay first.
+    let has_session = || head.headers.contains_key(tollgate_mcp::headers::SESSION_ID);
+    if asked.era == Era::Legacy && asked.carrier.gives_sessions() && !has_session() {
+        return Err(Refusal::denied(Denial::SessionMissing));
+    }
     if asked.era == Era::Modern
         && let Some(mirrored) = gateway.tools.mirrored(&tool)
     {

@@ -9,7 +9,7 @@ use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::Value;
-use tollgate_domain::{FailureKind, ServerName};
+use tollgate_domain::ServerName;
 use tollgate_exec::intercept::Limits;
 use tollgate_exec::{Body, MessageStream, UpstreamError};
 use tollgate_federation::{Principal, Session, TaskIds, Translator};
@@ -190,9 +190,9 @@ impl Asking {
     }
 
     /// A server that gave no answer.
-    pub(super) fn failed(&self, kind: FailureKind, id: &RequestId) -> Response<Body> {
+    pub(super) fn failed(&self, fault: &Fault, id: &RequestId) -> Response<Body> {
         let door = Door::JsonRpc { id: Some(id) };
-        respond(faulted(&Fault::Upstream { kind }, None, door, self.gateway.naming("")))
+        respond(faulted(fault, None, door, self.gateway.naming("")))
     }
 
     /// A result of the gateway's own.

@@ -27,7 +27,7 @@ use super::super::forwarded;
 use super::asking::{Asking, unanswered};
 use super::introduce::modern;
 use super::relay::{Events, Relay, limits};
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, fault_of};
 use crate::federation::Modern;
 use crate::reserved::without_demands;
 
@@ -195,12 +195,12 @@ pub(super) async fn subscribe(asking: Asking, frame: Frame, id: RequestId) -> Re
             Ok(part) => parts.extend(part),
             Err(error) => {
                 unanswered(&server, &error);
-                failed = Some(error.kind());
+                failed = Some(fault_of(&error));
             }
         }
     }
     match failed {
-        Some(kind) if parts.is_empty() => return asking.failed(kind, &id),
+        Some(fault) if parts.is_empty() => return asking.failed(&fault, &id),
         _ => {}
     }
     let first = acknowledged(&id, parts.iter().map(|part| part.honoured.clone()));

@@ -17,6 +17,7 @@ use super::super::forwarded;
 use super::asking::{Asking, unanswered};
 use super::relay::{limits, relayed};
 use super::unknown_method;
+use crate::carrier::fault_of;
 use crate::clock;
 use crate::federation::Modern;
 use crate::reserved::without_demands;
@@ -174,7 +175,7 @@ async fn pass(
 
 fn failed(asking: &Asking, server: &ServerName, error: &UpstreamError, id: &RequestId) -> Response<Body> {
     unanswered(server, error);
-    asking.failed(error.kind(), id)
+    asking.failed(&fault_of(error), id)
 }
 
 /// One answer for a tool that nobody has and for one that is not offered here: it does not say which.
