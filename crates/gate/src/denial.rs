@@ -1,8 +1,11 @@
 //! A no that is the caller's turn: decided before any money moves, naming the next step.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tollgate_domain::{CallId, KyaTier, Money, ToolRef};
 use tollgate_rails::PaymentRefusal;
+use tollgate_risk::{Label, Limited};
 use tollgate_trust::TrustShortfall;
 
 use crate::code::{self, Code};
@@ -76,6 +79,8 @@ pub enum Denial {
     RateLimited {
         /// When to come back.
         retry_after_ms: u64,
+        /// The limit that is reached.
+        limit: Arc<Label>,
     },
     /// The message is no acceptable JSON-RPC frame.
     MalformedFrame {
@@ -107,6 +112,12 @@ pub enum Denial {
     },
     /// JSON-RPC batches are not accepted here.
     BatchRefused,
+}
+
+impl From<Limited> for Denial {
+    fn from(limited: Limited) -> Self {
+        Self::RateLimited { retry_after_ms: limited.retry_after_ms, limit: limited.limit }
+    }
 }
 
 impl Denial {
@@ -189,8 +200,11 @@ impl Denial {
                     "The payment could not be settled ({reason}); nothing was charged and the result is withheld."
                 )
             }
-            Self::RateLimited { retry_after_ms } => {
-                format!("Too many calls; try again in {retry_after_ms} ms.")
+            Self::RateLimited { retry_after_ms, limit } => {
+                format!(
+                    "Too many requests: the limit {} is reached; try again in {retry_after_ms} ms.",
+                    limit.name
+                )
             }
             Self::MalformedFrame { reason, .. } => format!("The message was not accepted: {reason}."),
             Self::HeaderMismatch { reason, .. } => format!("The headers do not fit the message: {reason}."),
@@ -282,7 +296,7 @@ impl Denial {
     /// When to come back, where that is known.
     pub fn retry_after_ms(&self) -> Option<u64> {
         match self {
-            Self::RateLimited { retry_after_ms } => Some(*retry_after_ms),
+            Self::RateLimited { retry_after_ms, .. } => Some(*retry_after_ms),
             Self::PaymentInFlight { .. } => Some(1_000),
             _ => None,
         }
@@ -313,6 +327,9 @@ impl Denial {
                 "price": price.amount, "maximum": maximum.amount, "asset": price.asset.id(),
             }),
             Self::PaymentInFlight { call, state } => json!({ "holding_call_id": call, "state": state }),
+            Self::RateLimited { limit, .. } => {
+                json!({ "limit": limit.name, "rate": limit.rate, "per": limit.per })
+            }
             _ => json!({}),
         }
     }

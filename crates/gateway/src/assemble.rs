@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ use tollgate_rails::lightning::lnbits::LnbitsWallet;
 use tollgate_rails::mpp::Challenges;
 use tollgate_rails::quote_seal::QuoteSealer;
 use tollgate_rails::x402::{ExactEvm, ExactEvmConfig, Settling as Settles};
-use tollgate_risk::{Limiter, Rate};
+use tollgate_risk::Limits as RateLimits;
 use tollgate_store::{InvoiceStore, Options, Store};
 
 use crate::builtin::BuiltinTools;
@@ -57,8 +57,8 @@ use tollgate_payer::EvmWallet;
 /// How long past its expiry an unsettled payment is watched: an authorization that expired cannot be mined any more, this
 /// leaves room for a block that was on its way.
 const FINALITY_MS: u64 = 60_000;
-/// How many callers a limiter remembers.
-const CALLERS_MAX: usize = 100_000;
+/// How many callers each limit remembers.
+const CALLERS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99_999);
 
 /// Assembles a gateway. Nothing is served yet; [`recover`](tollgate_gate::Gate::recover) must run first.
 ///
@@ -105,8 +105,7 @@ pub async fn assemble(config: Config, mode: Mode, tasks: TaskTracker) -> anyhow:
         store,
         keys: Arc::clone(&keys),
         rails: offered,
-        calls: limiter(config.limits.calls_per_minute),
-        offers: limiter(config.limits.offers_per_minute),
+        limits: RateLimits::new(&config.rates, CALLERS_MAX),
         marks: Arc::clone(&marks),
     };
     let limits = GateLimits {
@@ -244,17 +243,6 @@ fn rails(config: &Config, data: &DataDirectory, secret: &[u8; 32]) -> anyhow::Re
         _ => None,
     };
     Ok(Rails { offered, dev })
-}
-
-/// A burst of a tenth of a minute's allowance (at least 20 calls), refilled evenly.
-fn limiter(per_minute: u32) -> Limiter {
-    let refill = NonZeroU32::new(per_minute.max(1)).unwrap_or(NonZeroU32::MIN);
-    let burst = NonZeroU32::new((per_minute / 10).max(20)).unwrap_or(NonZeroU32::MIN);
-    let minute = NonZeroU64::new(60_000).unwrap_or(NonZeroU64::MIN);
-    Limiter::new(
-        Rate::new(burst, refill, minute),
-        NonZeroUsize::new(CALLERS_MAX).unwrap_or(NonZeroUsize::MIN),
-    )
 }
 
 fn allowed_hosts(config: &Config) -> anyhow::Result<AllowedHosts> {

@@ -27,6 +27,7 @@ pub mod keys;
 pub mod lease;
 pub mod pins;
 pub mod ports;
+pub mod proxies;
 mod reserved;
 pub mod server;
 pub mod telemetry;

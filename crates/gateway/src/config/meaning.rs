@@ -8,9 +8,11 @@ use tollgate_domain::{Asset, Assets, Bps, Digest, Price, Requirement, ServerName
 use tollgate_federation::{Pattern, Separator};
 use tollgate_rails::evm::Address;
 use tollgate_registry::PinPolicy;
+use tollgate_risk::Plan;
 
 use super::Problem;
 use crate::builtin::Builtin;
+use crate::proxies::TrustedProxies;
 
 /// Where values came from, so that a problem can name its origin.
 #[derive(Clone, Debug)]
@@ -73,6 +75,10 @@ pub struct Config {
     pub secret: Option<Secret>,
     /// Limits.
     pub limits: Limits,
+    /// How often callers may come.
+    pub rates: Plan,
+    /// The proxies in front of this gateway.
+    pub trusted_proxies: TrustedProxies,
     /// Receipts.
     pub receipts: Receipts,
     /// Who may read the metrics.
@@ -332,10 +338,6 @@ pub struct Limits {
     pub unread_ms_max: u64,
     /// Open connections.
     pub connections_max: usize,
-    /// Calls per minute and caller.
-    pub calls_per_minute: u32,
-    /// Demands to pay per minute and caller.
-    pub offers_per_minute: u32,
     /// Time to finish after SIGTERM.
     pub drain_ms: u64,
 }

@@ -117,7 +117,7 @@ async fn prepared(
         query: uri.query(),
         credit: if parsed.auto_pay { CreditUse::Allowed } else { CreditUse::Refused },
         maximum,
-        origin: peer.0.ip().to_string(),
+        origin: peer.origin,
     };
     request(found, |_| None)
 }

@@ -9,7 +9,6 @@ mod call;
 pub(crate) mod federated;
 mod list;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,13 +21,15 @@ use tollgate_exec::intercept::{Limits, without_answers, without_tool_lists};
 use tollgate_exec::{Body, UpstreamError};
 use tollgate_gate::{Denial, Door, denied, faulted};
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers};
+use tollgate_risk::Entrance;
 
 use self::arrival::Spoiled;
 use crate::carrier::{Carrier, fault_of};
 use crate::config;
 use crate::doors::json_rpc::frame_denial;
-use crate::doors::respond;
 use crate::failpoint;
+use crate::doors::rates::admit;
+use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
 use crate::reserved::without_demands;
 use crate::telemetry::StreamCount;
@@ -41,9 +42,12 @@ pub(crate) async fn exchange(
     gateway: Arc<Gateway>,
     carrier: Arc<Carrier>,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> Response<Body> {
     failpoint::reached("mcp_door");
+    if let Err(denial) = admit(&gateway, Entrance::Own(&carrier.name), peer) {
+        return refused(&gateway, &carrier, &denial, era_of(request.headers()), None);
+    }
     if let Some(length) = announced(request.headers())
         && length > gateway.config.limits.body_bytes_max
     {
@@ -62,7 +66,7 @@ async fn read(
     gateway: Arc<Gateway>,
     carrier: Arc<Carrier>,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> Response<Body> {
     match *request.method() {
         Method::POST => {}
@@ -152,7 +156,7 @@ async fn dispatch(
     head: Parts,
     frame: Frame,
     era: Era,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> Response<Body> {
     match (frame.kind(), frame.method(), frame.id().cloned()) {
         (Kind::Request, Some("tools/call"), Some(id)) => {

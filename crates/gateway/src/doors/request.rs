@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
-use tollgate_domain::{Money, ToolRef};
+use tollgate_domain::{Money, Origin, ToolRef};
 use tollgate_gate::{CreditUse, Denial, Presentation, Request};
 use tollgate_rails::carriers::{self, CarrierError};
 use tollgate_trust::presented_key;
@@ -20,7 +20,7 @@ pub(crate) struct Found<'a> {
     pub(crate) query: Option<&'a str>,
     pub(crate) credit: CreditUse,
     pub(crate) maximum: Option<Money>,
-    pub(crate) origin: String,
+    pub(crate) origin: Origin,
 }
 
 /// Builds the street's request. `meta` looks up raw members of `params._meta`; doors without one find nothing.

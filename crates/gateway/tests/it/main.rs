@@ -47,6 +47,8 @@ mod paid_calls;
 #[cfg(test)]
 mod pins;
 #[cfg(test)]
+mod rate_limits;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod replays;

@@ -1,6 +1,5 @@
 //! `tools/call`: the street, then the caller's own exchange with the server, then the answer with its evidence.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use super::forwarded;
 use crate::carrier::{Carrier, outcome_of};
 use crate::clock;
 use crate::doors::request::{Found, IDEMPOTENCY_META, request};
-use crate::doors::respond;
+use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
 use crate::reserved::{is_http_demand, is_reserved};
 use crate::telemetry::{StreamCount, Watch};
@@ -66,7 +65,7 @@ pub(super) async fn call(
     frame: Frame,
     id: RequestId,
     era: Era,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> Response<Body> {
     let Way { carrier, federated } = way;
     let (tool, arguments) = frame.tool_call().map(|call| (call.name, call.arguments)).unwrap_or_default();
@@ -96,7 +95,7 @@ async fn vetted(
     head: &Parts,
     frame: &Frame,
     arguments: Bytes,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> Result<Call<Held>, Refusal> {
     let gateway = &asked.gateway;
     let server = asked.carrier.name.clone();
@@ -129,7 +128,7 @@ async fn vetted(
         query: head.uri.query(),
         credit: CreditUse::Allowed,
         maximum: None,
-        origin: peer.ip().to_string(),
+        origin: peer.origin,
     };
     let request = request(found, |key| frame.meta(key)).map_err(Refusal::denied)?;
     gateway.gate.authorize(request, now).await

@@ -11,6 +11,7 @@ use tollgate_gate::Denial;
 use tollgate_mcp::json::{self, quote};
 use tollgate_mcp::reply::code;
 use tollgate_mcp::{Era, Frame, RequestId, raw};
+use tollgate_risk::Entrance;
 
 use super::super::call::{self, Federated, Way};
 use super::super::forwarded;
@@ -19,6 +20,7 @@ use super::relay::{limits, relayed};
 use super::unknown_method;
 use crate::carrier::fault_of;
 use crate::clock;
+use crate::doors::rates::admit;
 use crate::federation::Modern;
 use crate::reserved::without_demands;
 
@@ -47,6 +49,9 @@ pub(super) async fn call(asking: Asking, frame: Frame, id: RequestId) -> Respons
     };
     if !carrier.has_policy {
         return pass(&asking, server, head, own_frame.bytes().clone(), &id).await;
+    }
+    if let Err(denial) = admit(&asking.gateway, Entrance::Behind(server), asking.peer) {
+        return asking.refused(&denial, Some(&id));
     }
     let (names, whose, principal) = (Arc::clone(&federation), server.clone(), asking.principal);
     let answer = move |answer: &Frame| {
@@ -162,6 +167,9 @@ async fn pass(
     id: &RequestId,
 ) -> Response<Body> {
     let Some(carrier) = asking.federation.carrier(server) else { return absent(asking, server, id) };
+    if let Err(denial) = admit(&asking.gateway, Entrance::Behind(server), asking.peer) {
+        return asking.refused(&denial, Some(id));
+    }
     match carrier.pass(forwarded(head, body)).await {
         // The result of a tool comes this way too, once it is a task's.
         Ok(response) if carrier.has_policy => {
