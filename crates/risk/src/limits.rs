@@ -46,14 +46,15 @@ pub enum Entrance<'a> {
 
 /// All limits of one gateway process.
 ///
-/// One call may be held by several limits. Their buckets are locked in the order of the rules, so that no two calls wait for
-/// each other, and are taken from only when every one of them can be.
+/// One call may be held by several limits. Their buckets are locked in one order, so that no two calls wait for each other,
+/// and are taken from only when every one of them can be.
 #[derive(Debug)]
 pub struct Limits {
     all: Vec<Arc<Limit>>,
     every: Held,
     servers: HashMap<ServerName, ServerLimits>,
     secret: [RandomState; 2],
+    serial_next: u64,
 }
 
 /// The limits of one server that has some of its own.
@@ -80,8 +81,9 @@ type List = Box<[Arc<Limit>]>;
 
 #[derive(Debug)]
 struct Limit {
-    label: Arc<Label>,
-    per: Per,
+    rule: Rule,
+    /// The order in which buckets are locked; never used twice, also not by limits that follow these.
+    serial: u64,
     buckets: Buckets,
     refused: AtomicU64,
 }
@@ -102,22 +104,42 @@ pub struct Seen {
 impl Limits {
     /// The limits of a plan, all buckets full. Each keeps at most about `keys_max` buckets that are not full.
     pub fn new(plan: &Plan, keys_max: NonZeroUsize) -> Self {
-        let limit = |rule: &Rule| {
-            Arc::new(Limit {
-                label: Arc::clone(&rule.label),
-                per: rule.per,
-                buckets: Buckets::new(rule.rate, keys_max),
-                refused: AtomicU64::new(0),
-            })
+        let secret = [RandomState::new(), RandomState::new()];
+        Self::with(plan, keys_max, &[], secret, 0)
+    }
+
+    /// The limits of a new plan in place of these. A rule that stays as it was keeps its buckets: nobody gets a full one by
+    /// having the configuration read again. Calls that are still held by the old limits share them.
+    #[must_use]
+    pub fn followed_by(&self, plan: &Plan, keys_max: NonZeroUsize) -> Self {
+        Self::with(plan, keys_max, &self.all, self.secret.clone(), self.serial_next)
+    }
+
+    fn with(
+        plan: &Plan,
+        keys_max: NonZeroUsize,
+        before: &[Arc<Limit>],
+        secret: [RandomState; 2],
+        mut serial_next: u64,
+    ) -> Self {
+        let mut limit = |rule: &Rule| {
+            if let Some(same) = before.iter().find(|limit| limit.rule == *rule) {
+                return Arc::clone(same);
+            }
+            let serial = serial_next;
+            serial_next = serial_next.saturating_add(1);
+            let (rule, buckets) = (rule.clone(), Buckets::new(rule.rate, keys_max));
+            Arc::new(Limit { rule, serial, buckets, refused: AtomicU64::new(0) })
         };
-        let all: Vec<Arc<Limit>> = plan.rules.iter().map(limit).collect();
+        let all: Vec<Arc<Limit>> = plan.rules.iter().map(&mut limit).collect();
         let special = plan.weights.iter().filter(|weights| plan.is_special(weights));
         let servers = special.map(|weights| (weights.server.clone(), ServerLimits::new(plan, &all, weights)));
         Self {
             every: Held::new(plan, &all, 1, |rule| rule.scope == Scope::Gateway),
             servers: servers.collect(),
             all,
-            secret: [RandomState::new(), RandomState::new()],
+            secret,
+            serial_next,
         }
     }
 
@@ -176,7 +198,7 @@ impl Limits {
     /// Every limit, in the order of the rules.
     pub fn seen(&self) -> impl Iterator<Item = Seen> {
         self.all.iter().map(|limit| Seen {
-            label: Arc::clone(&limit.label),
+            label: Arc::clone(&limit.rule.label),
             refused: limit.refused.load(Ordering::Relaxed),
             keys: limit.buckets.keys(),
             keys_max: limit.buckets.keys_max(),
@@ -218,7 +240,9 @@ impl Held {
     fn new(plan: &Plan, all: &[Arc<Limit>], weight: u32, holds: impl Fn(&Rule) -> bool) -> Self {
         let list = |chosen: &dyn Fn(&Rule) -> bool| -> List {
             let both = plan.rules.iter().zip(all).filter(|(rule, _)| holds(rule) && chosen(rule));
-            both.map(|(_, limit)| Arc::clone(limit)).collect()
+            let mut list: Vec<Arc<Limit>> = both.map(|(_, limit)| Arc::clone(limit)).collect();
+            list.sort_by_key(|limit| limit.serial);
+            list.into()
         };
         let counts = |counts: Counts| move |rule: &Rule| rule.counts == counts;
         Self {
@@ -233,7 +257,7 @@ impl Held {
 
 impl Limit {
     fn bucket(&self, whose: &Whose<'_>) -> Option<Bucket<'_>> {
-        self.buckets.lock(whose.key(self.per))
+        self.buckets.lock(whose.key(self.rule.per))
     }
 }
 
@@ -317,7 +341,7 @@ fn longer<'l>(one: Wait<'l>, other: Option<Wait<'l>>) -> Wait<'l> {
 fn refused(wait: Option<Wait<'_>>) -> Result<(), Limited> {
     let Some((retry_after_ms, limit)) = wait else { return Ok(()) };
     limit.refused.fetch_add(1, Ordering::Relaxed);
-    Err(Limited { retry_after_ms, limit: Arc::clone(&limit.label) })
+    Err(Limited { retry_after_ms, limit: Arc::clone(&limit.rule.label) })
 }
 
 #[cfg(test)]

@@ -284,6 +284,48 @@ fn calls_held_by_several_limits_never_wait_for_each_other_for_good() {
     assert_eq!(admitted, 900, "exactly what all may have together");
 }
 
+#[test]
+fn a_rule_that_stays_keeps_its_buckets_and_a_changed_one_starts_afresh() {
+    let (kept, gone) = (
+        calls("kept", Scope::Gateway, &[Part::Caller], "6/minute"),
+        calls("gone", Scope::Gateway, &[Part::Address], "5/minute"),
+    );
+    let before = limits(vec![kept.clone(), gone.clone()]);
+    assert_eq!(admitted(&before, Some(ALICE), "192.0.2.1", "up/a"), 5);
+    let follow = |rules: Vec<Rule>| {
+        before
+            .followed_by(&Plan::new(rules, vec![weights(&[], 1)]).unwrap(), NonZeroUsize::new(1_000).unwrap())
+    };
+    let same = follow(vec![gone, kept.clone()]);
+    assert_eq!(admitted(&same, Some(ALICE), "192.0.2.1", "up/a"), 0, "in whatever order");
+    let wider = follow(vec![calls("gone", Scope::Gateway, &[Part::Address], "7/minute"), kept]);
+    assert_eq!(admitted(&wider, Some(ALICE), "192.0.2.1", "up/a"), 1, "the sixth of the limit that stays");
+    assert_eq!(admitted(&before, Some(ALICE), "192.0.2.2", "up/a"), 0, "which the old limits see as well");
+    assert_eq!(admitted(&wider, Some(BOB), "192.0.2.1", "up/a"), 6, "control: seven by the new rate");
+}
+
+#[test]
+fn calls_under_old_and_new_limits_never_wait_for_each_other_for_good() {
+    let rule = |name: &str| calls(name, Scope::Gateway, &[], "900/hour");
+    let old = limits(vec![rule("a"), rule("b")]);
+    let new = old.followed_by(
+        &Plan::new(vec![rule("c"), rule("b"), rule("a")], vec![]).unwrap(),
+        NonZeroUsize::new(1_000).unwrap(),
+    );
+    let admitted: usize = std::thread::scope(|scope| {
+        let workers: Vec<_> = [&old, &new, &old, &new]
+            .map(|limits| {
+                scope.spawn(move || {
+                    (0..50).map(|_| admitted(limits, Some(ALICE), "192.0.2.1", "up/a")).sum::<usize>()
+                })
+            })
+            .into_iter()
+            .collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+    });
+    assert_eq!(admitted, 900, "together as many as one of them admits");
+}
+
 proptest! {
     /// Against a naive model that counts units in exact parts and looks at every limit before it takes from any.
     #[test]
