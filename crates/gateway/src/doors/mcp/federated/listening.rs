@@ -210,7 +210,8 @@ pub(super) async fn subscribe(asking: Asking, frame: Frame, id: RequestId) -> Re
     // Where nobody has anything to say it stays open, as it does at a server on which nothing happens.
     let said =
         stream::select_all(parts.into_iter().map(|part| part.relay.subscription(part.messages).boxed()));
-    let drained = stream::once(asking.gateway.readiness.draining().cancelled_owned()).map(|()| Said::Draining);
+    let drained =
+        stream::once(asking.gateway.readiness.draining().cancelled_owned()).map(|()| Said::Draining);
     let said = stream::select(said, drained.boxed());
     let said = stream::unfold(Some((said, open)), move |state| {
         let end = ended(&id);
