@@ -27,6 +27,7 @@ kinds! {
     Receipt = "rcpt", "Ids of receipts.";
     Transfer = "xfer", "Ids of ledger transfers.";
     Key = "key", "Ids of API keys.";
+    AdminKey = "adm", "Ids of admin keys.";
 }
 
 /// A time-ordered id that knows what it names: `call_1` + 22 base-62 digits of 16 bytes.

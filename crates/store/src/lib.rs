@@ -2,6 +2,7 @@
 //!
 //! [`Store`] keeps the ledger, receipts, standings, API keys and pins of tool definitions in `ledger.db`; sandbox money is on
 //! the ledger like any other. The Lightning node that dev mode plays keeps its invoices ([`InvoiceStore`]) in `sandbox.db`.
+//! What an operator changes while the gateway runs, and its audit, stand in `control.db` ([`ControlStore`]).
 //!
 //! Every write of the ledger goes through one thread that takes what is queued (at most [`BATCH_COMMANDS_MAX`]), applies it in
 //! order inside one transaction, commits, and only then replies: many callers share one sync of the disk, and nobody is
@@ -39,6 +40,7 @@
 
 mod accounts;
 mod check;
+mod control;
 mod convert;
 mod database;
 #[cfg(any(test, feature = "failpoints"))]
@@ -56,6 +58,7 @@ mod standing_cache;
 mod store;
 mod writer;
 
+pub use control::{AdminKeyRecord, AuditEntry, AuditRecord, ControlStore, StoredOverlay};
 #[cfg(any(test, feature = "failpoints"))]
 pub use failpoints::{DiskFault, Failpoints};
 pub use invoices::InvoiceStore;

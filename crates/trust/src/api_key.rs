@@ -30,16 +30,7 @@ const DIGITS: usize = 43;
 impl ApiKey {
     /// The key made of these 32 bytes, which must come fresh from the operating system.
     pub fn from_random(random: [u8; 32]) -> Self {
-        let mut number = Zeroizing::new(random);
-        let mut digits = Zeroizing::new([b'0'; DIGITS]);
-        for slot in digits.iter_mut().rev() {
-            let digit = divide_by_62(&mut number);
-            *slot = ALPHABET.get(usize::from(digit)).copied().unwrap_or(b'0');
-        }
-        let mut text = Zeroizing::new(String::with_capacity(PREFIX.len().saturating_add(DIGITS)));
-        text.push_str(PREFIX);
-        text.push_str(std::str::from_utf8(digits.as_slice()).unwrap_or_default());
-        Self(text)
+        Self(written(PREFIX, random))
     }
 
     /// The secret itself, to be shown to its owner once.
@@ -73,6 +64,20 @@ impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ApiKey([redacted])")
     }
+}
+
+/// A prefix and 32 random bytes as base-62 digits.
+pub(crate) fn written(prefix: &str, random: [u8; 32]) -> Zeroizing<String> {
+    let mut number = Zeroizing::new(random);
+    let mut digits = Zeroizing::new([b'0'; DIGITS]);
+    for slot in digits.iter_mut().rev() {
+        let digit = divide_by_62(&mut number);
+        *slot = ALPHABET.get(usize::from(digit)).copied().unwrap_or(b'0');
+    }
+    let mut text = Zeroizing::new(String::with_capacity(prefix.len().saturating_add(DIGITS)));
+    text.push_str(prefix);
+    text.push_str(std::str::from_utf8(digits.as_slice()).unwrap_or_default());
+    text
 }
 
 /// Divides a big-endian number in place and returns the remainder.

@@ -33,12 +33,14 @@
     deny(clippy::arithmetic_side_effects, clippy::as_conversions, clippy::float_arithmetic)
 )]
 
+mod admin_key;
 mod api_key;
 mod authenticate;
 mod credential;
 mod directory;
 mod reputation;
 
+pub use admin_key::{AdminKey, admin_presented};
 pub use api_key::{ApiKey, ApiKeyError};
 pub use authenticate::{AuthenticateError, authenticate};
 pub use credential::{PresentedKeyError, presented_key};
