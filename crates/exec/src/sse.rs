@@ -341,6 +341,10 @@ impl Upstream for SseUpstream {
         Box::pin(self.carry(request))
     }
 
+    fn is_busy(&self) -> bool {
+        self.sessions.is_answering()
+    }
+
     fn stop(&self) {
         self.stop.cancel();
     }

@@ -187,6 +187,10 @@ impl Upstream for StdioUpstream {
         Box::pin(self.carry(request))
     }
 
+    fn is_busy(&self) -> bool {
+        self.sessions.is_answering() || self.shared.is_answering()
+    }
+
     fn stop(&self) {
         Self::stop(self);
     }

@@ -32,6 +32,11 @@ pub trait Upstream: fmt::Debug + Send + Sync {
     /// [`UpstreamError`], when no HTTP answer came at all. An answer that says no is an answer.
     fn exchange(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>>;
 
+    /// Whether requests are under way that [`Upstream::stop`] would break off. Streams to listen on are not.
+    fn is_busy(&self) -> bool {
+        false
+    }
+
     /// Ends what this upstream keeps running, such as child processes. Exchanges under way break off.
     fn stop(&self) {}
 }

@@ -41,5 +41,5 @@ pub use lists::{Failure, Kind, ListError, OTHER_ERA, Page, Part, merged, page};
 pub use names::{Names, Separator, SeparatorError};
 pub use selection::{Pattern, PatternError};
 pub use session::{Member, SEALED_BYTES_MAX, Session, SessionError};
-pub use subscriptions::{acknowledged, ended};
+pub use subscriptions::{acknowledged, ended, tools_changed};
 pub use translate::{Translator, home_progress};

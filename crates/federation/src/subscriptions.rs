@@ -82,6 +82,12 @@ pub fn acknowledged(id: &RequestId, honoured: impl IntoIterator<Item = Map<Strin
     reply::notification("notifications/subscriptions/acknowledged", Some(&params))
 }
 
+/// That the tools of a door may have changed.
+pub fn tools_changed(id: &RequestId) -> Bytes {
+    let params = with_subscription(r#"{"_meta":{}}"#, id);
+    reply::notification("notifications/tools/list_changed", Some(&params))
+}
+
 /// The graceful end of a subscription.
 pub fn ended(id: &RequestId) -> Bytes {
     reply::result(id, with_subscription(r#"{"resultType":"complete","_meta":{}}"#, id))

@@ -1,17 +1,19 @@
-//! Puts a gateway together from its configuration: keys, store, rails, upstreams, street.
+//! Puts a gateway together from its configuration and what it stands on: the ways to its servers, tools, street, doors.
+//!
+//! A gateway is a snapshot: it never changes, and a call ends on the one on which it began. What another configuration
+//! leaves as it is goes over to the next snapshot: the way to a server with its sessions and processes, what is known of
+//! its tools, how often a caller has called.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use http::HeaderName;
 use tokio_util::task::TaskTracker;
-use tollgate_attest::Signer;
-use tollgate_domain::{Digest, ServerName};
-use tollgate_egress::{Client, Limits, Policy};
+use tollgate_domain::ServerName;
+use tollgate_egress::Policy;
 use tollgate_exec::breaker::BreakerLimits;
 use tollgate_exec::client::ClientLimits;
 use tollgate_exec::http::{Credential, HttpConfig};
@@ -20,39 +22,20 @@ use tollgate_exec::probe::{ProbeLimits, Probed};
 use tollgate_exec::sse::{SseConfig, SseLimits};
 use tollgate_exec::stdio::{StdioConfig, StdioLimits};
 use tollgate_exec::{Health, HttpUpstream, McpClient, RestUpstream, SseUpstream, StdioUpstream, Upstream};
-use tollgate_federation::Keys;
-use tollgate_gate::{Gate, GateLimits, Mode};
+use tollgate_gate::{Gate, GateLimits};
 use tollgate_mcp::origin::AllowedHosts;
-use tollgate_rails::PaymentRail;
 use tollgate_rails::carriers::PAYMENT_HEADERS;
-use tollgate_rails::evm::{Chain, EvmSettler, EvmSettlerConfig, HttpRpc, SigningKey};
-use tollgate_rails::l402::{GateSecret, L402, L402Config};
-use tollgate_rails::lightning::LightningWallet;
-use tollgate_rails::lightning::dev::{DevWallet, RandomnessError};
-use tollgate_rails::lightning::lnbits::LnbitsWallet;
-use tollgate_rails::mpp::Challenges;
-use tollgate_rails::quote_seal::QuoteSealer;
-use tollgate_rails::x402::{ExactEvm, ExactEvmConfig, Settling as Settles};
-use tollgate_risk::Limits as RateLimits;
-use tollgate_store::{InvoiceStore, Options, Store};
+use tollgate_risk::Limits;
 
 use crate::builtin::BuiltinTools;
 use crate::carrier::Carrier;
 use crate::catalog::Tools;
-use crate::config::{Breaker, Config, LightningBackend, Server, Settling, Transport};
-use crate::data::DataDirectory;
-use crate::dev::Dev;
-use crate::dispatch::DispatchMarks;
+use crate::config::{Breaker, Config, Server, Transport};
 use crate::federation::Federations;
+use crate::foundation::Foundation;
 use crate::gateway::Gateway;
-use crate::lease::Leases;
-use crate::pins::Pins;
-use crate::ports::{GatewayPorts, KeySnapshot};
-use crate::server::Readiness;
-use crate::telemetry::{CommitTimes, Telemetry};
-use crate::tls::Tls;
-use crate::{clock, document, keys};
-use tollgate_payer::EvmWallet;
+use crate::ports::GatewayPorts;
+use crate::{clock, document};
 
 /// How long past its expiry an unsettled payment is watched: an authorization that expired cannot be mined any more, this
 /// leaves room for a block that was on its way.
@@ -60,86 +43,80 @@ const FINALITY_MS: u64 = 60_000;
 /// How many callers each limit remembers.
 const CALLERS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99_999);
 
-/// Assembles a gateway. Nothing is served yet; [`recover`](tollgate_gate::Gate::recover) must run first.
+/// Assembles a gateway that takes over from `previous` what the configuration leaves as it is. Nothing is served yet; before
+/// the first one does, [`recover`](tollgate_gate::Gate::recover) must run.
 ///
 /// # Errors
 /// What is missing or cannot be opened, as a sentence for the operator.
-pub async fn assemble(config: Config, mode: Mode, tasks: TaskTracker) -> anyhow::Result<Gateway> {
-    let data = DataDirectory::open(&config.data)?;
-    let signer = Signer::from_seed(&data.key("receipts.key")?)?;
-    let receipt_keys = vec![signer.public()];
-    let commits = Arc::new(CommitTimes::default());
-    let options = Options {
-        commits: Some(Arc::clone(&commits) as _),
-        results_kept: Duration::from_millis(config.receipts.result_ttl_ms),
-        #[cfg(feature = "failpoints")]
-        failpoints: Some(Arc::new(crate::failpoint::StorePoints)),
-        ..Options::default()
-    };
-    let store = Store::open(&config.data, signer, options)?;
-    let marks = Arc::new(DispatchMarks::open(&data.path("dispatch.marks"))?);
-    let keys = Arc::new(KeySnapshot::default());
-    keys::reload(&store, &keys).await?;
-
-    let secret = match &config.secret {
-        Some(secret) => *Digest::of(&secret.0).as_bytes(),
-        None => data.key("gate.key")?,
-    };
-    let Rails { offered, dev } = rails(&config, &data, &secret)?;
+pub async fn assemble(
+    config: Config,
+    foundation: &Foundation,
+    previous: Option<&Gateway>,
+) -> anyhow::Result<Gateway> {
     let mut carriers = BTreeMap::new();
     let mut listed = Vec::new();
     for (name, server) in &config.servers {
-        let upstream = upstream(name, server, &config, &tasks).await?;
-        let client = McpClient::new(Arc::clone(&upstream), client_limits(&config));
-        let client = Arc::new(client.watched_by(Arc::new(health(server))));
-        listed.push((name.clone(), server.clone(), Arc::clone(&client)));
-        carriers.insert(
-            name.clone(),
-            Arc::new(Carrier::new(name.clone(), server, upstream, client, Arc::clone(&marks))),
-        );
+        let kept = previous.and_then(|previous| kept(name, server, &config, previous));
+        let (carrier, client) = match kept {
+            Some(kept) => kept,
+            None => {
+                let upstream = upstream(name, server, &config, &foundation.tasks).await?;
+                let client = McpClient::new(Arc::clone(&upstream), client_limits(server, &config));
+                let client = Arc::new(client.watched_by(Arc::new(health(server))));
+                let marks = Arc::clone(&foundation.marks);
+                (Carrier::new(name.clone(), server, upstream, Arc::clone(&client), marks), client)
+            }
+        };
+        listed.push((name.clone(), server.clone(), client));
+        carriers.insert(name.clone(), Arc::new(carrier));
     }
-    let pins = Arc::new(Pins::open(store.clone()).await?);
-    let tools = Arc::new(Tools::new(listed, Arc::clone(&pins)).with_elsewhere(&config.gate_servers));
+    let tools = Tools::new(listed, Arc::clone(&foundation.pins)).with_elsewhere(&config.gate_servers);
+    let tools = Arc::new(match previous {
+        Some(previous) => tools.following(&previous.tools),
+        None => tools,
+    });
+    // A rule that stays as it was keeps its buckets: nobody gets a full one by a change of the configuration.
+    let limits = match previous {
+        Some(previous) => previous.gate.ports().limits.followed_by(&config.rates, CALLERS_MAX),
+        None => Limits::new(&config.rates, CALLERS_MAX),
+    };
     let ports = GatewayPorts {
         tools: Arc::clone(&tools),
-        store,
-        keys: Arc::clone(&keys),
-        rails: offered,
-        limits: RateLimits::new(&config.rates, CALLERS_MAX),
-        marks: Arc::clone(&marks),
+        store: foundation.store.clone(),
+        keys: Arc::clone(&foundation.keys),
+        rails: foundation.rails.clone(),
+        limits,
+        marks: Arc::clone(&foundation.marks),
     };
     let limits = GateLimits {
         quote_ttl_ms: config.quote_ttl_ms,
         receipts_for_free_calls: config.receipts.free_calls,
         finality_ms: FINALITY_MS,
-        mode,
+        mode: foundation.mode,
     };
     let hosts = allowed_hosts(&config)?;
-    let tls = config.tls.clone().map(Tls::read).transpose()?.map(Arc::new);
-    let federations = Federations::new(
-        &config,
-        &carriers,
-        Keys::derive(&secret).context("derive the keys of federated sessions")?,
-    );
+    let previous_federations = previous.map(|previous| &previous.federations);
+    let federations =
+        Federations::new(&config, &carriers, Arc::clone(&foundation.sessions), previous_federations);
     Ok(Gateway {
-        mode,
+        mode: foundation.mode,
         gate: Gate::new(ports, limits),
         tools,
         carriers,
         federations,
-        keys,
-        pins,
-        marks,
-        leases: Leases::default(),
+        keys: Arc::clone(&foundation.keys),
+        pins: Arc::clone(&foundation.pins),
+        marks: Arc::clone(&foundation.marks),
+        leases: Arc::clone(&foundation.leases),
         builtin: config.builtin_tools.as_deref().map(|tools| Arc::new(BuiltinTools::new(tools))),
         hosts,
-        receipt_keys,
-        calls: TaskTracker::new(),
-        tasks,
-        tls,
-        telemetry: Telemetry::new(commits),
-        readiness: Readiness::default(),
-        dev,
+        receipt_keys: foundation.receipt_keys.clone(),
+        calls: foundation.calls.clone(),
+        tasks: foundation.tasks.clone(),
+        tls: foundation.tls.clone(),
+        telemetry: Arc::clone(&foundation.telemetry),
+        readiness: Arc::clone(&foundation.readiness),
+        dev: foundation.dev.clone(),
         config,
     })
 }
@@ -171,78 +148,22 @@ pub async fn check_way(name: &ServerName, server: &Server, config: &Config) -> a
     upstream(name, server, config, &TaskTracker::new()).await.map(drop)
 }
 
-/// How money arrives here.
-struct Rails {
-    /// In the order in which they are offered.
-    offered: Vec<Arc<dyn PaymentRail>>,
-    /// What only dev mode has.
-    dev: Option<Dev>,
-}
-
-fn rails(config: &Config, data: &DataDirectory, secret: &[u8; 32]) -> anyhow::Result<Rails> {
-    let realm = config.public_url.parse::<http::Uri>()?.host().unwrap_or("tollgate").to_owned();
-    let mut offered: Vec<Arc<dyn PaymentRail>> = Vec::new();
-    if let Some(x402) = &config.x402 {
-        let settling = match &x402.settling {
-            Settling::Sandbox => Settles::Sandbox,
-            Settling::Chain { rpc_url, chain_id, token } => {
-                let node = Chain::new(Arc::new(HttpRpc::new(client(rpc_url), rpc_url.clone())));
-                let relayer = SigningKey::from_bytes(&data.key("relayer.key")?)?;
-                tracing::info!(relayer = %relayer.address(), chain_id, "payments are settled by this relayer; it needs gas");
-                let settler = EvmSettler::new(node, EvmSettlerConfig::new(*chain_id, *token), relayer);
-                Settles::Chain(Arc::new(settler))
-            }
-        };
-        offered.push(Arc::new(ExactEvm::new(ExactEvmConfig {
-            asset: x402.asset.clone(),
-            domain_name: x402.name.clone(),
-            domain_version: x402.version.clone(),
-            pay_to: x402.pay_to,
-            max_timeout_seconds: x402.max_timeout_seconds,
-            sealer: QuoteSealer::new(secret),
-            challenges: Some(Challenges::new(secret, &realm)?),
-            settling,
-        })?));
-    }
-    let sandbox = config.x402.as_ref().filter(|x402| matches!(x402.settling, Settling::Sandbox));
-    let mut wallet = None;
-    if let Some(lightning) = &config.lightning {
-        let backend: Arc<dyn LightningWallet> = match &lightning.backend {
-            LightningBackend::Dev if sandbox.is_none() => {
-                anyhow::bail!("the dev wallet exists in dev mode only")
-            }
-            LightningBackend::Dev => {
-                let randomness =
-                    Arc::new(|| clock::random().map_err(|error| RandomnessError(Box::new(error))));
-                let dev = Arc::new(DevWallet::new(
-                    &data.key("lightning.key")?,
-                    Arc::new(InvoiceStore::open(&config.data)?),
-                    randomness,
-                )?);
-                wallet = Some(Arc::clone(&dev));
-                dev
-            }
-            LightningBackend::Lnbits { url, invoice_key } => {
-                let key = std::str::from_utf8(&invoice_key.0)?;
-                Arc::new(LnbitsWallet::new(&url.to_string(), key, client(url))?)
-            }
-        };
-        offered.push(Arc::new(L402::new(L402Config {
-            asset: lightning.asset.clone(),
-            secret: GateSecret::new(*secret),
-            ttl_seconds: lightning.ttl_seconds,
-            wallet: backend,
-            realm,
-        })?));
-    }
-    let dev = match (wallet, sandbox) {
-        (Some(wallet), Some(x402)) => {
-            let payer = EvmWallet::open(&data.path("payer.key"))?.address();
-            Some(Dev { wallet, usdc: x402.asset.clone(), payer })
-        }
-        _ => None,
-    };
-    Ok(Rails { offered, dev })
+/// The way to a server as it is, where nothing about it changes but its policy.
+fn kept(
+    name: &ServerName,
+    server: &Server,
+    config: &Config,
+    previous: &Gateway,
+) -> Option<(Carrier, Arc<McpClient>)> {
+    let before = previous.config.servers.get(name)?;
+    let is_same = before.transport == server.transport
+        && before.credential == server.credential
+        && before.breaker == server.breaker
+        && previous.config.inherited == config.inherited
+        // The client's own bound on one exchange: a tool must not be cut off before its deadline.
+        && longest_ms([server]) <= longest_ms([before]);
+    let carrier = previous.carriers.get(name).filter(|_| is_same)?;
+    Some((carrier.under(server), Arc::clone(previous.tools.client(name)?)))
 }
 
 fn allowed_hosts(config: &Config) -> anyhow::Result<AllowedHosts> {
@@ -297,7 +218,7 @@ async fn upstream(
 }
 
 /// The longest deadline of a tool of these servers, and at least a minute.
-fn longest_ms<'a>(servers: impl IntoIterator<Item = &'a Server>) -> u64 {
+pub(crate) fn longest_ms<'a>(servers: impl IntoIterator<Item = &'a Server>) -> u64 {
     let tools = servers.into_iter().flat_map(|server| server.tools.values().chain(&server.every_tool));
     tools.map(|tool| tool.deadline_ms).max().unwrap_or_default().max(60_000)
 }
@@ -317,11 +238,11 @@ fn health(server: &Server) -> Health {
     }
 }
 
-fn client_limits(config: &Config) -> ClientLimits {
+fn client_limits(server: &Server, config: &Config) -> ClientLimits {
     // Each tool has its own deadline; this bounds the longest of them.
     ClientLimits {
         answer_bytes_max: config.limits.answer_bytes_max,
-        exchange_ms_max: longest_ms(config.servers.values()),
+        exchange_ms_max: longest_ms([server]),
         ..ClientLimits::default()
     }
 }
@@ -356,11 +277,7 @@ fn stripped_headers() -> Vec<HeaderName> {
 }
 
 /// The operator wrote this endpoint into the configuration: it may be reached wherever it is.
-fn endpoint_policy(url: &http::Uri) -> Policy {
+pub(crate) fn endpoint_policy(url: &http::Uri) -> Policy {
     let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
     Policy::public().allow_endpoint(url.host().unwrap_or_default(), port)
-}
-
-fn client(url: &http::Uri) -> Client {
-    Client::new(endpoint_policy(url), Limits::default())
 }

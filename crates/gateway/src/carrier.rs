@@ -58,6 +58,23 @@ impl Carrier {
         self.client.gives_sessions()
     }
 
+    /// The same way under another policy.
+    #[must_use]
+    pub fn under(&self, server: &Server) -> Self {
+        let (upstream, client) = (Arc::clone(&self.upstream), Arc::clone(&self.client));
+        Self::new(self.name.clone(), server, upstream, client, Arc::clone(&self.marks))
+    }
+
+    /// Whether both are the same way to a server.
+    pub fn is_way_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.upstream, &other.upstream)
+    }
+
+    /// Whether the server works on a request.
+    pub fn is_busy(&self) -> bool {
+        self.upstream.is_busy()
+    }
+
     /// How the server is doing, which every exchange with it adds to.
     pub fn health(&self) -> &Health {
         &self.health

@@ -4,6 +4,7 @@
 //! server that lists nothing yet is asked again when it is called.
 
 mod elsewhere;
+mod following;
 mod pinned;
 mod schema;
 
@@ -35,7 +36,7 @@ const DEADLINE_MS: u64 = 60_000;
 /// All servers and their tools.
 #[derive(Debug)]
 pub struct Tools {
-    servers: BTreeMap<ServerName, ServerTools>,
+    servers: BTreeMap<ServerName, Arc<ServerTools>>,
     pins: Arc<Pins>,
     /// Tools that this gateway cannot carry out itself: they are known to the gate API only.
     elsewhere: HashMap<ToolRef, Arc<Listed>>,
@@ -84,7 +85,8 @@ impl Tools {
         pins: Arc<Pins>,
     ) -> Self {
         let servers = servers.into_iter().map(|(name, policy, client)| {
-            (name, ServerTools { policy, client, listed: ArcSwapOption::empty(), asked: Mutex::default() })
+            let (listed, asked) = (ArcSwapOption::empty(), Mutex::default());
+            (name, Arc::new(ServerTools { policy, client, listed, asked }))
         });
         Self { servers: servers.collect(), pins, elsewhere: HashMap::new() }
     }
@@ -141,6 +143,11 @@ impl Tools {
         Ok(())
     }
 
+    /// Whether a server's list was ever read.
+    pub fn is_listed(&self, name: &ServerName) -> bool {
+        self.servers.get(name).is_some_and(|server| server.listed.load().is_some())
+    }
+
     /// Every listed tool that may be called, by server and name.
     pub fn all(&self) -> Vec<Arc<Listed>> {
         let mut all: Vec<Arc<Listed>> = self
@@ -150,6 +157,16 @@ impl Tools {
             .flat_map(|listed| listed.values().map(|entry| Arc::clone(&entry.listed)).collect::<Vec<_>>())
             .filter(|listed| listed.withheld.is_none())
             .collect();
+        all.sort_by(|a, b| a.tool.cmp(&b.tool));
+        all
+    }
+
+    /// Every listed tool of one server, those included that may not be called.
+    pub fn of(&self, server: &ServerName) -> Vec<Arc<Listed>> {
+        let listed = self.servers.get(server).and_then(|server| server.listed.load_full());
+        let listed = listed.iter().flat_map(|listed| listed.values().map(|entry| &entry.listed));
+        let elsewhere = self.elsewhere.values().filter(|listed| listed.tool.server == *server);
+        let mut all: Vec<Arc<Listed>> = listed.chain(elsewhere).map(Arc::clone).collect();
         all.sort_by(|a, b| a.tool.cmp(&b.tool));
         all
     }
@@ -199,8 +216,9 @@ impl Tools {
             return Ok(ToolRef { server, tool });
         }
         let Ok(tool) = name.parse::<ToolName>() else { return Err(Vec::new()) };
-        let lists =
-            |server: &ServerTools| server.listed.load().as_deref().is_some_and(|l| l.contains_key(&tool));
+        let lists = |server: &Arc<ServerTools>| {
+            server.listed.load().as_deref().is_some_and(|l| l.contains_key(&tool))
+        };
         let found: Vec<&ServerName> =
             self.servers.iter().filter(|(_, server)| lists(server)).map(|(name, _)| name).collect();
         match (found.as_slice(), self.servers.len()) {

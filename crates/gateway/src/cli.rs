@@ -5,6 +5,7 @@ mod call;
 mod client;
 mod connect;
 mod doctor;
+mod keys;
 mod log;
 mod out;
 mod paying;
@@ -62,7 +63,7 @@ enum Command {
     /// Give prepaid credit.
     #[command(subcommand)]
     Credit(CreditCommand),
-    /// Make and revoke API keys.
+    /// Make and revoke API keys and admin keys.
     #[command(subcommand)]
     Keys(KeysCommand),
     /// Look at the definitions of tools, what changed in them, and approve them.
@@ -275,17 +276,20 @@ pub(crate) enum KeysCommand {
         /// What to call it.
         #[arg(long)]
         name: String,
+        /// Make an admin key instead, which changes servers and prices over the admin API and pays for nothing.
+        #[arg(long)]
+        admin: bool,
         #[command(flatten)]
         data: DataArgs,
     },
-    /// Take an API key back.
+    /// Take an API key or an admin key back.
     Revoke {
-        /// The key's id: key_1…
+        /// The key's id: key_1… or adm_1…
         key: String,
         #[command(flatten)]
         data: DataArgs,
     },
-    /// All API keys; never their secrets.
+    /// All API keys and admin keys; never their secrets.
     List(DataArgs),
 }
 
@@ -346,7 +350,7 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Ledger(LedgerCommand::Check(data)) => books::check(data).await,
         Command::Calls(CallsCommand::List { limit, data }) => books::calls(limit, data).await,
         Command::Credit(command) => books::credit(command).await,
-        Command::Keys(command) => books::keys(command).await,
+        Command::Keys(command) => keys::run(command).await,
         Command::Pins(command) => pins::run(command).await,
         Command::Server(command) => server::run(command).await,
         Command::Client(args) => client::client(&args),

@@ -9,15 +9,19 @@ pub mod raw;
 
 mod environment;
 mod meaning;
+mod overlay;
 mod reading;
+mod source;
 mod understanding;
 
 pub use environment::Environment;
 pub use meaning::{
-    Breaker, Config, Credential, Document, Federation, GateApi, Lightning, LightningBackend, Limits, Metrics,
-    Receipts, SandboxRails, Secret, Server, Settling, Source, TlsFiles, ToolPolicy, Transport, X402,
+    Admin, Breaker, Config, Credential, Document, Federation, GateApi, Lightning, LightningBackend, Limits,
+    Metrics, Receipts, SandboxRails, Secret, Server, Settling, Source, TlsFiles, ToolPolicy, Transport, X402,
 };
+pub use overlay::{ORIGIN as ADMIN_ORIGIN, Overlay};
 pub use reading::{Overrides, load, load_text, load_tree, schema};
+pub use source::{Settings, Source as SettingsSource};
 
 /// One problem of a configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,5 +1,6 @@
 //! The doors: each request to the one that its path names, after `Host` and `Origin` were found to be ours.
 
+mod admin;
 mod api;
 mod calls;
 mod dev;
@@ -29,6 +30,7 @@ use tollgate_risk::Entrance;
 use tower::ServiceExt;
 
 use crate::builtin;
+use crate::control::Control;
 use crate::gateway::Gateway;
 
 /// Who asks, beside what is asked: where the request came from.
@@ -40,16 +42,48 @@ pub struct Peer {
     pub origin: Origin,
 }
 
+/// Whether a request is for those doors that change the gateway itself.
+pub fn is_for_operators<B>(request: &Request<B>) -> bool {
+    request.uri().path().starts_with(admin::PREFIX)
+}
+
+/// Lets in one request of an operator.
+pub async fn operate(
+    control: Arc<Control>,
+    gateway: Arc<Gateway>,
+    request: Request<Incoming>,
+    address: SocketAddr,
+) -> Response<Body> {
+    let peer = match arrived(&gateway, &request, address) {
+        Ok(peer) => peer,
+        Err(refusal) => return refusal,
+    };
+    if let Err(denial) = rates::admit_routed(&gateway, request.uri().path(), peer) {
+        return respond(denied(&denial, None, Door::Rest, gateway.naming("")));
+    }
+    let desk = admin::Desk { control, gateway };
+    let answered = admin::answer(desk, request.map(axum::body::Body::new), peer).await;
+    answered.map(|body| Body::boxed(Routed(body)))
+}
+
+/// Where a request comes from, or why it was not meant for this gateway.
+fn arrived<B>(gateway: &Gateway, request: &Request<B>, address: SocketAddr) -> Result<Peer, Response<Body>> {
+    if let Err(error) = origin::check_request(request.uri(), request.headers(), &gateway.hosts) {
+        let denial = Denial::OriginRefused(error.to_string());
+        return Err(respond(denied(&denial, None, Door::Rest, gateway.naming(""))));
+    }
+    let client = gateway.config.trusted_proxies.client(address.ip(), request.headers());
+    Ok(Peer { address, origin: Origin::of(client) })
+}
+
 /// Lets one request in.
 ///
 /// The MCP doors are answered here, before any router: they are the path that must be as fast as a plain proxy.
 pub async fn enter(gateway: Arc<Gateway>, request: Request<Incoming>, address: SocketAddr) -> Response<Body> {
-    if let Err(error) = origin::check_request(request.uri(), request.headers(), &gateway.hosts) {
-        let denial = Denial::OriginRefused(error.to_string());
-        return respond(denied(&denial, None, Door::Rest, gateway.naming("")));
-    }
-    let client = gateway.config.trusted_proxies.client(address.ip(), request.headers());
-    let peer = Peer { address, origin: Origin::of(client) };
+    let peer = match arrived(&gateway, &request, address) {
+        Ok(peer) => peer,
+        Err(refusal) => return refusal,
+    };
     let path = request.uri().path();
     if path == "/mcp" {
         return match gateway.only_carrier().cloned() {

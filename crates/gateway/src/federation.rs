@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tollgate_domain::{Digest, ServerName, UnixMillis};
-use tollgate_federation::{Features, Keys, Names, Pattern};
+use tollgate_federation::{Features, Keys, Names, Pattern, Separator};
 
 use crate::carrier::Carrier;
 use crate::config::Config;
@@ -32,10 +33,23 @@ pub struct Federation {
     /// How long a session lasts.
     pub session_ttl_ms: u64,
     /// Sessions that their clients have ended.
-    pub ended: Ended,
+    pub ended: Arc<Ended>,
+    /// What those who listen at the door are told.
+    news: Arc<watch::Sender<News>>,
+    separator: Separator,
+    plain: Option<ServerName>,
     members: BTreeMap<ServerName, Arc<Carrier>>,
     selection: Option<Vec<Pattern>>,
     eras: Arc<EraBook>,
+}
+
+/// What became of a door since it was opened to a listener.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct News {
+    /// How often its tools or their prices may have changed.
+    pub changes: u64,
+    /// It has other servers or names by now: whoever listens has to come back.
+    pub is_over: bool,
 }
 
 /// The federated doors of a gateway.
@@ -48,9 +62,14 @@ pub struct Federations {
 }
 
 impl Federations {
-    /// The doors as configured.
-    pub fn new(config: &Config, carriers: &BTreeMap<ServerName, Arc<Carrier>>, keys: Keys) -> Self {
-        let (keys, eras) = (Arc::new(keys), Arc::new(EraBook::default()));
+    /// The doors as configured. What a client has ended at a door of `previous` stays ended.
+    pub fn new(
+        config: &Config,
+        carriers: &BTreeMap<ServerName, Arc<Carrier>>,
+        keys: Arc<Keys>,
+        previous: Option<&Self>,
+    ) -> Self {
+        let eras = Arc::new(EraBook::default());
         let federation = |door: &str, selection: Option<Vec<Pattern>>| {
             let selected = |name: &ServerName| match &selection {
                 Some(patterns) => patterns.iter().any(|pattern| pattern.server() == name),
@@ -66,13 +85,29 @@ impl Federations {
                 members.keys().cloned(),
                 config.federation.plain.clone(),
             );
+            let before = previous.and_then(|previous| previous.doors().find(|before| before.door == door));
+            let is_alike = |before: &&Arc<Federation>| {
+                before.selection == selection
+                    && before.separator == config.federation.separator
+                    && before.plain == config.federation.plain
+                    && before.members.len() == members.len()
+                    && before
+                        .members
+                        .iter()
+                        .zip(&members)
+                        .all(|(before, member)| before.1.is_way_of(member.1))
+            };
+            let news = before.filter(is_alike).map(|before| Arc::clone(&before.news)).unwrap_or_default();
             Arc::new(Federation {
                 door: door.to_owned(),
                 names,
+                news,
+                separator: config.federation.separator.clone(),
+                plain: config.federation.plain.clone(),
                 keys: Arc::clone(&keys),
                 list_ms_max: config.federation.list_ms_max,
                 session_ttl_ms: config.federation.session_ttl_ms,
-                ended: Ended::default(),
+                ended: before.map(|before| Arc::clone(&before.ended)).unwrap_or_default(),
                 members,
                 selection,
                 eras: Arc::clone(&eras),
@@ -86,9 +121,30 @@ impl Federations {
             virtual_servers: virtual_servers.collect(),
         }
     }
+
+    /// Tells those who listen at these doors that others have taken their place.
+    pub fn tell(&self, next: &Self) {
+        for before in self.doors() {
+            let stays = next.doors().any(|door| Arc::ptr_eq(&door.news, &before.news));
+            before.news.send_modify(|news| {
+                news.changes = news.changes.wrapping_add(1);
+                news.is_over |= !stays;
+            });
+        }
+    }
+
+    /// Every federated door.
+    pub fn doors(&self) -> impl Iterator<Item = &Arc<Federation>> {
+        self.all.iter().chain(self.virtual_servers.values())
+    }
 }
 
 impl Federation {
+    /// What a listener is told from now on.
+    pub fn news(&self) -> watch::Receiver<News> {
+        self.news.subscribe()
+    }
+
     /// The ways to its servers, in the order of every list.
     pub fn carriers(&self) -> impl Iterator<Item = &Arc<Carrier>> {
         self.members.values()

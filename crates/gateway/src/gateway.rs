@@ -23,7 +23,8 @@ use crate::server::Readiness;
 use crate::telemetry::Telemetry;
 use crate::tls::Tls;
 
-/// One running gateway.
+/// One running gateway, as one configuration makes it. Never changed: another configuration makes another one, see
+/// [`crate::live`].
 #[derive(Debug)]
 pub struct Gateway {
     /// Its configuration.
@@ -45,7 +46,7 @@ pub struct Gateway {
     /// Which paid calls were sent.
     pub marks: Arc<DispatchMarks>,
     /// Calls that a program outside carries out, between its two requests to the gate API.
-    pub leases: Leases,
+    pub leases: Arc<Leases>,
     /// The gateway's own tools, if they are offered.
     pub builtin: Option<Arc<BuiltinTools>>,
     /// Host names by which it may be addressed.
@@ -59,11 +60,11 @@ pub struct Gateway {
     /// TLS on the listener.
     pub tls: Option<Arc<Tls>>,
     /// What operators see.
-    pub telemetry: Telemetry,
+    pub telemetry: Arc<Telemetry>,
     /// Whether new work is taken.
-    pub readiness: Readiness,
+    pub readiness: Arc<Readiness>,
     /// What only dev mode has.
-    pub dev: Option<Dev>,
+    pub dev: Option<Arc<Dev>>,
 }
 
 impl Gateway {

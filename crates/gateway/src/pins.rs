@@ -17,8 +17,8 @@ use tollgate_registry::{
 };
 use tollgate_store::Store;
 
-use crate::catalog::Tools;
 use crate::clock;
+use crate::live::Live;
 
 /// An approval by `tollgate pins approve` takes effect within this time.
 const WATCH_MS: u64 = 500;
@@ -213,7 +213,7 @@ fn tell(sighting: &Sighting, observed: &Observed, report: &Report) {
 }
 
 /// Watches for approvals by other processes until `stop` is cancelled.
-pub async fn watch(pins: Arc<Pins>, tools: Arc<Tools>, stop: CancellationToken) {
+pub async fn watch(pins: Arc<Pins>, live: Arc<Live>, stop: CancellationToken) {
     let mut known = pins.store.pins_version().ok();
     loop {
         tokio::select! {
@@ -227,6 +227,7 @@ pub async fn watch(pins: Arc<Pins>, tools: Arc<Tools>, stop: CancellationToken) 
         match pins.reload().await {
             Ok(()) => {
                 known = version;
+                let tools = Arc::clone(&live.snapshot().tools);
                 tools.judge_again(clock::now()).await;
             }
             Err(error) => tracing::warn!(%error, "could not read the pins again"),

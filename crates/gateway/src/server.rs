@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,8 +24,10 @@ use tokio_util::task::TaskTracker;
 use tollgate_exec::Body;
 
 use self::unread::Unread;
+use crate::control::Control;
 use crate::doors;
 use crate::gateway::Gateway;
+use crate::tls::Tls;
 
 /// After a failed accept (such as no free file descriptor) the loop rests, instead of spinning.
 const ACCEPT_REST_MS: u64 = 100;
@@ -49,8 +51,11 @@ impl Readiness {
 }
 
 /// Serves until `stop` is cancelled, then drains: no new connections, what runs may finish within the limit.
-pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: CancellationToken) {
-    let connections = Arc::new(Semaphore::new(gateway.config.limits.connections_max));
+pub async fn serve(control: Arc<Control>, listener: TcpListener, stop: CancellationToken) {
+    let gateway = control.live().snapshot();
+    let (tls, connections_max) = (gateway.tls.clone(), gateway.config.limits.connections_max);
+    drop(gateway); // a snapshot is held by requests alone
+    let connections = Arc::new(Semaphore::new(connections_max));
     let graceful = GracefulShutdown::new();
     let tasks = TaskTracker::new();
     loop {
@@ -64,8 +69,9 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: Cancellat
         };
         let Ok(permit) = permit else { break };
         match accepted {
-            Ok((stream, peer)) if gateway.tls.is_none() => {
-                let connection = plain(Arc::clone(&gateway), stream, peer);
+            Ok((stream, peer)) if tls.is_none() => {
+                let (limit, stream) = bounded(&control, stream, peer);
+                let connection = plain(service(Arc::clone(&control), peer), stream, limit);
                 let watched = graceful.watch(connection);
                 tasks.spawn(async move {
                     if let Err(error) = watched.await {
@@ -75,7 +81,10 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: Cancellat
                 });
             }
             Ok((stream, peer)) => {
-                let serving = secured(Arc::clone(&gateway), stream, peer, graceful.watcher(), tasks.clone());
+                let Some(tls) = tls.clone() else { continue };
+                let (limit, stream) = bounded(&control, stream, peer);
+                let service = service(Arc::clone(&control), peer);
+                let serving = secured(tls, stream, limit, service, graceful.watcher(), tasks.clone());
                 tasks.spawn(async move {
                     if let Err(error) = serving.await {
                         tracing::debug!(%peer, error = &*error, "connection ended");
@@ -89,6 +98,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: Cancellat
             }
         }
     }
+    let gateway = control.live().snapshot();
     gateway.readiness.draining.cancel();
     drop(listener);
     let limit = Duration::from_millis(gateway.config.limits.drain_ms);
@@ -98,9 +108,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: Cancellat
         graceful.shutdown().await;
         gateway.calls.close();
         gateway.calls.wait().await;
-        for carrier in gateway.carriers.values() {
-            carrier.stop().await;
-        }
+        control.live().stop_servers().await;
         gateway.tasks.close();
         gateway.tasks.wait().await;
     });
@@ -110,55 +118,61 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: Cancellat
 }
 
 /// The answer of a door. A panic on the way is the end of that request alone.
-async fn answered(gateway: Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-    let entering = AssertUnwindSafe(doors::enter(Arc::clone(&gateway), request, peer));
-    entering.catch_unwind().await.unwrap_or_else(|_panic| doors::panicked(&gateway))
+async fn answered(
+    gateway: Arc<Gateway>,
+    control: Option<Arc<Control>>,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+) -> Response<Body> {
+    let entered = Arc::clone(&gateway);
+    let answer = async move {
+        match control {
+            None => doors::enter(entered, request, peer).await,
+            Some(control) => Box::pin(doors::operate(control, entered, request, peer)).await,
+        }
+    };
+    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_panic| doors::panicked(&gateway))
 }
 
 /// What answers the requests of one connection.
 fn service(
-    gateway: Arc<Gateway>,
+    control: Arc<Control>,
     peer: SocketAddr,
-) -> impl hyper::service::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
-{
+) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> {
     service_fn(move |request| {
-        let gateway = Arc::clone(&gateway);
-        async move { Ok::<_, Infallible>(answered(gateway, request, peer).await) }
+        // The one look at what counts now: the request ends on this.
+        let gateway = control.live().snapshot();
+        let control = doors::is_for_operators(&request).then(|| Arc::clone(&control));
+        async move { Ok::<_, Infallible>(answered(gateway, control, request, peer).await) }
     })
 }
 
 /// A connection without TLS speaks HTTP/1.1 and nothing else: nothing is looked at before its first request.
-fn plain(
-    gateway: Arc<Gateway>,
-    stream: TcpStream,
-    peer: SocketAddr,
-) -> http1::Connection<
-    TokioIo<Unread>,
-    impl hyper::service::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>,
-> {
-    without_delay(&stream, peer);
-    let limit = head_limit(&gateway);
-    let stream = unread_limit(&gateway, stream);
+fn plain<S>(service: S, stream: Unread, limit: Duration) -> http1::Connection<TokioIo<Unread>, S>
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
+{
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limit)
-        .serve_connection(TokioIo::new(stream), service(gateway, peer))
+        .serve_connection(TokioIo::new(stream), service)
 }
 
 /// A connection with TLS speaks HTTP/2 or HTTP/1.1, as was agreed in the handshake.
-async fn secured(
-    gateway: Arc<Gateway>,
-    stream: TcpStream,
-    peer: SocketAddr,
+async fn secured<S>(
+    tls: Arc<Tls>,
+    stream: Unread,
+    limit: Duration,
+    service: S,
     watcher: Watcher,
     tasks: TaskTracker,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
-    without_delay(&stream, peer);
-    let Some(tls) = gateway.tls.clone() else { return Ok(()) };
-    let limit = head_limit(&gateway);
-    let stream = unread_limit(&gateway, stream);
+) -> Result<(), Box<dyn Error + Send + Sync>>
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Send
+        + 'static,
+{
     let stream = tokio::time::timeout(limit, tls.accept(stream)).await??;
-    let service = service(gateway, peer);
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         watcher.watch(http2::connection(stream, service, tasks)).await?;
     } else {
@@ -171,12 +185,12 @@ async fn secured(
     Ok(())
 }
 
-fn head_limit(gateway: &Gateway) -> Duration {
-    Duration::from_millis(gateway.config.limits.head_ms_max)
-}
-
-fn unread_limit(gateway: &Gateway, stream: TcpStream) -> Unread {
-    Unread::new(stream, Duration::from_millis(gateway.config.limits.unread_ms_max))
+/// A connection within the limits that count when it is made: how long its heads may take, and its end that reads no more.
+fn bounded(control: &Control, stream: TcpStream, peer: SocketAddr) -> (Duration, Unread) {
+    without_delay(&stream, peer);
+    let limits = control.live().snapshot().config.limits;
+    let unread = Unread::new(stream, Duration::from_millis(limits.unread_ms_max));
+    (Duration::from_millis(limits.head_ms_max), unread)
 }
 
 fn without_delay(stream: &TcpStream, peer: SocketAddr) {

@@ -106,6 +106,11 @@ impl Board {
         lines.calls.iter().any(|call| open(&call.events)) || lines.listener.as_ref().is_some_and(open)
     }
 
+    /// Whether somebody is waiting for the answer to a request.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.lines.lock().calls.iter().any(|call| !call.events.is_closed())
+    }
+
     /// Keeps a message for the GET stream.
     pub(crate) fn wait(&self, message: Bytes) {
         self.lines.lock().wait(message, self.queue_max);

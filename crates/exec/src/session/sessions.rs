@@ -105,6 +105,11 @@ impl<O: Opener> Sessions<O> {
         }
     }
 
+    /// Whether a request is under way in any session.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.open.lock().values().any(|session| session.board.is_answering())
+    }
+
     fn find(&self, headers: &HeaderMap) -> Result<Arc<Session<O::Line>>, Refused> {
         let id = headers.get(SESSION_HEADER).ok_or(Refused::NoSession)?;
         let id = id.to_str().map_err(|_| Refused::UnknownSession)?;

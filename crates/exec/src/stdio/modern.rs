@@ -83,6 +83,15 @@ impl Shared {
         Ok(response)
     }
 
+    /// Whether the process is being started, or works on a request.
+    pub(super) fn is_answering(&self) -> bool {
+        match self.state.try_lock().as_deref() {
+            Ok(State::Running(running)) => running.routes.is_answering(),
+            Ok(State::Idle | State::Legacy) => false,
+            Err(_) => true,
+        }
+    }
+
     /// The running process; `None` if the program does not speak the modern era.
     async fn running(&self) -> Result<Option<Arc<Running>>, UpstreamError> {
         let mut state = self.state.lock().await;

@@ -85,6 +85,11 @@ impl Routes {
         Ok(Taken { upstream_id, request: rewritten, events: receiver })
     }
 
+    /// Whether a call is under way.
+    pub(super) fn is_answering(&self) -> bool {
+        !self.book.lock().routes.is_empty()
+    }
+
     /// Forgets a call: nothing that still comes for it reaches anybody.
     pub(super) fn forget(&self, upstream_id: i64) {
         self.book.lock().routes.remove(&upstream_id);

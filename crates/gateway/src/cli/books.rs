@@ -1,4 +1,4 @@
-//! The operator's view of the books: check, recent calls, credit, API keys. Works beside a running gateway.
+//! The operator's view of the books: check, recent calls, credit. Works beside a running gateway.
 
 use std::process::ExitCode;
 
@@ -6,10 +6,9 @@ use anyhow::{Context, bail};
 use serde_json::json;
 use tollgate_domain::{Caller, KeyId, TransferId};
 use tollgate_ledger::{Clearing, Grant, LedgerStore};
-use tollgate_store::{NewKey, Options, Store};
-use tollgate_trust::ApiKey;
+use tollgate_store::{Options, Store};
 
-use super::{CreditCommand, DataArgs, FINDING, KeysCommand, Out};
+use super::{CreditCommand, DataArgs, FINDING, Out};
 use crate::config::{Environment, Overrides, load};
 use crate::telemetry::Checked;
 use crate::{clock, dev};
@@ -144,42 +143,5 @@ pub(crate) async fn credit(command: CreditCommand) -> anyhow::Result<ExitCode> {
     } else {
         format!("gave {key} {money}; available now: {available}")
     });
-    Ok(ExitCode::SUCCESS)
-}
-
-pub(crate) async fn keys(command: KeysCommand) -> anyhow::Result<ExitCode> {
-    match command {
-        KeysCommand::Create { name, data } => {
-            std::fs::create_dir_all(&data.data)?;
-            let store = open(&data)?;
-            let secret = ApiKey::from_random(clock::random()?);
-            let now = clock::now();
-            let id = KeyId::new(now, clock::random()?);
-            store.create_key(NewKey { id, name, hash: secret.hash(), tier: Default::default(), now }).await?;
-            if data.json {
-                Out::line(&json!({ "id": id, "secret": secret.expose() }).to_string());
-            } else {
-                Out::line(secret.expose());
-                Out::note(&format!("{id}: send it as `Authorization: Bearer …`. It is not shown again."));
-            }
-        }
-        KeysCommand::Revoke { key, data } => {
-            let key: KeyId = key.parse()?;
-            if open(&data)?.revoke_key(key, clock::now()).await?.is_none() {
-                bail!("no API key has the id {key}");
-            }
-            Out::line(&format!("revoked {key}"));
-        }
-        KeysCommand::List(data) => {
-            for key in open(&data)?.keys().await? {
-                let state = if key.revoked.is_some() { "revoked" } else { "valid" };
-                Out::line(&if data.json {
-                    json!({ "id": key.id, "name": key.name, "state": state, "created": key.created.to_string() }).to_string()
-                } else {
-                    format!("{}  {:<8} {}  {}", key.id, state, key.created, key.name)
-                });
-            }
-        }
-    }
     Ok(ExitCode::SUCCESS)
 }

@@ -16,9 +16,12 @@ use tollgate_payer::EvmWallet;
 use super::{DevArgs, Out, ServeArgs, call, log, paying};
 use crate::assemble::assemble;
 use crate::clients::{self, ClientKind, Endpoint};
-use crate::config::{Config, Environment, Overrides, SandboxRails, load};
+use crate::config::{Environment, Overlay, Overrides, SandboxRails, Settings, SettingsSource};
+use crate::control::{self, Control, Started};
 use crate::data::DataDirectory;
+use crate::foundation::Foundation;
 use crate::gateway::Gateway;
+use crate::live::Live;
 use crate::telemetry::survey;
 use crate::{clock, dev, keys, pins, server};
 
@@ -29,19 +32,24 @@ pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     let environment = Environment::read(Path::new(".")).map_err(anyhow::Error::msg)?;
     log::set_up(&environment);
     let binary = std::env::current_exe().context("find the demo server (this very binary)")?;
-    let gateway = sandbox(&environment, args.listen, &args.data, |flags, rails| {
-        let mut config = load(args.config.as_deref(), &environment, flags, Some(rails))?;
+    let running = sandbox(&environment, args.listen, &args.data, |flags, rails| {
+        let (file, flags, sandbox) = (args.config.clone(), flags.clone(), Some(rails));
+        let source = SettingsSource { file, flags, sandbox };
+        let mut settings = source.read_with(&Overlay::default(), &environment)?;
         if args.config.is_none() {
-            config.servers = dev::demo_server(&binary)?;
+            settings.config.servers = dev::demo_server(&binary)?;
+            return Ok(Start { source: None, settings });
         }
-        Ok(config)
+        Ok(Start { source: Some(source), settings })
     })
     .await?;
-    welcome(&gateway.gateway, &binary);
+    let gateway = running.gateway();
+    welcome(&gateway, &binary);
     if args.demo {
-        call::demo(&gateway.gateway.config.public_url, &args.data).await?;
+        call::demo(&gateway.config.public_url, &args.data).await?;
     }
-    gateway.until_stopped().await
+    drop(gateway);
+    running.until_stopped().await
 }
 
 /// A gateway with the rails of dev mode, and with wallets that pay and are paid.
@@ -49,7 +57,7 @@ pub(super) async fn sandbox(
     environment: &Environment,
     listen: Option<std::net::SocketAddr>,
     data: &Path,
-    configure: impl FnOnce(&Overrides, SandboxRails) -> anyhow::Result<Config>,
+    configure: impl FnOnce(&Overrides, SandboxRails) -> anyhow::Result<Start>,
 ) -> anyhow::Result<Running> {
     let listen = match listen {
         Some(listen) => listen,
@@ -68,25 +76,24 @@ pub(super) async fn sandbox(
     let listen = listener.local_addr()?;
     let flags = Overrides { listen: Some(listen.to_string()), data: Some(data.display().to_string()) };
     let rails = dev::rails(listen, merchant.address())?;
-    let config = configure(&flags, rails)?;
-    start(config, Mode::Sandbox, listener).await
+    start(configure(&flags, rails)?, Mode::Sandbox, listener).await
 }
 
 pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let environment = Environment::read(Path::new(".")).map_err(anyhow::Error::msg)?;
     log::set_up(&environment);
-    let config = load(args.config.as_deref(), &environment, &overrides(&args), None)?;
-    for notice in &config.notices {
+    let source = SettingsSource { file: args.config.clone(), flags: overrides(&args), sandbox: None };
+    let settings = source.read_with(&Overlay::default(), &environment)?;
+    for notice in &settings.config.notices {
         Out::note(&format!("note: {notice}"));
     }
-    let listener = bind(config.listen).await?;
-    let gateway = start(config, Mode::Live, listener).await?;
-    Out::note(&format!(
-        "tollgate serves {} server(s) at {}",
-        gateway.gateway.carriers.len(),
-        gateway.gateway.config.public_url
-    ));
-    gateway.until_stopped().await
+    let listener = bind(settings.config.listen).await?;
+    let running = start(Start { source: Some(source), settings }, Mode::Live, listener).await?;
+    let gateway = running.gateway();
+    let (servers, url) = (gateway.carriers.len(), &gateway.config.public_url);
+    Out::note(&format!("tollgate serves {servers} server(s) at {url}"));
+    drop(gateway);
+    running.until_stopped().await
 }
 
 pub(crate) fn overrides(args: &ServeArgs) -> Overrides {
@@ -101,14 +108,23 @@ pub(super) async fn bind(listen: std::net::SocketAddr) -> anyhow::Result<TcpList
 
 /// A gateway that serves.
 pub(super) struct Running {
-    pub(super) gateway: Arc<Gateway>,
+    control: Arc<Control>,
     serving: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
 }
 
-pub(super) async fn start(config: Config, mode: Mode, listener: TcpListener) -> anyhow::Result<Running> {
-    let tasks = TaskTracker::new();
-    let gateway = Arc::new(assemble(config, mode, tasks.clone()).await?);
+/// What a gateway starts with.
+pub(super) struct Start {
+    /// Where its settings can be read again.
+    pub(super) source: Option<SettingsSource>,
+    /// What they are now, without what the admin API has changed.
+    pub(super) settings: Settings,
+}
+
+pub(super) async fn start(start: Start, mode: Mode, listener: TcpListener) -> anyhow::Result<Running> {
+    let foundation = Foundation::open(&start.settings.config, mode).await?;
+    let started = started(start, &foundation).await?;
+    let gateway = assemble(started.settings.config.clone(), &foundation, None).await?;
     // Before any call is taken: what a crash left open is finished first.
     let recovered = gateway.gate.recover().await.context("finish what the last run left open")?;
     gateway.marks.forget().context("begin the dispatch marks anew")?;
@@ -122,44 +138,50 @@ pub(super) async fn start(config: Config, mode: Mode, listener: TcpListener) -> 
             recovered.ended, recovered.open
         ));
     }
-    let stop = CancellationToken::new();
-    let background = TaskTracker::new();
-    background.spawn(keys::watch(
-        gateway.gate.ports().store.clone(),
-        Arc::clone(&gateway.keys),
-        stop.clone(),
-    ));
-    background.spawn(pins::watch(Arc::clone(&gateway.pins), Arc::clone(&gateway.tools), stop.clone()));
-    background.spawn(upkeep(Arc::clone(&gateway), stop.clone()));
-    background.spawn(read_lists(Arc::clone(&gateway)));
-    for name in gateway.tools.pinned() {
-        let (name, tools, stop) = (name.clone(), Arc::clone(&gateway.tools), stop.clone());
-        background.spawn(async move { tools.follow(&name, &stop).await });
-    }
+    let (stop, background) = (CancellationToken::new(), TaskTracker::new());
+    background.spawn(keys::watch(foundation.store.clone(), Arc::clone(&foundation.keys), stop.clone()));
     if let Some(tls) = &gateway.tls {
         background.spawn(Arc::clone(tls).watch(stop.clone()));
     }
-    let serving = background.spawn(server::serve(Arc::clone(&gateway), listener, stop.clone()));
-    Ok(Running { gateway, serving, stop })
-}
-
-/// Asks every server with a policy for its tools, so that the first call does not wait; a server that is down is asked
-/// again when it is called.
-async fn read_lists(gateway: Arc<Gateway>) {
-    for (name, _) in gateway.carriers.iter().filter(|(_, carrier)| carrier.has_policy) {
-        if let Err(error) = gateway.tools.refresh(name, clock::now()).await {
-            let source: &dyn std::error::Error = &error;
-            tracing::warn!(server = %name, error = source, "the server's tools are not known yet");
-        }
+    let live = Live::new(gateway, background.clone(), stop.clone());
+    background.spawn(pins::watch(Arc::clone(&foundation.pins), Arc::clone(&live), stop.clone()));
+    background.spawn(upkeep(Arc::clone(&live), stop.clone()));
+    live.follow();
+    let is_read_again = started.source.is_some();
+    let control = Control::new(live, foundation, started, background.clone());
+    if is_read_again {
+        let watching = control::watch(Arc::clone(&control), stop.clone());
+        background.spawn(watching.context("wait for SIGHUP")?);
     }
+    let serving = background.spawn(server::serve(Arc::clone(&control), listener, stop.clone()));
+    Ok(Running { control, serving, stop })
 }
 
-async fn upkeep(gateway: Arc<Gateway>, stop: CancellationToken) {
+/// The settings with what the admin API has changed, which only somebody who can read them again could change.
+async fn started(start: Start, foundation: &Foundation) -> anyhow::Result<Started> {
+    let Start { source, settings } = start;
+    let nothing = Overlay::default();
+    let Some(source) = source else {
+        return Ok(Started { source: None, settings, overlay: nothing, stored: 0 });
+    };
+    let stored = foundation.control.overlay().await?;
+    let overlay: Overlay = serde_json::from_str(&stored.text).context("read the changes of the admin API")?;
+    let settings = match overlay.is_empty() {
+        true => settings,
+        false => source.read(&overlay).context(
+            "the file is in order, and is not together with the changes of the admin API; adapt it to them",
+        )?,
+    };
+    Ok(Started { source: Some(source), settings, overlay, stored: stored.version })
+}
+
+async fn upkeep(live: Arc<Live>, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(Duration::from_millis(UPKEEP_MS)) => {}
         }
+        let gateway = live.snapshot();
         if let Err(error) = gateway.gate.reconcile().await {
             tracing::error!(%error, "could not look up open settlements");
         }
@@ -173,6 +195,11 @@ async fn upkeep(gateway: Arc<Gateway>, stop: CancellationToken) {
 }
 
 impl Running {
+    /// The gateway as it is now.
+    pub(super) fn gateway(&self) -> Arc<Gateway> {
+        self.control.live().snapshot()
+    }
+
     /// Serves until SIGTERM or SIGINT, then drains; a second signal ends the process at once (what is open is finished at
     /// the next start).
     pub(super) async fn until_stopped(self) -> anyhow::Result<ExitCode> {

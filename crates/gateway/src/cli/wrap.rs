@@ -9,7 +9,7 @@ use tollgate_gate::Mode;
 
 use super::{Out, WrapArgs, log, run};
 use crate::clients::{self, Endpoint};
-use crate::config::{Config, Environment, Overrides, Transport, load_tree};
+use crate::config::{Config, Environment, Overrides, Settings, Transport, load_tree};
 
 /// The server's name: in its path, its account and its receipts.
 const NAME: &str = "wrapped";
@@ -27,16 +27,21 @@ pub(crate) async fn wrap(args: WrapArgs) -> anyhow::Result<ExitCode> {
         };
         let config = load_tree(tree, ORIGIN.to_owned(), &environment, &flags, None)?;
         let listener = run::bind(config.listen).await?;
-        run::start(with_command(config, &args, &environment)?, Mode::Live, listener).await?
+        run::start(fixed(with_command(config, &args, &environment)?), Mode::Live, listener).await?
     } else {
         run::sandbox(&environment, args.listen, &args.data, |flags, rails| {
             let config = load_tree(tree, ORIGIN.to_owned(), &environment, flags, Some(rails))?;
-            with_command(config, &args, &environment)
+            with_command(config, &args, &environment).map(fixed)
         })
         .await?
     };
-    welcome(&running.gateway.config, args.live);
+    welcome(&running.gateway().config, args.live);
     running.until_stopped().await
+}
+
+/// A command line is not read again.
+fn fixed(config: Config) -> run::Start {
+    run::Start { source: None, settings: Settings::fixed(config) }
 }
 
 /// The configuration that the command line amounts to, but for the program itself.

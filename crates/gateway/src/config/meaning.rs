@@ -63,6 +63,8 @@ pub struct Config {
     pub gate_api: Option<GateApi>,
     /// The built-in tools that are offered; `None`: there is no such endpoint.
     pub builtin_tools: Option<Vec<Builtin>>,
+    /// The admin API.
+    pub admin: Admin,
     /// The assets that prices may be in.
     pub assets: Assets,
     /// x402, if taken.
@@ -92,7 +94,7 @@ pub struct Config {
 }
 
 /// A secret that is never printed.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Secret(pub Vec<u8>);
 
 impl std::fmt::Debug for Secret {
@@ -110,8 +112,17 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+/// The admin API, for whoever has an admin key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// Whether it also answers callers that are not on this machine.
+    pub remote: bool,
+    /// Whether it takes servers that are programs to start.
+    pub commands: bool,
+}
+
 /// How several servers appear as one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Federation {
     /// What stands between a server and its tool.
     pub separator: Separator,
@@ -139,7 +150,7 @@ impl std::fmt::Debug for GateApi {
 }
 
 /// One server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Server {
     /// How it is reached.
     pub transport: Transport,
@@ -187,7 +198,7 @@ impl Server {
 }
 
 /// A header that shows a server who this gateway is.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Credential {
     /// The header.
     pub header: http::HeaderName,
@@ -202,7 +213,7 @@ impl std::fmt::Debug for Credential {
 }
 
 /// How a server is reached.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Transport {
     /// Streamable HTTP.
     Http(http::Uri),
@@ -266,7 +277,7 @@ pub struct SandboxRails {
 }
 
 /// x402 as configured.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct X402 {
     /// The token.
     pub asset: Asset,
@@ -283,7 +294,7 @@ pub struct X402 {
 }
 
 /// Where x402 payments are settled.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Settling {
     /// In sandbox money, on the gateway's own books.
     Sandbox,
@@ -299,7 +310,7 @@ pub enum Settling {
 }
 
 /// Lightning as configured.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Lightning {
     /// The asset of prices in sat.
     pub asset: Asset,
@@ -310,7 +321,7 @@ pub struct Lightning {
 }
 
 /// A Lightning wallet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum LightningBackend {
     /// The built-in regtest wallet of dev mode.
     Dev,

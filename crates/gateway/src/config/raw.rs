@@ -43,6 +43,8 @@ pub struct RawConfig {
     pub builtin_tools: RawBuiltinTools,
     /// The proxies in front of this gateway. Default: none, the address of a client is the one it connects from.
     pub trusted_proxies: RawProxies,
+    /// The admin API. There is none before an admin key was made: `tollgate keys create --admin`.
+    pub admin: RawAdmin,
 }
 
 /// Which built-in tools are offered.
@@ -90,6 +92,16 @@ pub enum RawForwarded {
     XForwardedFor,
     /// `Forwarded` (RFC 7239).
     Forwarded,
+}
+
+/// The admin API: `/admin/v1`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawAdmin {
+    /// Whether it also answers callers that are not on this machine. Default: false.
+    pub remote: bool,
+    /// Whether it takes servers with a `command`: whoever has an admin key can then start any program. Default: false.
+    pub commands: bool,
 }
 
 /// The gate API: `/gate/v1/authorize` and `/gate/v1/complete`.

@@ -53,12 +53,7 @@ pub fn load_text(
     flags: &Overrides,
     sandbox: Option<SandboxRails>,
 ) -> Result<Config, Problems> {
-    let tree = match serde_saphyr::from_str::<Value>(text) {
-        Ok(Value::Null) => Value::Object(Map::new()),
-        Ok(tree @ Value::Object(_)) => tree,
-        Ok(_) => return Err(unreadable(&file, "is not a mapping of settings".to_owned())),
-        Err(error) => return Err(unreadable(&file, format!("is not valid YAML: {error}"))),
-    };
+    let tree = parsed(text, &file)?;
     load_tree(tree, file, environment, flags, sandbox)
 }
 
@@ -67,13 +62,35 @@ pub fn load_text(
 /// # Errors
 /// As [`load`].
 pub fn load_tree(
-    mut tree: Value,
+    tree: Value,
     file_origin: String,
     environment: &Environment,
     flags: &Overrides,
     sandbox: Option<SandboxRails>,
 ) -> Result<Config, Problems> {
-    let mut origins = environment.lay_over(&mut tree, sandbox.is_none());
+    let read = Read { tree, file_origin, laid_over: Vec::new() };
+    understand(read, environment, flags, sandbox).map(|(config, _)| config)
+}
+
+/// Settings as they were read, before the environment and the flags lie over them.
+#[derive(Clone, Debug)]
+pub(super) struct Read {
+    pub(super) tree: Value,
+    /// Where they come from.
+    pub(super) file_origin: String,
+    /// Paths of values that come from elsewhere, with the name of where.
+    pub(super) laid_over: Vec<(String, String)>,
+}
+
+/// What settings mean, and all of them as they count, secrets included.
+pub(super) fn understand(
+    read: Read,
+    environment: &Environment,
+    flags: &Overrides,
+    sandbox: Option<SandboxRails>,
+) -> Result<(Config, Value), Problems> {
+    let Read { mut tree, file_origin, laid_over: mut origins } = read;
+    origins.extend(environment.lay_over(&mut tree, sandbox.is_none()));
     environment.expand(&mut tree).map_err(|missing| {
         let unset = |name| Problem {
             at: format!("${{{name}}}"),
@@ -94,9 +111,9 @@ pub fn load_tree(
     }
     let source = Source::new(file_origin, origins);
     check_spelling(&tree, &source)?;
-    let raw: RawConfig = serde_json::from_value(tree)
+    let raw: RawConfig = serde_json::from_value(tree.clone())
         .map_err(|error| Problems(vec![source.problem("", format!("cannot be read: {error}"))]))?;
-    Config::from_raw(raw, environment, &source, sandbox)
+    Config::from_raw(raw, environment, &source, sandbox).map(|config| (config, tree))
 }
 
 fn set(tree: &mut Value, name: &str, value: &str) {
@@ -107,6 +124,24 @@ fn set(tree: &mut Value, name: &str, value: &str) {
 
 fn unreadable(file: &str, message: String) -> Problems {
     Problems(vec![Problem { at: file.to_owned(), origin: "--config".to_owned(), message }])
+}
+
+/// The settings in the text of a file.
+fn parsed(text: &str, file: &str) -> Result<Value, Problems> {
+    match serde_saphyr::from_str::<Value>(text) {
+        Ok(Value::Null) => Ok(Value::Object(Map::new())),
+        Ok(tree @ Value::Object(_)) => Ok(tree),
+        Ok(_) => Err(unreadable(file, "is not a mapping of settings".to_owned())),
+        Err(error) => Err(unreadable(file, format!("is not valid YAML: {error}"))),
+    }
+}
+
+/// The settings in a file.
+pub(super) fn parse(path: &Path) -> Result<Value, Problems> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| unreadable(&name, format!("cannot be read: {error}")))?;
+    parsed(&text, &name)
 }
 
 fn check_spelling(tree: &Value, source: &Source) -> Result<(), Problems> {

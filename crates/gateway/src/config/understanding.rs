@@ -13,7 +13,7 @@ use tollgate_rails::evm::Address;
 use tollgate_registry::{PinPolicy, PolicyError};
 
 use super::meaning::{
-    Breaker, Config, Credential, Document, Lightning, LightningBackend, Limits, Metrics, Receipts,
+    Admin, Breaker, Config, Credential, Document, Lightning, LightningBackend, Limits, Metrics, Receipts,
     SandboxRails, Secret, Server, Settling, Source, TlsFiles, ToolPolicy, Transport, X402,
 };
 use super::raw::{
@@ -121,6 +121,7 @@ impl Config {
             gate_servers,
             gate_api,
             builtin_tools,
+            admin: Admin { remote: raw.admin.remote, commands: raw.admin.commands },
             assets,
             x402,
             lightning,

@@ -36,7 +36,7 @@ pub(crate) async fn ready(
     (status, axum::Json(body))
 }
 
-fn standing(gateway: &Gateway, carrier: &Carrier) -> Value {
+pub(super) fn standing(gateway: &Gateway, carrier: &Carrier) -> Value {
     let standing = carrier.health().standing();
     let mut facts = Map::new();
     facts.insert("state".to_owned(), json!(standing.state));

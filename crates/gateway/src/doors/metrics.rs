@@ -56,14 +56,19 @@ fn may_read(rule: &Metrics, peer: SocketAddr, headers: &HeaderMap) -> Result<(),
             Err((StatusCode::UNAUTHORIZED, "Send the token of `metrics.token` as `Authorization: Bearer …`."))
         };
     }
-    let is_forwarded = FORWARDED.iter().any(|name| headers.contains_key(*name));
-    if rule.public || (peer.ip().to_canonical().is_loopback() && !is_forwarded) {
+    if rule.public || is_near(peer, headers) {
         return Ok(());
     }
     Err((
         StatusCode::NOT_FOUND,
         "Ask from the gateway's own machine, or set `metrics.token` (or `metrics.public`) in its configuration.",
     ))
+}
+
+/// Whether a caller is on this machine, and no proxy speaks for somebody else.
+pub(super) fn is_near(peer: SocketAddr, headers: &HeaderMap) -> bool {
+    let is_forwarded = FORWARDED.iter().any(|name| headers.contains_key(*name));
+    peer.ip().to_canonical().is_loopback() && !is_forwarded
 }
 
 #[cfg(test)]

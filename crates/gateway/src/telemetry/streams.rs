@@ -10,17 +10,18 @@ use http_body::{Frame, SizeHint};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tollgate_exec::{Body, BodyError};
 
+use super::Telemetry;
 use crate::gateway::Gateway;
 
 /// One open stream: counted as long as this lives.
 #[derive(Debug)]
-pub struct StreamCount(Arc<Gateway>);
+pub struct StreamCount(Arc<Telemetry>);
 
 impl StreamCount {
     /// Counts one more.
     pub fn begin(gateway: &Arc<Gateway>) -> Self {
         gateway.telemetry.streams.increment();
-        Self(Arc::clone(gateway))
+        Self(Arc::clone(&gateway.telemetry))
     }
 
     /// Counts a response as long as its body lives, if it is an event stream. It ends when the gateway drains: nobody waits
@@ -40,7 +41,7 @@ impl StreamCount {
 
 impl Drop for StreamCount {
     fn drop(&mut self) {
-        self.0.telemetry.streams.decrement();
+        self.0.streams.decrement();
     }
 }
 

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use tollgate_domain::{Amount, AssetId, CallId, Principal, Rail, ToolRef};
 use tollgate_gate::{Completed, Denial, Ending, Fault, HeldCall, Permitted, Refusal, Verdict};
 
+use super::Telemetry;
 use super::outcome::{self, ABANDONED};
 use crate::gateway::Gateway;
 
 /// One call under observation. Dropped without an ending, its caller went away before it was decided.
 #[derive(Debug)]
 pub struct Watch {
-    gateway: Arc<Gateway>,
+    telemetry: Arc<Telemetry>,
     door: &'static str,
     began: Instant,
     asked: Option<Instant>,
@@ -35,7 +36,7 @@ impl Watch {
     pub fn begin(gateway: &Arc<Gateway>, door: &'static str) -> Self {
         gateway.telemetry.inflight.increment();
         Self {
-            gateway: Arc::clone(gateway),
+            telemetry: Arc::clone(&gateway.telemetry),
             door,
             began: now(),
             asked: None,
@@ -68,7 +69,7 @@ impl Watch {
             Verdict::Faulted(_) | Verdict::Repeated(_) => (refusal.tool.as_ref(), false),
         };
         if demands {
-            self.gateway.telemetry.challenges.increment();
+            self.telemetry.challenges.increment();
         }
         let outcome = refusal.verdict.word();
         self.end(&End { call: refusal.call, tool: known, outcome, charged: false });
@@ -83,10 +84,10 @@ impl Watch {
         }
         let ending = completed.as_ref().ok().map(|completed| &completed.ending);
         if let Some((rail, _, _)) = &self.payment {
-            self.gateway.telemetry.payments.count(*rail, ending);
+            self.telemetry.payments.count(*rail, ending);
         }
         if matches!(ending, Some(Ending::PaymentFailed { demand: Some(_), .. })) {
-            self.gateway.telemetry.challenges.increment();
+            self.telemetry.challenges.increment();
         }
         let charged = self.payment.is_some() && matches!(ending, Some(Ending::Delivered(_)));
         self.end(&End { call: Some(call), tool: Some(tool), outcome: outcome::of(completed), charged });
@@ -99,7 +100,7 @@ impl Watch {
 
     fn end(&mut self, end: &End<'_>) {
         self.has_ended = true;
-        let telemetry = &self.gateway.telemetry;
+        let telemetry = &self.telemetry;
         let took = self.began.elapsed();
         telemetry.tools.count(end.tool, end.outcome);
         telemetry.call.observe(took);
@@ -132,7 +133,7 @@ impl Drop for Watch {
         if !self.has_ended {
             self.end(&End { call: None, tool: None, outcome: ABANDONED, charged: false });
         }
-        self.gateway.telemetry.inflight.decrement();
+        self.telemetry.inflight.decrement();
     }
 }
 

@@ -17,6 +17,8 @@ mod conformance;
 #[cfg(test)]
 mod connect;
 #[cfg(test)]
+mod control;
+#[cfg(test)]
 mod crashes;
 #[cfg(test)]
 mod demands;

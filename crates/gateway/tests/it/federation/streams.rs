@@ -246,3 +246,52 @@ async fn f10_streams_end_in_order_when_the_gateway_is_told_to_stop() {
     assert_eq!(last["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"], "l2");
     soon(listening.until("\r\n0\r\n\r\n")).await;
 }
+
+#[tokio::test]
+async fn whoever_listens_is_told_when_prices_change_and_when_the_door_does() {
+    let two = Two::echoes().await;
+    let operator = crate::control::Operator::of(&two.gateway);
+    let params = json!({ "notifications": { "toolsListChanged": true }, "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    } });
+    let asked = json!({ "jsonrpc": "2.0", "id": "l1", "method": "subscriptions/listen", "params": params });
+    let post = [
+        "POST /mcp HTTP/1.1",
+        "host: localhost",
+        "content-type: application/json",
+        "accept: application/json, text/event-stream",
+        "mcp-protocol-version: 2026-07-28",
+        "mcp-method: subscriptions/listen",
+    ]
+    .map(str::to_owned);
+    let session = Session::open(&two.mcp()).await;
+    let mut legacy = Wire::open(two.gateway.port, &head("GET", &session, &[]), "").await;
+    soon(legacy.until("\r\n\r\n")).await;
+    let mut modern = Wire::open(two.gateway.port, &post, &asked.to_string()).await;
+    until(&mut modern, "notifications/subscriptions/acknowledged", 1).await;
+
+    let file = |b: &str| format!("servers:\n  a: {{ url: '{}' }}\n{b}", two.a.url());
+    let priced = file(&format!("  b: {{ url: '{}', every_tool: {{ price: [0.01USDC] }} }}\n", two.b.url()));
+    operator.serve(&two.gateway, &priced).await;
+    until(&mut modern, "notifications/tools/list_changed", 1).await;
+    until(&mut legacy, "notifications/tools/list_changed", 1).await;
+    let told = &modern.messages()[1];
+    assert_eq!(told["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], "l1");
+    // The same stream still carries what the servers say.
+    two.a.replace_tools(vec![Tool::new("new", Behaviour::Echo)]);
+    until(&mut modern, "notifications/tools/list_changed", 2).await;
+    let listed = session.ask("tools/list", &json!({})).await;
+    assert!(
+        listed.text().contains("tollgate/pricing"),
+        "the session lives on, with the new price: {}",
+        listed.text()
+    );
+
+    operator.serve(&two.gateway, &file("")).await;
+    until(&mut modern, "notifications/tools/list_changed", 3).await;
+    until(&mut modern, "\"resultType\":\"complete\"", 1).await;
+    until(&mut legacy, "notifications/tools/list_changed", 2).await;
+    // The end of a chunked body.
+    until(&mut legacy, "\r\n0\r\n", 1).await;
+}

@@ -17,18 +17,19 @@ use http_body::Frame as Chunk;
 use http_body_util::StreamBody;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 use tollgate_domain::ServerName;
 use tollgate_exec::intercept::{Limits, without_answers, without_tool_lists};
 use tollgate_exec::{Body, BodyError, MessageStream, UpstreamError};
 use tollgate_federation::{EventId, acknowledged, ended};
-use tollgate_mcp::{Era, Frame, RequestId, headers, raw, sse};
+use tollgate_mcp::{Era, Frame, RequestId, headers, raw, reply, sse};
 
 use super::super::forwarded;
 use super::asking::{Asking, unanswered};
 use super::introduce::modern;
 use super::relay::{Events, Relay, limits};
 use crate::carrier::{Carrier, fault_of};
-use crate::federation::Modern;
+use crate::federation::{Modern, News};
 use crate::reserved::without_demands;
 
 type Chunks = BoxStream<'static, Result<Chunk<Bytes>, BodyError>>;
@@ -81,7 +82,9 @@ async fn merged(
                 let others =
                     opening.filter_map(|opened| ready(opened.ok())).flat_map_unordered(None, until_end);
                 let all = stream::select(until_end(first), others);
+                let told = told(asking.federation.news(), list_changed).map(|told| told.map(Ok));
                 // The first part that ends is the end of all.
+                let all = stream::select(all, told);
                 let all = all.take_while(|part| ready(part.is_some())).filter_map(ready);
                 // Nor does it outlive the gateway, which waits for it else.
                 return events(all.take_until(asking.gateway.readiness.draining().cancelled_owned()).boxed());
@@ -98,6 +101,35 @@ async fn merged(
 
 fn until_end(part: Chunks) -> BoxStream<'static, Option<Result<Chunk<Bytes>, BodyError>>> {
     part.map(Some).chain(stream::iter([None])).boxed()
+}
+
+/// What the gateway itself has to say on a stream: that tools or prices may have changed, by `message`. `None`: the door has
+/// become another one.
+fn told(
+    news: watch::Receiver<News>,
+    message: impl Fn() -> Bytes + Send + 'static,
+) -> BoxStream<'static, Option<Chunk<Bytes>>> {
+    let chunk = move || Some(Chunk::data(sse::encode(&message(), None)));
+    stream::unfold((news, None), move |(mut news, ending)| {
+        let chunk = chunk();
+        async move {
+            match ending {
+                Some(true) => return Some((None, (news, Some(false)))),
+                Some(false) => return None,
+                None => {}
+            }
+            if news.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            let is_over = news.borrow_and_update().is_over;
+            Some((chunk, (news, is_over.then_some(true))))
+        }
+    })
+    .boxed()
+}
+
+fn list_changed() -> Bytes {
+    reply::notification("notifications/tools/list_changed", None)
 }
 
 /// One server's stream in the names of the door, or what the client is told instead.
@@ -207,12 +239,24 @@ pub(super) async fn subscribe(asking: Asking, frame: Frame, id: RequestId) -> Re
     let first = acknowledged(&id, parts.iter().map(|part| part.honoured.clone()));
     let first = stream::iter([Ok(Chunk::data(sse::encode(&first, None)))]);
     let open = parts.len();
+    let is_tools = |part: &Part| part.honoured.get("toolsListChanged") == Some(&Value::Bool(true));
+    let wants_tools = parts.iter().any(is_tools);
+    let own = {
+        let id = id.clone();
+        told(asking.federation.news(), move || tollgate_federation::tools_changed(&id))
+    };
+    let own = own.filter_map(move |told| {
+        ready(match told {
+            Some(chunk) => chunk.into_data().ok().filter(|_| wants_tools).map(Said::Message),
+            None => Some(Said::Over),
+        })
+    });
     // Where nobody has anything to say it stays open, as it does at a server on which nothing happens.
     let said =
         stream::select_all(parts.into_iter().map(|part| part.relay.subscription(part.messages).boxed()));
     let drained =
         stream::once(asking.gateway.readiness.draining().cancelled_owned()).map(|()| Said::Draining);
-    let said = stream::select(said, drained.boxed());
+    let said = stream::select(stream::select(said, own.boxed()), drained.boxed());
     let said = stream::unfold(Some((said, open)), move |state| {
         let end = ended(&id);
         async move {
@@ -223,7 +267,7 @@ pub(super) async fn subscribe(asking: Asking, frame: Frame, id: RequestId) -> Re
                         return Some((Ok(Chunk::data(message)), Some((said, open))));
                     }
                     Some(Said::Ended) if open > 1 => open -= 1,
-                    Some(Said::Ended | Said::Draining) => {
+                    Some(Said::Ended | Said::Over | Said::Draining) => {
                         return Some((Ok(Chunk::data(sse::encode(&end, None))), None));
                     }
                     Some(Said::Dropped(error)) => return Some((Err(BodyError::from(error)), None)),
@@ -241,6 +285,8 @@ pub(super) enum Said {
     Message(Bytes),
     /// It has ended it in order.
     Ended,
+    /// The door has become another one: the client has to subscribe again.
+    Over,
     /// The gateway is on its way out.
     Draining,
     /// It broke off: the client has to subscribe again.

@@ -1,0 +1,152 @@
+//! What an operator is told.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+use tollgate_ledger::StoreError;
+use tollgate_store::AuditEntry;
+
+use crate::control::{Applied, Difference, Refused};
+
+/// Why an operator's request is not carried out.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// There is no admin key, so there is no admin API.
+    Closed,
+    /// Not from here.
+    Remote,
+    /// No admin key, or another one.
+    NoKey,
+    /// It cannot be read.
+    Malformed(String),
+    /// The configuration stays as it is.
+    Refused(Refused),
+    /// The data directory cannot be read.
+    Store(StoreError),
+}
+
+impl From<Refused> for Failed {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        let (status, code, message, next_step) = match &self {
+            Self::Closed => (
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "There is nothing at this path.".to_owned(),
+                "Make an admin key: tollgate keys create --admin.",
+            ),
+            Self::Remote => (
+                StatusCode::FORBIDDEN,
+                "origin_refused",
+                "The admin API answers on this machine only.".to_owned(),
+                "Ask from the gateway's own machine without a proxy, or set `admin.remote: true`.",
+            ),
+            Self::NoKey => (
+                StatusCode::UNAUTHORIZED,
+                "unauthenticated",
+                "No valid admin key is presented.".to_owned(),
+                "Send an admin key (tga_…, from `tollgate keys create --admin`) as `Authorization: Bearer`.",
+            ),
+            Self::Malformed(reason) => {
+                (StatusCode::BAD_REQUEST, "malformed", reason.clone(), "Send what the message asks for.")
+            }
+            Self::Refused(refused) => {
+                (status(refused), refused.code(), refused.to_string(), refused.next_step())
+            }
+            Self::Store(error) => {
+                tracing::error!(%error, "could not read the data directory");
+                let message = "The data directory cannot be read now.".to_owned();
+                (StatusCode::INTERNAL_SERVER_ERROR, "internal", message, "Try again later.")
+            }
+        };
+        let mut error = json!({
+            "code": code,
+            "message": message,
+            "next_step": next_step,
+            "retryable": status == StatusCode::SERVICE_UNAVAILABLE,
+        });
+        if let Self::Refused(refused) = &self {
+            detail(&mut error, refused);
+        }
+        let mut response = (status, axum::Json(json!({ "error": error }))).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+fn status(refused: &Refused) -> StatusCode {
+    match refused {
+        Refused::Fixed | Refused::NeedsRestart(_) => StatusCode::CONFLICT,
+        Refused::Problems(_) | Refused::Unusable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Refused::OtherVersion { .. } => StatusCode::PRECONDITION_FAILED,
+        Refused::Unknown(_) => StatusCode::NOT_FOUND,
+        Refused::Command => StatusCode::FORBIDDEN,
+        Refused::Masked => StatusCode::BAD_REQUEST,
+        Refused::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refused::Interrupted => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn detail(error: &mut Value, refused: &Refused) {
+    if let Refused::NeedsRestart(settings) = refused {
+        error["needs_restart"] = json!(settings);
+    }
+    let problem = |problem: &crate::config::Problem| json!({ "at": problem.at, "origin": problem.origin, "message": problem.message });
+    if !refused.problems().is_empty() {
+        error["message"] = json!("The configuration is not in order.");
+        error["problems"] = refused.problems().iter().map(problem).collect();
+    }
+}
+
+/// A change that counts.
+pub(super) fn applied(applied: &Applied) -> Response {
+    let Difference { added, removed, changed, settings } = &applied.difference;
+    let body = json!({
+        "version": applied.version,
+        "changed": !applied.difference.is_empty(),
+        "servers": { "added": added, "removed": removed, "changed": changed },
+        "settings": settings,
+    });
+    versioned(&applied.version, &body)
+}
+
+/// What counts at a version.
+pub(super) fn versioned(version: &str, body: &Value) -> Response {
+    let mut response = axum::Json(body).into_response();
+    let headers = response.headers_mut();
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        headers.insert(header::ETAG, tag);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A page of the audit.
+pub(super) fn audit(entries: &[AuditEntry]) -> Response {
+    let json_of = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let entry = |AuditEntry { seq, record }: &AuditEntry| {
+        json!({
+            "seq": seq,
+            "at": record.at.to_string(),
+            "admin": record.admin,
+            "what": record.what,
+            "target": record.target,
+            "before": json_of(&record.before),
+            "after": json_of(&record.after),
+        })
+    };
+    axum::Json(json!({ "entries": entries.iter().map(entry).collect::<Vec<_>>() })).into_response()
+}
