@@ -54,24 +54,21 @@ pub async fn operate(
     request: Request<Incoming>,
     address: SocketAddr,
 ) -> Response<Body> {
-    let peer = match arrived(&gateway, &request, address) {
+    let arrived = arrived(&gateway, &request, address);
+    let admitted = arrived.and_then(|peer| rates::admit(&gateway, Entrance::Shared, peer).map(|()| peer));
+    let peer = match admitted {
         Ok(peer) => peer,
-        Err(refusal) => return refusal,
+        Err(denial) => return respond(denied(&denial, None, Door::Rest, gateway.naming(""))),
     };
-    if let Err(denial) = rates::admit_routed(&gateway, request.uri().path(), peer) {
-        return respond(denied(&denial, None, Door::Rest, gateway.naming("")));
-    }
     let desk = admin::Desk { control, gateway };
     let answered = admin::answer(desk, request.map(axum::body::Body::new), peer).await;
     answered.map(|body| Body::boxed(Routed(body)))
 }
 
-/// Where a request comes from, or why it was not meant for this gateway.
-fn arrived<B>(gateway: &Gateway, request: &Request<B>, address: SocketAddr) -> Result<Peer, Response<Body>> {
-    if let Err(error) = origin::check_request(request.uri(), request.headers(), &gateway.hosts) {
-        let denial = Denial::OriginRefused(error.to_string());
-        return Err(respond(denied(&denial, None, Door::Rest, gateway.naming(""))));
-    }
+/// Where a request comes from that was meant for this gateway.
+fn arrived<B>(gateway: &Gateway, request: &Request<B>, address: SocketAddr) -> Result<Peer, Denial> {
+    origin::check_request(request.uri(), request.headers(), &gateway.hosts)
+        .map_err(|error| Denial::OriginRefused(error.to_string()))?;
     let client = gateway.config.trusted_proxies.client(address.ip(), request.headers());
     Ok(Peer { address, origin: Origin::of(client) })
 }
@@ -82,7 +79,7 @@ fn arrived<B>(gateway: &Gateway, request: &Request<B>, address: SocketAddr) -> R
 pub async fn enter(gateway: Arc<Gateway>, request: Request<Incoming>, address: SocketAddr) -> Response<Body> {
     let peer = match arrived(&gateway, &request, address) {
         Ok(peer) => peer,
-        Err(refusal) => return refusal,
+        Err(denial) => return respond(denied(&denial, None, Door::Rest, gateway.naming(""))),
     };
     let path = request.uri().path();
     if path == "/mcp" {

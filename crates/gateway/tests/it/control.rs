@@ -1,6 +1,7 @@
 //! Another configuration while the gateway serves: by its file, by a signal, over the admin API.
 
 mod admin;
+mod following;
 mod processes;
 mod reload;
 

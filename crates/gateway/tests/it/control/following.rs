@@ -1,0 +1,64 @@
+//! What a changed file leaves as it is, and what it makes anew: the allowances of callers, the gateway's own tools.
+
+use serde_json::{Value, json};
+use tollgate_testkit::journal_server::Script;
+
+use super::{Operator, yaml};
+use crate::world::{World, call, code, delivered};
+
+const FREE: &str = "{ price: [] }";
+
+/// The file with a limit of so many calls, and more.
+fn limited(world: &World, rate: &str, more: &str) -> String {
+    format!("{}{}{more}", yaml(world, FREE), limit(rate))
+}
+
+fn limit(rate: &str) -> String {
+    format!("limits: {{ rates: [{{ rate: {rate}, per: address, name: mine }}] }}\n")
+}
+
+async fn assert_limited(world: &World) {
+    let refused = world.call("echo", &json!({})).await;
+    assert_eq!(
+        (refused.status.as_u16(), code(&refused).as_str()),
+        (429, "rate_limited"),
+        "{}",
+        refused.text()
+    );
+}
+
+#[tokio::test]
+async fn nobody_gets_a_full_allowance_by_a_change_of_something_else() {
+    let world = World::with(Script::echo(), &[("echo", FREE)], &limit("2/hour"), &[]).await;
+    let operator = Operator::of(&world.gateway);
+    for _ in 0..2 {
+        delivered(&world.call("echo", &json!({})).await);
+    }
+    assert_limited(&world).await;
+    let changed = operator
+        .serve(&world.gateway, &limited(&world, "2/hour", "payment: { quote_ttl_seconds: 60 }\n"))
+        .await;
+    assert_eq!(changed["settings"], json!(["payment"]), "{changed}");
+    assert_limited(&world).await;
+    operator.serve(&world.gateway, &limited(&world, "3/hour", "payment: { quote_ttl_seconds: 60 }\n")).await;
+    for _ in 0..3 {
+        delivered(&world.call("echo", &json!({})).await);
+    }
+    assert_limited(&world).await;
+    assert_eq!(world.journal.executions(), 5, "control: another limit begins anew");
+}
+
+#[tokio::test]
+async fn the_built_in_tools_come_and_go_with_the_file() {
+    let world = World::with(Script::echo(), &[("echo", FREE)], "", &[]).await;
+    let operator = Operator::of(&world.gateway);
+    let url = format!("{}/servers/tollgate/mcp", world.gateway.url);
+    let ask = async || call(&url, "list_tools_for_sale", &json!({}), &json!({}), &[]).await;
+    assert_eq!(ask().await.status, 404);
+    let with = format!("{}builtin_tools: true\n", yaml(&world, FREE));
+    operator.serve(&world.gateway, &with).await;
+    let found: Value = delivered(&ask().await);
+    assert!(found["structuredContent"]["found"].is_number(), "{found}");
+    operator.serve(&world.gateway, &yaml(&world, FREE)).await;
+    assert_eq!(ask().await.status, 404);
+}
