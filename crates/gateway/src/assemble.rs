@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use http::HeaderName;
 use tokio_util::task::TaskTracker;
-use tollgate_attest::Signer;
-use tollgate_domain::{Digest, ServerName};
-use tollgate_egress::{Client, Limits, Policy};
+use tollgate_domain::ServerName;
+use tollgate_egress::Policy;
 use tollgate_exec::breaker::BreakerLimits;
 use tollgate_exec::client::ClientLimits;
 use tollgate_exec::http::{Credential, HttpConfig};
@@ -23,69 +20,39 @@ use tollgate_exec::{Health, HttpUpstream, McpClient, RestUpstream, SseUpstream, 
 use tollgate_federation::Keys;
 use tollgate_gate::{Gate, GateLimits, Mode};
 use tollgate_mcp::origin::AllowedHosts;
-use tollgate_rails::PaymentRail;
 use tollgate_rails::carriers::PAYMENT_HEADERS;
-use tollgate_rails::evm::{Chain, EvmSettler, EvmSettlerConfig, HttpRpc, SigningKey};
-use tollgate_rails::l402::{GateSecret, L402, L402Config};
-use tollgate_rails::lightning::LightningWallet;
-use tollgate_rails::lightning::dev::{DevWallet, RandomnessError};
-use tollgate_rails::lightning::lnbits::LnbitsWallet;
-use tollgate_rails::mpp::Challenges;
-use tollgate_rails::quote_seal::QuoteSealer;
-use tollgate_rails::x402::{ExactEvm, ExactEvmConfig, SandboxSettler, Settler};
-use tollgate_risk::{Limiter, Rate};
-use tollgate_store::{Options, SandboxStore, Store};
+use tollgate_till::{FINALITY_MS, Funding, Till, limiter};
 
 use crate::builtin::BuiltinTools;
 use crate::carrier::Carrier;
 use crate::catalog::Tools;
-use crate::config::{Breaker, Config, LightningBackend, Server, Settling, Transport};
-use crate::data::DataDirectory;
-use crate::dev::Dev;
-use crate::dispatch::DispatchMarks;
+use crate::config::{Breaker, Config, Server, Transport};
 use crate::federation::Federations;
 use crate::gateway::Gateway;
 use crate::lease::Leases;
 use crate::pins::Pins;
-use crate::ports::{GatewayPorts, KeySnapshot};
+use crate::ports::GatewayPorts;
 use crate::server::Readiness;
 use crate::telemetry::{CommitTimes, Telemetry};
 use crate::tls::Tls;
-use crate::{clock, document, keys};
-use tollgate_payer::EvmWallet;
-
-/// How long past its expiry an unsettled payment is watched: an authorization that expired cannot be mined any more, this
-/// leaves room for a block that was on its way.
-const FINALITY_MS: u64 = 60_000;
-/// How many callers a limiter remembers.
-const CALLERS_MAX: usize = 100_000;
+use crate::{clock, document};
 
 /// Assembles a gateway. Nothing is served yet; [`recover`](tollgate_gate::Gate::recover) must run first.
 ///
 /// # Errors
 /// What is missing or cannot be opened, as a sentence for the operator.
 pub async fn assemble(config: Config, mode: Mode, tasks: TaskTracker) -> anyhow::Result<Gateway> {
-    let data = DataDirectory::open(&config.data)?;
-    let signer = Signer::from_seed(&data.key("receipts.key")?)?;
-    let receipt_keys = vec![signer.public()];
     let commits = Arc::new(CommitTimes::default());
-    let options = Options {
+    let Till { data: _, store, keys, rails, marks, receipt_keys, secret, dev } = Till::open(Funding {
+        data: &config.data,
+        public_url: &config.public_url,
+        x402: config.x402.as_ref(),
+        lightning: config.lightning.as_ref(),
+        secret: config.secret.as_ref(),
+        result_ttl_ms: config.receipts.result_ttl_ms,
         commits: Some(Arc::clone(&commits) as _),
-        results_kept: Duration::from_millis(config.receipts.result_ttl_ms),
-        #[cfg(feature = "failpoints")]
-        failpoints: Some(Arc::new(crate::failpoint::StorePoints)),
-        ..Options::default()
-    };
-    let store = Store::open(&config.data, signer, options)?;
-    let marks = Arc::new(DispatchMarks::open(&data.path("dispatch.marks"))?);
-    let keys = Arc::new(KeySnapshot::default());
-    keys::reload(&store, &keys).await?;
-
-    let secret = match &config.secret {
-        Some(secret) => *Digest::of(&secret.0).as_bytes(),
-        None => data.key("gate.key")?,
-    };
-    let Rails { offered, dev } = rails(&config, &data, &secret)?;
+    })
+    .await?;
     let mut carriers = BTreeMap::new();
     let mut listed = Vec::new();
     for (name, server) in &config.servers {
@@ -104,7 +71,7 @@ pub async fn assemble(config: Config, mode: Mode, tasks: TaskTracker) -> anyhow:
         tools: Arc::clone(&tools),
         store,
         keys: Arc::clone(&keys),
-        rails: offered,
+        rails,
         calls: limiter(config.limits.calls_per_minute),
         offers: limiter(config.limits.offers_per_minute),
         marks: Arc::clone(&marks),
@@ -170,93 +137,6 @@ pub async fn probe(
 /// Why not.
 pub async fn check_way(name: &ServerName, server: &Server, config: &Config) -> anyhow::Result<()> {
     upstream(name, server, config, &TaskTracker::new()).await.map(drop)
-}
-
-/// How money arrives here.
-struct Rails {
-    /// In the order in which they are offered.
-    offered: Vec<Arc<dyn PaymentRail>>,
-    /// What only dev mode has.
-    dev: Option<Dev>,
-}
-
-fn rails(config: &Config, data: &DataDirectory, secret: &[u8; 32]) -> anyhow::Result<Rails> {
-    let realm = config.public_url.parse::<http::Uri>()?.host().unwrap_or("tollgate").to_owned();
-    let mut offered: Vec<Arc<dyn PaymentRail>> = Vec::new();
-    let mut sandbox = None;
-    if let Some(x402) = &config.x402 {
-        let settler: Arc<dyn Settler> = match &x402.settling {
-            Settling::Sandbox => {
-                let book = Arc::new(SandboxStore::open(&config.data)?);
-                sandbox = Some(Arc::clone(&book));
-                Arc::new(SandboxSettler::new(book))
-            }
-            Settling::Chain { rpc_url, chain_id, token } => {
-                let node = Chain::new(Arc::new(HttpRpc::new(client(rpc_url), rpc_url.clone())));
-                let relayer = SigningKey::from_bytes(&data.key("relayer.key")?)?;
-                tracing::info!(relayer = %relayer.address(), chain_id, "payments are settled by this relayer; it needs gas");
-                Arc::new(EvmSettler::new(node, EvmSettlerConfig::new(*chain_id, *token), relayer))
-            }
-        };
-        offered.push(Arc::new(ExactEvm::new(ExactEvmConfig {
-            asset: x402.asset.clone(),
-            domain_name: x402.name.clone(),
-            domain_version: x402.version.clone(),
-            pay_to: x402.pay_to,
-            max_timeout_seconds: x402.max_timeout_seconds,
-            sealer: QuoteSealer::new(secret),
-            challenges: Some(Challenges::new(secret, &realm)?),
-            settler,
-            sandbox: matches!(x402.settling, Settling::Sandbox),
-        })?));
-    }
-    let mut wallet = None;
-    if let Some(lightning) = &config.lightning {
-        let backend: Arc<dyn LightningWallet> = match (&lightning.backend, &sandbox) {
-            (LightningBackend::Dev, Some(book)) => {
-                let randomness =
-                    Arc::new(|| clock::random().map_err(|error| RandomnessError(Box::new(error))));
-                let dev = Arc::new(DevWallet::new(
-                    &data.key("lightning.key")?,
-                    Arc::new(book.invoices()),
-                    randomness,
-                )?);
-                wallet = Some(Arc::clone(&dev));
-                dev
-            }
-            (LightningBackend::Dev, None) => anyhow::bail!("the dev wallet exists in dev mode only"),
-            (LightningBackend::Lnbits { url, invoice_key }, _) => {
-                let key = std::str::from_utf8(&invoice_key.0)?;
-                Arc::new(LnbitsWallet::new(&url.to_string(), key, client(url))?)
-            }
-        };
-        offered.push(Arc::new(L402::new(L402Config {
-            asset: lightning.asset.clone(),
-            secret: GateSecret::new(*secret),
-            ttl_seconds: lightning.ttl_seconds,
-            wallet: backend,
-            realm,
-        })?));
-    }
-    let dev = match (sandbox, wallet, &config.x402) {
-        (Some(book), Some(wallet), Some(x402)) => {
-            let payer = EvmWallet::open(&data.path("payer.key"))?.address();
-            Some(Dev { wallet, book, usdc: x402.asset.clone(), payer })
-        }
-        _ => None,
-    };
-    Ok(Rails { offered, dev })
-}
-
-/// A burst of a tenth of a minute's allowance (at least 20 calls), refilled evenly.
-fn limiter(per_minute: u32) -> Limiter {
-    let refill = NonZeroU32::new(per_minute.max(1)).unwrap_or(NonZeroU32::MIN);
-    let burst = NonZeroU32::new((per_minute / 10).max(20)).unwrap_or(NonZeroU32::MIN);
-    let minute = NonZeroU64::new(60_000).unwrap_or(NonZeroU64::MIN);
-    Limiter::new(
-        Rate::new(burst, refill, minute),
-        NonZeroUsize::new(CALLERS_MAX).unwrap_or(NonZeroUsize::MIN),
-    )
 }
 
 fn allowed_hosts(config: &Config) -> anyhow::Result<AllowedHosts> {
@@ -373,8 +253,4 @@ fn stripped_headers() -> Vec<HeaderName> {
 fn endpoint_policy(url: &http::Uri) -> Policy {
     let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
     Policy::public().allow_endpoint(url.host().unwrap_or_default(), port)
-}
-
-fn client(url: &http::Uri) -> Client {
-    Client::new(endpoint_policy(url), Limits::default())
 }

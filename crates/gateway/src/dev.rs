@@ -4,40 +4,15 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 
-use tollgate_domain::{Amount, Asset, Assets, Price, Requirement, ServerName};
+use tollgate_domain::{Price, Requirement, ServerName};
 use tollgate_rails::evm::Address;
-use tollgate_rails::lightning::dev::DevWallet;
 use tollgate_registry::PinPolicy;
-use tollgate_store::{InvoiceStore, SandboxStore};
+use tollgate_till::sandbox;
+pub use tollgate_till::sandbox::{Dev, SANDBOX_START, assets, fund_once};
 
-use tollgate_rails::x402::sandbox::SandboxBook;
-
-use crate::config::{
-    Breaker, Lightning, LightningBackend, SandboxRails, Server, Settling, ToolPolicy, Transport, X402,
-};
-use crate::data::DataDirectory;
+use crate::config::{Breaker, SandboxRails, Server, ToolPolicy, Transport};
 use crate::demo;
-
-/// The chain that dev mode plays: the id of Base Sepolia, so that stock clients sign for it; nothing ever reaches it.
-const SANDBOX_ASSET: &str = "eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e";
-const LIGHTNING_ASSET: &str = "lightning:regtest/msat";
-/// What the sandbox wallet of a new data directory holds: 100 USDC.
-pub const SANDBOX_START: u128 = 100_000_000;
-
-/// What only dev mode has.
-#[derive(Debug)]
-pub struct Dev {
-    /// The dev Lightning wallet.
-    pub wallet: Arc<DevWallet<InvoiceStore>>,
-    /// The sandbox token ledger.
-    pub book: Arc<SandboxStore>,
-    /// The sandbox token.
-    pub usdc: Asset,
-    /// The wallet that `tollgate call` pays with.
-    pub payer: Address,
-}
 
 /// Why dev mode does not start like that.
 #[derive(Debug, thiserror::Error)]
@@ -53,14 +28,6 @@ pub enum DevError {
     Name(#[from] tollgate_domain::NameError),
 }
 
-/// The assets of dev mode.
-///
-/// # Errors
-/// Never, as long as the constants of this file are well formed.
-pub fn assets() -> Result<Assets, DevError> {
-    Ok(Assets::new([Asset::new(SANDBOX_ASSET, "USDC", 6)?, Asset::new(LIGHTNING_ASSET, "sat", 3)?]))
-}
-
 /// The rails of dev mode: x402 settled in the sandbox token ledger, Lightning on the dev wallet.
 ///
 /// # Errors
@@ -69,21 +36,7 @@ pub fn rails(listen: SocketAddr, pay_to: Address) -> Result<SandboxRails, DevErr
     if !listen.ip().is_loopback() {
         return Err(DevError::NotLoopback(listen));
     }
-    Ok(SandboxRails {
-        x402: X402 {
-            asset: Asset::new(SANDBOX_ASSET, "USDC", 6)?,
-            name: "USDC".to_owned(),
-            version: "2".to_owned(),
-            pay_to,
-            max_timeout_seconds: 120,
-            settling: Settling::Sandbox,
-        },
-        lightning: Lightning {
-            asset: Asset::new(LIGHTNING_ASSET, "sat", 3)?,
-            backend: LightningBackend::Dev,
-            ttl_seconds: 600,
-        },
-    })
+    Ok(sandbox::rails(pay_to)?)
 }
 
 /// The demo server with its prices.
@@ -116,17 +69,4 @@ pub fn demo_server(binary: &Path) -> Result<BTreeMap<ServerName, Server>, DevErr
         breaker: Breaker::default(),
     };
     Ok(BTreeMap::from([("demo".parse()?, demo)]))
-}
-
-/// Gives the payer of a new data directory its sandbox money, once.
-///
-/// # Errors
-/// When the sandbox book cannot be used.
-pub async fn fund_once(dev: &Dev, data: &DataDirectory) -> anyhow::Result<()> {
-    let funded = data.path("payer.funded");
-    if !funded.exists() {
-        dev.book.mint(dev.payer, Amount::new(SANDBOX_START)).await?;
-        std::fs::write(&funded, "SANDBOX money was given once; delete this file for more\n")?;
-    }
-    Ok(())
 }

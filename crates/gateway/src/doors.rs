@@ -10,7 +10,6 @@ mod health;
 mod json_rpc;
 mod mcp;
 mod metrics;
-mod request;
 
 pub(crate) use calls::pricing;
 pub(crate) use execute::resolve;

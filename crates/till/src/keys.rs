@@ -3,15 +3,32 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
+use tollgate_domain::Digest;
 use tollgate_ledger::StoreError;
 use tollgate_store::Store;
-use tollgate_trust::{ApiKeys, KeyRecord};
-
-use crate::ports::KeySnapshot;
+use tollgate_trust::{ApiKeys, KeyDirectory, KeyRecord};
 
 /// A key that was revoked by `tollgate keys revoke` stops working within this time.
 const WATCH_MS: u64 = 500;
+
+/// All API keys, swapped whole when another process changed them.
+#[derive(Debug, Default)]
+pub struct KeySnapshot(ArcSwap<ApiKeys>);
+
+impl KeySnapshot {
+    /// Replaces all keys.
+    pub fn replace(&self, keys: ApiKeys) {
+        self.0.store(Arc::new(keys));
+    }
+}
+
+impl KeyDirectory for KeySnapshot {
+    fn find(&self, hash: &Digest) -> Option<KeyRecord> {
+        self.0.load().find(hash)
+    }
+}
 
 /// Reads all keys.
 ///
