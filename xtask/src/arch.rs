@@ -66,6 +66,12 @@ const DRAWING: &[Room] = &[
         never: &[],
     },
     Room {
+        floor: 4,
+        name: "tollgate",
+        arrows: &["till", "gate", "store", "ledger", "risk", "attest", "rails", "domain", "mcp"],
+        never: &["hyper", "hyper-util", "reqwest", "rusqlite", "getrandom", "fs4", "nix", "clap", "anyhow"],
+    },
+    Room {
         floor: 3,
         name: "till",
         arrows: &["gate", "store", "ledger", "risk", "attest", "rails", "trust", "domain", "egress"],

@@ -50,7 +50,8 @@ pub async fn reload(store: &Store, snapshot: &KeySnapshot) -> Result<(), StoreEr
 
 /// Watches for changes until `stop` is cancelled.
 pub async fn watch(store: Store, snapshot: Arc<KeySnapshot>, stop: CancellationToken) {
-    let mut known = store.keys_version().ok();
+    // Nothing is known at first: a key that was made while this task waited for its first turn must not be missed.
+    let mut known = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,

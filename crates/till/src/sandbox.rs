@@ -3,13 +3,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use http::StatusCode;
+use serde_json::json;
 use tollgate_domain::{Amount, Asset, AssetError, Assets};
+use tollgate_gate::Answer;
 use tollgate_rails::evm::{Address, SigningKey};
 use tollgate_rails::lightning::dev::DevWallet;
 use tollgate_rails::x402::sandbox::{SandboxBook, SandboxError};
 use tollgate_store::{InvoiceStore, SandboxStore};
 
+use crate::clock;
 use crate::data::DataDirectory;
+use crate::documents::json_answer;
 use crate::payment::{Lightning, LightningBackend, SandboxRails, Settling, X402};
 use crate::rails::RailError;
 use crate::till::TillError;
@@ -94,4 +99,26 @@ pub async fn fund_once(dev: &Dev, data: &DataDirectory) -> Result<(), FundError>
         std::fs::write(&funded, "SANDBOX money was given once; delete this file for more\n")?;
     }
     Ok(())
+}
+
+/// `POST /dev/lightning/pay`: pays an invoice of the dev wallet and answers with its preimage.
+pub async fn pay(dev: &Dev, bolt11: &str) -> Answer {
+    match dev.wallet.pay(bolt11, clock::now()).await {
+        Ok(paid) => json_answer(
+            StatusCode::OK,
+            &json!({
+                "preimage": paid.preimage.to_hex(),
+                "payment_hash": hex::encode(paid.payment_hash),
+                "sats": paid.sats,
+                "network": "regtest",
+            }),
+        ),
+        Err(error) => {
+            let body = json!({ "error": {
+                "code": "invoice_not_paid", "message": error.to_string(),
+                "next_step": "Pay an invoice that this gateway issued, before it expires.", "retryable": false,
+            }});
+            json_answer(StatusCode::CONFLICT, &body)
+        }
+    }
 }
