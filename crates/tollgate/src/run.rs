@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate_domain::{CallId, FailureKind, Outcome};
 use tollgate_gate::{Call, Completed, Fault, Held, HeldCall, Permitted, ToolAnswer};
+use tollgate_till::dispatch::Mark;
 
 use crate::house::House;
 
@@ -55,26 +56,31 @@ async fn carry_out<T: Send + 'static>(
     mut done: oneshot::Sender<Ended<T>>,
 ) {
     let (permitted, held, deadline) = permit(held);
-    let worked = match house.gate.ports().marks.mark(permitted.call()) {
-        // Kept until the end is on the books: a crash in between finds a call that may have run.
+    // Kept until the end is on the books: a crash in between finds a call that may have run.
+    let (Worked { outcome, given }, _mark) = match mark(&house, &permitted) {
         Ok(mark) => {
             let worked = tokio::select! {
                 biased;
                 () = done.closed() => Worked::lost(FailureKind::Abandoned),
                 worked = guarded(&permitted, deadline, work) => worked.unwrap_or_else(Worked::lost),
             };
-            (worked, Some(mark))
+            (worked, mark)
         }
-        Err(error) => {
-            // Without the mark it must not run: after a crash nobody could tell.
-            tracing::error!(call = %permitted.call(), %error, "could not mark a call");
-            (Worked::lost(FailureKind::Unreachable), None)
-        }
+        Err(kind) => (Worked::lost(kind), None),
     };
-    let (Worked { outcome, given }, _mark) = worked;
     let completed = complete(&house, &permitted, held, outcome).await;
     // Whoever asked may be gone; the call has its ending all the same.
     drop(done.send(Ended { call: permitted.call(), completed, given }));
+}
+
+/// Remembers that a paid call runs now. Without the mark it must not: after a crash nobody could tell. Nobody asks about a
+/// free one.
+pub(crate) fn mark<'a>(house: &'a House, permitted: &Permitted) -> Result<Option<Mark<'a>>, FailureKind> {
+    let marked = permitted.is_paid().then(|| house.gate.ports().marks.mark(permitted.call())).transpose();
+    marked.map_err(|error| {
+        tracing::error!(call = %permitted.call(), %error, "could not mark a call");
+        FailureKind::Unreachable
+    })
 }
 
 /// The permit of a held call, and until when its work may take.

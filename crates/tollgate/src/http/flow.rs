@@ -22,7 +22,7 @@ use super::arrived::Arrived;
 use super::layer::{answered, whole};
 use super::{Body, BoxError, answer, stored};
 use crate::house::House;
-use crate::run::{Ended, Worked, complete, guarded, permit};
+use crate::run::{Ended, Worked, complete, guarded, mark, permit};
 
 /// What the handler answers at first.
 enum First<R> {
@@ -86,13 +86,9 @@ async fn carry_out<S, B, R>(
     let bytes_max = house.limits.answer_bytes_max;
     let (permitted, held, deadline) = permit(held);
     let call = permitted.call();
-    let _mark = match house.gate.ports().marks.mark(call) {
+    let _mark = match mark(&house, &permitted) {
         Ok(mark) => mark,
-        Err(error) => {
-            tracing::error!(%call, %error, "could not mark a call");
-            let lost = Worked::lost(FailureKind::Unreachable);
-            return end_at_once(&house, &permitted, held, lost, begin).await;
-        }
+        Err(kind) => return end_at_once(&house, &permitted, held, Worked::lost(kind), begin).await,
     };
     let first = async {
         match answered(inner, request).await {
