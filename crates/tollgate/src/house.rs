@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use tollgate_attest::PublicKey;
 use tollgate_domain::{Assets, ServerName};
 use tollgate_gate::{Gate, GateLimits, Listed, Mode};
-use tollgate_till::sandbox::{Dev, fund_once};
+use tollgate_till::sandbox::fund_once;
 use tollgate_till::{FINALITY_MS, Funding, Till, clock, keys, limiter};
 
 use crate::catalog::Goods;
@@ -26,7 +26,9 @@ pub(crate) struct House {
     pub(crate) gate: Gate<OwnPorts>,
     pub(crate) limits: Limits,
     pub(crate) receipt_keys: Vec<PublicKey>,
-    pub(crate) dev: Option<Dev>,
+    /// What only sandbox money has; its routes pay from it.
+    #[cfg(feature = "axum")]
+    pub(crate) dev: Option<tollgate_till::sandbox::Dev>,
     /// Calls being carried out: each must be completed before the process ends.
     pub(crate) calls: TaskTracker,
     server: ServerName,
@@ -91,6 +93,7 @@ impl House {
             gate,
             limits: settings.limits,
             receipt_keys: till.receipt_keys,
+            #[cfg(feature = "axum")]
             dev: till.dev,
             calls: TaskTracker::new(),
             server: understood.server,

@@ -131,6 +131,11 @@ impl Tollgate {
         Tool::new(&self.house, &terms, handler)
     }
 
+    /// The public keys that receipts verify with, as a JSON Web Key Set; `routes` serves it at `/.well-known/jwks.json`.
+    pub fn receipt_keys(&self) -> String {
+        tollgate_attest::jwks(&self.house.receipt_keys)
+    }
+
     /// Waits for the calls that are being carried out. Call it behind your server's own graceful end: what is still running
     /// when the process ends is in doubt at the next start, and is not charged.
     pub async fn close(&self) {
