@@ -13,6 +13,7 @@ pub mod lnbits;
 pub mod mcp_client;
 pub mod mcp_python;
 pub mod port;
+mod rust_client;
 pub mod sdk_clients;
 pub mod x402_python;
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::{arch, errors, tools};
+use crate::{arch, cases, errors, tools};
 
 /// Runs every check, also after one has failed, so that one run shows everything.
 ///
@@ -20,6 +20,7 @@ pub(crate) fn check() -> Result<()> {
     record("fmt", cargo(&["fmt", "--all", "--check"]));
     record("arch", arch::check());
     record("errors", errors::check());
+    record("cases", cases::check());
     record(
         "clippy",
         cargo(&[

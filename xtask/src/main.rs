@@ -4,6 +4,7 @@
 
 mod arch;
 mod bench;
+mod cases;
 mod errors;
 mod gates;
 mod sources;
@@ -24,7 +25,7 @@ struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Task {
-    /// Every check but the tests: format, lints, drawing, error pages, dependencies.
+    /// Every check but the tests: format, lints, drawing, error pages, cases, dependencies.
     Check,
     /// Every test; arguments go to the test runner.
     Test {
@@ -40,6 +41,8 @@ enum Task {
         #[arg(long)]
         quick: bool,
     },
+    /// Fails when docs/reference/cases.md names a test that does not exist.
+    Cases,
     /// Fails when an error code has no page under docs/errors, or a page no code.
     Errors,
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Task::Test { arguments } => suite::run(&arguments),
         Task::Arch => arch::check().map(|()| true),
         Task::Bench { quick } => bench::run(if quick { bench::Extent::Quick } else { bench::Extent::Full }),
+        Task::Cases => cases::check().map(|()| true),
         Task::Errors => errors::check().map(|()| true),
     };
     match done {

@@ -20,6 +20,8 @@ pub enum FailureKind {
     Broken,
     /// The caller went away before the answer.
     Abandoned,
+    /// The server demanded a payment of its own, past the gateway.
+    DemandedPayment,
 }
 
 impl FailureKind {
@@ -30,6 +32,7 @@ impl FailureKind {
             Self::TimedOut => "timed_out",
             Self::Broken => "broken",
             Self::Abandoned => "abandoned",
+            Self::DemandedPayment => "demanded_payment",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The gateway's own MCP client, over any upstream: it reads the tool lists and makes the calls that the gateway makes itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -90,6 +90,8 @@ pub struct McpClient {
     retries: RetryBudget,
     last_id: AtomicI64,
     lifecycle: Mutex<Option<Lifecycle>>,
+    /// Whether the server gave out a session when it was last asked for one.
+    gives_sessions: AtomicBool,
 }
 
 /// How this server is spoken to.
@@ -117,6 +119,7 @@ impl McpClient {
             retries: RetryBudget::default(),
             last_id: AtomicI64::new(0),
             lifecycle: Mutex::new(None),
+            gives_sessions: AtomicBool::new(false),
         }
     }
 
@@ -129,6 +132,11 @@ impl McpClient {
     /// The health of the server.
     pub const fn health(&self) -> &Arc<Health> {
         &self.health
+    }
+
+    /// Whether the server gave out a session when it was last asked for one; `false` while it was not asked.
+    pub fn gives_sessions(&self) -> bool {
+        self.gives_sessions.load(Ordering::Relaxed)
     }
 
     /// All tools of the server, page by page. Entries that define no tool are left out.
@@ -250,6 +258,7 @@ impl McpClient {
         let message = reply::request(&id, "initialize", Some(&format!("{{{members}}}")));
         let answer = self.exchange(message, HeaderMap::new(), Some(&id)).await?;
         let session = answer.headers.get(SESSION_HEADER).cloned();
+        self.gives_sessions.store(session.is_some(), Ordering::Relaxed);
         let refusal = match answer.result() {
             Ok(result) => {
                 let version =
@@ -342,8 +351,13 @@ impl McpClient {
                 Err(error) => return Err(error),
             };
             let Some(message) = piece.message() else { continue };
-            let frame = Frame::parse_upstream(message)
-                .map_err(|_| UpstreamError::NotAnAnswer("one of its messages is no strict JSON-RPC"))?;
+            let frame = match Frame::parse_upstream(message) {
+                Ok(frame) => frame,
+                Err(_) if !answer.status.is_success() => return Ok(answer),
+                Err(_) => {
+                    return Err(UpstreamError::NotAnAnswer("one of its messages is no strict JSON-RPC"));
+                }
+            };
             let is_answer = matches!(frame.kind(), Kind::Response | Kind::ErrorResponse);
             if is_answer && frame.id().is_none_or(|answered| answered == id) {
                 answer.frame = Some(frame);

@@ -2,7 +2,7 @@
 //!
 //! What comes before the answer (progress, logs, requests of the server) flows to the client at once. The answer itself is
 //! handed over, and only what is handed back reaches the client, in the same framing. No part of an answer that breaks off
-//! ever does.
+//! ever does. Where the server hangs up first and keeps the rest for whoever comes back, the rest is fetched.
 
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use tollgate_mcp::{Frame, Kind, RequestId, lines, sse};
 
 use crate::body::{BodySender, Gone};
 use crate::messages::{Framing, Messages, Piece};
+use crate::resume::{Resumable, Resume};
 use crate::{Body, BodyError, UpstreamError};
 
 /// Bounds of one answer.
@@ -41,6 +42,21 @@ impl Default for Limits {
             stream_bytes_max: 64 * 1024 * 1024,
             queue_messages_max: 16,
         }
+    }
+}
+
+/// A response that is to be read, and the way back to its server.
+#[derive(Debug)]
+pub struct Answering {
+    /// The response to the POST.
+    pub response: Response<Body>,
+    /// How to go on with its stream, should it end early; `None`: not at all.
+    pub resume: Option<Resume>,
+}
+
+impl From<Response<Body>> for Answering {
+    fn from(response: Response<Body>) -> Self {
+        Self { response, resume: None }
     }
 }
 
@@ -101,18 +117,20 @@ impl Whole {
 /// Reads the response to the one `tools/call` with `id` up to its answer, or up to the first message before it.
 ///
 /// Dropping the future, or the body of a [`Streamed`] response, ends the exchange with the upstream. The request must have been
-/// sent without `Accept-Encoding`.
+/// sent without `Accept-Encoding`. Where there is a way back, a stream of events that ends early is gone on with, until the
+/// deadline.
 ///
 /// # Errors
 /// [`UpstreamError`], if no answer comes: the response broke off, is not an answer to `id`, is longer than `limits`, or took
 /// longer than `deadline`. Nothing has gone to the client then.
 pub async fn intercept(
-    response: Response<Body>,
+    response: impl Into<Answering>,
     id: &RequestId,
     limits: Limits,
     deadline: Instant,
     tasks: &TaskTracker,
 ) -> Result<Intercepted, UpstreamError> {
+    let Answering { response, resume } = response.into();
     let (mut head, body) = response.into_parts();
     if !head.status.is_success() {
         let body = timeout_at(deadline, body.collect_within(limits.message_bytes_max)).await;
@@ -120,7 +138,9 @@ pub async fn intercept(
     }
     let framing = Framing::of(&head.headers)
         .ok_or(UpstreamError::NotAnAnswer("its response carries no messages, or compressed ones"))?;
-    let mut messages = Messages::new(body, framing, limits.message_bytes_max, limits.stream_bytes_max);
+    let messages = Messages::new(body, framing, limits.message_bytes_max, limits.stream_bytes_max);
+    let resume = resume.filter(|_| framing == Framing::Sse);
+    let mut messages = Resumable::new(messages, limits.message_bytes_max, resume);
     let first = timeout_at(deadline, first_message(&mut messages, framing, id)).await;
     let (piece, answer) = first.map_err(|_| UpstreamError::TimedOut)??;
     strip_body_headers(&mut head);
@@ -196,7 +216,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(1);
 
 /// The first message, and the answer if it is the answer. A JSON body whose first message is the answer must end with it.
 async fn first_message(
-    messages: &mut Messages,
+    messages: &mut Resumable,
     framing: Framing,
     id: &RequestId,
 ) -> Result<(Piece, Option<Frame>), UpstreamError> {
@@ -274,7 +294,7 @@ fn is_tool_list(message: Bytes) -> bool {
 
 /// Carries messages to the client until the answer comes.
 struct Relay {
-    messages: Messages,
+    messages: Resumable,
     framing: Framing,
     id: RequestId,
     sender: BodySender,

@@ -49,6 +49,7 @@ pub mod openapi;
 #[cfg(test)]
 mod peer;
 pub mod probe;
+pub mod resume;
 mod retry;
 pub mod session;
 pub mod sse;

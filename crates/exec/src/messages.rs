@@ -143,6 +143,13 @@ impl Messages {
         }
     }
 
+    /// Goes on with another stream of events; the bound on all of it goes on too. What was left of the one before is no event.
+    pub(crate) fn continue_with(&mut self, body: Body, message_bytes_max: usize) {
+        self.body = body;
+        self.cutter = Cutter::Sse(sse::Splitter::new(message_bytes_max));
+        self.ended = false;
+    }
+
     fn cut(&mut self) -> Result<Option<Piece>, UpstreamError> {
         match &mut self.cutter {
             Cutter::Sse(events) => match events.next_event() {

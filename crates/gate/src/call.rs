@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use std::sync::Arc;
 
-use tollgate_domain::{CallId, Caller, Digest, Money, Principal, Quote, Standing, ToolRef, UnixMillis};
+use tollgate_domain::{
+    CallId, Caller, Digest, Money, Origin, Principal, Quote, Standing, ToolRef, UnixMillis,
+};
 use tollgate_rails::{Payment, Presented, Proof};
 
 use crate::ports::Listed;
@@ -48,8 +50,8 @@ pub struct Request {
     pub credit: CreditUse,
     /// The most the caller is willing to pay, where the door lets it say so.
     pub maximum: Option<Money>,
-    /// Where the request comes from (an address): limits of callers who are not known otherwise.
-    pub origin: String,
+    /// Where the request comes from: limits of callers who are not known otherwise.
+    pub origin: Origin,
 }
 
 /// One tool call on its way. Each station consumes it and adds a stamp; what was stamped cannot be taken back.

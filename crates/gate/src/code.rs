@@ -53,13 +53,16 @@ codes! {
     PAYMENT_FAILED = "payment_failed", 402, -31017, AfterChange;
     RATE_LIMITED = "rate_limited", 429, -31018, Later;
     MALFORMED_FRAME = "malformed_frame", 400, -32600, AfterChange;
+    SESSION_MISSING = "session_missing", 400, -31030, AfterChange;
     HEADER_MISMATCH = "header_mismatch", 400, -32020, AfterChange;
     ORIGIN_REFUSED = "origin_refused", 403, -31019, AfterChange;
     BODY_TOO_LARGE = "body_too_large", 413, -31020, AfterChange;
+    REQUEST_TIMED_OUT = "request_timed_out", 408, -31031, Later;
     BATCH_REFUSED = "batch_refused", 400, -32600, AfterChange;
     UPSTREAM_UNREACHABLE = "upstream_unreachable", 502, -31021, Later;
     UPSTREAM_TIMED_OUT = "upstream_timed_out", 504, -31022, Later;
     UPSTREAM_BROKEN = "upstream_broken", 502, -31023, Later;
+    UPSTREAM_DEMANDS_PAYMENT = "upstream_demands_payment", 502, -31029, AfterChange;
     SETTLEMENT_PENDING = "settlement_pending", 503, -31024, Later;
     STORE_BUSY = "store_busy", 503, -31025, Later;
     STORE_CLOSED = "store_closed", 503, -31026, Later;

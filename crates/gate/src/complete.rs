@@ -4,8 +4,11 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::json;
 
-use tollgate_domain::{CallId, Digest, FailureKind, Outcome, PaymentKey, Rail, ReceiptId, UnixMillis};
+use tollgate_domain::{
+    Amount, AssetId, CallId, Digest, FailureKind, Outcome, PaymentKey, Rail, ReceiptId, UnixMillis,
+};
 use tollgate_ledger::{Advance, Event, LedgerStore, StoredAnswer};
+use tollgate_rails::x402::settler::reason;
 use tollgate_rails::x402::wire;
 use tollgate_rails::{Payment, Presented, Settlement, SettlementAnswer, mpp};
 
@@ -145,6 +148,17 @@ impl Evidence {
     }
 }
 
+/// A settlement of which it is known what became, or that nobody knows, on its way into the books.
+pub(crate) struct Answered<'a> {
+    pub(crate) key: &'a PaymentKey,
+    pub(crate) call: CallId,
+    pub(crate) amount: Amount,
+    pub(crate) asset: &'a AssetId,
+    /// What is not on the books yet and came before the answer; with it goes the result.
+    pub(crate) first: Vec<Event>,
+    pub(crate) answer: SettlementAnswer,
+}
+
 impl<P: Ports> Gate<P> {
     /// Ends a held call: settles the payment if the tool delivered, voids it otherwise, and seals the receipt.
     ///
@@ -250,47 +264,34 @@ impl<P: Ports> Gate<P> {
         result: Bytes,
     ) -> Result<Completed, Fault> {
         let now = told.at;
-        let settlement = Settlement {
-            key: payment.key.clone(),
-            amount: payment.amount,
-            asset: payment.asset.clone(),
-            proof: payment.proof.clone(),
-            expires: payment.expires,
+        let mut outcome = Vec::with_capacity(3); // with room for the answer
+        outcome.extend([Event::Executed { result: told_result(&told) }, Event::Submitted]);
+        let (first, answer) = if payment.funds.settles_on_our_books() {
+            (outcome, own_answer(&payment.key, call.id, payment.expires, now))
+        } else {
+            self.advance(&payment.key, call.id, outcome, Some(&result), None).await?;
+            self.ports.reached("after_submitted");
+            let rail = self.rail(payment.key.rail())?;
+            let answer = rail.settle(&settlement_of(payment), self.ports.now()).await;
+            self.ports.reached("after_rail");
+            (Vec::new(), answer)
         };
-        if payment.key.rail() != Rail::X402 {
-            // The money is on our books already: outcome and settlement are one commit.
-            let reference = own_reference(&payment.key, call.id);
-            let told =
-                Told { charged: true, settlement: "settled", payment_ref: Some(reference.clone()), ..told };
-            let events = vec![
-                Event::Executed { result: told_result(&told) },
-                Event::Submitted,
-                Event::Settled { reference: reference.clone() },
-            ];
-            let mut evidence = self.advance(&payment.key, call.id, events, Some(&result), Some(told)).await?;
-            self.ports.reached("after_settled");
-            evidence.mpp = mpp_receipt(call, &reference, now);
-            return Ok(Completed { call: call.id, ending: Ending::Delivered(result), evidence });
-        }
-        self.advance(
-            &payment.key,
-            call.id,
-            vec![Event::Executed { result: told_result(&told) }, Event::Submitted],
-            Some(&result),
-            None,
-        )
-        .await?;
-        self.ports.reached("after_submitted");
-        let answer = self.rail(payment.key.rail())?.settle(&settlement, self.ports.now()).await;
-        self.ports.reached("after_rail");
-        let reference = match &answer {
-            SettlementAnswer::Settled { reference } => Some(reference.clone()),
+        let mpp = match &answer {
+            SettlementAnswer::Settled { reference } => mpp_receipt(call, reference, now),
             SettlementAnswer::Failed { .. } | SettlementAnswer::Unknown { .. } | SettlementAnswer::Absent => {
                 None
             }
         };
-        let (ending, mut evidence) = self.book(&settlement, call.id, answer, told, result).await?;
-        evidence.mpp = reference.and_then(|reference| mpp_receipt(call, &reference, now));
+        let answered = Answered {
+            key: &payment.key,
+            call: call.id,
+            amount: payment.amount,
+            asset: &payment.asset,
+            first,
+            answer,
+        };
+        let (ending, mut evidence) = self.book(answered, told, result).await?;
+        evidence.mpp = mpp;
         let ending = match ending {
             Ending::PaymentFailed { reason, .. } => {
                 let demand = call.demand_afresh(self, self.ports.now()).await;
@@ -301,53 +302,51 @@ impl<P: Ports> Gate<P> {
         Ok(Completed { call: call.id, ending, evidence })
     }
 
-    /// Records what a rail said about a submitted settlement.
+    /// Records what became of a payment, in one commit with what is not on the books yet.
     pub(crate) async fn book(
         &self,
-        settlement: &Settlement,
-        call: CallId,
-        answer: SettlementAnswer,
+        answered: Answered<'_>,
         told: Told<'_>,
         result: Bytes,
     ) -> Result<(Ending, Evidence), Fault> {
-        let network = settlement.asset.network().to_owned();
+        let Answered { key, call, amount, asset, first: mut events, answer } = answered;
+        // Only x402 has a word for how a payment was settled.
+        let network = (key.rail() == Rail::X402).then(|| asset.network());
+        // A result that is recorded already is not recorded again.
+        let kept = (!events.is_empty()).then_some(&result);
         match answer {
             SettlementAnswer::Settled { reference } => {
-                let payment = wire::settle_response(
-                    true,
-                    &reference,
-                    &network,
-                    payer_of(&settlement.key),
-                    Some(settlement.amount),
-                    None,
-                );
+                let payment = network.map(|network| {
+                    wire::settle_response(true, &reference, network, payer_of(key), Some(amount), None)
+                });
                 let told = Told {
                     charged: true,
                     settlement: "settled",
                     payment_ref: Some(reference.clone()),
                     ..told
                 };
-                let event = Event::Settled { reference };
-                let mut evidence = self.advance(&settlement.key, call, vec![event], None, Some(told)).await?;
+                events.push(Event::Settled { reference });
+                let mut evidence = self.advance(key, call, events, kept, Some(told)).await?;
                 self.ports.reached("after_settled");
-                evidence.payment = Some(payment);
+                evidence.payment = payment;
                 Ok((Ending::Delivered(result), evidence))
             }
             SettlementAnswer::Failed { reason } => {
                 let told = Told { settlement: "failed", payment_ref: None, ..told };
-                let event = Event::Failed { reason: reason.clone() };
-                let mut evidence = self.advance(&settlement.key, call, vec![event], None, Some(told)).await?;
-                evidence.payment =
-                    Some(wire::settle_response(false, "", &network, None, None, Some(&reason)));
+                events.push(Event::Failed { reason: reason.clone() });
+                let mut evidence = self.advance(key, call, events, kept, Some(told)).await?;
+                evidence.payment = network
+                    .map(|network| wire::settle_response(false, "", network, None, None, Some(&reason)));
                 Ok((Ending::PaymentFailed { reason, demand: None }, evidence))
             }
-            SettlementAnswer::Unknown { evidence } => {
-                self.advance(&settlement.key, call, vec![Event::Unknown { evidence }], None, None).await?;
-                Ok((Ending::Pending, Evidence::default()))
-            }
-            SettlementAnswer::Absent => {
-                let evidence = "looked up: no effect so far".to_owned();
-                self.advance(&settlement.key, call, vec![Event::Unknown { evidence }], None, None).await?;
+            open @ (SettlementAnswer::Unknown { .. } | SettlementAnswer::Absent) => {
+                let evidence = if let SettlementAnswer::Unknown { evidence } = open {
+                    evidence
+                } else {
+                    "looked up: no effect so far".to_owned()
+                };
+                events.push(Event::Unknown { evidence });
+                self.advance(key, call, events, kept, None).await?;
                 Ok((Ending::Pending, Evidence::default()))
             }
         }
@@ -435,11 +434,32 @@ fn mpp_receipt(call: &Call<Held>, reference: &str, at: UnixMillis) -> Option<Str
     Some(mpp::receipt(challenge.method(), at, reference, challenge.id()))
 }
 
-/// Where a payment on our own books is found again.
-pub(crate) fn own_reference(key: &PaymentKey, call: CallId) -> String {
-    match key.rail() {
+/// What becomes of a payment on our own books, and where it is found again. The money is reserved there, so it moves; but
+/// a signature that has run out while the tool worked moves nothing, in the sandbox as on a chain.
+pub(crate) fn own_answer(
+    key: &PaymentKey,
+    call: CallId,
+    expires: UnixMillis,
+    now: UnixMillis,
+) -> SettlementAnswer {
+    let reference = match key.rail() {
+        Rail::X402 if now >= expires => {
+            return SettlementAnswer::Failed { reason: reason::VALID_BEFORE.to_owned() };
+        }
+        Rail::X402 => format!("sandbox:{call}"),
         Rail::L402 => format!("lightning:{}", key.proof()),
-        Rail::Credit | Rail::X402 => format!("ledger:{call}"),
+        Rail::Credit => format!("ledger:{call}"),
+    };
+    SettlementAnswer::Settled { reference }
+}
+
+fn settlement_of(payment: &Payment) -> Settlement {
+    Settlement {
+        key: payment.key.clone(),
+        amount: payment.amount,
+        asset: payment.asset.clone(),
+        proof: payment.proof.clone(),
+        expires: payment.expires,
     }
 }
 
@@ -452,3 +472,6 @@ fn payer_of(key: &PaymentKey) -> Option<&str> {
 fn told_result(told: &Told<'_>) -> Digest {
     told.result.unwrap_or_else(|| Digest::of(b""))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,11 @@
 //! A no that is the caller's turn: decided before any money moves, naming the next step.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tollgate_domain::{CallId, KyaTier, Money, ToolRef};
 use tollgate_rails::PaymentRefusal;
+use tollgate_risk::{Label, Limited};
 use tollgate_trust::TrustShortfall;
 
 use crate::code::{self, Code};
@@ -64,7 +67,8 @@ pub enum Denial {
         /// The state of its settlement.
         state: String,
     },
-    /// The rail definitely refused to move the money; the result is withheld.
+    /// The rail definitely refused to move the money; the result is withheld. In the sandbox, the payer has too little, and
+    /// no tool has run.
     PaymentFailed {
         /// The rail's reason.
         reason: String,
@@ -75,6 +79,8 @@ pub enum Denial {
     RateLimited {
         /// When to come back.
         retry_after_ms: u64,
+        /// The limit that is reached.
+        limit: Arc<Label>,
     },
     /// The message is no acceptable JSON-RPC frame.
     MalformedFrame {
@@ -90,6 +96,8 @@ pub enum Denial {
         /// What differs.
         reason: String,
     },
+    /// A request of the era of sessions names none, and its server gives sessions out.
+    SessionMissing,
     /// `Host` or `Origin` is not one of ours.
     OriginRefused(String),
     /// The body is larger than the limit.
@@ -97,8 +105,19 @@ pub enum Denial {
         /// The limit.
         bytes_max: usize,
     },
+    /// The body did not arrive in time.
+    RequestTimedOut {
+        /// The limit.
+        body_ms_max: u64,
+    },
     /// JSON-RPC batches are not accepted here.
     BatchRefused,
+}
+
+impl From<Limited> for Denial {
+    fn from(limited: Limited) -> Self {
+        Self::RateLimited { retry_after_ms: limited.retry_after_ms, limit: limited.limit }
+    }
 }
 
 impl Denial {
@@ -130,8 +149,10 @@ impl Denial {
             Self::RateLimited { .. } => code::RATE_LIMITED,
             Self::MalformedFrame { json_rpc, .. } => Code { json_rpc: *json_rpc, ..code::MALFORMED_FRAME },
             Self::HeaderMismatch { json_rpc, .. } => Code { json_rpc: *json_rpc, ..code::HEADER_MISMATCH },
+            Self::SessionMissing => code::SESSION_MISSING,
             Self::OriginRefused(_) => code::ORIGIN_REFUSED,
             Self::BodyTooLarge { .. } => code::BODY_TOO_LARGE,
+            Self::RequestTimedOut { .. } => code::REQUEST_TIMED_OUT,
             Self::BatchRefused => code::BATCH_REFUSED,
         }
     }
@@ -179,13 +200,22 @@ impl Denial {
                     "The payment could not be settled ({reason}); nothing was charged and the result is withheld."
                 )
             }
-            Self::RateLimited { retry_after_ms } => {
-                format!("Too many calls; try again in {retry_after_ms} ms.")
+            Self::RateLimited { retry_after_ms, limit } => {
+                format!(
+                    "Too many requests: the limit {} is reached; try again in {retry_after_ms} ms.",
+                    limit.name
+                )
             }
             Self::MalformedFrame { reason, .. } => format!("The message was not accepted: {reason}."),
             Self::HeaderMismatch { reason, .. } => format!("The headers do not fit the message: {reason}."),
+            Self::SessionMissing => {
+                "The Mcp-Session-Id header is missing, and this server gives sessions out.".to_owned()
+            }
             Self::OriginRefused(reason) => format!("The request's origin is not accepted: {reason}."),
             Self::BodyTooLarge { bytes_max } => format!("The body is larger than {bytes_max} bytes."),
+            Self::RequestTimedOut { body_ms_max } => {
+                format!("The body of the request did not arrive within {body_ms_max} ms.")
+            }
             Self::BatchRefused => "JSON-RPC batches are not accepted on this endpoint.".to_owned(),
         }
     }
@@ -226,8 +256,12 @@ impl Denial {
             Self::HeaderMismatch { .. } => {
                 "Send plain JSON in UTF-8, with its mirrored headers and `_meta` as MCP 2026-07-28 asks."
             }
+            Self::SessionMissing => {
+                "Send `initialize` first, then every request with the Mcp-Session-Id of its answer; nothing was charged."
+            }
             Self::OriginRefused(_) => "Call the gateway by a host name that its configuration lists.",
             Self::BodyTooLarge { .. } => "Send a smaller request.",
+            Self::RequestTimedOut { .. } => "Send the whole request at once; nothing was charged.",
             Self::BatchRefused => "Send each request on its own.",
         }
     }
@@ -251,8 +285,10 @@ impl Denial {
             | Self::RateLimited { .. }
             | Self::MalformedFrame { .. }
             | Self::HeaderMismatch { .. }
+            | Self::SessionMissing
             | Self::OriginRefused(_)
             | Self::BodyTooLarge { .. }
+            | Self::RequestTimedOut { .. }
             | Self::BatchRefused => None,
         }
     }
@@ -260,7 +296,7 @@ impl Denial {
     /// When to come back, where that is known.
     pub fn retry_after_ms(&self) -> Option<u64> {
         match self {
-            Self::RateLimited { retry_after_ms } => Some(*retry_after_ms),
+            Self::RateLimited { retry_after_ms, .. } => Some(*retry_after_ms),
             Self::PaymentInFlight { .. } => Some(1_000),
             _ => None,
         }
@@ -291,6 +327,9 @@ impl Denial {
                 "price": price.amount, "maximum": maximum.amount, "asset": price.asset.id(),
             }),
             Self::PaymentInFlight { call, state } => json!({ "holding_call_id": call, "state": state }),
+            Self::RateLimited { limit, .. } => {
+                json!({ "limit": limit.name, "rate": limit.rate, "per": limit.per })
+            }
             _ => json!({}),
         }
     }

@@ -49,6 +49,7 @@ impl Fault {
             }
             Self::Upstream { kind: FailureKind::TimedOut } => code::UPSTREAM_TIMED_OUT,
             Self::Upstream { kind: FailureKind::Broken | FailureKind::Abandoned } => code::UPSTREAM_BROKEN,
+            Self::Upstream { kind: FailureKind::DemandedPayment } => code::UPSTREAM_DEMANDS_PAYMENT,
             Self::SettlementPending { .. } => code::SETTLEMENT_PENDING,
             Self::StoreBusy => code::STORE_BUSY,
             Self::StoreClosed(_) => code::STORE_CLOSED,
@@ -71,6 +72,9 @@ impl Fault {
             }
             Self::Upstream { kind: FailureKind::Broken | FailureKind::Abandoned } => {
                 "The tool's answer broke off or was no answer; nothing was charged."
+            }
+            Self::Upstream { kind: FailureKind::DemandedPayment } => {
+                "The tool's server demanded a payment of its own; the gateway withheld the demand, and nothing was charged."
             }
             Self::SettlementPending { .. } => {
                 "The tool ran; whether the payment arrived is not known yet. The result is kept until it is."
@@ -100,6 +104,9 @@ impl Fault {
     /// What to do next.
     pub fn next_step(&self) -> &'static str {
         match self {
+            Self::Upstream { kind: FailureKind::DemandedPayment } => {
+                "Do not pay the server: what this tool costs is demanded by the gateway alone. Tell the operator of the gateway."
+            }
             Self::Upstream { .. } | Self::UpstreamResting { .. } => {
                 "Send the same request with the same payment again later."
             }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
-use tollgate_domain::{Money, ToolRef};
+use tollgate_domain::{Money, Origin, ToolRef};
 use tollgate_rails::carriers::{self, CarrierError};
 use tollgate_trust::presented_key;
 
@@ -29,8 +29,8 @@ pub struct Found<'a> {
     pub credit: CreditUse,
     /// The most the caller is willing to pay, where the door lets it say so.
     pub maximum: Option<Money>,
-    /// Where the request comes from (an address).
-    pub origin: String,
+    /// Where the request comes from.
+    pub origin: Origin,
 }
 
 /// Builds the street's request. `meta` looks up raw members of `params._meta`; doors without one find nothing.

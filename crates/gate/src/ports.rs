@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tollgate_domain::{CallId, Digest, Price, Requirement, ServerName, ToolRef, UnixMillis};
 use tollgate_ledger::LedgerStore;
 use tollgate_rails::PaymentRail;
-use tollgate_risk::Limiter;
+use tollgate_risk::Limits;
 use tollgate_trust::KeyDirectory;
 
 use crate::fault::Fault;
@@ -107,10 +107,8 @@ pub trait Ports: Send + Sync + 'static {
     fn keys(&self) -> &Self::Keys;
     /// The rails, in the order in which they are offered.
     fn rails(&self) -> &[Arc<dyn PaymentRail>];
-    /// How often a caller may call.
-    fn calls_limiter(&self) -> &Limiter;
-    /// How often a caller may be given offers that cost us something (a Lightning invoice each).
-    fn offers_limiter(&self) -> &Limiter;
+    /// How often callers may call, and be given offers that cost us something (a Lightning invoice each).
+    fn limits(&self) -> &Limits;
     /// The time at this moment; only for what happens after the first `now` of a call.
     fn now(&self) -> UnixMillis;
     /// Fresh randomness from the operating system.

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use tollgate_domain::{Rail, UnixMillis};
+use tollgate_domain::UnixMillis;
 use tollgate_ledger::{Event, LedgerStore, SettlementRow, State};
 use tollgate_rails::{PaymentRail, Settlement, SettlementAnswer};
 
-use crate::complete::own_reference;
+use crate::complete::{Answered, own_answer};
 use crate::fault::Fault;
 use crate::ports::Ports;
 use crate::receipt::Told;
@@ -100,7 +100,7 @@ impl<P: Ports> Gate<P> {
     async fn submit(&self, row: &SettlementRow, now: UnixMillis) -> Result<State, Fault> {
         let answer = match self.outside_rail(row)? {
             Some(rail) => rail.settle(&settlement_of(row), now).await,
-            None => SettlementAnswer::Settled { reference: own_reference(&row.key, row.call) },
+            None => own_answer(&row.key, row.call, row.expires, now),
         };
         self.record_answer(row, answer, now).await
     }
@@ -115,17 +115,22 @@ impl<P: Ports> Gate<P> {
         let result = Bytes::from(stored.and_then(|stored| stored.result).unwrap_or_default());
         let mut told = self.told_of(row, "delivered", now)?;
         told.result = row.result;
-        self.book(&settlement_of(row), row.call, answer, told, result).await?;
+        let answered = Answered {
+            key: &row.key,
+            call: row.call,
+            amount: row.amount,
+            asset: &row.asset,
+            first: Vec::new(),
+            answer,
+        };
+        self.book(answered, told, result).await?;
         let row = self.ports.ledger().settlement_by_call(&row.call).await.map_err(store_fault)?;
         row.map(|row| row.state).ok_or_else(|| Fault::Internal("a settlement row vanished".to_owned()))
     }
 
     /// The rail that moves this payment; `None` where the money is on our own books.
     fn outside_rail(&self, row: &SettlementRow) -> Result<Option<&dyn PaymentRail>, Fault> {
-        match row.key.rail() {
-            Rail::X402 => self.rail(Rail::X402).map(Some),
-            Rail::L402 | Rail::Credit => Ok(None),
-        }
+        if row.funds.settles_on_our_books() { Ok(None) } else { self.rail(row.key.rail()).map(Some) }
     }
 
     fn told_of<'a>(

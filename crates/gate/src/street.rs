@@ -48,6 +48,7 @@ impl<P: Ports> Gate<P> {
     /// A [`Refusal`], decided before any money moved.
     pub async fn authorize(&self, request: Request, now: UnixMillis) -> Result<Call<Held>, Refusal> {
         let call = Call::receive(request, &self.ports, now)?;
+        call.foresee(&self.ports, now)?; // takes nothing; before any signature is checked for a call that will be refused
         let call = call.authenticate(self, now).await?;
         let call = call.evaluate(&self.ports).await?; // before the price: who will be refused is never asked to pay
         let call = call.quote(&self.limits, now)?; // schema first, then price: nobody pays for malformed arguments

@@ -21,7 +21,8 @@ use tollgate_federation::Keys;
 use tollgate_gate::{Gate, GateLimits, Mode};
 use tollgate_mcp::origin::AllowedHosts;
 use tollgate_rails::carriers::PAYMENT_HEADERS;
-use tollgate_till::{FINALITY_MS, Funding, Till, limiter};
+use tollgate_risk::Limits as RateLimits;
+use tollgate_till::{CALLERS_MAX, FINALITY_MS, Funding, Till};
 
 use crate::builtin::BuiltinTools;
 use crate::carrier::Carrier;
@@ -72,8 +73,7 @@ pub async fn assemble(config: Config, mode: Mode, tasks: TaskTracker) -> anyhow:
         store,
         keys: Arc::clone(&keys),
         rails,
-        calls: limiter(config.limits.calls_per_minute),
-        offers: limiter(config.limits.offers_per_minute),
+        limits: RateLimits::new(&config.rates, CALLERS_MAX),
         marks: Arc::clone(&marks),
     };
     let limits = GateLimits {

@@ -8,13 +8,15 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tollgate_domain::{FailureKind, Outcome, ServerName};
 use tollgate_exec::client::ClientError;
-use tollgate_exec::intercept::{self, Intercepted, intercept};
+use tollgate_exec::intercept::{self, Answering, Intercepted, intercept};
+use tollgate_exec::resume::Resume;
 use tollgate_exec::{Body, Health, McpClient, Upstream, UpstreamError};
 use tollgate_gate::{Fault, Permitted, ToolAnswer};
-use tollgate_mcp::{Frame, RequestId, result};
+use tollgate_mcp::{Frame, RequestId, headers, result};
 
 use crate::config::Server;
 use crate::dispatch::{DispatchMarks, Mark};
+use crate::reserved;
 
 /// The way to one server.
 #[derive(Debug)]
@@ -51,6 +53,11 @@ impl Carrier {
         Self { name, has_policy, has_price, has_pins, payment_as_http, upstream, client, health, marks }
     }
 
+    /// Whether the server gives out sessions to callers of the era of sessions, as far as is known.
+    pub fn gives_sessions(&self) -> bool {
+        self.client.gives_sessions()
+    }
+
     /// How the server is doing, which every exchange with it adds to.
     pub fn health(&self) -> &Health {
         &self.health
@@ -71,10 +78,10 @@ impl Carrier {
         self.health.failed(error);
     }
 
-    /// Passes on what is not a tool call of a server with a policy: streamed both ways, nothing read.
+    /// Passes on what is not a tool call of a server with a policy: streamed both ways, no body read.
     ///
     /// # Errors
-    /// When no HTTP answer came.
+    /// When no HTTP answer came, or, of a server with a policy, one that asks for a payment of its own.
     pub async fn pass(&self, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
         let ticket = self.health.admit()?;
         let passed = self.upstream.exchange(request).await;
@@ -82,7 +89,14 @@ impl Carrier {
             Ok(response) => ticket.answered(response.status()),
             Err(error) => ticket.failed(error),
         }
-        passed
+        let mut response = passed?;
+        if self.has_policy {
+            if reserved::is_http_demand(&response) {
+                return Err(UpstreamError::NotAnAnswer("it demands a payment of its own"));
+            }
+            reserved::strip(&mut response);
+        }
+        Ok(response)
     }
 
     /// Ends what runs for this server only, once no call does.
@@ -106,10 +120,16 @@ impl Carrier {
     ) -> Result<Intercepted, UpstreamError> {
         let ticket = self.health.admit()?;
         let _mark = self.mark(permitted)?;
+        // Only in the era of sessions is there a way back to a stream that ended early.
+        let resumes = request.headers().contains_key(headers::SESSION_ID);
+        let resume = resumes.then(|| Resume::after(Arc::clone(&self.upstream), request.headers()));
         let exchange = self.upstream.exchange(request);
         let exchanged = tokio::time::timeout_at(deadline, exchange).await;
         let intercepted = match exchanged.unwrap_or(Err(UpstreamError::TimedOut)) {
-            Ok(response) => intercept(response, id, limits, deadline, tasks).await,
+            Ok(mut response) => {
+                reserved::strip(&mut response);
+                intercept(Answering { response, resume }, id, limits, deadline, tasks).await
+            }
             Err(error) => Err(error),
         };
         match &intercepted {
@@ -134,11 +154,25 @@ impl Carrier {
             }
             Ok(Ok(called)) => {
                 let result_type = result::result_type(&called.result);
-                outcome_of_result(called.result, called.is_error, result_type)
+                let outcome = if reserved::is_demand_result(&called.result) {
+                    Outcome::Lost(FailureKind::DemandedPayment)
+                } else {
+                    let result = reserved::without_reserved(called.result);
+                    outcome_of_result(result, called.is_error, result_type)
+                };
+                self.noted(permitted, outcome)
             }
             Ok(Err(ClientError::Rpc { code, message, .. })) => {
                 let error = serde_json::json!({ "code": code, "message": message }).to_string();
-                Outcome::Failed(ToolAnswer::Error(error.into()))
+                let outcome = if tollgate_rails::foreign::is_demand(error.as_bytes()) {
+                    Outcome::Lost(FailureKind::DemandedPayment)
+                } else {
+                    Outcome::Failed(ToolAnswer::Error(error.into()))
+                };
+                self.noted(permitted, outcome)
+            }
+            Ok(Err(ClientError::Status(StatusCode::PAYMENT_REQUIRED))) => {
+                self.noted(permitted, Outcome::Lost(FailureKind::DemandedPayment))
             }
             Ok(Err(ClientError::Upstream(error))) => Outcome::Lost(error.kind()),
             Ok(Err(error)) => {
@@ -146,6 +180,15 @@ impl Carrier {
                 Outcome::Lost(FailureKind::Broken)
             }
         }
+    }
+
+    /// The outcome of a call, with a word in the log where the server asked for money past the gateway.
+    pub fn noted(&self, permitted: &Permitted, outcome: Outcome<ToolAnswer>) -> Outcome<ToolAnswer> {
+        if outcome == Outcome::Lost(FailureKind::DemandedPayment) {
+            let call = permitted.call();
+            tracing::warn!(server = %self.name, %call, "a server demanded a payment of its own; it was withheld");
+        }
+        outcome
     }
 
     /// Remembers that this call leaves now. Without the mark it must not: after a crash nobody could tell.
@@ -172,8 +215,11 @@ pub fn fault_of(error: &UpstreamError) -> Fault {
     }
 }
 
-/// What a tool's JSON-RPC answer means.
+/// What a tool's JSON-RPC answer means. One that asks for a payment past the gateway is no answer.
 pub fn outcome_of(answer: &Frame) -> Outcome<ToolAnswer> {
+    if reserved::is_demand(answer) {
+        return Outcome::Lost(FailureKind::DemandedPayment);
+    }
     if let Some(result) = answer.result() {
         return outcome_of_result(result, answer.is_error_result(), answer.result_type());
     }

@@ -5,6 +5,7 @@ mod call;
 mod client;
 mod connect;
 mod doctor;
+mod log;
 mod out;
 mod paying;
 mod pins;

@@ -9,7 +9,7 @@ use tollgate_domain::{Price, Requirement, ServerName};
 use tollgate_rails::evm::Address;
 use tollgate_registry::PinPolicy;
 use tollgate_till::sandbox;
-pub use tollgate_till::sandbox::{Dev, SANDBOX_START, assets, fund_once};
+pub use tollgate_till::sandbox::{Dev, SANDBOX_START, assets};
 
 use crate::config::{Breaker, SandboxRails, Server, ToolPolicy, Transport};
 use crate::demo;
@@ -28,7 +28,7 @@ pub enum DevError {
     Name(#[from] tollgate_domain::NameError),
 }
 
-/// The rails of dev mode: x402 settled in the sandbox token ledger, Lightning on the dev wallet.
+/// The rails of dev mode: x402 settled in sandbox money on the gateway's own books, Lightning on the dev wallet.
 ///
 /// # Errors
 /// [`DevError::NotLoopback`]: dev mode hands out money to anybody who asks.

@@ -10,6 +10,7 @@ mod health;
 mod json_rpc;
 mod mcp;
 mod metrics;
+mod rates;
 
 pub(crate) use calls::pricing;
 pub(crate) use execute::resolve;
@@ -19,10 +20,11 @@ use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use tollgate_domain::ServerName;
+use tollgate_domain::{Origin, ServerName};
 use tollgate_exec::{Body, BodyError};
-use tollgate_gate::{Answer, Denial, Door, denied};
+use tollgate_gate::{Answer, Denial, Door, Fault, denied, faulted};
 use tollgate_mcp::origin;
+use tollgate_risk::Entrance;
 use tower::ServiceExt;
 
 use crate::builtin;
@@ -30,16 +32,23 @@ use crate::gateway::Gateway;
 
 /// Who asks, beside what is asked: where the request came from.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
+pub struct Peer {
+    /// The other end of the connection.
+    pub address: SocketAddr,
+    /// The client: that other end, or who is behind it where it is a trusted proxy.
+    pub origin: Origin,
+}
 
 /// Lets one request in.
 ///
 /// The MCP doors are answered here, before any router: they are the path that must be as fast as a plain proxy.
-pub async fn enter(gateway: Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+pub async fn enter(gateway: Arc<Gateway>, request: Request<Incoming>, address: SocketAddr) -> Response<Body> {
     if let Err(error) = origin::check_request(request.uri(), request.headers(), &gateway.hosts) {
         let denial = Denial::OriginRefused(error.to_string());
         return respond(denied(&denial, None, Door::Rest, gateway.naming("")));
     }
+    let client = gateway.config.trusted_proxies.client(address.ip(), request.headers());
+    let peer = Peer { address, origin: Origin::of(client) };
     let path = request.uri().path();
     if path == "/mcp" {
         return match gateway.only_carrier().cloned() {
@@ -70,15 +79,19 @@ pub async fn enter(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Sock
         if let Some(federation) = federation {
             return Box::pin(mcp::federated::exchange(gateway, federation, request, peer)).await;
         }
-        let denial = Denial::UnknownServer(name.chars().take(64).collect());
+        let unknown = Denial::UnknownServer(name.chars().take(64).collect());
+        let denial = rates::admit(&gateway, Entrance::Shared, peer).err().unwrap_or(unknown);
         return respond(denied(&denial, None, Door::Rest, gateway.naming("")));
     }
     Box::pin(routed(gateway, request, peer)).await
 }
 
-async fn routed(gateway: Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+async fn routed(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    if let Err(denial) = rates::admit_routed(&gateway, request.uri().path(), peer) {
+        return respond(denied(&denial, None, Door::Rest, gateway.naming("")));
+    }
     let mut request = request.map(axum::body::Body::new);
-    request.extensions_mut().insert(Peer(peer));
+    request.extensions_mut().insert(peer);
     let router = api::router(&gateway);
     match router.with_state(gateway).oneshot(request).await {
         Ok(response) => response.map(|body| Body::boxed(Routed(body))),
@@ -89,6 +102,12 @@ async fn routed(gateway: Arc<Gateway>, request: Request<Incoming>, peer: SocketA
 fn no_server(gateway: &Gateway) -> Response<Body> {
     let denial = Denial::UnknownServer("no server is configured".to_owned());
     respond(denied(&denial, None, Door::Rest, gateway.naming("")))
+}
+
+/// The answer to a request on whose way a panic came: nothing of it is told outside, the whole is in the log.
+pub(crate) fn panicked(gateway: &Gateway) -> Response<Body> {
+    let fault = Fault::Internal("a door panicked".to_owned());
+    respond(faulted(&fault, None, Door::JsonRpc { id: None }, gateway.naming("")))
 }
 
 /// An answer of the gateway's own as a response.

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tollgate_domain::{CallId, Digest, Outcome, PaymentKey, UnixMillis};
 use tollgate_gate::{Answer, ToolAnswer};
+use tollgate_risk::Label;
 
 /// How many calls may be leased at once, those included whose lease ran out while their tool may still run.
 const OPEN_MAX: usize = 10_000;
@@ -119,6 +120,15 @@ impl Default for Leases {
 }
 
 impl Leases {
+    /// The limit on leases, as callers are told of it.
+    pub fn label(&self) -> Arc<Label> {
+        Arc::new(Label {
+            name: "open leases".to_owned(),
+            rate: format!("{OPEN_MAX} at once"),
+            per: "all".to_owned(),
+        })
+    }
+
     /// A place for one more call; `None` while all are taken. Taken before anything is claimed.
     pub fn seat(&self, now: UnixMillis) -> Option<Seat> {
         self.table.lock().forget_late(now);

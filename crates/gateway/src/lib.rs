@@ -22,6 +22,7 @@ mod gateway;
 pub mod lease;
 pub mod pins;
 pub mod ports;
+pub mod proxies;
 mod reserved;
 pub mod server;
 pub mod telemetry;

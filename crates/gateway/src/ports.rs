@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tollgate_domain::{CallId, ServerName, UnixMillis};
 use tollgate_gate::{Fault, Ports};
 use tollgate_rails::PaymentRail;
-use tollgate_risk::Limiter;
+use tollgate_risk::Limits;
 use tollgate_store::Store;
 use tollgate_till::{KeySnapshot, failpoint};
 
@@ -24,10 +24,8 @@ pub struct GatewayPorts {
     pub keys: Arc<KeySnapshot>,
     /// The rails, in the order in which they are offered.
     pub rails: Vec<Arc<dyn PaymentRail>>,
-    /// Calls per caller.
-    pub calls: Limiter,
-    /// Offers per caller.
-    pub offers: Limiter,
+    /// How often callers may come.
+    pub limits: Limits,
     /// Which paid calls were sent.
     pub marks: Arc<DispatchMarks>,
 }
@@ -53,12 +51,8 @@ impl Ports for GatewayPorts {
         &self.rails
     }
 
-    fn calls_limiter(&self) -> &Limiter {
-        &self.calls
-    }
-
-    fn offers_limiter(&self) -> &Limiter {
-        &self.offers
+    fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     fn now(&self) -> UnixMillis {

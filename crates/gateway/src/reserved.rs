@@ -1,4 +1,15 @@
-//! The gateway's own words in `_meta`.
+//! The gateway's own words: what a server behind it cannot say to a client in its place.
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Response, StatusCode};
+use http_body_util::StreamBody;
+use tollgate_domain::FailureKind;
+use tollgate_exec::intercept::Limits;
+use tollgate_exec::{Body, BodyError, Item, MessageStream, UpstreamError};
+use tollgate_gate::{Door, Fault, Naming, faulted};
+use tollgate_mcp::{Frame, Kind, raw, reply, result};
+use tollgate_rails::foreign;
 
 /// Keys by which a client knows a gateway's own word: a server behind the gateway cannot say them, in no spelling that a
 /// careless reader could take for ours.
@@ -7,4 +18,85 @@ pub(crate) fn is_reserved(key: &str) -> bool {
     ["tollgate/", "x402/", "x402.", "l402/", "org.paymentauth/", "agents-x402/"]
         .iter()
         .any(|own| key.starts_with(own))
+}
+
+/// A raw result without anything in its `_meta` that only the gateway may say.
+pub(crate) fn without_reserved(result: Bytes) -> Bytes {
+    if raw::member(&result, "_meta").is_none() {
+        return result;
+    }
+    let id = tollgate_mcp::RequestId::integer(0);
+    let own = result::with_result_meta(&reply::result(&id, &result), &[], is_reserved);
+    own.ok().and_then(|own| Frame::parse_upstream(own).ok()?.result()).unwrap_or(result)
+}
+
+/// Whether a raw `tools/call` result is a demand to pay: an error, as every demand is, in the words of one. Results that
+/// do not say that they are errors are not looked at any further.
+pub(crate) fn is_demand_result(result: &[u8]) -> bool {
+    let says_error = match tollgate_mcp::json::lookup(result, &["isError"]) {
+        Ok(value) => !matches!(value, None | Some(b"false" | b"null")),
+        Err(_) => true,
+    };
+    says_error && foreign::is_demand(result)
+}
+
+/// Whether a server's answer is a demand to pay of its own. See [`is_demand_result`].
+pub(crate) fn is_demand(answer: &Frame) -> bool {
+    match answer.kind() {
+        Kind::Response => {
+            let says_error = !matches!(answer.result_member("isError"), None | Some(b"false" | b"null"));
+            says_error && answer.result().is_some_and(|result| foreign::is_demand(&result))
+        }
+        Kind::ErrorResponse => answer.error().is_some_and(|error| foreign::is_demand(&error)),
+        Kind::Request | Kind::Notification => false,
+    }
+}
+
+/// Takes off the head of a server's response what asks for a payment or confirms one.
+pub(crate) fn strip(response: &mut Response<Body>) {
+    foreign::strip_headers(response.headers_mut());
+}
+
+/// Whether a response of a server is a plain HTTP demand to pay.
+pub(crate) fn is_http_demand(response: &Response<Body>) -> bool {
+    response.status() == StatusCode::PAYMENT_REQUIRED
+}
+
+/// A response that is passed on message by message, with a fault of the gateway's in place of each demand to pay. Where no
+/// message can be read, such as in a compressed body, nothing passes.
+pub(crate) fn without_demands(response: Response<Body>, limits: Limits, base_url: &str) -> Response<Body> {
+    let (head, messages) = match MessageStream::read(response, limits) {
+        Ok(read) => read,
+        Err(refusal) if !refusal.status().is_success() => return refusal,
+        Err(unreadable) => {
+            let (sender, nothing) = Body::channel(1);
+            sender.fail(UpstreamError::NotAnAnswer("its response cannot be read"));
+            return unreadable.map(|_| nothing);
+        }
+    };
+    let base_url = base_url.to_owned();
+    let passing = stream::unfold(Some((messages, base_url)), |state| async move {
+        let (mut messages, base_url) = state?;
+        match messages.next().await.transpose()?.and_then(|item| said(&item, &base_url)) {
+            Ok(bytes) => Some((Ok(http_body::Frame::data(bytes)), Some((messages, base_url)))),
+            Err(error) => Some((Err(BodyError::from(error)), None)),
+        }
+    });
+    Response::from_parts(head, Body::boxed(StreamBody::new(passing)))
+}
+
+fn said(item: &Item, base_url: &str) -> Result<Bytes, UpstreamError> {
+    let Some(message) = item.message() else { return Ok(item.raw().clone()) };
+    let demand = match Frame::parse_upstream(message.clone()) {
+        Ok(frame) if is_demand(&frame) => frame,
+        Err(_) if foreign::is_demand(&message) => {
+            return Err(UpstreamError::NotAnAnswer("it demands a payment of its own"));
+        }
+        Ok(_) | Err(_) => return Ok(item.raw().clone()),
+    };
+    tracing::warn!("a server demanded a payment of its own; it was withheld");
+    let fault = Fault::Upstream { kind: FailureKind::DemandedPayment };
+    let naming = Naming { base_url, resource_url: "" };
+    let instead = faulted(&fault, None, Door::JsonRpc { id: demand.id() }, naming);
+    Ok(item.rewritten(Some(&instead.body), None))
 }

@@ -1,14 +1,16 @@
 //! The listener: connections within limits, each request to its door, and an orderly end.
 
 mod http2;
+mod unread;
 
 use std::convert::Infallible;
 use std::error::Error;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -21,24 +23,28 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tollgate_exec::Body;
 
+use self::unread::Unread;
 use crate::doors;
 use crate::gateway::Gateway;
 
-/// A client that has not sent its request's head by then is cut off (slow headers).
-const HEAD_MS_MAX: u64 = 10_000;
 /// After a failed accept (such as no free file descriptor) the loop rests, instead of spinning.
 const ACCEPT_REST_MS: u64 = 100;
 
 /// Whether new work is taken.
 #[derive(Debug, Default)]
 pub struct Readiness {
-    draining: AtomicBool,
+    draining: CancellationToken,
 }
 
 impl Readiness {
     /// Whether the gateway is on its way out.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.is_cancelled()
+    }
+
+    /// Cancelled from the moment on that no new work is taken.
+    pub fn draining(&self) -> CancellationToken {
+        self.draining.clone()
     }
 }
 
@@ -83,7 +89,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: Cancellat
             }
         }
     }
-    gateway.readiness.draining.store(true, Ordering::Relaxed);
+    gateway.readiness.draining.cancel();
     drop(listener);
     let limit = Duration::from_millis(gateway.config.limits.drain_ms);
     tracing::info!(limit_ms = gateway.config.limits.drain_ms, "draining");
@@ -103,6 +109,12 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: Cancellat
     }
 }
 
+/// The answer of a door. A panic on the way is the end of that request alone.
+async fn answered(gateway: Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    let entering = AssertUnwindSafe(doors::enter(Arc::clone(&gateway), request, peer));
+    entering.catch_unwind().await.unwrap_or_else(|_panic| doors::panicked(&gateway))
+}
+
 /// What answers the requests of one connection.
 fn service(
     gateway: Arc<Gateway>,
@@ -111,7 +123,7 @@ fn service(
 {
     service_fn(move |request| {
         let gateway = Arc::clone(&gateway);
-        async move { Ok::<_, Infallible>(doors::enter(gateway, request, peer).await) }
+        async move { Ok::<_, Infallible>(answered(gateway, request, peer).await) }
     })
 }
 
@@ -121,13 +133,15 @@ fn plain(
     stream: TcpStream,
     peer: SocketAddr,
 ) -> http1::Connection<
-    TokioIo<TcpStream>,
+    TokioIo<Unread>,
     impl hyper::service::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>,
 > {
     without_delay(&stream, peer);
+    let limit = head_limit(&gateway);
+    let stream = unread_limit(&gateway, stream);
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(HEAD_MS_MAX))
+        .header_read_timeout(limit)
         .serve_connection(TokioIo::new(stream), service(gateway, peer))
 }
 
@@ -141,7 +155,8 @@ async fn secured(
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     without_delay(&stream, peer);
     let Some(tls) = gateway.tls.clone() else { return Ok(()) };
-    let limit = Duration::from_millis(HEAD_MS_MAX);
+    let limit = head_limit(&gateway);
+    let stream = unread_limit(&gateway, stream);
     let stream = tokio::time::timeout(limit, tls.accept(stream)).await??;
     let service = service(gateway, peer);
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
@@ -154,6 +169,14 @@ async fn secured(
         watcher.watch(connection).await?;
     }
     Ok(())
+}
+
+fn head_limit(gateway: &Gateway) -> Duration {
+    Duration::from_millis(gateway.config.limits.head_ms_max)
+}
+
+fn unread_limit(gateway: &Gateway, stream: TcpStream) -> Unread {
+    Unread::new(stream, Duration::from_millis(gateway.config.limits.unread_ms_max))
 }
 
 fn without_delay(stream: &TcpStream, peer: SocketAddr) {

@@ -30,6 +30,11 @@ pub use watch::Watch;
 
 use crate::clock;
 
+/// Panics of this process, whoever met them.
+pub static PANICS: Counter = Counter::new();
+/// Lines of the log that its reader had no room for.
+pub static LOST_LINES: Counter = Counter::new();
+
 /// Everything that is counted in one gateway.
 #[derive(Debug)]
 pub struct Telemetry {

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +48,10 @@ impl Tls {
     ///
     /// # Errors
     /// The client speaks no TLS, or none that is spoken here.
-    pub async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+    pub async fn accept<S>(&self, stream: S) -> std::io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let acceptor = TlsAcceptor::clone(&self.acceptor.load());
         acceptor.accept(stream).await
     }
@@ -101,7 +104,11 @@ fn acceptor(files: &TlsFiles) -> anyhow::Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+/// The certificates of a file.
+///
+/// # Errors
+/// The file cannot be read or holds none; as a sentence for the operator.
+pub(crate) fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let read = || format!("tls.cert: read certificates in PEM from {}", path.display());
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).with_context(read)?.collect();
     let certificates = certificates.with_context(read)?;

@@ -17,15 +17,18 @@ pub enum Clearing {
     L402,
     /// Entered by an operator.
     Manual,
+    /// Sandbox money of dev mode, made from nothing and worth nothing.
+    Sandbox,
 }
 
 /// An account of the books. There is one per asset. Written `clearing:x402`, `clearing:l402`, `clearing:manual`,
-/// `credit:<principal>`, `payable:<server>`.
+/// `clearing:sandbox`, `credit:<principal>`, `payable:<server>`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AccountName {
     /// The other side of everything that comes in from outside. Its debits exceed its credits.
     Clearing(Clearing),
-    /// Prepaid credit of a caller. Debits, pending ones included, never exceed the posted credits.
+    /// Prepaid credit of a caller; of a wallet in the sandbox, its balance of the sandbox token. Debits, pending ones
+    /// included, never exceed the posted credits.
     Credit(Principal),
     /// What is owed to the operator of a server for its answered calls.
     Payable(ServerName),
@@ -34,7 +37,8 @@ pub enum AccountName {
 /// Why a text names no account.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no account; accounts are clearing:x402, clearing:l402, clearing:manual, credit:<principal>, payable:<server>"
+    "{0:?} is no account; accounts are clearing:x402, clearing:l402, clearing:manual, clearing:sandbox, credit:<principal>, \
+     payable:<server>"
 )]
 pub struct AccountNameError(String);
 
@@ -62,6 +66,7 @@ impl fmt::Display for AccountName {
             Self::Clearing(Clearing::X402) => f.write_str("clearing:x402"),
             Self::Clearing(Clearing::L402) => f.write_str("clearing:l402"),
             Self::Clearing(Clearing::Manual) => f.write_str("clearing:manual"),
+            Self::Clearing(Clearing::Sandbox) => f.write_str("clearing:sandbox"),
             Self::Credit(principal) => write!(f, "credit:{principal}"),
             Self::Payable(server) => write!(f, "payable:{server}"),
         }
@@ -83,6 +88,7 @@ impl FromStr for AccountName {
             ("clearing", "x402") => Ok(Self::Clearing(Clearing::X402)),
             ("clearing", "l402") => Ok(Self::Clearing(Clearing::L402)),
             ("clearing", "manual") => Ok(Self::Clearing(Clearing::Manual)),
+            ("clearing", "sandbox") => Ok(Self::Clearing(Clearing::Sandbox)),
             ("credit", principal) => principal.parse().map(Self::Credit).map_err(|_| refused()),
             ("payable", server) => server.parse().map(Self::Payable).map_err(|_| refused()),
             _ => Err(refused()),

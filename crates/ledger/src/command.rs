@@ -8,7 +8,7 @@ use tollgate_domain::{
     Amount, AssetId, Binding, CallId, PaymentKey, Principal, PrincipalError, TransferId, UnixMillis,
 };
 
-use crate::{BookingError, Event, IllegalTransition, State};
+use crate::{BookingError, Clearing, Event, IllegalTransition, State};
 
 /// Where the money of a claimed call comes from. Written `on_settlement`, `arrived:<holder>`, `credit:<principal>`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -21,8 +21,18 @@ pub enum Funds {
         /// Whoever can show the proof, such as `lightning:<payment hash>`.
         holder: Principal,
     },
-    /// It is credit of this principal on the books.
+    /// It is credit of this principal on the books. For a payment by x402: what the paying wallet has of the sandbox token.
     Credit(Principal),
+}
+
+impl Funds {
+    /// Whether the money is on these books from the claim on, so that no rail has to move it.
+    pub fn settles_on_our_books(&self) -> bool {
+        match self {
+            Self::OnSettlement => false,
+            Self::Arrived { .. } | Self::Credit(_) => true,
+        }
+    }
 }
 
 /// Why a text names no [`Funds`].
@@ -190,9 +200,11 @@ pub struct Advanced {
     pub receipt: Option<String>,
 }
 
-/// Gives a principal prepaid credit from outside the books (`clearing:manual`).
+/// Gives a principal prepaid credit from outside the books.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Grant {
+    /// What stands against it: an operator's word, or nothing at all in the sandbox.
+    pub from: Clearing,
     /// Who gets it.
     pub to: Principal,
     /// How much; not zero.

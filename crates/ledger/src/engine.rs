@@ -158,7 +158,7 @@ pub fn grant<B: Books>(
     let transfer = Transfer {
         id: grant.id,
         kind: TransferKind::Posted,
-        debit: AccountName::Clearing(Clearing::Manual),
+        debit: AccountName::Clearing(grant.from),
         credit: credit.clone(),
         asset: grant.asset.clone(),
         amount: grant.amount,

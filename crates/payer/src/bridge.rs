@@ -6,6 +6,7 @@
 //!
 //! Does no I/O but HTTP: lines come and go through bounded channels, the clock and the budget's book are given to it.
 
+mod batch;
 mod board;
 mod doubts;
 mod exchange;
@@ -28,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tollgate_egress::Limits;
 use tollgate_mcp::reply::code;
-use tollgate_mcp::{Frame, Kind, RequestId, lines, reply};
+use tollgate_mcp::{Frame, FrameFault, Kind, RequestId, lines, reply};
 
 use self::board::Board;
 use self::doubts::Doubts;
@@ -156,8 +157,14 @@ impl Bridge {
 impl Shared {
     /// Takes one line of the client.
     async fn take(self: &Arc<Self>, line: Bytes) {
-        let frame = match Frame::parse(line) {
+        let frame = match Frame::parse(line.clone()) {
             Ok(frame) => frame,
+            Err(error) if *error.fault() == FrameFault::Batch => {
+                for refusal in batch::refused(&line) {
+                    self.say(&refusal).await;
+                }
+                return;
+            }
             Err(error) => {
                 let message = error.to_string();
                 return self.say(&reply::error(error.id(), error.code(), &message, None)).await;

@@ -14,6 +14,7 @@
 mod base64_text;
 pub mod carriers;
 pub mod evm;
+pub mod foreign;
 pub mod l402;
 pub mod lightning;
 pub mod mpp;

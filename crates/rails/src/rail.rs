@@ -66,8 +66,21 @@ pub enum Funds {
     OnSettlement,
     /// It is already in the gateway's wallet (Lightning): booked as the holder's credit at the first claim, then spent.
     Arrived,
+    /// It is sandbox money: the payer's balance is credit on the gateway's books, and the proof is the payer's leave to take
+    /// the amount from it.
+    Sandbox,
     /// It is credit of this principal on the gateway's books.
     Credit(Principal),
+}
+
+impl Funds {
+    /// Whether the money is on the gateway's own books from the claim on, so that no rail has to move it.
+    pub fn settles_on_our_books(&self) -> bool {
+        match self {
+            Self::OnSettlement => false,
+            Self::Arrived | Self::Sandbox | Self::Credit(_) => true,
+        }
+    }
 }
 
 /// A verified payment for one particular call. Nothing has been claimed yet.
@@ -184,7 +197,7 @@ pub struct Settlement {
 /// What a rail says about a settlement. `Unknown` is not `Failed`: it never frees the claim.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SettlementAnswer {
-    /// The money moved; the reference names where (a transaction hash, a sandbox entry).
+    /// The money moved; the reference names where (a transaction hash, an entry of our own books).
     Settled {
         /// The rail's reference.
         reference: String,
@@ -253,7 +266,7 @@ pub trait PaymentRail: Send + Sync + fmt::Debug {
     /// [`PaymentRefusal`]: why not.
     fn verify(&self, proof: &Proof, quote: &Quote, now: UnixMillis) -> Result<Payment, PaymentRefusal>;
 
-    /// Moves the money on the rail. The settlement row already says `submitted`. Idempotent by the payment's key.
+    /// Moves the money on the rail. Asked only where [`Funds::settles_on_our_books`] says no. The settlement row already says `submitted`. Idempotent by the payment's key.
     fn settle<'a>(&'a self, settlement: &'a Settlement, now: UnixMillis) -> RailFuture<'a, SettlementAnswer>;
 
     /// Finds out what became of a settlement, without sending anything.

@@ -12,7 +12,7 @@ use tollgate_domain::{
     Amount, AssetId, Binding, CallId, Caller, Digest, KeyId, PaymentKey, Principal, Rail, ReceiptId, ToolRef,
     TransferId, UnixMillis,
 };
-use tollgate_ledger::{Advance, Claim, Claimed, Event, Funds, Grant, LedgerStore};
+use tollgate_ledger::{Advance, Claim, Claimed, Clearing, Event, Funds, Grant, LedgerStore};
 use tollgate_store::{Options, Store};
 
 /// A failure that a task can hand on.
@@ -29,6 +29,7 @@ fn main() -> Result<(), Failure> {
     let asset: AssetId = "eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e".parse()?;
     let caller = Caller::ApiKey(KeyId::from_bytes([1; 16])).principal();
     let credit = Grant {
+        from: Clearing::Manual,
         to: caller.clone(),
         amount: Amount::new(u128::MAX / 2),
         asset: asset.clone(),

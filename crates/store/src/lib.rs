@@ -1,28 +1,25 @@
 //! The adapters behind every Store port: today the embedded one, SQLite.
 //!
-//! Two books, two files, two writers: [`Store`] keeps the ledger, receipts, standings, API keys and pins of
-//! tool definitions in `ledger.db`. The
-//! outside world that dev mode plays, the sandbox token ([`SandboxStore`]) and the dev wallet's invoices
-//! ([`InvoiceStore`]), stands in `sandbox.db`, so that "chain" and ledger can be compared.
+//! [`Store`] keeps the ledger, receipts, standings, API keys and pins of tool definitions in `ledger.db`; sandbox money is on
+//! the ledger like any other. The Lightning node that dev mode plays keeps its invoices ([`InvoiceStore`]) in `sandbox.db`.
 //!
-//! Every write goes through one thread per file that takes what is queued (at most [`BATCH_COMMANDS_MAX`]), applies it in
+//! Every write of the ledger goes through one thread that takes what is queued (at most [`BATCH_COMMANDS_MAX`]), applies it in
 //! order inside one transaction, commits, and only then replies: many callers share one sync of the disk, and nobody is
-//! told of anything that a power cut could take back. The sandbox file alone is not synced with every commit: like a chain's
-//! book, it outlives the process, and is no part of what the gateway promises of its own disk. A command that the books
-//! refuse fails alone.
+//! told of anything that a power cut could take back. A command that the books refuse fails alone.
 //!
 //! This crate never decides about money (`tollgate-ledger` does), never reads a clock, and never retries a failed sync.
 //!
 //! ```
 //! use tollgate_attest::Signer;
 //! use tollgate_domain::{Amount, Caller, KeyId, TransferId, UnixMillis};
-//! use tollgate_ledger::{Grant, LedgerStore};
+//! use tollgate_ledger::{Clearing, Grant, LedgerStore};
 //! use tollgate_store::{Options, Store};
 //!
 //! # let directory = tempfile::tempdir()?;
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 //! let store = Store::open(directory.path(), Signer::from_seed(&[7; 32])?, Options::default())?;
 //! let welcome = Grant {
+//!     from: Clearing::Manual,
 //!     to: Caller::ApiKey(KeyId::from_bytes([1; 16])).principal(),
 //!     amount: Amount::new(10_000),
 //!     asset: "lightning:regtest/msat".parse()?,
@@ -55,7 +52,6 @@ mod pins;
 mod readers;
 mod receipts;
 mod rows;
-mod sandbox;
 mod standing_cache;
 mod store;
 mod writer;
@@ -66,6 +62,5 @@ pub use invoices::InvoiceStore;
 pub use keys::{KeyRecord, NewKey};
 pub use open::{Commits, OpenError, Options};
 pub use pins::PINS_PER_SERVER_MAX;
-pub use sandbox::SandboxStore;
 pub use store::Store;
 pub use writer::BATCH_COMMANDS_MAX;

@@ -1,6 +1,6 @@
 //! Named stop points of crash tests, compiled in with the `failpoints` feature only: when the point named by
 //! `TOLLGATE_FAILPOINT` is reached, the process kills itself without any cleaning up, as `kill -9` would. `name:3` means
-//! the third time.
+//! the third time, `panic name` that the point panics instead.
 
 /// Called at each named point.
 #[cfg(not(feature = "failpoints"))]
@@ -33,7 +33,9 @@ mod armed {
     /// Called at each named point.
     pub fn reached(point: &str) {
         let Some((name, left)) = armed() else { return };
+        let (panics, name) = name.strip_prefix("panic ").map_or((false, name.as_str()), |name| (true, name));
         let due = name == point && left.fetch_sub(1, Ordering::SeqCst) == 1;
+        assert!(!(due && panics), "the failpoint {point} was reached");
         if due && kill(Pid::this(), Signal::SIGKILL).is_err() {
             std::process::abort();
         }

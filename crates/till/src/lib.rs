@@ -38,7 +38,7 @@ mod till;
 
 pub use environment::Environment;
 pub use keys::KeySnapshot;
-pub use limits::{FINALITY_MS, limiter};
+pub use limits::{CALLERS_MAX, FINALITY_MS, limits, per_minute};
 pub use payment::{
     Complaint, Lightning, LightningBackend, QUOTE_TTL_SECONDS, SandboxRails, Secret, Settling, X402,
     gate_secret, url,

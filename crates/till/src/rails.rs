@@ -11,8 +11,8 @@ use tollgate_rails::lightning::dev::{DevWallet, RandomnessError};
 use tollgate_rails::lightning::lnbits::LnbitsWallet;
 use tollgate_rails::mpp::Challenges;
 use tollgate_rails::quote_seal::QuoteSealer;
-use tollgate_rails::x402::{ExactEvm, ExactEvmConfig, SandboxSettler, Settler};
-use tollgate_store::SandboxStore;
+use tollgate_rails::x402::{ExactEvm, ExactEvmConfig, Settling as Settles};
+use tollgate_store::InvoiceStore;
 
 use crate::clock;
 use crate::data::DataDirectory;
@@ -68,14 +68,13 @@ pub(crate) fn rails(
     let public: http::Uri = funding.public_url.parse().map_err(RailError::PublicUrl)?;
     let realm = public.host().unwrap_or("tollgate").to_owned();
     let mut offered: Vec<Arc<dyn PaymentRail>> = Vec::new();
-    let mut sandbox = None;
     if let Some(x402) = funding.x402 {
-        let settler = settler(x402, funding, data, &mut sandbox)?;
-        offered.push(Arc::new(exact(x402, settler, secret, &realm)?));
+        offered.push(Arc::new(exact(x402, settles(x402, data)?, secret, &realm)?));
     }
+    let sandbox = funding.x402.filter(|x402| matches!(x402.settling, Settling::Sandbox));
     let mut wallet = None;
     if let Some(lightning) = funding.lightning {
-        let backend = lightning_wallet(lightning, data, sandbox.as_ref(), &mut wallet)?;
+        let backend = lightning_wallet(lightning, funding, data, sandbox.is_some(), &mut wallet)?;
         let config = L402Config {
             asset: lightning.asset.clone(),
             secret: GateSecret::new(*secret),
@@ -85,43 +84,29 @@ pub(crate) fn rails(
         };
         offered.push(Arc::new(L402::new(config).map_err(RailError::L402)?));
     }
-    let dev = match (sandbox, wallet, funding.x402) {
-        (Some(book), Some(wallet), Some(x402)) => {
+    let dev = match (wallet, sandbox) {
+        (Some(wallet), Some(x402)) => {
             let payer = SigningKey::from_bytes(&data.key("payer.key")?).map_err(RailError::SigningKey)?;
-            Some(Dev { wallet, book, usdc: x402.asset.clone(), payer: payer.address() })
+            Some(Dev { wallet, usdc: x402.asset.clone(), payer: payer.address() })
         }
         _ => None,
     };
     Ok(Rails { offered, dev })
 }
 
-fn settler(
-    x402: &X402,
-    funding: &Funding<'_>,
-    data: &DataDirectory,
-    sandbox: &mut Option<Arc<SandboxStore>>,
-) -> Result<Arc<dyn Settler>, TillError> {
+fn settles(x402: &X402, data: &DataDirectory) -> Result<Settles, TillError> {
     Ok(match &x402.settling {
-        Settling::Sandbox => {
-            let book = Arc::new(SandboxStore::open(funding.data)?);
-            *sandbox = Some(Arc::clone(&book));
-            Arc::new(SandboxSettler::new(book))
-        }
+        Settling::Sandbox => Settles::Sandbox,
         Settling::Chain { rpc_url, chain_id, token } => {
             let node = Chain::new(Arc::new(HttpRpc::new(client(rpc_url), rpc_url.clone())));
             let relayer = SigningKey::from_bytes(&data.key("relayer.key")?).map_err(RailError::SigningKey)?;
             tracing::info!(relayer = %relayer.address(), chain_id, "payments are settled by this relayer; it needs gas");
-            Arc::new(EvmSettler::new(node, EvmSettlerConfig::new(*chain_id, *token), relayer))
+            Settles::Chain(Arc::new(EvmSettler::new(node, EvmSettlerConfig::new(*chain_id, *token), relayer)))
         }
     })
 }
 
-fn exact(
-    x402: &X402,
-    settler: Arc<dyn Settler>,
-    secret: &[u8; 32],
-    realm: &str,
-) -> Result<ExactEvm, RailError> {
+fn exact(x402: &X402, settling: Settles, secret: &[u8; 32], realm: &str) -> Result<ExactEvm, RailError> {
     Ok(ExactEvm::new(ExactEvmConfig {
         asset: x402.asset.clone(),
         domain_name: x402.name.clone(),
@@ -130,26 +115,30 @@ fn exact(
         max_timeout_seconds: x402.max_timeout_seconds,
         sealer: QuoteSealer::new(secret),
         challenges: Some(Challenges::new(secret, realm)?),
-        settler,
-        sandbox: matches!(x402.settling, Settling::Sandbox),
+        settling,
     })?)
 }
 
 fn lightning_wallet(
     lightning: &Lightning,
+    funding: &Funding<'_>,
     data: &DataDirectory,
-    sandbox: Option<&Arc<SandboxStore>>,
-    dev_wallet: &mut Option<Arc<DevWallet<tollgate_store::InvoiceStore>>>,
+    is_sandbox: bool,
+    dev_wallet: &mut Option<Arc<DevWallet<InvoiceStore>>>,
 ) -> Result<Arc<dyn LightningWallet>, TillError> {
-    Ok(match (&lightning.backend, sandbox) {
-        (LightningBackend::Dev, Some(book)) => {
+    Ok(match (&lightning.backend, is_sandbox) {
+        (LightningBackend::Dev, true) => {
             let randomness = Arc::new(|| clock::random().map_err(|error| RandomnessError(Box::new(error))));
-            let dev = DevWallet::new(&data.key("lightning.key")?, Arc::new(book.invoices()), randomness);
+            let dev = DevWallet::new(
+                &data.key("lightning.key")?,
+                Arc::new(InvoiceStore::open(funding.data)?),
+                randomness,
+            );
             let dev = Arc::new(dev.map_err(RailError::DevWallet)?);
             *dev_wallet = Some(Arc::clone(&dev));
             dev
         }
-        (LightningBackend::Dev, None) => return Err(RailError::DevWalletAlone.into()),
+        (LightningBackend::Dev, false) => return Err(RailError::DevWalletAlone.into()),
         (LightningBackend::Lnbits { url, invoice_key }, _) => {
             let key = std::str::from_utf8(&invoice_key.0).map_err(|_| RailError::LnbitsKey)?;
             Arc::new(LnbitsWallet::new(&url.to_string(), key, client(url)).map_err(RailError::Lnbits)?)

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use serde_json::json;
-use tollgate_domain::{Amount, Asset, AssetError, Assets};
+use tollgate_domain::{Amount, Asset, AssetError, Assets, Caller, Digest, Principal, TransferId, UnixMillis};
 use tollgate_gate::Answer;
+use tollgate_ledger::{AccountName, Balances, Clearing, Grant, Granted, LedgerStore, StoreError};
 use tollgate_rails::evm::{Address, SigningKey};
 use tollgate_rails::lightning::dev::DevWallet;
-use tollgate_rails::x402::sandbox::{SandboxBook, SandboxError};
-use tollgate_store::{InvoiceStore, SandboxStore};
+use tollgate_store::InvoiceStore;
 
 use crate::clock;
 use crate::data::DataDirectory;
@@ -30,23 +30,10 @@ pub const SANDBOX_START: u128 = 100_000_000;
 pub struct Dev {
     /// The dev Lightning wallet.
     pub wallet: Arc<DevWallet<InvoiceStore>>,
-    /// The sandbox token ledger.
-    pub book: Arc<SandboxStore>,
     /// The sandbox token.
     pub usdc: Asset,
     /// The wallet that a payer of this data directory pays with.
     pub payer: Address,
-}
-
-/// Why a new payer has no sandbox money.
-#[derive(Debug, thiserror::Error)]
-pub enum FundError {
-    /// The sandbox book cannot be used.
-    #[error(transparent)]
-    Book(#[from] SandboxError),
-    /// What was given cannot be noted.
-    #[error(transparent)]
-    Note(#[from] std::io::Error),
 }
 
 /// The assets of dev mode.
@@ -66,7 +53,7 @@ pub fn payee(data: &Path) -> Result<Address, TillError> {
     Ok(SigningKey::from_bytes(&key).map_err(RailError::SigningKey)?.address())
 }
 
-/// The rails of dev mode: x402 settled in the sandbox token ledger, Lightning on the dev wallet.
+/// The rails of dev mode: x402 settled in sandbox money on the ledger itself, Lightning on the dev wallet.
 ///
 /// # Errors
 /// Never, as long as the constants of this file are well formed.
@@ -88,17 +75,61 @@ pub fn rails(pay_to: Address) -> Result<SandboxRails, AssetError> {
     })
 }
 
-/// Gives the payer of a new data directory its sandbox money, once.
-///
-/// # Errors
-/// When the sandbox book cannot be used.
-pub async fn fund_once(dev: &Dev, data: &DataDirectory) -> Result<(), FundError> {
-    let funded = data.path("payer.funded");
-    if !funded.exists() {
-        dev.book.mint(dev.payer, Amount::new(SANDBOX_START)).await?;
-        std::fs::write(&funded, "SANDBOX money was given once; delete this file for more\n")?;
+impl Dev {
+    /// What stands on the account of a wallet in the sandbox token.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn balances(&self, ledger: &impl LedgerStore, wallet: Address) -> Result<Balances, StoreError> {
+        ledger.balance(&AccountName::Credit(principal(wallet)), self.usdc.id()).await
     }
-    Ok(())
+
+    /// Makes sandbox money for a wallet, once for each id.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] where the amount is nothing or would not fit; any [`StoreError`] of a write.
+    pub async fn mint(
+        &self,
+        ledger: &impl LedgerStore,
+        wallet: Address,
+        amount: Amount,
+        id: TransferId,
+        now: UnixMillis,
+    ) -> Result<Granted, StoreError> {
+        let grant = Grant {
+            from: Clearing::Sandbox,
+            to: principal(wallet),
+            amount,
+            asset: self.usdc.id().clone(),
+            id,
+            note: "SANDBOX money".to_owned(),
+            now,
+        };
+        ledger.grant_credit(grant).await
+    }
+
+    /// Gives the payer its first sandbox money, once in the life of a ledger.
+    ///
+    /// # Errors
+    /// When the ledger cannot be used.
+    pub async fn fund_once(&self, ledger: &impl LedgerStore, now: UnixMillis) -> Result<(), StoreError> {
+        let before = self.balances(ledger, self.payer).await?;
+        if before.credits_posted.is_zero() {
+            // The id follows from the wallet: whatever happens in between, this is booked once.
+            let digest =
+                *Digest::of(format!("sandbox start/{}", principal(self.payer)).as_bytes()).as_bytes();
+            let mut id = [0; 16];
+            id.copy_from_slice(&digest[..16]);
+            let (amount, id) = (Amount::new(SANDBOX_START), TransferId::from_bytes(id));
+            self.mint(ledger, self.payer, amount, id, now).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The wallet at this address, as the ledger names it.
+fn principal(wallet: Address) -> Principal {
+    Caller::Wallet(*wallet.as_bytes()).principal()
 }
 
 /// `POST /dev/lightning/pay`: pays an invoice of the dev wallet and answers with its preimage.

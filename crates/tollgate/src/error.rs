@@ -38,7 +38,7 @@ pub enum OpenError {
     Marks(#[source] std::io::Error),
     /// The payer of a new data directory could not be given its sandbox money.
     #[error("give the payer of this data directory its sandbox money")]
-    Fund(#[from] tollgate_till::sandbox::FundError),
+    Fund(#[from] tollgate_ledger::StoreError),
 }
 
 /// Why something cannot be sold like that.

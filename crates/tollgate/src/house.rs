@@ -9,8 +9,7 @@ use tokio_util::task::TaskTracker;
 use tollgate_attest::PublicKey;
 use tollgate_domain::{Assets, ServerName};
 use tollgate_gate::{Gate, GateLimits, Listed, Mode};
-use tollgate_till::sandbox::fund_once;
-use tollgate_till::{FINALITY_MS, Funding, Till, clock, keys, limiter};
+use tollgate_till::{FINALITY_MS, Funding, Till, clock, keys, limits};
 
 use crate::catalog::Goods;
 use crate::error::{OpenError, PriceError};
@@ -61,7 +60,7 @@ impl House {
         })
         .await?;
         if let Some(dev) = &till.dev {
-            fund_once(dev, &till.data).await?;
+            dev.fund_once(&till.store, clock::now()).await?;
         }
         let x402 = understood.x402.iter().map(|x402| x402.asset.clone());
         let lightning = understood.lightning.iter().map(|lightning| lightning.asset.clone());
@@ -71,8 +70,7 @@ impl House {
             store: till.store.clone(),
             keys: Arc::clone(&till.keys),
             rails: till.rails,
-            calls: limiter(settings.limits.calls_per_minute),
-            offers: limiter(settings.limits.offers_per_minute),
+            limits: limits(settings.limits.calls_per_minute, settings.limits.offers_per_minute),
             marks: till.marks,
         };
         let limits = GateLimits {

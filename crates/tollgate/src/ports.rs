@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tollgate_domain::{CallId, UnixMillis};
 use tollgate_gate::{Fault, Ports};
 use tollgate_rails::PaymentRail;
-use tollgate_risk::Limiter;
+use tollgate_risk::Limits;
 use tollgate_store::Store;
 use tollgate_till::dispatch::DispatchMarks;
 use tollgate_till::{KeySnapshot, clock, failpoint};
@@ -19,8 +19,7 @@ pub(crate) struct OwnPorts {
     pub(crate) store: Store,
     pub(crate) keys: Arc<KeySnapshot>,
     pub(crate) rails: Vec<Arc<dyn PaymentRail>>,
-    pub(crate) calls: Limiter,
-    pub(crate) offers: Limiter,
+    pub(crate) limits: Limits,
     pub(crate) marks: Arc<DispatchMarks>,
 }
 
@@ -45,12 +44,8 @@ impl Ports for OwnPorts {
         &self.rails
     }
 
-    fn calls_limiter(&self) -> &Limiter {
-        &self.calls
-    }
-
-    fn offers_limiter(&self) -> &Limiter {
-        &self.offers
+    fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     fn now(&self) -> UnixMillis {

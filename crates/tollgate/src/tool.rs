@@ -11,7 +11,7 @@ use http::HeaderMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use tollgate_domain::Outcome;
+use tollgate_domain::{Origin, Outcome};
 use tollgate_gate::{
     Answer, ArgumentSchema, Call, Completed, CreditUse, Denial, Door, Ending, Fault, Found, Held, Listed,
     Naming, Refusal, ToolAnswer, delivered, denied, faulted, render,
@@ -74,14 +74,14 @@ pub struct Asked {
     arguments: Result<Bytes, String>,
     meta: Result<BTreeMap<String, Vec<u8>>, String>,
     headers: HeaderMap,
-    origin: String,
+    origin: Origin,
 }
 
 impl Asked {
     /// A call with these arguments: anything that serialises to a JSON object.
     pub fn new(arguments: &impl Serialize) -> Self {
         let arguments = object(arguments).map(|members| Value::Object(members).to_string().into());
-        let origin = "unknown".to_owned();
+        let origin = Origin::named("unknown");
         Self { arguments, meta: Ok(BTreeMap::new()), headers: HeaderMap::new(), origin }
     }
 
@@ -102,8 +102,8 @@ impl Asked {
 
     /// Where the request comes from (an address): limits of callers who are not known otherwise.
     #[must_use]
-    pub fn origin(mut self, origin: impl Into<String>) -> Self {
-        self.origin = origin.into();
+    pub fn origin(mut self, origin: &str) -> Self {
+        self.origin = Origin::named(origin);
         self
     }
 
@@ -128,7 +128,7 @@ impl Asked {
             query: None,
             credit: CreditUse::Allowed,
             maximum: None,
-            origin: self.origin.clone(),
+            origin: self.origin,
         };
         tollgate_gate::request(found, |key| meta.get(key).map(AsRef::as_ref))
     }

@@ -1,4 +1,4 @@
-//! The official MCP clients, TypeScript (current and older) and Python: each tells the same story about the fixture server.
+//! The official MCP clients, TypeScript (current and older), Python and Rust: each tells the same story about the fixture server.
 //!
 //! A story is a list of steps: connect, list, call, fail, read, progress, elicit, sample, several (questions at once), rounds
 //! (of questions), cancel; then listen in the modern era, resume and subscribe in the legacy one. What a step saw is compared,
@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::install::{NodeSet, PythonSet, node, testkit};
-use super::{PeerError, client};
+use super::{PeerError, client, rust_client};
 use crate::conformance::{PYTHON_FIXTURE, PYTHONS};
 
 /// One of the published clients.
@@ -21,6 +21,8 @@ pub enum Sdk {
     OlderTypeScript,
     /// PyPI `mcp` 2, both eras.
     Python,
+    /// crates.io `rmcp` 3, both eras; it runs in this process.
+    Rust,
 }
 
 /// Which of the two eras of the protocol a client is to speak.
@@ -52,6 +54,7 @@ pub async fn story(sdk: Sdk, era: Era, url: &str) -> Result<Vec<Value>, PeerErro
         Sdk::TypeScript => typescript("current.mjs").await?,
         Sdk::OlderTypeScript => typescript("older.mjs").await?,
         Sdk::Python => python().await?,
+        Sdk::Rust => return rust_client::story(era, url).await,
     };
     command.args([url, era.name()]);
     client::run_lines(command).await

@@ -1,18 +1,16 @@
-//! A ledger, a sandbox book and a Lightning wallet that answer at once: what the bench leaves out is waiting.
+//! A ledger and a Lightning wallet that answer at once: what the bench leaves out is waiting.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, Principal, ReceiptId, UnixMillis};
+use tollgate_domain::{AssetId, CallId, PaymentKey, Principal, ReceiptId, UnixMillis};
 use tollgate_ledger::{
     AccountBalance, AccountName, Advance, Advanced, Balances, Claim, Claimed, Event, Grant, Granted,
     LedgerStore, RecentCall, Record, SettlementRow, State, StoreError, StoredAnswer,
 };
 use tollgate_rails::RailFuture;
-use tollgate_rails::evm::Address;
 use tollgate_rails::lightning::{
     Invoice, InvoiceRequest, InvoiceState, LightningWallet, Preimage, WalletError,
 };
-use tollgate_rails::x402::{SandboxBook, SandboxError, SandboxTransfer};
 
 /// Bytes of a sealed receipt of a paid call, as base64 in its envelope.
 const ENVELOPE_BYTES: usize = 1_500;
@@ -89,32 +87,6 @@ impl LedgerStore for WillingLedger {
 
     async fn recent_calls(&self, _limit: u32) -> Result<Vec<RecentCall>, StoreError> {
         unasked()
-    }
-}
-
-/// A sandbox token whose owners can pay everything.
-#[derive(Debug)]
-pub(crate) struct WillingBook;
-
-impl SandboxBook for WillingBook {
-    async fn transfer(&self, transfer: &SandboxTransfer, _now: UnixMillis) -> Result<String, SandboxError> {
-        Ok(transfer.reference.clone())
-    }
-
-    async fn authorization_used(
-        &self,
-        _from: Address,
-        _nonce: [u8; 32],
-    ) -> Result<Option<String>, SandboxError> {
-        Ok(None)
-    }
-
-    async fn balance(&self, _owner: Address) -> Result<Amount, SandboxError> {
-        Ok(Amount::ZERO)
-    }
-
-    async fn mint(&self, _owner: Address, _amount: Amount) -> Result<(), SandboxError> {
-        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tollgate_domain::{
-    Amount, Asset, CallId, Digest, KeyId, Money, Outcome, Price, Requirement, ToolRef, UnixMillis,
+    Amount, Asset, CallId, Digest, KeyId, Money, Origin, Outcome, Price, Requirement, ToolRef, UnixMillis,
 };
 use tollgate_gate::{
     Catalog, CreditUse, Demand, Denial, Ending, Fault, Gate, GateLimits, Listed, Mode, Ports, Presentation,
@@ -17,12 +17,12 @@ use tollgate_gate::{
 use tollgate_rails::evm::{Address, SigningKey};
 use tollgate_rails::l402::{GateSecret, L402, L402Challenge, L402Config, TTL_SECONDS_DEFAULT};
 use tollgate_rails::quote_seal::QuoteSealer;
-use tollgate_rails::x402::{ExactEvm, ExactEvmConfig, SandboxSettler, sign_payment};
+use tollgate_rails::x402::{ExactEvm, ExactEvmConfig, Settling, sign_payment};
 use tollgate_rails::{PaymentRail, Presented};
-use tollgate_risk::{Limiter, Rate};
+use tollgate_risk::{Counts, Label, Limits, Part, Per, Plan, Rate, Rule, Scope};
 use tollgate_trust::{ApiKey, ApiKeys, KeyRecord};
 
-use crate::ledger::{CountingWallet, WillingBook, WillingLedger};
+use crate::ledger::{CountingWallet, WillingLedger};
 use crate::ready;
 use crate::stopwatch::Batch;
 
@@ -63,8 +63,7 @@ struct BenchPorts {
     ledger: WillingLedger,
     keys: ApiKeys,
     rails: Vec<Arc<dyn PaymentRail>>,
-    calls: Limiter,
-    offers: Limiter,
+    limits: Limits,
 }
 
 /// A catalogue of one tool without a schema.
@@ -99,8 +98,7 @@ impl World {
             ledger: WillingLedger::new(),
             keys: ApiKeys::new(records),
             rails: vec![x402(usdc)?, l402(sat, Arc::clone(&wallet))?],
-            calls: limiter(),
-            offers: limiter(),
+            limits: limits()?,
         };
         let limits = GateLimits {
             quote_ttl_ms: 300_000,
@@ -170,7 +168,7 @@ impl World {
             idempotency_key: None,
             credit,
             maximum: None,
-            origin: "127.0.0.1".to_owned(),
+            origin: Origin::of(std::net::Ipv4Addr::LOCALHOST.into()),
         }
     }
 
@@ -230,8 +228,7 @@ fn x402(asset: Asset) -> Result<Arc<dyn PaymentRail>, Box<dyn Error>> {
         max_timeout_seconds: 120,
         sealer: QuoteSealer::new(&SECRET),
         challenges: None,
-        settler: Arc::new(SandboxSettler::new(Arc::new(WillingBook))),
-        sandbox: true,
+        settling: Settling::Sandbox,
     })?;
     Ok(Arc::new(rail))
 }
@@ -247,8 +244,18 @@ fn l402(asset: Asset, wallet: Arc<CountingWallet>) -> Result<Arc<dyn PaymentRail
     Ok(Arc::new(rail))
 }
 
-fn limiter() -> Limiter {
-    Limiter::new(Rate::new(PLENTY, PLENTY, NonZeroU64::MIN), NonZeroUsize::MIN.saturating_add(10_000))
+/// The limits that a gateway has without being asked for any, and none is reached.
+fn limits() -> Result<Limits, Box<dyn Error>> {
+    let rule = |counts| Rule {
+        label: Arc::new(Label { name: "plenty".into(), rate: "plenty".into(), per: "caller".into() }),
+        counts,
+        scope: Scope::Gateway,
+        per: Per::of([Part::Caller]),
+        rate: Rate::new(PLENTY, PLENTY, NonZeroU64::MIN),
+    };
+    let plan = Plan::new([Counts::Calls, Counts::Offers].map(rule).to_vec(), Vec::new());
+    let plan = plan.map_err(|heavy| format!("{} calls are too heavy", heavy.len()))?;
+    Ok(Limits::new(&plan, NonZeroUsize::MIN.saturating_add(10_000)))
 }
 
 impl Catalog for OneTool {
@@ -278,12 +285,8 @@ impl Ports for BenchPorts {
         &self.rails
     }
 
-    fn calls_limiter(&self) -> &Limiter {
-        &self.calls
-    }
-
-    fn offers_limiter(&self) -> &Limiter {
-        &self.offers
+    fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     fn now(&self) -> UnixMillis {

@@ -1,5 +1,6 @@
-use tollgate_domain::UnixMillis;
+use tollgate_domain::{Principal, UnixMillis};
 use tollgate_ledger::{Claim, Claimed, LedgerStore};
+use tollgate_rails::x402::settler::reason;
 use tollgate_rails::{Funds, Payment};
 
 use crate::call::{Call, Held, Hold, Screened};
@@ -21,6 +22,13 @@ impl Call<Screened> {
                     gate.ports.reached("after_claim");
                     let hold = Some(Hold { payment: payment.clone(), attempt });
                     return Ok(self.stamped(|stage| held(stage, hold)));
+                }
+                Err(Unclaimed::Short) if payment.funds == Funds::Sandbox => {
+                    let demand = pay::demand(&self, &self.stage.paid.caller, &bill.quote, gate, now).await;
+                    // The word of the token contract: on a chain it is heard only after the tool has run.
+                    let reason = reason::INSUFFICIENT_BALANCE.to_owned();
+                    let demand = demand.ok().map(Box::new);
+                    return Err(self.refuse(Denial::PaymentFailed { reason, demand }));
                 }
                 // Too little credit in this asset: the next asset of the price may do.
                 Err(Unclaimed::Short) => {}
@@ -53,6 +61,7 @@ impl Call<Screened> {
             funds: match &payment.funds {
                 Funds::OnSettlement => tollgate_ledger::Funds::OnSettlement,
                 Funds::Arrived => tollgate_ledger::Funds::Arrived { holder: payment.payer.principal() },
+                Funds::Sandbox => tollgate_ledger::Funds::Credit(self.payer(payment)),
                 Funds::Credit(principal) => tollgate_ledger::Funds::Credit(principal.clone()),
             },
             proof: payment.proof.as_str().into(),
@@ -87,6 +96,12 @@ impl Call<Screened> {
             Ok(Claimed::InsufficientFunds { .. }) => Err(Unclaimed::Short),
             Err(error) => refused(store_fault(error).into()),
         }
+    }
+
+    /// The principal of whoever pays, who is most often the caller.
+    fn payer(&self, payment: &Payment) -> Principal {
+        let paid = &self.stage.paid;
+        if payment.payer == paid.caller { paid.principal.clone() } else { payment.payer.principal() }
     }
 }
 

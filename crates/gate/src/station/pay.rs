@@ -1,5 +1,3 @@
-use std::borrow::Cow;
-
 use tollgate_domain::{Caller, Money, PaymentKey, Principal, Quote, Rail, UnixMillis};
 use tollgate_ledger::{LedgerStore, State};
 use tollgate_rails::{Funds, Offer, OfferError, Payment, PaymentRefusal, Proof};
@@ -71,8 +69,7 @@ impl Call<Quoted> {
     /// change still brings its stored answer, and money that has already arrived is spent as it was promised: the new
     /// definition was approved, or this call would not have come so far.
     async fn is_void<P: Ports>(&self, payment: &Payment, gate: &Gate<P>) -> Result<bool, Refusal> {
-        if payment.funds != Funds::OnSettlement
-            || self.listed.is_defined_as_quoted(payment.binding.price_version)
+        if payment.funds == Funds::Arrived || self.listed.is_defined_as_quoted(payment.binding.price_version)
         {
             return Ok(false);
         }
@@ -148,10 +145,8 @@ pub(crate) async fn demand<S, P: Ports>(
     let ports = &gate.ports;
     // An offer may cost an invoice: a flood of unpaid calls must not become a flood of invoices.
     let principal = caller.principal();
-    let limited = limiter_key(caller, &principal, &call.request.origin);
-    if let Err(limited) = ports.offers_limiter().check(&limited, 1, now) {
-        return Err(Denial::RateLimited { retry_after_ms: limited.retry_after_ms }.into());
-    }
+    let taken = ports.limits().take_offer(call.asking(Some(caller)), now);
+    taken.map_err(Denial::from)?;
     let mut offers: Vec<Offer> = Vec::new();
     let mut unavailable: Option<OfferError> = None;
     for rail in ports.rails() {
@@ -184,11 +179,6 @@ pub(crate) async fn demand<S, P: Ports>(
         sandbox: gate.limits.mode == crate::ports::Mode::Sandbox,
         reason: None,
     })
-}
-
-/// Whom a limit counts: the caller where one is known, else where the request comes from.
-pub(crate) fn limiter_key<'a>(caller: &Caller, principal: &'a Principal, origin: &str) -> Cow<'a, str> {
-    if caller.is_known() { principal.as_str().into() } else { format!("address:{origin}").into() }
 }
 
 impl<S> Call<S> {

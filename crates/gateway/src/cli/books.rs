@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use serde_json::json;
 use tollgate_domain::{Caller, KeyId, TransferId};
-use tollgate_ledger::{Grant, LedgerStore};
+use tollgate_ledger::{Clearing, Grant, LedgerStore};
 use tollgate_store::{NewKey, Options, Store};
 use tollgate_trust::ApiKey;
 
@@ -129,6 +129,7 @@ pub(crate) async fn credit(command: CreditCommand) -> anyhow::Result<ExitCode> {
     let now = clock::now();
     let granted = store
         .grant_credit(Grant {
+            from: Clearing::Manual,
             to: Caller::ApiKey(key).principal(),
             amount: money.amount,
             asset: money.asset.id().clone(),

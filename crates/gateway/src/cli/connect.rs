@@ -19,8 +19,8 @@ use tollgate_payer::Retries;
 use tollgate_payer::bridge::{Bridge, Endpoint, Purse};
 use tollgate_payer::budget::{Allowance, Allowances, Budget, Counted, Day, Limits};
 
+use super::log;
 use super::paying::{self, Funds};
-use super::run::logs;
 use super::{ConnectArgs, Out};
 use crate::budget_file::BudgetFile;
 use crate::clock;
@@ -60,7 +60,7 @@ pub(crate) async fn connect(args: ConnectArgs) -> anyhow::Result<ExitCode> {
     if args.budget {
         return show(&budget, args.json).await;
     }
-    logs(&environment);
+    log::set_up(&environment);
     let url = paying::endpoint(&args.url)?;
     let client = paying::client(&url, ANSWER_MS_MAX);
     let wallets = funds.wallets(&url, &args.data, client.clone())?;

@@ -1,5 +1,7 @@
 //! `tollgate validate`, `schema` and `doctor`: what a set-up means and what is wrong with it.
 
+mod running;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -39,7 +41,7 @@ fn meaning(config: &Config) -> String {
     ];
     if let Some(x402) = &config.x402 {
         let at = match &x402.settling {
-            Settling::Sandbox => "the SANDBOX ledger".to_owned(),
+            Settling::Sandbox => "its own books (SANDBOX)".to_owned(),
             Settling::Chain { rpc_url, .. } => rpc_url.host().unwrap_or_default().to_owned(),
         };
         lines.push(format!("x402        {:?} to {}, settled at {at}", x402.asset, x402.pay_to));
@@ -134,24 +136,9 @@ async fn port(config: &Config) -> Check {
     Check { what: format!("listen on {}", config.listen), problem }
 }
 
-/// The servers that a gateway which runs at this address gives a rest just now; none if no gateway runs there.
+/// How the gateway that runs at this address sees its servers; nothing if none runs there.
 async fn resting(config: &Config) -> Vec<Check> {
-    let mut listen = config.listen;
-    if listen.ip().is_unspecified() {
-        listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    }
-    let limits = Limits { timeout_ms_max: 2_000, response_bytes_max: 1024 * 1024 };
-    let client =
-        Client::new(Policy::public().allow_endpoint(&listen.ip().to_string(), listen.port()), limits);
-    let request = http::Request::get(format!("http://{listen}/readyz")).body(bytes::Bytes::new());
-    let Ok(Ok(answer)) = (match request {
-        Ok(request) => Ok(client.send(request).await),
-        Err(error) => Err(error),
-    }) else {
-        return Vec::new();
-    };
-    let said: serde_json::Value = serde_json::from_slice(answer.body()).unwrap_or_default();
-    let servers = said.get("servers").and_then(serde_json::Value::as_object).cloned().unwrap_or_default();
+    let servers = running::servers(config).await.unwrap_or_default();
     servers.iter().filter_map(|(name, server)| seen(name, server)).collect()
 }
 

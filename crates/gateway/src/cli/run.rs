@@ -12,9 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tollgate_gate::Mode;
 use tollgate_payer::EvmWallet;
-use tracing_subscriber::EnvFilter;
 
-use super::{DevArgs, Out, ServeArgs, call, paying};
+use super::{DevArgs, Out, ServeArgs, call, log, paying};
 use crate::assemble::assemble;
 use crate::clients::{self, ClientKind, Endpoint};
 use crate::config::{Config, Environment, Overrides, SandboxRails, load};
@@ -28,7 +27,7 @@ const UPKEEP_MS: u64 = 2_000;
 
 pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     let environment = Environment::read(Path::new(".")).map_err(anyhow::Error::msg)?;
-    logs(&environment);
+    log::set_up(&environment);
     let binary = std::env::current_exe().context("find the demo server (this very binary)")?;
     let gateway = sandbox(&environment, args.listen, &args.data, |flags, rails| {
         let mut config = load(args.config.as_deref(), &environment, flags, Some(rails))?;
@@ -70,16 +69,12 @@ pub(super) async fn sandbox(
     let flags = Overrides { listen: Some(listen.to_string()), data: Some(data.display().to_string()) };
     let rails = dev::rails(listen, merchant.address())?;
     let config = configure(&flags, rails)?;
-    let gateway = start(config, Mode::Sandbox, listener).await?;
-    if let Some(dev) = &gateway.gateway.dev {
-        dev::fund_once(dev, &folder).await?;
-    }
-    Ok(gateway)
+    start(config, Mode::Sandbox, listener).await
 }
 
 pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let environment = Environment::read(Path::new(".")).map_err(anyhow::Error::msg)?;
-    logs(&environment);
+    log::set_up(&environment);
     let config = load(args.config.as_deref(), &environment, &overrides(&args), None)?;
     for notice in &config.notices {
         Out::note(&format!("note: {notice}"));
@@ -104,30 +99,6 @@ pub(super) async fn bind(listen: std::net::SocketAddr) -> anyhow::Result<TcpList
         .with_context(|| format!("listen on {listen}; choose another with --listen if it is taken"))
 }
 
-/// Structured logs on standard error: JSON where nobody watches, text on a terminal, or as `TOLLGATE_LOG_FORMAT` (json, text)
-/// says. `DEBUG=true` shows more.
-pub(super) fn logs(environment: &Environment) {
-    use std::io::IsTerminal;
-    let debug = environment.get("DEBUG").is_some_and(|value| ["1", "true", "True"].contains(&value));
-    let default = if debug {
-        "info,tollgate=debug"
-    } else {
-        "warn,tollgate_gateway=info,tollgate_gate=info,tollgate_payer=info"
-    };
-    let filter = EnvFilter::try_new(environment.get("TOLLGATE_LOG").unwrap_or(default))
-        .unwrap_or_else(|_| EnvFilter::new(default));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let as_text = match environment.get("TOLLGATE_LOG_FORMAT") {
-        Some("text") => true,
-        Some("json") => false,
-        Some(_) | None => std::io::stderr().is_terminal(),
-    };
-    let set = if as_text { builder.try_init() } else { builder.json().try_init() };
-    if let Err(error) = set {
-        Out::note(&format!("logs were set up before: {error}"));
-    }
-}
-
 /// A gateway that serves.
 pub(super) struct Running {
     pub(super) gateway: Arc<Gateway>,
@@ -141,6 +112,10 @@ pub(super) async fn start(config: Config, mode: Mode, listener: TcpListener) -> 
     // Before any call is taken: what a crash left open is finished first.
     let recovered = gateway.gate.recover().await.context("finish what the last run left open")?;
     gateway.marks.forget().context("begin the dispatch marks anew")?;
+    if let Some(dev) = &gateway.dev {
+        let ledger = &gateway.gate.ports().store;
+        dev.fund_once(ledger, clock::now()).await.context("give the payer its SANDBOX money")?;
+    }
     if recovered.ended > 0 || recovered.open > 0 {
         Out::note(&format!(
             "recovered: {} settlement(s) ended, {} still open",

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use serde_json::{Map, Value, json};
 use tollgate_gate::Mode;
 
-use super::{Out, WrapArgs, run};
+use super::{Out, WrapArgs, log, run};
 use crate::clients::{self, Endpoint};
 use crate::config::{Config, Environment, Overrides, Transport, load_tree};
 
@@ -18,7 +18,7 @@ const ORIGIN: &str = "the command line";
 
 pub(crate) async fn wrap(args: WrapArgs) -> anyhow::Result<ExitCode> {
     let environment = Environment::read(Path::new(".")).map_err(anyhow::Error::msg)?;
-    run::logs(&environment);
+    log::set_up(&environment);
     let tree = settings(&args)?;
     let running = if args.live {
         let flags = Overrides {

@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use tollgate_domain::{Assets, Bps, Digest, Price, Requirement, ServerName, ToolName};
 use tollgate_federation::{Pattern, Separator};
 use tollgate_registry::PinPolicy;
+use tollgate_risk::Plan;
 pub use tollgate_till::{Lightning, LightningBackend, SandboxRails, Secret, Settling, X402};
 
 use super::Problem;
 use crate::builtin::Builtin;
+use crate::proxies::TrustedProxies;
 
 /// Where values came from, so that a problem can name its origin.
 #[derive(Clone, Debug)]
@@ -73,6 +75,10 @@ pub struct Config {
     pub secret: Option<Secret>,
     /// Limits.
     pub limits: Limits,
+    /// How often callers may come.
+    pub rates: Plan,
+    /// The proxies in front of this gateway.
+    pub trusted_proxies: TrustedProxies,
     /// Receipts.
     pub receipts: Receipts,
     /// Who may read the metrics.
@@ -247,12 +253,14 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// Largest answer of a priced tool.
     pub answer_bytes_max: usize,
+    /// Time for the head of a request, and of a connection without one.
+    pub head_ms_max: u64,
+    /// Time for the body of a request.
+    pub body_ms_max: u64,
+    /// Time for which an answer may lie unread.
+    pub unread_ms_max: u64,
     /// Open connections.
     pub connections_max: usize,
-    /// Calls per minute and caller.
-    pub calls_per_minute: u32,
-    /// Demands to pay per minute and caller.
-    pub offers_per_minute: u32,
     /// Time to finish after SIGTERM.
     pub drain_ms: u64,
 }

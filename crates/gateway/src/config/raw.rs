@@ -42,6 +42,8 @@ pub struct RawConfig {
     /// Tools about this gateway itself (what is for sale, the caller's credit and receipts), at `/servers/tollgate/mcp`: true
     /// for all, or a list of their names. Default: none.
     pub builtin_tools: RawBuiltinTools,
+    /// The proxies in front of this gateway. Default: none, the address of a client is the one it connects from.
+    pub trusted_proxies: RawProxies,
 }
 
 /// Which built-in tools are offered.
@@ -68,6 +70,27 @@ impl<'de> Deserialize<'de> for RawBuiltinTools {
             other => Err(refused(&other.to_string())),
         }
     }
+}
+
+/// Proxies whose word on the address of a client is taken.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawProxies {
+    /// Their addresses, or networks of addresses such as 10.0.0.0/8.
+    pub addresses: Vec<String>,
+    /// The one header in which they say who asked them, and which they do not let a client write. Default: x-forwarded-for.
+    pub header: RawForwarded,
+}
+
+/// A header in which proxies say who asked them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawForwarded {
+    /// `X-Forwarded-For`: addresses, the last proxy's word at the end.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
 }
 
 /// The gate API: `/gate/v1/authorize` and `/gate/v1/complete`.
@@ -123,6 +146,8 @@ pub struct RawServer {
     /// Its names at `/mcp` beside other servers: `prefixed` (`server__tool`) or `plain` (its own; one server at most).
     /// Default: prefixed.
     pub names: RawNames,
+    /// How often this server may be asked, besides `limits`.
+    pub rates: Vec<RawRate>,
 }
 
 /// How an MCP server at a URL is spoken to.
@@ -231,6 +256,61 @@ pub struct RawTool {
     pub api_key: bool,
     /// How long the tool may run, in milliseconds. Default: 60000.
     pub deadline_ms: Option<u64>,
+    /// As how many calls one call counts in every limit on calls. Default: 1.
+    pub weight: Option<u32>,
+    /// How often the tool may be called, besides the limits of its server and `limits`. In `every_tool`: each tool for itself.
+    pub rates: Vec<RawRate>,
+}
+
+/// How often callers may come.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawRate {
+    /// How many per second, minute, hour or day: `60/minute`.
+    pub rate: String,
+    /// How many at once after a pause. Default: as many as `rate` says for one period.
+    pub burst: Option<u32>,
+    /// Whose calls are counted together: `caller`, `address`, `tool`, `server`, a list of these (such as [caller, tool]), or
+    /// `all`. Default: caller; address for requests.
+    pub per: Option<RawPer>,
+    /// What is counted: `calls` of tools, `offers` (demands to pay), or `requests` of any kind, which are counted before anything
+    /// of them is read. Default: calls.
+    pub of: RawCounts,
+    /// How the limit is called in refusals and metrics. Default: where it stands, such as limits.rates[0].
+    pub name: Option<String>,
+}
+
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawCounts {
+    /// Tool calls.
+    #[default]
+    Calls,
+    /// Demands to pay.
+    Offers,
+    /// Requests of any kind.
+    Requests,
+}
+
+/// One word, or a list of words.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(extend("type" = ["string", "array"]))]
+pub struct RawPer(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for RawPer {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wrong = |value| serde::de::Error::custom(format!("{value} is no word and no list of words"));
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(word) => Ok(Self(vec![word])),
+            serde_json::Value::Array(words) => {
+                let words =
+                    words.into_iter().map(|word| word.as_str().map(str::to_owned).ok_or_else(|| wrong(word)));
+                Ok(Self(words.collect::<Result<_, _>>()?))
+            }
+            other => Err(wrong(other)),
+        }
+    }
 }
 
 /// A share between 0 and 1, as a number or as text. Kept as it was written: no float ever decides about trust.
@@ -256,6 +336,13 @@ pub struct RawLimits {
     pub body_bytes_max: Option<usize>,
     /// The largest answer of a priced tool, in bytes. Default: 4194304.
     pub answer_bytes_max: Option<usize>,
+    /// How long a caller may take to send the head of a request, and a connection may be idle, in milliseconds. Default: 10000.
+    pub head_ms_max: Option<u64>,
+    /// How long a caller may take to send the body of a request, in milliseconds. Default: 30000.
+    pub body_ms_max: Option<u64>,
+    /// How long a caller may take nothing of an answer that waits for it, in milliseconds; then the connection is closed.
+    /// Default: 30000.
+    pub unread_ms_max: Option<u64>,
     /// How many connections may be open. Default: 4096.
     pub connections_max: Option<usize>,
     /// Tool calls per minute and caller. Default: 6000.
@@ -264,6 +351,8 @@ pub struct RawLimits {
     pub offers_per_minute: Option<u32>,
     /// How long running calls may take to finish after SIGTERM, in milliseconds. Default: 10000.
     pub drain_ms: Option<u64>,
+    /// More limits on how often callers may come, whichever server or tool they ask.
+    pub rates: Vec<RawRate>,
 }
 
 /// Receipts.

@@ -233,6 +233,10 @@ fn a_gate_server_needs_a_key_and_named_tools_and_nothing_to_reach() {
         ("{ gate: true }", key, "servers.app"),
         ("{ gate: true, tools: { render: {} }, every_tool: {} }", key, "servers.app"),
         ("{ gate: true, url: \"http://localhost:1\", tools: { render: {} } }", key, "servers.app"),
+        ("{ gate: true, tools: { render: {} }, pins: { drift: off } }", key, "servers.app.pins"),
+        ("{ gate: true, tools: { render: {} }, breaker: { rest_ms: 1 } }", key, "servers.app.breaker"),
+        ("{ gate: true, tools: { render: {} }, payment_as_http: true }", key, "servers.app.payment_as_http"),
+        ("{ gate: true, tools: { render: {} }, names: plain }", key, "servers.app.names"),
     ] {
         let Problems(problems) = gate(server, key).unwrap_err();
         assert_eq!(problems[0].at, at, "{server}");
@@ -263,4 +267,68 @@ fn built_in_tools_are_named_and_keep_their_name_for_themselves() {
     let reserved = WHOLE.replace("  weather:", "  tollgate:");
     let Problems(problems) = load_text(&reserved, &[]).unwrap_err();
     assert_eq!(problems[0].at, "servers.tollgate");
+}
+
+const LIMITED: &str = "
+servers:
+  weather:
+    url: http://127.0.0.1:7101/mcp
+    rates: [{ rate: 300/minute, per: all }]
+    tools:
+      forecast: { weight: 5, rates: [{ rate: 30/minute, burst: 10, per: [caller, tool], name: mine }] }
+    every_tool: { rates: [{ rate: 10/second, of: offers, per: address }] }
+limits:
+  calls_per_minute: 1200
+  rates: [{ rate: 600/minute, of: requests }]
+trusted_proxies: { addresses: [10.0.0.0/8, \"::1\"], header: forwarded }
+";
+
+#[test]
+fn limits_stand_where_they_hold_and_the_first_two_need_no_rule() {
+    let limits = |config: &Config| {
+        let limits = tollgate_risk::Limits::new(&config.rates, std::num::NonZeroUsize::MIN);
+        let told = limits
+            .seen()
+            .map(|seen| (seen.label.name.clone(), seen.label.rate.clone(), seen.label.per.clone()));
+        told.collect::<Vec<_>>()
+    };
+    let told = limits(&load_text(LIMITED, &[]).unwrap());
+    let expected = [
+        ("limits.calls_per_minute", "1200/minute", "caller"),
+        ("limits.offers_per_minute", "600/minute", "caller"),
+        ("limits.rates[0]", "600/minute", "address"),
+        ("servers.weather.rates[0]", "300/minute", "all"),
+        ("mine", "30/minute", "caller+tool"),
+        ("servers.weather.every_tool.rates[0]", "10/second", "address+tool"),
+    ];
+    let expected = expected.map(|(name, rate, per)| (name.to_owned(), rate.to_owned(), per.to_owned()));
+    assert_eq!(told, expected);
+    assert_eq!(limits(&load_text(WHOLE, &[]).unwrap()).len(), 2, "control");
+}
+
+#[test]
+fn a_limit_that_would_not_hold_as_written_is_refused() {
+    assert!(load_text(LIMITED, &[]).is_ok(), "control");
+    for (written, instead, at) in [
+        ("300/minute", "300/min", "servers.weather.rates[0].rate"),
+        ("300/minute, per: all", "300/minute, per: everybody", "servers.weather.rates[0].per"),
+        ("300/minute, per: all", "300/minute, per: [all, tool]", "servers.weather.rates[0].per"),
+        ("300/minute, per: all", "300/minute, per: []", "servers.weather.rates[0].per"),
+        ("burst: 10", "burst: 0", "servers.weather.tools.forecast.rates[0].burst"),
+        ("burst: 10", "burst: 4", "servers.weather.tools.forecast.weight"),
+        ("weight: 5", "weight: 0", "servers.weather.tools.forecast.weight"),
+        ("weight: 5", "weight: 121", "servers.weather.tools.forecast.weight"),
+        ("name: mine", "name: \"\"", "servers.weather.tools.forecast.rates[0].name"),
+        ("name: mine", "name: limits.calls_per_minute", "limits.rates"),
+        ("of: offers, per: address", "of: requests", "servers.weather.every_tool.rates[0].of"),
+        ("of: requests", "of: requests, per: caller", "limits.rates[0].per"),
+        ("10.0.0.0/8", "10.0.0.0/33", "trusted_proxies.addresses[0]"),
+    ] {
+        let Problems(problems) = load_text(&LIMITED.replace(written, instead), &[]).unwrap_err();
+        assert_eq!(problems[0].at, at, "{instead}");
+    }
+    let bare = "servers: { up: { url: \"http://127.0.0.1:1\", rates: [{ rate: 1/minute }] } }\n";
+    let Problems(problems) = load_text(bare, &[]).unwrap_err();
+    assert_eq!(problems[0].at, "servers.up.rates[0].of", "its calls are never seen");
+    assert!(load_text(&bare.replace("1/minute", "1/minute, of: requests"), &[]).is_ok(), "control");
 }

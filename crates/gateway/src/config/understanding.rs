@@ -3,6 +3,7 @@
 mod builtin;
 mod federation;
 mod gate_api;
+mod rates;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -85,6 +86,8 @@ impl Config {
         let gate_api = raw.gate_api.as_ref().and_then(|raw| reader.gate_api(raw));
         let gate_servers = reader.gate_servers(&raw.servers, &assets, min_reputation, gate_api.is_some());
         let builtin_tools = reader.builtin_tools(&raw);
+        let rates = reader.rates(&raw);
+        let trusted_proxies = reader.proxies(&raw.trusted_proxies);
         let secret = reader.kept(gate_secret(environment)).flatten();
         let metrics = reader.metrics(raw.metrics);
         let notices = reader.notices(environment, x402.is_some() || raw.payment.x402.is_some());
@@ -121,6 +124,8 @@ impl Config {
             quote_ttl_ms: quote_ttl_seconds.saturating_mul(1_000),
             secret,
             limits: limits(&raw.limits),
+            rates,
+            trusted_proxies,
             receipts: Receipts {
                 free_calls: raw.receipts.free_calls,
                 result_ttl_ms: raw.receipts.result_ttl_seconds.unwrap_or(86_400).saturating_mul(1_000),
@@ -140,9 +145,10 @@ fn limits(raw: &RawLimits) -> Limits {
     Limits {
         body_bytes_max: raw.body_bytes_max.unwrap_or(4 * 1024 * 1024),
         answer_bytes_max: raw.answer_bytes_max.unwrap_or(4 * 1024 * 1024),
+        head_ms_max: raw.head_ms_max.unwrap_or(10_000),
+        body_ms_max: raw.body_ms_max.unwrap_or(30_000),
+        unread_ms_max: raw.unread_ms_max.unwrap_or(30_000),
         connections_max: raw.connections_max.unwrap_or(4_096),
-        calls_per_minute: raw.calls_per_minute.unwrap_or(6_000),
-        offers_per_minute: raw.offers_per_minute.unwrap_or(600),
         drain_ms: raw.drain_ms.unwrap_or(10_000),
     }
 }

@@ -9,9 +9,10 @@ use axum::routing::{get, post};
 use http::{StatusCode, header};
 use serde::Deserialize;
 use serde_json::json;
+use tollgate_domain::{Amount, TransferId};
+use tollgate_ledger::StoreError;
 use tollgate_rails::evm::Address;
 use tollgate_rails::lightning::lnd_rest;
-use tollgate_rails::x402::{SandboxBook, SandboxError};
 use tollgate_till::sandbox;
 
 use crate::clock;
@@ -43,7 +44,7 @@ struct RouterSend {
 #[serde(deny_unknown_fields)]
 struct Mint {
     address: String,
-    amount: tollgate_domain::Amount,
+    amount: Amount,
 }
 
 /// `POST /dev/lightning/pay {"bolt11"}` → `{"preimage"}`: pays an invoice of this gateway's dev wallet.
@@ -71,11 +72,16 @@ async fn balance(State(gateway): State<Arc<Gateway>>, Path(address): Path<String
     let Ok(address) = address.parse::<Address>() else {
         return malformed("the address is not 0x and 40 digits");
     };
-    match dev.book.balance(address).await {
-        Ok(amount) => axum::Json(json!({
-            "address": address.to_string(), "amount": amount, "display": dev.usdc.display(amount), "sandbox": true,
-        }))
-        .into_response(),
+    match dev.balances(&gateway.gate.ports().store, address).await {
+        Ok(balances) => {
+            // What the wallet has, as a token contract would tell it; calls that run hold some of it back.
+            let amount = balances.credits_posted.checked_sub(balances.debits_posted).unwrap_or_default();
+            axum::Json(json!({
+                "address": address.to_string(), "amount": amount, "display": dev.usdc.display(amount),
+                "reserved": balances.debits_pending, "sandbox": true,
+            }))
+            .into_response()
+        }
         Err(error) => unavailable(&error),
     }
 }
@@ -86,8 +92,20 @@ async fn mint(State(gateway): State<Arc<Gateway>>, axum::Json(mint): axum::Json<
     let Ok(address) = mint.address.parse::<Address>() else {
         return malformed("the address is not 0x and 40 digits");
     };
-    match dev.book.mint(address, mint.amount).await {
-        Ok(()) => axum::Json(json!({ "minted": mint.amount, "sandbox": true })).into_response(),
+    let (now, random) = match clock::random() {
+        Ok(random) => (clock::now(), random),
+        Err(error) => {
+            tracing::error!(%error, "no randomness for the id of a transfer");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    };
+    let id = TransferId::new(now, random);
+    match dev.mint(&gateway.gate.ports().store, address, mint.amount, id, now).await {
+        Ok(granted) => axum::Json(json!({
+            "minted": mint.amount, "available": granted.available, "sandbox": true,
+        }))
+        .into_response(),
+        Err(StoreError::Refused(refusal)) => malformed(&refusal.to_string()),
         Err(error) => unavailable(&error),
     }
 }
@@ -97,7 +115,7 @@ fn malformed(message: &str) -> Response {
     (StatusCode::BAD_REQUEST, axum::Json(body)).into_response()
 }
 
-fn unavailable(error: &SandboxError) -> Response {
-    tracing::error!(%error, "could not use the sandbox book");
+fn unavailable(error: &StoreError) -> Response {
+    tracing::error!(%error, "could not use the books of sandbox money");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }

@@ -1,6 +1,7 @@
 //! `POST /api/v1/execute`: one tool call over plain HTTP, paid by x402 or L402 headers or from prepaid credit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -47,10 +48,14 @@ pub(crate) async fn execute(
     into_response(answer)
 }
 
-/// A whole request body, within the limit.
+/// A whole request body, within the limits of length and time.
 pub(crate) async fn read(gateway: &Gateway, body: axum::body::Body) -> Result<Bytes, Denial> {
-    let bytes_max = gateway.config.limits.body_bytes_max;
-    axum::body::to_bytes(body, bytes_max).await.map_err(|_| Denial::BodyTooLarge { bytes_max })
+    let (bytes_max, body_ms_max) = (gateway.config.limits.body_bytes_max, gateway.config.limits.body_ms_max);
+    let reading = axum::body::to_bytes(body, bytes_max);
+    match tokio::time::timeout(Duration::from_millis(body_ms_max), reading).await {
+        Ok(read) => read.map_err(|_| Denial::BodyTooLarge { bytes_max }),
+        Err(_elapsed) => Err(Denial::RequestTimedOut { body_ms_max }),
+    }
 }
 
 /// An answer of the street as an axum response.
@@ -111,7 +116,7 @@ async fn prepared(
         query: uri.query(),
         credit: if parsed.auto_pay { CreditUse::Allowed } else { CreditUse::Refused },
         maximum,
-        origin: peer.0.ip().to_string(),
+        origin: peer.origin,
     };
     request(found, |_| None)
 }

@@ -17,10 +17,12 @@ use http::{HeaderMap, header};
 use tokio::sync::oneshot;
 use tollgate_domain::Digest;
 use tollgate_gate::{Answer, Denial, Door, Fault, denied, faulted};
+use tollgate_risk::Entrance;
 
 use crate::clock;
 use crate::doors::Peer;
 use crate::doors::execute::{into_response, read};
+use crate::doors::rates::admit;
 use crate::gateway::Gateway;
 
 /// The paths of the gate API; there are none unless it is configured.
@@ -57,7 +59,7 @@ async fn authorized(
         Err(denial) => return Ok(told::denial(gateway, &denial, None, &resource)),
     };
     let Some(seat) = gateway.leases.seat(clock::now()) else {
-        return Err(Denial::RateLimited { retry_after_ms: 1_000 });
+        return Err(Denial::RateLimited { retry_after_ms: 1_000, limit: gateway.leases.label() });
     };
     // In a task of its own: a user who hangs up between claim and lease must not leave a call without an end.
     let (reply, replied) = oneshot::channel();
@@ -99,11 +101,17 @@ fn rendered(gateway: &Gateway, answered: Result<Answer, Denial>) -> Response {
 
 /// Whoever asks runs tools for money: they show the operator's key, and stand on this machine unless it is said otherwise.
 fn check_user(gateway: &Gateway, peer: Peer, headers: &HeaderMap) -> Result<(), Denial> {
+    // Counted only if it is nobody with the key: a stranger who guesses is a client like any other.
+    shows_key(gateway, peer, headers)
+        .or_else(|denial| admit(gateway, Entrance::Shared, peer).and(Err(denial)))
+}
+
+fn shows_key(gateway: &Gateway, peer: Peer, headers: &HeaderMap) -> Result<(), Denial> {
     let unauthenticated = |reason: &str| Denial::Unauthenticated { reason: reason.to_owned() };
     let Some(api) = &gateway.config.gate_api else {
         return Err(unauthenticated("the gate API is not open"));
     };
-    if !api.remote && !peer.0.ip().to_canonical().is_loopback() {
+    if !api.remote && !peer.address.ip().to_canonical().is_loopback() {
         return Err(Denial::OriginRefused(
             "the gate API answers on this machine only; see `gate_api.remote`".to_owned(),
         ));

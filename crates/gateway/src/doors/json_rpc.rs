@@ -92,7 +92,7 @@ async fn prepared(
         query: uri.query(),
         credit: CreditUse::Allowed,
         maximum: None,
-        origin: peer.0.ip().to_string(),
+        origin: peer.origin,
     };
     request(found, |key| frame.meta(key))
 }

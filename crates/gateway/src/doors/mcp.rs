@@ -3,13 +3,14 @@
 //! On a server without any policy nothing is parsed. On any other, messages are parsed strictly, `tools/call` walks the
 //! street, `tools/list` gets prices in `_meta`, and everything else passes with its bytes unchanged.
 
+mod arrival;
 pub(crate) mod builtin;
 mod call;
 pub(crate) mod federated;
 mod list;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -17,23 +18,36 @@ use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tollgate_exec::intercept::{Limits, without_answers, without_tool_lists};
-use tollgate_exec::{Body, BodyError, UpstreamError};
+use tollgate_exec::{Body, UpstreamError};
 use tollgate_gate::{Denial, Door, denied, faulted};
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers};
+use tollgate_risk::Entrance;
 
+use self::arrival::Spoiled;
 use crate::carrier::{Carrier, fault_of};
+use crate::config;
 use crate::doors::json_rpc::frame_denial;
-use crate::doors::respond;
+use crate::doors::rates::admit;
+use crate::doors::{Peer, respond};
+
 use crate::gateway::Gateway;
+use crate::reserved::without_demands;
 use crate::telemetry::StreamCount;
+
+/// The request of 2026-07-28 whose answer is a stream of announcements.
+const LISTEN: &str = "subscriptions/listen";
 
 /// One exchange at an MCP door.
 pub(crate) async fn exchange(
     gateway: Arc<Gateway>,
     carrier: Arc<Carrier>,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> Response<Body> {
+    tollgate_till::failpoint::reached("mcp_door");
+    if let Err(denial) = admit(&gateway, Entrance::Own(&carrier.name), peer) {
+        return refused(&gateway, &carrier, &denial, era_of(request.headers()), None);
+    }
     if let Some(length) = announced(request.headers())
         && length > gateway.config.limits.body_bytes_max
     {
@@ -41,9 +55,7 @@ pub(crate) async fn exchange(
         return refused(&gateway, &carrier, &denial, era_of(request.headers()), None);
     }
     if !carrier.has_policy {
-        let bytes_max = gateway.config.limits.body_bytes_max;
-        let passed = carrier.pass(request.map(|body| bounded(body, bytes_max))).await;
-        return passed.unwrap_or_else(|error| unreached(&gateway, &error, None));
+        return unparsed(&gateway, &carrier, request).await;
     }
     // A connection keeps room for the future of its next request: boxed, an idle one does without ten kilobytes.
     Box::pin(read(gateway, carrier, request, peer)).await
@@ -54,7 +66,7 @@ async fn read(
     gateway: Arc<Gateway>,
     carrier: Arc<Carrier>,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> Response<Body> {
     match *request.method() {
         Method::POST => {}
@@ -66,7 +78,7 @@ async fn read(
     }
     let (head, body) = request.into_parts();
     let era = era_of(&head.headers);
-    let body = match within(body, gateway.config.limits.body_bytes_max).await {
+    let body = match within(body, &gateway.config.limits).await {
         Ok(body) => body,
         Err(Some(denial)) => return refused(&gateway, &carrier, &denial, era, None),
         // The caller broke off its own request; nobody reads the answer.
@@ -85,6 +97,37 @@ async fn read(
     }
 }
 
+/// An exchange with a server without any policy: nothing is read, and what arrives has a limit of length and time.
+async fn unparsed(gateway: &Arc<Gateway>, carrier: &Carrier, request: Request<Incoming>) -> Response<Body> {
+    let limits = &gateway.config.limits;
+    let era = era_of(request.headers());
+    let listens = listens(request.method(), request.headers());
+    let (request, arrival) = arrival::timed(request, limits);
+    let passed = tokio::select! {
+        biased;
+        what = arrival.spoiled() => {
+            let denial = match what {
+                Spoiled::Late => Denial::RequestTimedOut { body_ms_max: limits.body_ms_max },
+                Spoiled::TooLong => Denial::BodyTooLarge { bytes_max: limits.body_bytes_max },
+                Spoiled::Broken => return super::bare(http::StatusCode::BAD_REQUEST),
+            };
+            return refused(gateway, carrier, &denial, era, None);
+        }
+        passed = carrier.pass(request) => passed,
+    };
+    match passed {
+        Ok(response) if listens => StreamCount::attach(gateway, response),
+        Ok(response) => response,
+        Err(error) => unreached(gateway, &error, None),
+    }
+}
+
+/// Whether the answer is a stream that a client listens on until one of them has enough: it ends when the gateway does.
+fn listens(method: &Method, headers: &HeaderMap) -> bool {
+    *method == Method::GET
+        || headers.get(headers::METHOD).is_some_and(|method| method.as_bytes() == LISTEN.as_bytes())
+}
+
 /// A stream to listen on, the end of a session: none of these has a body, and one that came all the same stays here.
 async fn without_a_body(
     gateway: &Arc<Gateway>,
@@ -96,7 +139,11 @@ async fn without_a_body(
     let response = match carrier.pass(forwarded(head, Bytes::new())).await {
         // An answer that was withheld because nobody paid for it must not come by resuming its stream.
         Ok(response) if listens && carrier.has_price => without_answers(response, Limits::default()),
-        Ok(response) if listens && carrier.has_pins => without_tool_lists(response, Limits::default()),
+        Ok(response) if listens => {
+            let response =
+                if carrier.has_pins { without_tool_lists(response, Limits::default()) } else { response };
+            without_demands(response, listening(gateway), gateway.naming("").base_url)
+        }
         Ok(response) => response,
         Err(error) => return unreached(gateway, &error, None),
     };
@@ -109,7 +156,7 @@ async fn dispatch(
     head: Parts,
     frame: Frame,
     era: Era,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> Response<Body> {
     match (frame.kind(), frame.method(), frame.id().cloned()) {
         (Kind::Request, Some("tools/call"), Some(id)) => {
@@ -117,11 +164,22 @@ async fn dispatch(
             call::call(gateway, way, head, frame, id, era, peer).await
         }
         (Kind::Request, Some("tools/list"), Some(id)) => list::list(gateway, carrier, head, &frame, id).await,
-        (_, _, id) => {
-            let passed = carrier.pass(forwarded(head, frame.bytes().clone())).await;
-            passed.unwrap_or_else(|error| unreached(&gateway, &error, id.as_ref()))
-        }
+        (_, method, id) => match carrier.pass(forwarded(head, frame.bytes().clone())).await {
+            Ok(response) if method == Some(LISTEN) => StreamCount::attach(&gateway, response),
+            // The result of a tool comes this way too, once it is a task's.
+            Ok(response) if method.is_some_and(|method| method.starts_with("tasks/")) => {
+                without_demands(response, listening(&gateway), gateway.naming("").base_url)
+            }
+            Ok(response) => response,
+            Err(error) => unreached(&gateway, &error, id.as_ref()),
+        },
     }
+}
+
+/// Such a stream may be open for days: there is no bound on all of it.
+fn listening(gateway: &Gateway) -> Limits {
+    let message_bytes_max = gateway.config.limits.answer_bytes_max;
+    Limits { message_bytes_max, stream_bytes_max: usize::MAX, ..Limits::default() }
 }
 
 /// The request to be sent on, with this body. It goes without `Accept-Encoding`: what comes back is read.
@@ -135,25 +193,21 @@ fn announced(headers: &HeaderMap) -> Option<usize> {
     headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// A body that is passed on unread. One whose length was not announced is cut off past the limit.
-fn bounded(body: Incoming, bytes_max: usize) -> Body {
-    if http_body::Body::size_hint(&body).exact().is_some() {
-        return Body::Incoming(body);
-    }
-    Body::boxed(Limited::new(body, bytes_max).map_err(BodyError::Other))
-}
-
 /// The era that the headers alone tell, for messages that cannot be read.
 fn era_of(headers: &HeaderMap) -> Era {
     let version = headers.get(headers::PROTOCOL_VERSION).and_then(|value| value.to_str().ok());
     version.and_then(Era::of_version).unwrap_or(Era::Legacy)
 }
 
-async fn within(body: Incoming, bytes_max: usize) -> Result<Bytes, Option<Denial>> {
-    match Limited::new(body, bytes_max).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Some(Denial::BodyTooLarge { bytes_max })),
-        Err(_) => Err(None),
+/// A whole body, within the limits of length and time.
+async fn within(body: Incoming, limits: &config::Limits) -> Result<Bytes, Option<Denial>> {
+    let (bytes_max, body_ms_max) = (limits.body_bytes_max, limits.body_ms_max);
+    let collecting = Limited::new(body, bytes_max).collect();
+    match tokio::time::timeout(Duration::from_millis(body_ms_max), collecting).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Some(Denial::BodyTooLarge { bytes_max })),
+        Ok(Err(_)) => Err(None),
+        Err(_elapsed) => Err(Some(Denial::RequestTimedOut { body_ms_max })),
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) async fn metrics(
     axum::Extension(peer): axum::Extension<Peer>,
     headers: HeaderMap,
 ) -> Response {
-    match may_read(&gateway.config.metrics, peer.0, &headers) {
+    match may_read(&gateway.config.metrics, peer.address, &headers) {
         Ok(()) => {
             ([(header::CONTENT_TYPE, telemetry::CONTENT_TYPE)], telemetry::render(&gateway)).into_response()
         }

@@ -7,10 +7,11 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_util::task::TaskTracker;
 use tollgate_exec::Body;
+
+use super::unread::Unread;
 
 /// How many requests one connection may have under way.
 const STREAMS_MAX: u32 = 128;
@@ -44,10 +45,10 @@ where
 
 /// One connection, within its bounds.
 pub(super) fn connection<S>(
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Unread>,
     service: S,
     tasks: TaskTracker,
-) -> http2::Connection<TokioIo<TlsStream<TcpStream>>, S, OnTracker>
+) -> http2::Connection<TokioIo<TlsStream<Unread>>, S, OnTracker>
 where
     S: hyper::service::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,

@@ -4,8 +4,10 @@ use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
 
 use tollgate_gate::Withheld;
+use tollgate_risk::Seen;
 
 use super::instrument::{BOUNDS_NS, Snapshot};
+use super::{LOST_LINES, PANICS};
 use crate::gateway::Gateway;
 
 /// The media type.
@@ -40,6 +42,16 @@ fn process(page: &mut Page, gateway: &Gateway) {
     );
     let draining = u8::from(gateway.readiness.is_draining());
     page.gauge("tollgate_draining", "Whether this gateway is on its way out.", draining);
+    page.counter(
+        "tollgate_panics_total",
+        "Requests and tasks that ended in a panic: each is a bug.",
+        PANICS.get(),
+    );
+    page.counter(
+        "tollgate_log_lines_lost_total",
+        "Lines of the log that were dropped because nobody read them fast enough.",
+        LOST_LINES.get(),
+    );
 }
 
 fn calls(page: &mut Page, gateway: &Gateway) {
@@ -87,6 +99,7 @@ fn calls(page: &mut Page, gateway: &Gateway) {
     for reason in POLICY {
         page.sample("tollgate_policy_denials_total", &[("reason", reason)], telemetry.tools.total(reason));
     }
+    limits(page, gateway);
     let drifted =
         gateway.tools.all().iter().filter(|tool| matches!(tool.withheld, Some(Withheld::Drifted(_)))).count();
     page.gauge(
@@ -94,6 +107,23 @@ fn calls(page: &mut Page, gateway: &Gateway) {
         "Tools that are withheld because their definition changed after it was approved.",
         drifted,
     );
+}
+
+/// Limits have names that the operator chose, and are as many as the configuration says.
+fn limits(page: &mut Page, gateway: &Gateway) {
+    let limits: Vec<Seen> = gateway.gate.ports().limits.seen().collect();
+    page.family("tollgate_rate_limited_total", "counter", "Refusals because a limit was reached, by limit.");
+    for seen in &limits {
+        page.sample("tollgate_rate_limited_total", &[("limit", &seen.label.name)], seen.refused);
+    }
+    page.family(
+        "tollgate_rate_limit_keys",
+        "gauge",
+        "How many callers a limit remembers, because they used some of it.",
+    );
+    for seen in &limits {
+        page.sample("tollgate_rate_limit_keys", &[("limit", &seen.label.name)], seen.keys);
+    }
 }
 
 fn money(page: &mut Page, gateway: &Gateway) {

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Response, header};
 use http_body::{Frame, SizeHint};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tollgate_exec::{Body, BodyError};
 
 use crate::gateway::Gateway;
@@ -22,14 +23,18 @@ impl StreamCount {
         Self(Arc::clone(gateway))
     }
 
-    /// Counts a response as long as its body lives, if it is an event stream.
+    /// Counts a response as long as its body lives, if it is an event stream. It ends when the gateway drains: nobody waits
+    /// for an answer on a stream that is only listened on.
     pub fn attach(gateway: &Arc<Gateway>, response: Response<Body>) -> Response<Body> {
         let kind = response.headers().get(header::CONTENT_TYPE);
         if !kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
             return response;
         }
         let count = Self::begin(gateway);
-        response.map(|body| Body::boxed(Counted { body, _count: count }))
+        response.map(|body| {
+            let draining = Box::pin(gateway.readiness.draining().cancelled_owned());
+            Body::boxed(Counted { body, draining, _count: count })
+        })
     }
 }
 
@@ -41,6 +46,7 @@ impl Drop for StreamCount {
 
 struct Counted {
     body: Body,
+    draining: Pin<Box<WaitForCancellationFutureOwned>>,
     _count: StreamCount,
 }
 
@@ -52,7 +58,10 @@ impl http_body::Body for Counted {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Pending => self.draining.as_mut().poll(cx).map(|()| None),
+            ready @ Poll::Ready(_) => ready,
+        }
     }
 
     fn is_end_stream(&self) -> bool {

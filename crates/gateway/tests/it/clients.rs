@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tollgate_testkit::conformance::Fixture;
+use tollgate_testkit::journal_server::{Journal, Script};
 use tollgate_testkit::peers::sdk_clients::{Era, Sdk, story};
 use tollgate_testkit::peers::{Inspector, available};
 
@@ -16,7 +17,9 @@ struct Doors {
     fixture: Fixture,
     several: Gateway,
     one: Gateway,
-    _folders: [TempDir; 2],
+    federated: Gateway,
+    _beside: Journal,
+    _folders: [TempDir; 3],
 }
 
 impl Doors {
@@ -27,21 +30,28 @@ impl Doors {
         let policed = format!("{{ url: '{url}', every_tool: {{ price: [] }} }}");
         let (several, first) = gateway(&format!("open: {{ url: '{url}' }}, policed: {policed}")).await;
         let (one, second) = gateway(&format!("policed: {policed}")).await;
-        Some(Self { fixture, several, one, _folders: [first, second] })
+        // The clients call tools by the fixture's own names; the other server has none, so that the lists are the fixture's.
+        let beside = Journal::start(Script::new()).await.unwrap();
+        let plain = format!("{{ url: '{url}', names: plain, every_tool: {{ price: [] }} }}");
+        let (federated, third) =
+            gateway(&format!("plain: {plain}, beside: {{ url: '{}' }}", beside.url())).await;
+        Some(Self { fixture, several, one, federated, _beside: beside, _folders: [first, second, third] })
     }
 
-    /// The doors of the server without a policy, then those of the one with.
-    fn urls(&self) -> [(String, Policy); 3] {
+    /// The doors of the server without a policy, then those of the one with, then the one of several servers as one.
+    fn urls(&self) -> [(String, Policy); 4] {
         [
             (format!("{}/servers/open/mcp", self.several.url), Policy::Off),
             (format!("{}/servers/policed/mcp", self.several.url), Policy::On),
             (self.one.mcp(), Policy::On),
+            (self.federated.mcp(), Policy::On),
         ]
     }
 
     fn assert_books_in_order(&self) {
         self.several.assert_books_in_order();
         self.one.assert_books_in_order();
+        self.federated.assert_books_in_order();
     }
 }
 
@@ -59,14 +69,19 @@ async fn gateway(servers: &str) -> (Gateway, TempDir) {
 }
 
 /// What every client must have seen of the fixture; lists are compared as they are.
-fn assert_complete(story: &[Value], era: Era) {
+fn assert_complete(story: &[Value], sdk: Sdk, era: Era) {
+    // The Rust client keeps the fields of a form in the order of the alphabet.
+    let filled = match sdk {
+        Sdk::Rust => "{\"email\":\"Ada\",\"username\":\"Ada\"}",
+        Sdk::TypeScript | Sdk::OlderTypeScript | Sdk::Python => "{\"username\":\"Ada\",\"email\":\"Ada\"}",
+    };
     let mut expected = vec![
         json!({ "step": "connect", "era": era.name() }),
         json!({ "step": "fail", "isError": true, "text": "This tool intentionally returns an error for testing" }),
         json!({ "step": "progress", "text": "Reported progress if wanted.", "progress": [0, 50, 100] }),
         json!({
             "step": "elicit", "asked": ["Who?"],
-            "text": "User response: action=accept, content={\"username\":\"Ada\",\"email\":\"Ada\"}",
+            "text": format!("User response: action=accept, content={filled}"),
         }),
         json!({ "step": "sample", "asked": ["Where?"], "text": "LLM response: Paris" }),
         json!({
@@ -100,13 +115,13 @@ fn assert_complete(story: &[Value], era: Era) {
 
 /// What must be told through a gateway: the same, but for the one thing that `docs/reference/conformance.md` names.
 ///
-/// A call of a server with a policy is over when its own stream is: the gateway does not wait for an answer that would come on
-/// a resumed stream, where it would pass by the receipt.
+/// Where a server with a policy hangs up a call's stream, the gateway comes back for the rest itself: the answer must pass by the
+/// receipt. The client sees one stream that nobody has to resume.
 fn expected(direct: &[Value], policy: Policy) -> Vec<Value> {
     let mut story = direct.to_vec();
     if policy == Policy::On {
         for step in story.iter_mut().filter(|step| step["step"] == "resume") {
-            *step = json!({ "step": "resume", "refused": "upstream_broken", "resumptions": 0 });
+            step["resumptions"] = json!(0);
         }
     }
     story
@@ -116,7 +131,7 @@ fn expected(direct: &[Value], policy: Policy) -> Vec<Value> {
 async fn tells_the_same_story_at_every_door(sdk: Sdk, era: Era) {
     let Some(doors) = Doors::open().await else { return };
     let Some(direct) = available(story(sdk, era, &doors.fixture.url()).await) else { return };
-    assert_complete(&direct, era);
+    assert_complete(&direct, sdk, era);
     for (url, policy) in doors.urls() {
         assert_eq!(story(sdk, era, &url).await.unwrap(), expected(&direct, policy), "through {url}");
     }
@@ -146,6 +161,16 @@ async fn the_python_client_sees_no_gateway_in_the_modern_era() {
 #[tokio::test]
 async fn the_python_client_sees_no_gateway_in_the_legacy_era() {
     tells_the_same_story_at_every_door(Sdk::Python, Era::Legacy).await;
+}
+
+#[tokio::test]
+async fn the_rust_client_sees_no_gateway_in_the_modern_era() {
+    tells_the_same_story_at_every_door(Sdk::Rust, Era::Modern).await;
+}
+
+#[tokio::test]
+async fn the_rust_client_sees_no_gateway_in_the_legacy_era() {
+    tells_the_same_story_at_every_door(Sdk::Rust, Era::Legacy).await;
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod builtin;
 #[cfg(test)]
+mod callers;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod compatible;
@@ -16,6 +18,10 @@ mod conformance;
 mod connect;
 #[cfg(test)]
 mod crashes;
+#[cfg(test)]
+mod demands;
+#[cfg(test)]
+mod endings;
 #[cfg(test)]
 mod federation;
 #[cfg(test)]
@@ -33,17 +39,23 @@ mod money;
 #[cfg(test)]
 mod observe;
 #[cfg(test)]
+mod on_chain;
+#[cfg(test)]
 mod operators;
 #[cfg(test)]
 mod paid_calls;
 #[cfg(test)]
 mod pins;
 #[cfg(test)]
+mod rate_limits;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod replays;
 #[cfg(test)]
 mod rest_apis;
+#[cfg(test)]
+mod sandbox;
 #[cfg(test)]
 mod servers;
 #[cfg(test)]

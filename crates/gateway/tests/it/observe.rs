@@ -128,10 +128,22 @@ async fn what_only_the_books_know_is_in_the_metrics_a_moment_later_and_over_a_re
     let World { gateway, folder, journal } = world;
     let gateway = gateway.killed_and_restarted().await;
     until_sample(&gateway, "tollgate_audit_chain_ok", "1").await;
-    let page = metrics(&gateway).await;
-    let earned: Vec<&str> =
-        page.lines().filter(|line| line.starts_with("tollgate_revenue_atomic_total{")).collect();
-    assert!(earned.iter().any(|line| line.contains("erc20") && line.ends_with(" 10000")), "{earned:?}");
+    // What was checked is read from a file, what was earned from the books a moment later.
+    let earned = |line: &str| {
+        line.starts_with("tollgate_revenue_atomic_total{")
+            && line.contains("erc20")
+            && line.ends_with(" 10000")
+    };
+    let page = soon(async {
+        loop {
+            let page = metrics(&gateway).await;
+            if page.lines().any(earned) {
+                return page;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     assert_eq!(sample(&page, "tollgate_settlement_pending").as_deref(), Some("0"));
     drop((folder, journal));
 }

@@ -4,7 +4,9 @@ use serde_json::json;
 use tollgate_testkit::http::get;
 use tollgate_testkit::journal_server::{Behaviour, Script};
 
-use crate::world::{Gateway, PRICE, PRICED, World, base64_decode, call, code, delivered, post, statement};
+use crate::world::{
+    Gateway, PRICE, PRICED, START, World, base64_decode, call, code, delivered, post, statement,
+};
 
 #[tokio::test]
 async fn an_x402_payment_buys_one_call_and_a_receipt_that_verifies_offline() {
@@ -16,7 +18,9 @@ async fn an_x402_payment_buys_one_call_and_a_receipt_that_verifies_offline() {
     assert_eq!(world.journal.executions(), 1);
     assert_eq!(world.payer_balance().await, 100_000_000 - PRICE);
     assert_eq!(world.gateway.account("payable:up"), [0, PRICE, 0, 0]);
-    assert_eq!(world.gateway.account("clearing:x402"), [PRICE, 0, 0, 0]);
+    assert_eq!(world.payer_account(), [PRICE, START, 0, 0]);
+    assert_eq!(world.gateway.account("clearing:sandbox"), [START, 0, 0, 0]);
+    assert_eq!(world.gateway.account("clearing:x402"), [0; 4], "nothing came in from a chain");
     world.gateway.assert_books_in_order();
 
     let said = statement(&result);
@@ -27,6 +31,8 @@ async fn an_x402_payment_buys_one_call_and_a_receipt_that_verifies_offline() {
     let response = &result["_meta"]["x402/payment-response"];
     assert_eq!(response["success"], true);
     assert_eq!(response["transaction"], said["payment_ref"]);
+    let reference = response["transaction"].as_str().unwrap();
+    assert!(reference.starts_with("sandbox:"), "nothing that could be taken for a transaction: {reference}");
     assert_eq!(response["payer"].as_str().unwrap().to_lowercase(), world.payer_address().to_lowercase());
 
     // The receipt that the gateway keeps is the one it gave, and it verifies with the public key alone.

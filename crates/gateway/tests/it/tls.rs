@@ -310,6 +310,29 @@ const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 
 /// A frame of HTTP/2 (RFC 9113, section 4.1).
+#[tokio::test]
+async fn the_doctor_asks_a_gateway_with_tls_how_its_servers_are() {
+    let listening = Listening::start().await;
+    // Certificates that are not the running gateway's are not spoken to: whoever listens there is somebody else.
+    let (cert, key) = listening.authority.certifies("127.0.0.1");
+    std::fs::write(listening.folder.path().join("other.pem"), cert).unwrap();
+    std::fs::write(listening.folder.path().join("other-key.pem"), key).unwrap();
+    let doctor = |tls: &str| {
+        let yaml = format!("tls: {tls}\nservers: {{ up: {{ url: '{}' }} }}\n", listening.journal.url());
+        std::fs::write(listening.folder.path().join("live.yaml"), yaml).unwrap();
+        let mut command = command(listening.folder.path());
+        command.args(["doctor", "--config", "live.yaml", "--data", "doctor", "--listen"]);
+        String::from_utf8(command.arg(listening.address()).output().unwrap().stdout).unwrap()
+    };
+    // The gateway has asked the server for something.
+    listening.over_h2(listening.unpaid_call(&listening.address())).await;
+    let seen = "✓ server up, as the running gateway sees it";
+    let own = doctor("{ cert: cert.pem, key: key.pem }");
+    assert!(own.contains(seen), "{own}");
+    let other = doctor("{ cert: other.pem, key: other-key.pem }");
+    assert!(other.contains("server up at") && !other.contains(seen), "{other}");
+}
+
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()

@@ -9,12 +9,9 @@ use tollgate_testkit::peers::port;
 
 use crate::transport::Wire;
 use crate::world::{
-    Demand, Gateway, PRICE, PRICED, World, base64_encode, call, code, delivered, post, soon, statement,
-    when_released,
+    Demand, Gateway, PRICE, PRICED, START, World, base64_encode, call, code, delivered, post, soon,
+    statement, when_released,
 };
-
-/// What a payer of the sandbox starts with.
-const START: u128 = 100_000_000;
 
 /// One payment of each rail for the same call, as members of `_meta`.
 async fn payments(world: &World, tool: &str) -> [Value; 2] {
@@ -27,7 +24,7 @@ async fn payments(world: &World, tool: &str) -> [Value; 2] {
 async fn assert_not_charged(world: &World, what: &str) {
     let gateway = &world.gateway;
     assert_eq!(gateway.account("payable:up"), [0; 4], "{what}: something was earned or is held");
-    assert_eq!(gateway.account("clearing:x402"), [0; 4], "{what}: x402 was settled");
+    assert_eq!(world.payer_account(), [0, START, 0, 0], "{what}: x402 was settled or is held");
     assert_eq!(world.payer_balance().await, START, "{what}: the payer was charged");
     gateway.assert_books_in_order();
 }
@@ -41,7 +38,7 @@ async fn assert_both_pay(world: &World, tool: &str, payments: &[Value; 2]) {
     }
     assert_eq!(world.journal.executions(), executions + 2);
     assert_eq!(world.payer_balance().await, START - PRICE, "control: charged once");
-    assert_eq!(world.gateway.account("clearing:x402"), [PRICE, 0, 0, 0]);
+    assert_eq!(world.payer_account(), [PRICE, START, 0, 0]);
     assert_eq!(world.gateway.account("clearing:l402"), [10_000, 0, 0, 0]);
     world.gateway.assert_books_in_order();
 }

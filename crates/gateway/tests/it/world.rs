@@ -172,6 +172,8 @@ pub(crate) struct World {
 pub(crate) const PRICED: &str = "{ price: [0.01USDC, 10sat] }";
 /// 0.01 USDC in atomic units.
 pub(crate) const PRICE: u128 = 10_000;
+/// What the payer of a new data directory has: 100 USDC.
+pub(crate) const START: u128 = 100_000_000;
 
 impl World {
     /// A world whose upstream offers `script`, with these tool policies; the server is called `up`.
@@ -185,8 +187,18 @@ impl World {
         more: &str,
         environment: &[(&str, &str)],
     ) -> Self {
+        Self::in_folder(tempfile::tempdir().unwrap(), script, policies, more, environment).await
+    }
+
+    /// The same in a folder that may hold data already.
+    pub(crate) async fn in_folder(
+        folder: TempDir,
+        script: Script,
+        policies: &[(&str, &str)],
+        more: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let journal = Journal::start(script).await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
         let mut yaml = format!("servers:\n  up:\n    url: {}\n    tools:\n", journal.url());
         for (tool, policy) in policies {
             writeln!(yaml, "      {tool}: {policy}").unwrap();
@@ -209,6 +221,11 @@ impl World {
 
     pub(crate) fn payer_address(&self) -> String {
         self.payer().address().to_string()
+    }
+
+    /// What stands on the account of the payer's sandbox money, as [`Gateway::account`] tells it.
+    pub(crate) fn payer_account(&self) -> [u128; 4] {
+        self.gateway.account(&format!("credit:eip155:{}", self.payer_address().to_lowercase()))
     }
 
     pub(crate) async fn payer_balance(&self) -> u128 {

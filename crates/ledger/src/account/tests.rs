@@ -11,6 +11,7 @@ fn accounts_have_one_text_form() {
         (AccountName::Clearing(Clearing::X402), "clearing:x402".to_owned()),
         (AccountName::Clearing(Clearing::L402), "clearing:l402".to_owned()),
         (AccountName::Clearing(Clearing::Manual), "clearing:manual".to_owned()),
+        (AccountName::Clearing(Clearing::Sandbox), "clearing:sandbox".to_owned()),
         (AccountName::Credit(key.clone()), format!("credit:{key}")),
         (AccountName::Credit(holder), format!("credit:lightning:{}", "ab".repeat(32))),
         (AccountName::Payable("demo".parse().unwrap()), "payable:demo".to_owned()),

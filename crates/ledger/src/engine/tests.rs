@@ -5,6 +5,8 @@ use super::*;
 use crate::{AccountBalance, Claimed, IllegalTransition, audit::Auditor};
 use tollgate_domain::{Binding, Caller, Digest, KeyId, Rail, ToolRef};
 
+mod sandbox;
+
 /// Books in memory: what a store does with decisions, without a disk.
 #[derive(Default)]
 struct Memory {
@@ -111,6 +113,7 @@ fn alice() -> Principal {
 
 fn grant_of(to: &Principal, units: u128) -> Grant {
     Grant {
+        from: Clearing::Manual,
         to: to.clone(),
         amount: Amount::new(units),
         asset: asset(),

@@ -236,3 +236,23 @@ async fn a_last_line_without_its_end_is_taken_and_still_answered() {
     assert_eq!(rest.len(), 1, "{rest:?}");
     assert_eq!(rest[0]["id"], 1);
 }
+
+#[tokio::test]
+async fn m5_every_request_of_a_batch_is_refused_on_its_own_and_none_reaches_the_server() {
+    let server = Server::saying([Reply::result(&json!({ "n": 1 }))]).await;
+    let mut client = Client::new(&server.url(), &World::new());
+    let request = |id: i64| modern(id, "prompts/list", &json!({}));
+    let notification = json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": {} });
+    client.say(&json!([request(1), notification, request(2)])).await;
+    client.say(&json!([notification])).await;
+    for id in [json!(1), json!(2), json!(null)] {
+        let refused = client.hear().await;
+        assert_eq!(refused["id"], id, "{refused}");
+        assert_eq!(refused["error"]["code"], -32_600);
+        assert_eq!(refused["error"]["data"]["error"], "batch_refused");
+    }
+    assert!(server.posted().is_empty(), "nothing was passed on");
+    client.say(&request(3)).await;
+    assert_eq!(client.hear().await["id"], 3, "control: the same on a line of its own");
+    assert_eq!(server.posted().len(), 1);
+}

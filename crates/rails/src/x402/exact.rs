@@ -23,6 +23,10 @@ use crate::rail::{
 /// transaction into a block. Slow tools need a longer `max_timeout_seconds`.
 pub const SETTLE_MARGIN_SECONDS: u64 = 6;
 
+/// What becomes of a row in the sandbox that waits for money from outside the books: only versions that kept the sandbox
+/// token in a book of its own have left such rows, and that book is gone.
+const NO_CHAIN: &str = "sandbox_of_an_earlier_version";
+
 /// Payer and nonce in a payment key: `0x…/0x…`.
 const KEY_DIGITS: usize = 2 + 40 + 1 + 2 + 64;
 
@@ -46,10 +50,18 @@ pub struct ExactEvmConfig {
     pub sealer: QuoteSealer,
     /// Makes MPP challenges beside the x402 offer; `None`: no MPP.
     pub challenges: Option<Challenges>,
-    /// Moves the money.
-    pub settler: Arc<dyn Settler>,
-    /// Whether the settler is the sandbox; then every offer says so, and a payment made for the sandbox pays nowhere else.
-    pub sandbox: bool,
+    /// Where the money moves.
+    pub settling: Settling,
+}
+
+/// Where the money of a verified payment moves. All checks before are the same.
+#[derive(Clone, Debug)]
+pub enum Settling {
+    /// On the chain, by this settler, after the tool has answered.
+    Chain(Arc<dyn Settler>),
+    /// In the sandbox: on the gateway's own books, which hold what each wallet has of the token. Every offer says so, and a
+    /// payment made for the sandbox pays nowhere else.
+    Sandbox,
 }
 
 /// Why a token cannot be taken with these settings.
@@ -124,6 +136,10 @@ impl ExactEvm {
         })
     }
 
+    fn is_sandbox(&self) -> bool {
+        matches!(self.config.settling, Settling::Sandbox)
+    }
+
     /// The token's signing domain.
     pub const fn domain(&self) -> &Domain {
         &self.domain
@@ -163,7 +179,7 @@ impl ExactEvm {
                 name: &self.config.domain_name,
                 version: &self.config.domain_version,
                 tollgate_quote: &seal,
-                sandbox: self.config.sandbox,
+                sandbox: self.is_sandbox(),
             },
         };
         let challenge = self.config.challenges.as_ref().map(|challenges| {
@@ -226,9 +242,10 @@ impl ExactEvm {
         if let Some(flow) = &extra.payment_flow {
             expect("extra.paymentFlow", Some(flow), "authorization")?;
         }
-        if extra.sandbox.unwrap_or(false) != self.config.sandbox {
+        let sandbox = self.is_sandbox();
+        if extra.sandbox.unwrap_or(false) != sandbox {
             let word = |sandbox| if sandbox { "sandbox money" } else { "real money" };
-            return Err(wrong_target("kind", word(!self.config.sandbox), word(self.config.sandbox)));
+            return Err(wrong_target("kind", word(!sandbox), word(sandbox)));
         }
         Ok(())
     }
@@ -386,7 +403,10 @@ impl PaymentRail for ExactEvm {
             binding: sealed.binding,
             amount: sealed.amount,
             asset: sealed.asset,
-            funds: Funds::OnSettlement,
+            funds: match self.config.settling {
+                Settling::Chain(_) => Funds::OnSettlement,
+                Settling::Sandbox => Funds::Sandbox,
+            },
             proof: opened.signed.to_proof_text(),
             expires: UnixMillis::from_secs(authorization.valid_before),
         })
@@ -394,9 +414,9 @@ impl PaymentRail for ExactEvm {
 
     fn settle<'a>(&'a self, settlement: &'a Settlement, now: UnixMillis) -> RailFuture<'a, SettlementAnswer> {
         Box::pin(async move {
-            match self.stored(settlement) {
-                Ok(signed) => self.config.settler.settle(&signed, now).await,
-                Err(evidence) => SettlementAnswer::Unknown { evidence },
+            match self.chain(settlement) {
+                Ok((settler, signed)) => settler.settle(&signed, now).await,
+                Err(answer) => answer,
             }
         })
     }
@@ -407,15 +427,27 @@ impl PaymentRail for ExactEvm {
         now: UnixMillis,
     ) -> RailFuture<'a, SettlementAnswer> {
         Box::pin(async move {
-            match self.stored(settlement) {
-                Ok(signed) => self.config.settler.look_up(&signed, now).await,
-                Err(evidence) => SettlementAnswer::Unknown { evidence },
+            match self.chain(settlement) {
+                Ok((settler, signed)) => settler.look_up(&signed, now).await,
+                Err(answer) => answer,
             }
         })
     }
 }
 
 impl ExactEvm {
+    /// The settler to ask about a settlement row, and its authorization; or what is known without asking.
+    fn chain(
+        &self,
+        settlement: &Settlement,
+    ) -> Result<(&dyn Settler, SignedAuthorization), SettlementAnswer> {
+        let signed = self.stored(settlement).map_err(|evidence| SettlementAnswer::Unknown { evidence })?;
+        match &self.config.settling {
+            Settling::Chain(settler) => Ok((settler.as_ref(), signed)),
+            Settling::Sandbox => Err(SettlementAnswer::Failed { reason: NO_CHAIN.to_owned() }),
+        }
+    }
+
     /// The authorization of a settlement row. A row that does not agree with itself, or with this rail, is never sent: it
     /// needs a person.
     fn stored(&self, settlement: &Settlement) -> Result<SignedAuthorization, String> {

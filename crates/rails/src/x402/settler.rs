@@ -38,8 +38,6 @@ pub mod reason {
     pub const TRANSFER_EVENT_MISMATCH: &str = "invalid_exact_evm_transfer_event_mismatch";
     /// The node serves another chain than the configured one.
     pub const NETWORK_MISMATCH: &str = "invalid_exact_evm_network_mismatch";
-    /// `validAfter` has not passed.
-    pub const VALID_AFTER: &str = "invalid_exact_evm_payload_authorization_valid_after";
     /// `validBefore` has passed.
     pub const VALID_BEFORE: &str = "invalid_exact_evm_payload_authorization_valid_before";
 }

@@ -1,16 +1,15 @@
-//! What the tests of this rail share: one token, one price, one payer, and a sandbox book in memory.
+//! What the tests of this rail share: one token, one price, one payer, and a token contract in memory.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use tollgate_domain::{Amount, Asset, Binding, Digest, Money, Price, Quote, ToolRef, UnixMillis};
 
-use super::{
-    ExactEvm, ExactEvmConfig, SandboxBook, SandboxDecision, SandboxError, SandboxSettler, SandboxTransfer,
-};
-use crate::evm::{Address, SigningKey};
+use super::{ExactEvm, ExactEvmConfig, Settler, Settling};
+use crate::evm::{Address, Authorization, SignedAuthorization, SigningKey};
 use crate::mpp::Challenges;
 use crate::quote_seal::QuoteSealer;
+use crate::rail::{RailFuture, SettlementAnswer};
 
 pub(crate) const NOW: UnixMillis = UnixMillis::from_secs(1_795_219_200);
 pub(crate) const SECRET: [u8; 32] = [7; 32];
@@ -43,7 +42,7 @@ pub(crate) fn quote() -> Quote {
     quote_for("demo", "weather", r#"{"city":"Paris"}"#, 10_000)
 }
 
-pub(crate) fn config(book: &Arc<MemoryBook>) -> ExactEvmConfig {
+pub(crate) fn config(settling: Settling) -> ExactEvmConfig {
     ExactEvmConfig {
         asset: usdc(),
         domain_name: "USDC".to_owned(),
@@ -52,13 +51,12 @@ pub(crate) fn config(book: &Arc<MemoryBook>) -> ExactEvmConfig {
         max_timeout_seconds: 60,
         sealer: QuoteSealer::new(&SECRET),
         challenges: Some(Challenges::new(&SECRET, "gate.example").unwrap()),
-        settler: Arc::new(SandboxSettler::new(Arc::clone(book))),
-        sandbox: true,
+        settling,
     }
 }
 
 pub(crate) fn rail() -> ExactEvm {
-    ExactEvm::new(config(&Arc::new(MemoryBook::default()))).unwrap()
+    ExactEvm::new(config(Settling::Sandbox)).unwrap()
 }
 
 /// Runs a future that never really waits.
@@ -71,68 +69,39 @@ pub(crate) fn ready<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// A sandbox book in memory: the model that a store's book behaves like.
-#[derive(Default)]
-pub(crate) struct MemoryBook {
-    state: Mutex<State>,
+/// A token contract in memory that has no balances: it takes every authorization once.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryToken {
+    moved: Mutex<BTreeMap<(Address, [u8; 32]), String>>,
 }
 
-#[derive(Default)]
-struct State {
-    balances: BTreeMap<Address, Amount>,
-    used: BTreeMap<(Address, [u8; 32]), String>,
-    broken: bool,
-}
-
-impl MemoryBook {
-    /// From now on the book cannot be read or written.
-    pub(crate) fn break_down(&self) {
-        self.state.lock().unwrap().broken = true;
-    }
-
-    fn with<T>(&self, action: impl FnOnce(&mut State) -> Result<T, SandboxError>) -> Result<T, SandboxError> {
-        let mut state = self.state.lock().unwrap();
-        if state.broken {
-            return Err(SandboxError::Unavailable("broken".to_owned()));
-        }
-        action(&mut state)
+impl MemoryToken {
+    pub(crate) fn transfers(&self) -> usize {
+        self.moved.lock().unwrap().len()
     }
 }
 
-impl SandboxBook for MemoryBook {
-    async fn transfer(&self, transfer: &SandboxTransfer, now: UnixMillis) -> Result<String, SandboxError> {
-        self.with(|state| {
-            let authorization = &transfer.authorization;
-            let used = (authorization.from, authorization.nonce);
-            let balance = state.balances.get(&authorization.from).copied().unwrap_or_default();
-            let known = state.used.get(&used).map(String::as_str);
-            if transfer.decide(known, balance, now)? == SandboxDecision::Move {
-                state.balances.insert(authorization.from, balance.checked_sub(authorization.value).unwrap());
-                let received = state.balances.entry(authorization.to).or_default();
-                *received = received.checked_add(authorization.value).unwrap();
-                state.used.insert(used, transfer.reference.clone());
-            }
-            Ok(transfer.reference.clone())
-        })
+impl Settler for MemoryToken {
+    fn settle<'a>(
+        &'a self,
+        signed: &'a SignedAuthorization,
+        _now: UnixMillis,
+    ) -> RailFuture<'a, SettlementAnswer> {
+        let Authorization { from, nonce, .. } = signed.authorization;
+        let mut moved = self.moved.lock().unwrap();
+        let reference = moved.entry((from, nonce)).or_insert_with(|| "0xabc".to_owned()).clone();
+        Box::pin(std::future::ready(SettlementAnswer::Settled { reference }))
     }
 
-    async fn authorization_used(
-        &self,
-        from: Address,
-        nonce: [u8; 32],
-    ) -> Result<Option<String>, SandboxError> {
-        self.with(|state| Ok(state.used.get(&(from, nonce)).cloned()))
-    }
-
-    async fn balance(&self, owner: Address) -> Result<Amount, SandboxError> {
-        self.with(|state| Ok(state.balances.get(&owner).copied().unwrap_or_default()))
-    }
-
-    async fn mint(&self, owner: Address, amount: Amount) -> Result<(), SandboxError> {
-        self.with(|state| {
-            let balance = state.balances.entry(owner).or_default();
-            *balance = balance.checked_add(amount).unwrap();
-            Ok(())
-        })
+    fn look_up<'a>(
+        &'a self,
+        signed: &'a SignedAuthorization,
+        _now: UnixMillis,
+    ) -> RailFuture<'a, SettlementAnswer> {
+        let Authorization { from, nonce, .. } = signed.authorization;
+        let found = self.moved.lock().unwrap().get(&(from, nonce)).cloned();
+        let answer =
+            found.map_or(SettlementAnswer::Absent, |reference| SettlementAnswer::Settled { reference });
+        Box::pin(std::future::ready(answer))
     }
 }

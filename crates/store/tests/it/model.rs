@@ -18,10 +18,11 @@ enum Command {
     Reopen,
 }
 
-/// Keys 0 and 1 are settled on a chain, 2 and 3 have arrived over Lightning, 4 to 7 are credit of the caller.
+/// Keys 0 and 1 are settled on a chain, 2 and 3 have arrived over Lightning, 4 to 7 are credit of the caller, 8 and 9 are
+/// sandbox money of the wallet.
 fn rail(key: usize) -> Rail {
     match key {
-        0 | 1 => Rail::X402,
+        0 | 1 | 8 | 9 => Rail::X402,
         2 | 3 => Rail::L402,
         _ => Rail::Credit,
     }
@@ -33,6 +34,16 @@ fn caller(number: usize) -> Principal {
 
 fn lightning(key: usize) -> Principal {
     Caller::Preimage([u8::try_from(key).unwrap(); 32]).principal()
+}
+
+/// Whose credit pays with this key, if anybody's.
+fn payer(key: usize, caller: &Principal) -> Option<Principal> {
+    match (rail(key), key) {
+        (Rail::X402, 8 | 9) => Some(wallet()),
+        (Rail::X402, _) => None,
+        (Rail::L402, _) => Some(lightning(key)),
+        (Rail::Credit, _) => Some(caller.clone()),
+    }
 }
 
 fn event(number: u8) -> Event {
@@ -65,9 +76,9 @@ fn events() -> impl Strategy<Value = Vec<u8>> {
 
 fn commands() -> impl Strategy<Value = Vec<Command>> {
     let command = prop_oneof![
-        6 => (0_usize..8, 0_usize..2, prop_oneof![9 => Just(0_u8), 1 => Just(1)], 1_u128..12)
+        6 => (0_usize..10, 0_usize..2, prop_oneof![9 => Just(0_u8), 1 => Just(1)], 1_u128..12)
             .prop_map(|(key, caller, args, units)| Command::Claim { key, caller, args, units }),
-        6 => (0_usize..8, events(), proptest::bool::weighted(0.1))
+        6 => (0_usize..10, events(), proptest::bool::weighted(0.1))
             .prop_map(|(key, events, late)| Command::Advance { key, events, late }),
         2 => (0_usize..2, 1_u128..20).prop_map(|(to, units)| Command::Grant { to, units }),
         1 => Just(Command::Reopen),
@@ -116,11 +127,7 @@ impl Model {
         }
         let number = before.map_or(1, |before| before.number + 1);
         let units = claim.amount.get();
-        let payer = match rail(key) {
-            Rail::X402 => None,
-            Rail::L402 => Some(lightning(key)),
-            Rail::Credit => Some(claim.caller.clone()),
-        };
+        let payer = payer(key, &claim.caller);
         if let Some(payer) = &payer {
             let arrives = rail(key) == Rail::L402 && !self.arrived.contains(&key);
             let available = self.credit.get(payer).copied().unwrap_or(0) + if arrives { units } else { 0 };
@@ -178,10 +185,10 @@ async fn run(commands: Vec<Command>) {
         match command.clone() {
             Command::Claim { key, caller: who, args, units } => {
                 let principal = caller(who);
-                let funds = match rail(key) {
-                    Rail::X402 => Funds::OnSettlement,
-                    Rail::L402 => Funds::Arrived { holder: lightning(key) },
-                    Rail::Credit => Funds::Credit(principal.clone()),
+                let funds = match (rail(key), payer(key, &principal)) {
+                    (_, None) => Funds::OnSettlement,
+                    (Rail::L402, Some(holder)) => Funds::Arrived { holder },
+                    (_, Some(payer)) => Funds::Credit(payer),
                 };
                 let mut asked = Claim {
                     caller: principal,

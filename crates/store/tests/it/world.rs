@@ -9,7 +9,8 @@ use tollgate_domain::{
     TransferId, UnixMillis,
 };
 use tollgate_ledger::{
-    AccountName, Advance, Advanced, Balances, Claim, Claimed, Event, Funds, Grant, LedgerStore, StoreError,
+    AccountName, Advance, Advanced, Balances, Claim, Claimed, Clearing, Event, Funds, Grant, LedgerStore,
+    StoreError,
 };
 use tollgate_store::{Options, Store};
 
@@ -165,6 +166,7 @@ pub(crate) fn statement(call: CallId) -> String {
 
 pub(crate) fn grant(to: &Principal, units: u128) -> Grant {
     Grant {
+        from: Clearing::Manual,
         to: to.clone(),
         amount: Amount::new(units),
         asset: asset(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, header};
-use tollgate_domain::{Digest, ToolRef};
+use tollgate_domain::{Digest, Origin, ToolRef};
 use tollgate_gate::{CreditUse, Denial, Found, Mode};
 use tollgate_mcp::origin::{self, AllowedHosts};
 use tollgate_rails::carriers::{PAYMENT_HEADERS, is_payment_authorization};
@@ -76,15 +76,15 @@ impl Arrived {
     }
 
     /// Where the request comes from; all callers of a server that does not know are counted together.
-    fn origin(&self) -> String {
+    fn origin(&self) -> Origin {
         let extensions = &self.parts.extensions;
         #[cfg(feature = "axum")]
         if let Some(axum::extract::ConnectInfo(peer)) =
             extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>()
         {
-            return peer.ip().to_string();
+            return Origin::of(peer.ip());
         }
-        extensions.get::<Peer>().map_or_else(|| "unknown".to_owned(), |Peer(peer)| peer.ip().to_string())
+        extensions.get::<Peer>().map_or_else(|| Origin::named("unknown"), |Peer(peer)| Origin::of(peer.ip()))
     }
 
     /// The request as the handler gets it: with what is known of the call, without the payment.

@@ -15,13 +15,15 @@ use http::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tollgate::{Paid, Settings, Tollgate};
-use tollgate_domain::AssetId;
+use tollgate_domain::{AssetId, Caller};
+use tollgate_ledger::{AccountName, LedgerStore};
 use tollgate_rails::evm::SigningKey;
-use tollgate_rails::x402::SandboxBook;
-use tollgate_store::{Options, SandboxStore, Store};
+use tollgate_store::{Options, Store};
 use tollgate_testkit::http::{Answer, send};
 use tollgate_till::clock;
 
+/// The sandbox token.
+const USDC: &str = "eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e";
 /// 0.01 USDC in atomic units.
 pub(crate) const PRICE: u128 = 10_000;
 /// What the payer of a new data directory holds.
@@ -134,15 +136,18 @@ pub(crate) fn decode_hex(text: &str) -> Vec<u8> {
 }
 
 pub(crate) async fn balance(data: &Path) -> u128 {
-    let book = SandboxStore::open(data).unwrap();
-    book.balance(payer(data).address()).await.unwrap().get()
+    let store = Store::open_shared(data, Options::default()).unwrap();
+    let payer = Caller::Wallet(*payer(data).address().as_bytes()).principal();
+    let asset: AssetId = USDC.parse().unwrap();
+    let balances = store.balance(&AccountName::Credit(payer), &asset).await.unwrap();
+    balances.credits_posted.get() - balances.debits_posted.get()
 }
 
 pub(crate) async fn assert_earned(data: &Path, usdc: u128) {
     let store = Store::open_shared(data, Options::default()).unwrap();
     let findings = store.check().await.unwrap();
     assert!(findings.is_empty(), "{findings:?}");
-    let asset: AssetId = "eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e".parse().unwrap();
+    let asset: AssetId = USDC.parse().unwrap();
     assert_eq!(store.earned(&asset).await.unwrap().get(), usdc);
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tollgate_domain::{Assets, Bps, Digest, ServerName, ToolName};
 
 use super::super::meaning::{GateApi, ToolPolicy};
-use super::super::raw::{RawGateApi, RawServer};
+use super::super::raw::{RawBreaker, RawGateApi, RawNames, RawPins, RawServer};
 use super::Reader;
 
 /// The shortest key of the gate API.
@@ -49,11 +49,35 @@ impl Reader<'_> {
             if !is_open {
                 self.refuse(&at, "`gate: true` needs the gate API: set `gate_api.key`");
             }
+            self.refuse_unused(&at, server);
             let tools = self.tools(&at, &server.tools, assets, floor);
             if let Some(name) = self.server_name(&at, name) {
                 servers.insert(name, tools);
             }
         }
         servers
+    }
+
+    /// What is meant for a server that the gateway reaches itself would be ignored; nobody should believe that it counts.
+    fn refuse_unused(&mut self, at: &str, server: &RawServer) {
+        let RawServer { pins, breaker, .. } = server;
+        let RawPins { drift, first_use, findings } = pins;
+        let RawBreaker { failures_in_a_row, failed_percent, rest_ms } = breaker;
+        let unused = [
+            ("pins", drift.is_some() || first_use.is_some() || findings.is_some()),
+            ("breaker", failures_in_a_row.is_some() || failed_percent.is_some() || rest_ms.is_some()),
+            ("payment_as_http", server.payment_as_http),
+            ("transport", server.transport.is_some()),
+            ("env", !server.env.is_empty()),
+            ("names", server.names != RawNames::default()),
+        ];
+        for (key, is_set) in unused {
+            if is_set {
+                self.refuse(
+                    &format!("{at}.{key}"),
+                    "with `gate: true` the gateway does not reach the server, so this would do nothing: leave it out",
+                );
+            }
+        }
     }
 }

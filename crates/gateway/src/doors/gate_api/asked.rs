@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tollgate_domain::{Digest, FailureKind, Outcome, ServerName, ToolName, ToolRef};
+use tollgate_domain::{Digest, FailureKind, Origin, Outcome, ServerName, ToolName, ToolRef};
 use tollgate_gate::{CreditUse, Denial, Found, Request, ToolAnswer, request};
 use tollgate_mcp::{Limits, json};
 use tollgate_rails::carriers::PAYMENT_HEADERS;
@@ -68,7 +68,7 @@ pub(super) struct Authorize {
     headers: HeaderMap,
     meta: BTreeMap<String, Bytes>,
     auto_pay: bool,
-    origin: String,
+    origin: Origin,
 }
 
 /// Reads a request to authorize a call.
@@ -97,10 +97,11 @@ pub(super) fn authorize(body: &Bytes, peer: Peer) -> Result<Authorize, Denial> {
         return Err(Denial::PaymentAmbiguous("`payment` and `meta[\"x402/payment\"]`".to_owned()));
     }
     let resource = raw.resource.unwrap_or_else(|| format!("mcp://tool/{}", tool.tool));
-    let origin = raw.origin.unwrap_or_else(|| peer.0.ip().to_string());
-    if resource.len() > TEXT_BYTES_MAX || origin.len() > TEXT_BYTES_MAX {
+    let is_long = |text: &str| text.len() > TEXT_BYTES_MAX;
+    if is_long(&resource) || raw.origin.as_deref().is_some_and(is_long) {
         return Err(malformed("`resource` and `origin` have at most 2048 bytes"));
     }
+    let origin = raw.origin.as_deref().map_or(peer.origin, Origin::named);
     let (args_digest, auto_pay) = (raw.args_digest, raw.auto_pay);
     Ok(Authorize { tool, resource, arguments, args_digest, headers, meta, auto_pay, origin })
 }

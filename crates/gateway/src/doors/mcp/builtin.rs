@@ -1,6 +1,5 @@
 //! `/servers/tollgate/mcp`: the built-in tools, in both protocol eras. No session and no stream: every answer is one message.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,13 +13,15 @@ use tollgate_gate::{Denial, Door, Fault, Refusal, denied, faulted};
 use tollgate_mcp::era::{MODERN_SINCE, PROTOCOL_VERSION_KEY, SERVER_INFO_KEY};
 use tollgate_mcp::reply::{self, code};
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers, json as raw_json, raw};
+use tollgate_risk::{Asking, Entrance};
 use tollgate_trust::{authenticate, presented_key};
 
 use super::federated::{json_response, not_allowed};
 use super::{announced, era_of, frame_denial, within};
 use crate::builtin::{BuiltinTools, Refused};
 use crate::clock;
-use crate::doors::respond;
+use crate::doors::rates::admit;
+use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
 use crate::telemetry::Watch;
 
@@ -35,7 +36,7 @@ They are free, and pay for nothing.";
 struct Asked {
     gateway: Arc<Gateway>,
     headers: HeaderMap,
-    peer: SocketAddr,
+    peer: Peer,
     era: Era,
 }
 
@@ -44,11 +45,14 @@ pub(crate) async fn exchange(
     gateway: Arc<Gateway>,
     tools: &BuiltinTools,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
     let era = era_of(&head.headers);
     let mut asked = Asked { gateway, headers: head.headers, peer, era };
+    if let Err(denial) = admit(&asked.gateway, Entrance::Shared, peer) {
+        return asked.refused(&denial, None);
+    }
     if head.method != Method::POST {
         return not_allowed("POST");
     }
@@ -56,7 +60,7 @@ pub(crate) async fn exchange(
     if announced(&asked.headers).is_some_and(|length| length > bytes_max) {
         return asked.refused(&Denial::BodyTooLarge { bytes_max }, None);
     }
-    let body = match within(body, bytes_max).await {
+    let body = match within(body, &asked.gateway.config.limits).await {
         Ok(body) => body,
         Err(Some(denial)) => return asked.refused(&denial, None),
         Err(None) => return crate::doors::bare(StatusCode::BAD_REQUEST),
@@ -151,7 +155,7 @@ impl Asked {
                 }
             };
         };
-        let caller = match self.caller() {
+        let caller = match self.caller(tool) {
             Ok(caller) => caller,
             Err(denial) => return refused(watch, Some(tool), denial),
         };
@@ -180,7 +184,7 @@ impl Asked {
     }
 
     /// Who asks: the holder of an API key, or nobody in particular; and not too often.
-    fn caller(&self) -> Result<Caller, Denial> {
+    fn caller(&self, tool: &ToolRef) -> Result<Caller, Denial> {
         let lines = |name: &'static str| {
             self.headers.get_all(HeaderName::from_static(name)).iter().filter_map(|value| value.to_str().ok())
         };
@@ -189,13 +193,8 @@ impl Asked {
             .map_err(|error| unauthenticated(error.to_string()))?;
         let caller = authenticate(key, None, self.gateway.keys.as_ref())
             .map_err(|error| unauthenticated(error.to_string()))?;
-        let counted = match caller.is_known() {
-            true => caller.principal().to_string(),
-            false => format!("address:{}", self.peer.ip()),
-        };
-        let limiter = &self.gateway.gate.ports().calls;
-        let checked = limiter.check(&counted, 1, clock::now());
-        checked.map_err(|limited| Denial::RateLimited { retry_after_ms: limited.retry_after_ms })?;
+        let asking = Asking { caller: Some(&caller), origin: &self.peer.origin, tool };
+        self.gateway.gate.ports().limits.take_call(asking, clock::now())?;
         Ok(caller)
     }
 

@@ -1,6 +1,5 @@
 //! `tools/call`: the street, then the caller's own exchange with the server, then the answer with its evidence.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,9 +22,9 @@ use tollgate_rails::carriers::PAYMENT_META_KEYS;
 use super::forwarded;
 use crate::carrier::{Carrier, outcome_of};
 use crate::clock;
-use crate::doors::respond;
+use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
-use crate::reserved::is_reserved;
+use crate::reserved::{is_http_demand, is_reserved};
 use crate::telemetry::{StreamCount, Watch};
 
 /// What the answer to one call depends on.
@@ -66,7 +65,7 @@ pub(super) async fn call(
     frame: Frame,
     id: RequestId,
     era: Era,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> Response<Body> {
     let Way { carrier, federated } = way;
     let (tool, arguments) = frame.tool_call().map(|call| (call.name, call.arguments)).unwrap_or_default();
@@ -96,7 +95,7 @@ async fn vetted(
     head: &Parts,
     frame: &Frame,
     arguments: Bytes,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> Result<Call<Held>, Refusal> {
     let gateway = &asked.gateway;
     let server = asked.carrier.name.clone();
@@ -109,6 +108,11 @@ async fn vetted(
     let now = clock::now();
     let ready = gateway.tools.ready(&tool, now).await;
     ready.map_err(|error| Refusal::faulted(error.fault()))?;
+    // Whoever would be refused by the server is not asked to pay first.
+    let has_session = || head.headers.contains_key(tollgate_mcp::headers::SESSION_ID);
+    if asked.era == Era::Legacy && asked.carrier.gives_sessions() && !has_session() {
+        return Err(Refusal::denied(Denial::SessionMissing));
+    }
     if asked.era == Era::Modern
         && let Some(mirrored) = gateway.tools.mirrored(&tool)
     {
@@ -124,7 +128,7 @@ async fn vetted(
         query: head.uri.query(),
         credit: CreditUse::Allowed,
         maximum: None,
-        origin: peer.ip().to_string(),
+        origin: peer.origin,
     };
     let request = request(found, |key| frame.meta(key)).map_err(Refusal::denied)?;
     gateway.gate.authorize(request, now).await
@@ -179,17 +183,19 @@ impl Asked {
                 drop(reply.send(respond(self.instead(permitted.call(), completed))));
             }
             Ok(Intercepted::Refused(response)) => {
-                // Such as 404 for a session that has ended: the client must see it as the server said it.
-                let completed = complete(Outcome::Lost(FailureKind::Broken)).await;
+                let demands = is_http_demand(&response);
+                let kind = if demands { FailureKind::DemandedPayment } else { FailureKind::Broken };
+                let completed = complete(self.carrier.noted(&permitted, Outcome::Lost(kind))).await;
                 drop(reply.send(match completed {
-                    Ok(_) => response,
-                    Err(fault) => respond(self.faulted(permitted.call(), &fault)),
+                    // Such as 404 for a session that has ended: the client must see it as the server said it.
+                    Ok(_) if !demands => response,
+                    completed => respond(self.instead(permitted.call(), completed)),
                 }));
             }
             Ok(Intercepted::Whole(whole)) => {
                 let translated = self.translated(whole.answer());
                 let answer = translated.as_ref().unwrap_or(whole.answer());
-                let completed = complete(outcome_of(answer)).await;
+                let completed = complete(self.carrier.noted(&permitted, outcome_of(answer))).await;
                 drop(reply.send(self.whole(permitted.call(), whole, translated, completed)));
             }
             Ok(Intercepted::Streamed(Streamed { response, answer, release })) => {
@@ -199,7 +205,7 @@ impl Asked {
                 answer.as_ref().err().into_iter().for_each(|error| self.carrier.broke_off(error));
                 let answer = answer.map(|answer| self.translated(&answer).unwrap_or(answer));
                 let outcome = answer.as_ref().map_or_else(|error| Outcome::Lost(error.kind()), outcome_of);
-                let completed = complete(outcome).await;
+                let completed = complete(self.carrier.noted(&permitted, outcome)).await;
                 let message = match (&answer, completed) {
                     (Ok(answer), Ok(completed)) if completed.ending.has_answer() => {
                         enriched(answer, &completed)

@@ -12,7 +12,6 @@ mod notices;
 mod relay;
 mod single;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{Method, Request, Response, StatusCode};
@@ -20,13 +19,16 @@ use hyper::body::Incoming;
 use serde_json::json;
 use tollgate_exec::Body;
 use tollgate_federation::Kind as Listing;
-use tollgate_gate::Denial;
+use tollgate_gate::{Denial, Door, denied};
 use tollgate_mcp::reply::code;
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers};
+use tollgate_risk::Entrance;
 
 use self::asking::Asking;
 pub(super) use self::asking::json_response;
 use super::{announced, era_of, frame_denial, within};
+use crate::doors::rates::admit;
+use crate::doors::{Peer, respond};
 use crate::federation::Federation;
 use crate::gateway::Gateway;
 use crate::telemetry::StreamCount;
@@ -36,8 +38,12 @@ pub(crate) async fn exchange(
     gateway: Arc<Gateway>,
     federation: Arc<Federation>,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> Response<Body> {
+    if let Err(denial) = admit(&gateway, Entrance::Shared, peer) {
+        let door = Door::Mcp { era: era_of(request.headers()), id: None, payment_as_http: false };
+        return respond(denied(&denial, None, door, gateway.naming("")));
+    }
     let (head, body) = request.into_parts();
     let method = head.method.clone();
     let mut asking = match Asking::new(gateway, federation, head, peer) {
@@ -59,7 +65,7 @@ pub(crate) async fn exchange(
         Method::DELETE => return listening::end(asking).await,
         _ => return not_allowed("POST, GET, DELETE"),
     }
-    let body = match within(body, bytes_max).await {
+    let body = match within(body, &asking.gateway.config.limits).await {
         Ok(body) => body,
         Err(Some(denial)) => return asking.refused(&denial, None),
         Err(None) => return super::super::bare(StatusCode::BAD_REQUEST),
@@ -115,7 +121,10 @@ async fn request(asking: Asking, frame: Frame, id: RequestId) -> Response<Body> 
         ("ping", Era::Legacy) => asking.result(&id, "{}"),
         ("logging/setLevel", Era::Legacy) => notices::set_level(&asking, &frame, &id).await,
         ("server/discover", Era::Modern) => introduce::discover(&asking, &frame, &id).await,
-        ("subscriptions/listen", Era::Modern) => listening::subscribe(asking, frame, id).await,
+        ("subscriptions/listen", Era::Modern) => {
+            let gateway = Arc::clone(&asking.gateway);
+            StreamCount::attach(&gateway, listening::subscribe(asking, frame, id).await)
+        }
         ("tools/call", _) => single::call(asking, frame, id).await,
         _ => single::other(asking, frame, id).await,
     }

@@ -3,10 +3,11 @@
 use http::Method;
 use serde_json::{Value, json};
 use tollgate_testkit::http::send;
-use tollgate_testkit::journal_server::{Behaviour, Script, Tool};
+use tollgate_testkit::journal_server::{Behaviour, Journal, Script, Tool};
+use tollgate_testkit::peers::port;
 
-use super::{Session, Two, modern, names, result};
-use crate::world::{Demand, PRICED, call, code, delivered, modern_headers, statement};
+use super::{Session, Two, configured, modern, names, result};
+use crate::world::{Demand, Gateway, PRICED, call, code, delivered, modern_headers, statement};
 
 #[tokio::test]
 async fn every_tool_of_every_server_is_listed_under_its_servers_name_with_its_own_bytes() {
@@ -297,4 +298,25 @@ async fn t4_a_plain_server_keeps_its_names_and_takes_nobody_elses() {
     let said =
         String::from_utf8_lossy(&validated.stderr).into_owned() + &String::from_utf8_lossy(&validated.stdout);
     assert!(said.contains("servers.b.names") && said.contains("a has plain names already"), "{said}");
+}
+
+#[tokio::test]
+async fn a_resting_server_says_when_to_come_back_and_the_other_one_is_called_meanwhile() {
+    let journal = Journal::start(Script::echo()).await.unwrap();
+    let nobody = port::free().unwrap();
+    let folder = configured(&format!(
+        "servers:\n  gone: {{ url: 'http://127.0.0.1:{nobody}/mcp', breaker: {{ failures_in_a_row: 1, rest_ms: 30000 }} }}\n  \
+         here: {{ url: '{}' }}\n",
+        journal.url()
+    ));
+    let gateway = Gateway::dev(folder.path()).await;
+    let arguments = json!({});
+    let first = call(&gateway.mcp(), "gone__echo", &arguments, &arguments, &[]).await;
+    assert_eq!(code(&first), "upstream_unreachable");
+    let resting = call(&gateway.mcp(), "gone__echo", &arguments, &arguments, &[]).await;
+    assert_eq!(code(&resting), "upstream_unreachable");
+    let said = resting.json().unwrap();
+    assert!(said["error"]["data"]["retry_after_ms"].as_u64().is_some_and(|millis| millis > 0), "{said}");
+    assert!(resting.headers.contains_key("retry-after"));
+    delivered(&call(&gateway.mcp(), "here__echo", &arguments, &arguments, &[]).await);
 }

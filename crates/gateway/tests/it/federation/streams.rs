@@ -8,6 +8,8 @@ use super::lists::Beside;
 use super::{Session, Two, message, modern, result};
 use crate::transport::Wire;
 use crate::world::soon;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// The head of a request in a session, for a stream that is read as it comes.
 fn head(method: &str, session: &Session, more: &[(&str, &str)]) -> Vec<String> {
@@ -209,4 +211,38 @@ async fn the_log_level_is_set_at_every_server_that_logs() {
     assert!(!beside.journal.messages().contains(&"logging/setLevel".to_owned()), "it does not log");
     let refused = session.ask("logging/setLevel", &json!({ "level": "nonsense" })).await;
     assert!(message(&refused)["error"].is_object(), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn f10_streams_end_in_order_when_the_gateway_is_told_to_stop() {
+    let two = Two::echoes().await;
+    let session = Session::open(&two.mcp()).await;
+    let mut listening = Wire::open(two.gateway.port, &head("GET", &session, &[]), "").await;
+    listening.until("text/event-stream").await;
+    let params = json!({
+        "notifications": { "toolsListChanged": true },
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        },
+    });
+    let asked = json!({ "jsonrpc": "2.0", "id": "l2", "method": "subscriptions/listen", "params": params });
+    let head = [
+        "POST /mcp HTTP/1.1",
+        "host: localhost",
+        "content-type: application/json",
+        "accept: application/json, text/event-stream",
+        "mcp-protocol-version: 2026-07-28",
+        "mcp-method: subscriptions/listen",
+    ];
+    let mut subscribed = Wire::open(two.gateway.port, &head.map(str::to_owned), &asked.to_string()).await;
+    until(&mut subscribed, "notifications/subscriptions/acknowledged", 1).await;
+    assert!(!subscribed.until("").await.contains("resultType"), "it is open: {}", subscribed.until("").await);
+
+    kill(Pid::from_raw(two.gateway.pid().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    soon(subscribed.until("\r\n0\r\n\r\n")).await;
+    let last = subscribed.messages().pop().unwrap();
+    assert_eq!((&last["id"], &last["result"]["resultType"]), (&json!("l2"), &json!("complete")), "{last}");
+    assert_eq!(last["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"], "l2");
+    soon(listening.until("\r\n0\r\n\r\n")).await;
 }

@@ -45,7 +45,7 @@ async fn a_call_in_a_legacy_session_is_paid_and_receipted() {
     }
     assert!(calls[0].body.windows(13).any(|part| part == b"progressToken"), "what is not ours passes");
     assert_eq!(world.payer_balance().await, 100_000_000 - PRICE);
-    assert_eq!(world.gateway.account("clearing:x402"), [PRICE, 0, 0, 0]);
+    assert_eq!(world.payer_account(), [PRICE, 100_000_000, 0, 0]);
     assert_eq!(world.gateway.account("clearing:l402"), [10_000, 0, 0, 0]);
     world.gateway.assert_books_in_order();
 }
@@ -115,16 +115,19 @@ async fn an_answer_that_nobody_paid_for_cannot_be_had_by_resuming_its_stream() {
     let mcp = format!("http://localhost:{}/mcp", world.gateway.port);
     let secret = "Answered after a reconnection.";
 
-    // The server hangs up and keeps its answer for whoever comes back for it.
+    // The server hangs up and keeps its answer for whoever comes back for it: the gateway does, and the answer is paid for.
     let session = Session::open(&mcp).await;
     let demand = Demand::read(&session.call("test_reconnection", &json!({}), &json!({})).await);
     let payment = json!({ "x402/payment": demand.sign(&world.payer()) });
-    let broken = session.call("test_reconnection", &json!({}), &payment).await;
-    assert!(broken.text().contains("upstream_broken"), "{}", broken.text());
-    assert_eq!(world.payer_balance().await, 100_000_000, "no answer, no charge");
-    let id =
-        broken.text().lines().filter_map(|line| line.strip_prefix("id: ").map(str::to_owned)).next_back();
-    let id = id.unwrap_or_else(|| panic!("the fixture names its events: {}", broken.text()));
+    let answer = session.call("test_reconnection", &json!({}), &payment).await;
+    assert!(
+        answer.text().contains(secret) && answer.text().contains("tollgate/receipt"),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(world.payer_balance().await, 100_000_000 - PRICE, "charged once");
+    let id = answer.text().lines().find_map(|line| line.strip_prefix("id: ").map(str::to_owned));
+    let id = id.unwrap_or_else(|| panic!("the fixture names its events: {}", answer.text()));
 
     let resume = async |port: u16| {
         let head = [
@@ -138,15 +141,32 @@ async fn an_answer_that_nobody_paid_for_cannot_be_had_by_resuming_its_stream() {
         Wire::open(port, &head, "").await
     };
     let resumed = soon(resume(world.gateway.port).await.rest()).await;
-    assert!(!resumed.contains(secret), "an unpaid answer: {resumed}");
+    assert!(!resumed.contains(secret), "no answer comes this way, paid for or not: {resumed}");
 
     // Control: the server itself would give it away.
     let port: http::Uri = fixture.url().parse().unwrap();
     soon(resume(port.port_u16().unwrap()).await.until(secret)).await;
-    // And a paid answer that comes in one piece arrives.
-    let demand = Demand::read(&session.call("test_simple_text", &json!({}), &json!({})).await);
-    let payment = json!({ "x402/payment": demand.sign(&world.payer()) });
-    let answer = session.call("test_simple_text", &json!({}), &payment).await;
-    assert!(answer.text().contains("tollgate/receipt"), "{}", answer.text());
-    assert_eq!(world.payer_balance().await, 100_000_000 - PRICE);
+    assert_eq!(world.payer_balance().await, 100_000_000 - PRICE, "nothing more was charged");
+    world.gateway.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn a_call_without_a_session_is_refused_before_anybody_is_asked_to_pay() {
+    let world = World::paid_echo().await;
+    let call = super::legacy_call("echo", &json!({}), &json!({}));
+    let headers = [("accept", "application/json, text/event-stream"), ("mcp-protocol-version", "2025-11-25")];
+    let refused = crate::world::post(&world.gateway.mcp(), &call, &headers).await;
+    assert_eq!(
+        (refused.status.as_u16(), code(&refused).as_str()),
+        (400, "session_missing"),
+        "{}",
+        refused.text()
+    );
+    world.assert_untouched("no session").await;
+    let session = Session::open(&world.gateway.mcp()).await;
+    Demand::read(&session.call("echo", &json!({}), &json!({})).await);
+
+    // A server that gives out no sessions is called without one.
+    let world = World::new(Script::echo().without_sessions(), &[("echo", PRICED)]).await;
+    Demand::read(&crate::world::post(&world.gateway.mcp(), &call, &headers).await);
 }

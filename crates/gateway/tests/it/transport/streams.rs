@@ -85,7 +85,7 @@ async fn a_caller_who_hangs_up_is_not_charged_and_the_upstream_is_told() {
         }
         assert_eq!(world.journal.executions(), 4);
         assert_eq!(world.payer_balance().await, 100_000_000 - PRICE);
-        assert_eq!(world.gateway.account("clearing:x402"), [PRICE, 0, 0, 0]);
+        assert_eq!(world.payer_account(), [PRICE, 100_000_000, 0, 0]);
         assert_eq!(world.gateway.account("clearing:l402"), [10_000, 0, 0, 0]);
         world.gateway.assert_books_in_order();
     }

@@ -4,9 +4,13 @@ use tollgate_domain::{Money, Price};
 
 use super::*;
 use crate::mpp::evm::challenge_nonce;
-use crate::x402::SandboxBook;
 use crate::x402::sign_payment;
-use crate::x402::testing::{MemoryBook, NOW, PAY_TO, config, payer, quote, quote_for, rail, ready, usdc};
+use crate::x402::testing::{MemoryToken, NOW, PAY_TO, config, payer, quote, quote_for, rail, ready, usdc};
+
+/// The rail on a chain.
+fn on_chain() -> ExactEvm {
+    ExactEvm::new(config(Settling::Chain(Arc::new(MemoryToken::default())))).unwrap()
+}
 
 fn offer_of(rail: &ExactEvm, quote: &Quote) -> Offer {
     ready(rail.offer(quote, [5; 32], NOW)).unwrap().unwrap()
@@ -83,9 +87,7 @@ fn an_offer_says_everything_a_client_needs() {
         })
     );
     assert_eq!((offer.rail, offer.amount), (Rail::X402, Amount::new(10_000)));
-    let mut live = config(&Arc::new(MemoryBook::default()));
-    live.sandbox = false;
-    let entry = &offer_of(&ExactEvm::new(live).unwrap(), &quote()).forms.x402_accepts[0];
+    let entry = &offer_of(&on_chain(), &quote()).forms.x402_accepts[0];
     assert!(!entry.contains("sandbox"), "{entry}");
 }
 
@@ -104,7 +106,11 @@ fn an_honest_payment_pays_exactly_its_call() {
     assert_eq!(payment.binding, quote.binding);
     assert_eq!((payment.amount, &payment.asset), (Amount::new(10_000), usdc().id()));
     assert_eq!(payment.payer, Caller::Wallet(*payer().address().as_bytes()));
-    assert_eq!(payment.funds, Funds::OnSettlement);
+    assert_eq!(payment.funds, Funds::Sandbox);
+    let live = on_chain();
+    let live = judge(&live, &payment_for(&live, &quote), &quote, NOW).unwrap();
+    assert_eq!(live.funds, Funds::OnSettlement, "only the place of the money differs");
+    assert_eq!((live.key, live.amount, live.expires), (payment.key.clone(), payment.amount, payment.expires));
     assert_eq!(payment.expires, NOW.plus_millis(60_000));
     assert_eq!(
         payment.key.to_string(),
@@ -215,9 +221,7 @@ fn p2_sandbox_money_does_not_pay_for_real() {
     let (sandbox, quote) = (rail(), quote());
     let payment = payment_for(&sandbox, &quote);
     assert!(judge(&sandbox, &payment, &quote, NOW).is_ok());
-    let mut live = config(&Arc::new(MemoryBook::default()));
-    live.sandbox = false;
-    let live = ExactEvm::new(live).unwrap();
+    let live = on_chain();
     assert!(matches!(judge(&live, &payment, &quote, NOW), Err(PaymentRefusal::WrongTarget { .. })));
 }
 
@@ -225,7 +229,7 @@ fn p2_sandbox_money_does_not_pay_for_real() {
 fn p2_a_quote_that_we_did_not_make_is_refused() {
     let (rail, quote) = (rail(), quote());
     let payment = payment_for(&rail, &quote);
-    let mut foreign = config(&Arc::new(MemoryBook::default()));
+    let mut foreign = config(Settling::Sandbox);
     foreign.sealer = QuoteSealer::new(&[8; 32]);
     let forged = payment_for(&ExactEvm::new(foreign).unwrap(), &quote);
     assert!(judge(&rail, &payment, &quote, NOW).is_ok());
@@ -403,26 +407,26 @@ fn a_rail_reads_its_own_forms_only() {
     assert!(rail.reads(&Presented::Mpp(mpp.to_string())));
     assert!(!rail.reads(&Presented::Mpp(mpp.to_string().replace("\"evm\"", "\"lightning\""))));
     assert!(!rail.reads(&Presented::L402 { token: "a".to_owned(), preimage: "b".to_owned() }));
-    let mut without = config(&Arc::new(MemoryBook::default()));
+    let mut without = config(Settling::Sandbox);
     without.challenges = None;
     let without = ExactEvm::new(without).unwrap();
     assert!(!without.reads(&Presented::Mpp(mpp.to_string())));
     assert!(offer_of(&without, &quote()).forms.mpp_challenges.is_empty());
 }
 
+/// A verified payment of this rail, as its settlement row keeps it.
+fn row_of(rail: &ExactEvm) -> Settlement {
+    let payment = judge(rail, &payment_for(rail, &quote()), &quote(), NOW).unwrap();
+    let Payment { key, amount, asset, proof, expires, .. } = payment;
+    Settlement { key, amount, asset, proof, expires }
+}
+
 #[test]
 fn a_settlement_row_is_settled_from_its_stored_text_alone() {
-    let book = Arc::new(MemoryBook::default());
-    ready(book.mint(payer().address(), Amount::new(10_000))).unwrap();
-    let rail = ExactEvm::new(config(&book)).unwrap();
-    let payment = judge(&rail, &payment_for(&rail, &quote()), &quote(), NOW).unwrap();
-    let row = Settlement {
-        key: payment.key,
-        amount: payment.amount,
-        asset: payment.asset,
-        proof: payment.proof,
-        expires: payment.expires,
-    };
+    let token = Arc::new(MemoryToken::default());
+    let started = || ExactEvm::new(config(Settling::Chain(Arc::clone(&token) as _))).unwrap();
+    let rail = started();
+    let row = row_of(&rail);
     assert_eq!(ready(rail.look_up(&row, NOW)), SettlementAnswer::Absent);
     // A row that does not agree with itself is never sent.
     let other = Settlement { amount: Amount::new(1), ..row.clone() };
@@ -430,23 +434,34 @@ fn a_settlement_row_is_settled_from_its_stored_text_alone() {
     for row in [other, broken] {
         assert!(matches!(ready(rail.settle(&row, NOW)), SettlementAnswer::Unknown { .. }));
     }
-    assert_eq!(ready(book.balance(PAY_TO.parse().unwrap())).unwrap(), Amount::ZERO);
-    let restarted = ExactEvm::new(config(&book)).unwrap();
+    assert_eq!(token.transfers(), 0);
+    let restarted = started();
     let settled = ready(restarted.settle(&row, NOW));
     assert!(matches!(settled, SettlementAnswer::Settled { .. }));
     assert_eq!(ready(restarted.look_up(&row, NOW)), settled);
-    assert_eq!(ready(book.balance(PAY_TO.parse().unwrap())).unwrap(), Amount::new(10_000));
+    assert_eq!(token.transfers(), 1);
+}
+
+#[test]
+fn a_row_that_an_earlier_sandbox_left_open_ends_without_a_charge() {
+    let rail = rail();
+    let row = row_of(&rail);
+    for answer in [ready(rail.settle(&row, NOW)), ready(rail.look_up(&row, NOW))] {
+        assert_eq!(answer, SettlementAnswer::Failed { reason: NO_CHAIN.to_owned() });
+    }
+    // Of another token, nothing is said: it may wait for a chain.
+    let other = Settlement { asset: "eip155:8453/erc20:0x00".parse().unwrap(), ..row };
+    assert!(matches!(ready(rail.look_up(&other, NOW)), SettlementAnswer::Unknown { .. }));
 }
 
 #[test]
 fn wrong_settings_are_refused() {
-    let book = Arc::new(MemoryBook::default());
     let refused = |change: fn(&mut ExactEvmConfig)| {
-        let mut config = config(&book);
+        let mut config = config(Settling::Sandbox);
         change(&mut config);
         ExactEvm::new(config).map(|rail| rail.network).unwrap_err()
     };
-    assert!(ExactEvm::new(config(&book)).is_ok());
+    assert!(ExactEvm::new(config(Settling::Sandbox)).is_ok());
     let lightning = refused(|config| config.asset = Asset::new("lightning:regtest/msat", "sat", 3).unwrap());
     assert!(matches!(lightning, ExactEvmConfigError::Asset(_)));
     assert_eq!(refused(|config| config.domain_name.clear()), ExactEvmConfigError::Domain);

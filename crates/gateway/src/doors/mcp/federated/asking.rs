@@ -1,6 +1,5 @@
 //! Who asks at a federated door, and how one of its servers is asked on the caller's behalf.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::Value;
-use tollgate_domain::{FailureKind, ServerName};
+use tollgate_domain::ServerName;
 use tollgate_exec::intercept::Limits;
 use tollgate_exec::{Body, MessageStream, UpstreamError};
 use tollgate_federation::{Principal, Session, TaskIds, Translator};
@@ -21,7 +20,7 @@ use tollgate_trust::presented_key;
 use super::super::forwarded;
 use crate::carrier::Carrier;
 use crate::clock;
-use crate::doors::respond;
+use crate::doors::{Peer, respond};
 use crate::federation::Federation;
 use crate::gateway::Gateway;
 
@@ -35,7 +34,7 @@ pub(super) struct Asking {
     pub(super) federation: Arc<Federation>,
     pub(super) head: Parts,
     pub(super) era: Era,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
     pub(super) principal: Principal,
     /// The opened session of a legacy request.
     pub(super) session: Option<Session>,
@@ -75,7 +74,7 @@ impl Asking {
         gateway: Arc<Gateway>,
         federation: Arc<Federation>,
         head: Parts,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> Result<Self, Response<Body>> {
         let lines = |name: &'static str| {
             let values = head.headers.get_all(HeaderName::from_static(name)).iter();
@@ -190,9 +189,9 @@ impl Asking {
     }
 
     /// A server that gave no answer.
-    pub(super) fn failed(&self, kind: FailureKind, id: &RequestId) -> Response<Body> {
+    pub(super) fn failed(&self, fault: &Fault, id: &RequestId) -> Response<Body> {
         let door = Door::JsonRpc { id: Some(id) };
-        respond(faulted(&Fault::Upstream { kind }, None, door, self.gateway.naming("")))
+        respond(faulted(fault, None, door, self.gateway.naming("")))
     }
 
     /// A result of the gateway's own.

@@ -9,12 +9,13 @@ use tollgate_exec::{Body, UpstreamError};
 use tollgate_federation::{
     Failure, Introduction, Member, OTHER_ERA, Session, SessionError, discovered, initialized, server_info,
 };
+use tollgate_gate::Fault;
 use tollgate_mcp::era::{CLIENT_CAPABILITIES_KEY, CLIENT_INFO_KEY, MODERN_SINCE, PROTOCOL_VERSION_KEY};
 use tollgate_mcp::reply::{self, code};
 use tollgate_mcp::{Era, Frame, RequestId, headers, json};
 
 use super::asking::{Answered, Asking, unanswered};
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, fault_of};
 use crate::clock;
 use crate::federation::Modern;
 
@@ -28,7 +29,7 @@ enum Heard {
     Introduced(Box<(Introduction, Option<String>)>),
     /// It does not speak this era.
     OtherEra(Option<Box<Frame>>),
-    Failed(&'static str, FailureKind),
+    Failed(&'static str, Fault),
 }
 
 /// `initialize`: a session with every server that speaks the era of sessions, sealed into one id.
@@ -196,13 +197,13 @@ fn heard(server: &ServerName, answered: Result<Answered, UpstreamError>, era: Er
         Ok(answered) => answered,
         Err(error) => {
             unanswered(server, &error);
-            return Heard::Failed(error.kind().word(), error.kind());
+            return Heard::Failed(error.kind().word(), fault_of(&error));
         }
     };
     let Some(result) = answered.result() else {
         // What broke down says nothing about what it speaks.
         if answered.status.is_server_error() {
-            return Heard::Failed("refused", FailureKind::Broken);
+            return Heard::Failed("refused", Fault::Upstream { kind: FailureKind::Broken });
         }
         return Heard::OtherEra(answered.frame.filter(|frame| frame.error().is_some()).map(Box::new));
     };
@@ -216,7 +217,7 @@ fn heard(server: &ServerName, answered: Result<Answered, UpstreamError>, era: Er
         Some(Ok(session)) if session.len() <= SESSION_ID_CHARS_MAX => {
             Heard::Introduced(Box::new((introduction, Some(session))))
         }
-        Some(_) => Heard::Failed("session_id_too_long", FailureKind::Broken),
+        Some(_) => Heard::Failed("session_id_too_long", Fault::Upstream { kind: FailureKind::Broken }),
         None => Heard::Introduced(Box::new((introduction, None))),
     }
 }
@@ -228,7 +229,7 @@ struct Collected {
     sessions: Vec<Option<String>>,
     failures: Vec<Failure>,
     refusal: Option<Box<Frame>>,
-    failed: Option<FailureKind>,
+    failed: Option<Fault>,
 }
 
 impl Collected {
@@ -243,8 +244,8 @@ impl Collected {
                 self.refusal = self.refusal.take().or(refusal);
                 self.failures.push(Failure { server, reason: OTHER_ERA });
             }
-            Heard::Failed(reason, kind) => {
-                self.failed.get_or_insert(kind);
+            Heard::Failed(reason, fault) => {
+                self.failed.get_or_insert(fault);
                 self.failures.push(Failure { server, reason });
             }
         }
@@ -257,8 +258,8 @@ impl Collected {
         id: &RequestId,
         otherwise: impl FnOnce() -> Response<Body>,
     ) -> Response<Body> {
-        if let Some(kind) = self.failed {
-            return asking.failed(kind, id);
+        if let Some(fault) = &self.failed {
+            return asking.failed(fault, id);
         }
         let unsupported = self.refusal.as_ref().filter(|frame| {
             let error = frame.error().unwrap_or_default();

@@ -27,8 +27,9 @@ use super::super::forwarded;
 use super::asking::{Asking, unanswered};
 use super::introduce::modern;
 use super::relay::{Events, Relay, limits};
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, fault_of};
 use crate::federation::Modern;
+use crate::reserved::without_demands;
 
 type Chunks = BoxStream<'static, Result<Chunk<Bytes>, BodyError>>;
 
@@ -82,7 +83,8 @@ async fn merged(
                 let all = stream::select(until_end(first), others);
                 // The first part that ends is the end of all.
                 let all = all.take_while(|part| ready(part.is_some())).filter_map(ready);
-                return events(all.boxed());
+                // Nor does it outlive the gateway, which waits for it else.
+                return events(all.take_until(asking.gateway.readiness.draining().cancelled_owned()).boxed());
             }
             // That a session is gone says more than that a server has no such stream.
             Err(refused) if refused.status() == StatusCode::NOT_FOUND => refusal = Some(refused),
@@ -127,6 +129,11 @@ async fn open(
         (true, _) => without_answers(response, Limits::default()),
         (false, true) => without_tool_lists(response, Limits::default()),
         (false, false) => response,
+    };
+    let response = if carrier.has_policy {
+        without_demands(response, limits(asking), asking.gateway.naming("").base_url)
+    } else {
+        response
     };
     let (_, messages) = MessageStream::read(response, limits(asking))
         .map_err(|_| super::super::super::bare(StatusCode::BAD_GATEWAY))?;
@@ -189,23 +196,23 @@ pub(super) async fn subscribe(asking: Asking, frame: Frame, id: RequestId) -> Re
             Ok(part) => parts.extend(part),
             Err(error) => {
                 unanswered(&server, &error);
-                failed = Some(error.kind());
+                failed = Some(fault_of(&error));
             }
         }
     }
     match failed {
-        Some(kind) if parts.is_empty() => return asking.failed(kind, &id),
+        Some(fault) if parts.is_empty() => return asking.failed(&fault, &id),
         _ => {}
     }
     let first = acknowledged(&id, parts.iter().map(|part| part.honoured.clone()));
     let first = stream::iter([Ok(Chunk::data(sse::encode(&first, None)))]);
     let open = parts.len();
-    if open == 0 {
-        // Nobody has anything to say; the subscription stays open, as it does at a server on which nothing happens.
-        return events(first.chain(stream::pending()).boxed());
-    }
+    // Where nobody has anything to say it stays open, as it does at a server on which nothing happens.
     let said =
         stream::select_all(parts.into_iter().map(|part| part.relay.subscription(part.messages).boxed()));
+    let drained =
+        stream::once(asking.gateway.readiness.draining().cancelled_owned()).map(|()| Said::Draining);
+    let said = stream::select(said, drained.boxed());
     let said = stream::unfold(Some((said, open)), move |state| {
         let end = ended(&id);
         async move {
@@ -216,7 +223,7 @@ pub(super) async fn subscribe(asking: Asking, frame: Frame, id: RequestId) -> Re
                         return Some((Ok(Chunk::data(message)), Some((said, open))));
                     }
                     Some(Said::Ended) if open > 1 => open -= 1,
-                    Some(Said::Ended) => {
+                    Some(Said::Ended | Said::Draining) => {
                         return Some((Ok(Chunk::data(sse::encode(&end, None))), None));
                     }
                     Some(Said::Dropped(error)) => return Some((Err(BodyError::from(error)), None)),
@@ -234,6 +241,8 @@ pub(super) enum Said {
     Message(Bytes),
     /// It has ended it in order.
     Ended,
+    /// The gateway is on its way out.
+    Draining,
     /// It broke off: the client has to subscribe again.
     Dropped(UpstreamError),
 }

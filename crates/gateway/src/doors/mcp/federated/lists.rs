@@ -6,6 +6,7 @@ use http::Response;
 use tollgate_domain::{FailureKind, ServerName};
 use tollgate_exec::Body;
 use tollgate_federation::{Cursor, Failure, Features, Kind, Page, Part, merged, page};
+use tollgate_gate::Fault;
 use tollgate_mcp::json::{self, quote};
 use tollgate_mcp::reply::code;
 use tollgate_mcp::{Era, Frame, RequestId, raw};
@@ -13,7 +14,7 @@ use tollgate_mcp::{Era, Frame, RequestId, raw};
 use super::super::list::shown;
 use super::asking::{Answered, Asking, unanswered};
 use super::introduce::{modern, not_modern};
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, fault_of};
 use crate::federation::Modern;
 
 /// All pages together. A list past it comes without the servers that do not fit any more.
@@ -28,7 +29,7 @@ enum Heard {
     OtherEra,
     BadCursor,
     SessionGone,
-    Failed(&'static str, FailureKind),
+    Failed(&'static str, Fault),
 }
 
 /// One list request.
@@ -75,8 +76,8 @@ fn answer(
             Heard::SessionGone => return asking.session_gone(),
             Heard::BadCursor => return asking.invalid(id, "Invalid cursor"),
             Heard::Nothing | Heard::OtherEra => {}
-            Heard::Failed(reason, kind) => {
-                failed = Some(kind);
+            Heard::Failed(reason, fault) => {
+                failed = Some(fault);
                 failures.push(Failure { server, reason });
             }
             Heard::Page(page) => {
@@ -90,7 +91,7 @@ fn answer(
         }
     }
     match failed {
-        Some(kind) if parts.is_empty() => asking.failed(kind, id),
+        Some(fault) if parts.is_empty() => asking.failed(&fault, id),
         _ if !spoken => not_modern(asking, id),
         _ => asking.result(id, merged(kind, asking.era, &parts, &failures)),
     }
@@ -109,14 +110,19 @@ async fn ask(
         Some(session) => match session.member(server) {
             Some(member) => member.features,
             // It was not there when the session was opened.
-            None => return Heard::Failed("not_in_this_session", FailureKind::Unreachable),
+            None => {
+                return Heard::Failed(
+                    "not_in_this_session",
+                    Fault::Upstream { kind: FailureKind::Unreachable },
+                );
+            }
         },
         None => match modern(asking, carrier).await {
             Ok(Modern::Yes { versions, features }) if speaks(asking, &versions) => features,
             Ok(Modern::Yes { .. } | Modern::No) => return Heard::OtherEra,
             Err(error) => {
                 unanswered(server, &error);
-                return Heard::Failed(error.kind().word(), error.kind());
+                return Heard::Failed(error.kind().word(), fault_of(&error));
             }
         },
     };
@@ -133,7 +139,7 @@ async fn ask(
         Ok(answered) => answered,
         Err(error) => {
             unanswered(server, &error);
-            return Heard::Failed(error.kind().word(), error.kind());
+            return Heard::Failed(error.kind().word(), fault_of(&error));
         }
     };
     if answered.is_gone(asking.era) {
@@ -143,7 +149,7 @@ async fn ask(
         (Some(result), _) => read(asking, carrier, kind, &answered, result).await,
         (None, Some(code::METHOD_NOT_FOUND)) => Heard::Nothing,
         (None, Some(code::INVALID_PARAMS)) if had_cursor => Heard::BadCursor,
-        (None, _) => Heard::Failed("refused", FailureKind::Broken),
+        (None, _) => Heard::Failed("refused", Fault::Upstream { kind: FailureKind::Broken }),
     }
 }
 
@@ -155,14 +161,14 @@ async fn read(asking: &Asking, carrier: &Carrier, kind: Kind, answered: &Answere
         None => result,
         Some(frame) => match shown(&asking.gateway, carrier, frame.bytes()).await {
             Ok(answer) => raw::member(&answer, "result").unwrap_or(result),
-            Err(error) => return Heard::Failed(error.kind().word(), error.kind()),
+            Err(error) => return Heard::Failed(error.kind().word(), fault_of(&error)),
         },
     };
     let mut page = match page(kind, &result) {
         Ok(page) => page,
         Err(error) => {
             tracing::warn!(%server, %error, "a list cannot be read");
-            return Heard::Failed(FailureKind::Broken.word(), FailureKind::Broken);
+            return Heard::Failed(FailureKind::Broken.word(), Fault::Upstream { kind: FailureKind::Broken });
         }
     };
     if kind == Kind::Tools && asking.federation.tools_only() {

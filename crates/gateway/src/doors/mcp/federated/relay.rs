@@ -16,6 +16,7 @@ use tollgate_mcp::{Frame, Kind, RequestId, headers, sse};
 
 use super::asking::Asking;
 use super::listening::Said;
+use crate::carrier::fault_of;
 use crate::federation::Federation;
 
 /// How the events of a stream are named.
@@ -196,7 +197,7 @@ pub(super) async fn relayed(
         }
         Err(error) => {
             super::asking::unanswered(server, &error);
-            asking.failed(error.kind(), id)
+            asking.failed(&fault_of(&error), id)
         }
     }
 }

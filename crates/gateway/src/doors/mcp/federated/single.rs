@@ -11,14 +11,18 @@ use tollgate_gate::Denial;
 use tollgate_mcp::json::{self, quote};
 use tollgate_mcp::reply::code;
 use tollgate_mcp::{Era, Frame, RequestId, raw};
+use tollgate_risk::Entrance;
 
 use super::super::call::{self, Federated, Way};
 use super::super::forwarded;
 use super::asking::{Asking, unanswered};
-use super::relay::relayed;
+use super::relay::{limits, relayed};
 use super::unknown_method;
+use crate::carrier::fault_of;
 use crate::clock;
+use crate::doors::rates::admit;
 use crate::federation::Modern;
+use crate::reserved::without_demands;
 
 /// Legacy servers say this of a resource they do not have; modern ones must not.
 const RESOURCE_NOT_FOUND: i32 = -32_002;
@@ -45,6 +49,9 @@ pub(super) async fn call(asking: Asking, frame: Frame, id: RequestId) -> Respons
     };
     if !carrier.has_policy {
         return pass(&asking, server, head, own_frame.bytes().clone(), &id).await;
+    }
+    if let Err(denial) = admit(&asking.gateway, Entrance::Behind(server), asking.peer) {
+        return asking.refused(&denial, Some(&id));
     }
     let (names, whose, principal) = (Arc::clone(&federation), server.clone(), asking.principal);
     let answer = move |answer: &Frame| {
@@ -160,7 +167,15 @@ async fn pass(
     id: &RequestId,
 ) -> Response<Body> {
     let Some(carrier) = asking.federation.carrier(server) else { return absent(asking, server, id) };
+    if let Err(denial) = admit(&asking.gateway, Entrance::Behind(server), asking.peer) {
+        return asking.refused(&denial, Some(id));
+    }
     match carrier.pass(forwarded(head, body)).await {
+        // The result of a tool comes this way too, once it is a task's.
+        Ok(response) if carrier.has_policy => {
+            let response = without_demands(response, limits(asking), asking.gateway.naming("").base_url);
+            relayed(asking, server, response, id, true).await
+        }
         Ok(response) => relayed(asking, server, response, id, true).await,
         Err(error) => failed(asking, server, &error, id),
     }
@@ -168,7 +183,7 @@ async fn pass(
 
 fn failed(asking: &Asking, server: &ServerName, error: &UpstreamError, id: &RequestId) -> Response<Body> {
     unanswered(server, error);
-    asking.failed(error.kind(), id)
+    asking.failed(&fault_of(error), id)
 }
 
 /// One answer for a tool that nobody has and for one that is not offered here: it does not say which.

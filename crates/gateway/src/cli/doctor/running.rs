@@ -1,0 +1,125 @@
+//! Asking the gateway that runs at the configured address how its servers are doing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::config::{Config, TlsFiles};
+use crate::tls::certificates;
+
+const ASK_MS_MAX: u64 = 2_000;
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// What `/readyz` says of each server, as it stands in `servers`; `None` if no gateway runs there.
+pub(super) async fn servers(config: &Config) -> Option<serde_json::Map<String, serde_json::Value>> {
+    let mut listen = config.listen;
+    if listen.ip().is_unspecified() {
+        listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    let asking = ask(listen, config.tls.as_ref());
+    let answer = tokio::time::timeout(Duration::from_millis(ASK_MS_MAX), asking).await.ok()?.ok()?;
+    let said: serde_json::Value = serde_json::from_slice(&answer).ok()?;
+    said.get("servers")?.as_object().cloned()
+}
+
+async fn ask(listen: SocketAddr, tls: Option<&TlsFiles>) -> anyhow::Result<Bytes> {
+    let socket = TcpStream::connect(listen).await.context("connect")?;
+    match tls {
+        None => readyz(socket, listen).await,
+        Some(files) => {
+            let connector = TlsConnector::from(Arc::new(client(files)?));
+            let stream =
+                connector.connect(ServerName::from(listen.ip()), socket).await.context("shake hands")?;
+            readyz(stream, listen).await
+        }
+    }
+}
+
+async fn readyz(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    listen: SocketAddr,
+) -> anyhow::Result<Bytes> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.context("speak HTTP")?;
+    let request = Request::get("/readyz").header("host", listen.to_string()).body(Empty::<Bytes>::new())?;
+    let asking = async move {
+        let answer = sender.send_request(request).await.context("ask")?;
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+        body.map(|body| body.to_bytes()).map_err(anyhow::Error::from_boxed)
+    };
+    let (answer, _) = tokio::join!(asking, connection);
+    answer
+}
+
+/// A client that takes exactly the certificate of the configuration: whoever holds its key is the gateway that is meant, be it
+/// certified for whatever name.
+fn client(files: &TlsFiles) -> anyhow::Result<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let own = certificates(&files.cert)?.into_iter().next().context("the certificate file is empty")?;
+    let verifier = Arc::new(Exactly { own, provider: Arc::clone(&provider) });
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .context("choose protocol versions")?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth())
+}
+
+/// One certificate, and no other.
+#[derive(Debug)]
+struct Exactly {
+    own: CertificateDer<'static>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Exactly {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if *end_entity == self.own {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(rustls::Error::General("another certificate than that of the configuration".to_owned()))
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

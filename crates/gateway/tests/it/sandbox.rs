@@ -1,0 +1,252 @@
+//! Sandbox money: what a wallet has, what it cannot spend, and data directories that knew another sandbox.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tollgate_attest::Signer;
+use tollgate_domain::{Amount, Binding, CallId, Caller, Digest, PaymentKey, Rail, ToolRef};
+use tollgate_ledger::{Advance, Claim, Claimed, Event, Funds, LedgerStore};
+use tollgate_rails::evm::{Authorization, Domain, SignedAuthorization, SigningKey};
+use tollgate_store::{Options, Store};
+use tollgate_testkit::http::{Answer, get};
+use tollgate_testkit::journal_server::{Behaviour, Script};
+
+use crate::world::{
+    Demand, Gateway, PRICE, PRICED, START, World, call, code, delivered, now, post, rand_32, statement,
+};
+
+const TOKEN: &str = "0x036cbd53842c5426634e7929541ec2318f3dcf7e";
+const INSUFFICIENT: &str = "invalid_exact_evm_insufficient_balance";
+
+fn stranger() -> SigningKey {
+    SigningKey::from_bytes(&rand_32()).unwrap()
+}
+
+fn account(wallet: &SigningKey) -> String {
+    format!("credit:eip155:{}", wallet.address().to_string().to_lowercase())
+}
+
+async fn mint(gateway: &Gateway, wallet: &SigningKey, amount: u128) -> Answer {
+    let body = json!({ "address": wallet.address().to_string(), "amount": amount.to_string() });
+    post(&format!("{}/dev/sandbox/mint", gateway.url), &body, &[]).await
+}
+
+async fn balance(gateway: &Gateway, wallet: &SigningKey) -> Value {
+    let url = format!("{}/dev/sandbox/balances/{}", gateway.url, wallet.address());
+    get(&url, &[]).await.unwrap().json().unwrap()
+}
+
+/// The `_meta` of a payment by this wallet, with a nonce of its own.
+async fn payment(world: &World, wallet: &SigningKey, arguments: &Value) -> Value {
+    json!({ "x402/payment": world.demand("echo", arguments).await.sign(wallet) })
+}
+
+fn assert_insufficient(answer: &Answer) {
+    assert_eq!(code(answer), "payment_failed", "{}", answer.text());
+    assert!(answer.text().contains(INSUFFICIENT), "{}", answer.text());
+    let demand = Demand::read(answer);
+    assert_eq!(demand.entry()["extra"]["sandbox"], true, "with a fresh demand");
+}
+
+#[tokio::test]
+async fn a_wallet_with_too_little_is_refused_before_the_tool_runs_and_pays_once_it_has_enough() {
+    let world = World::paid_echo().await;
+    let (poor, arguments) = (stranger(), json!({ "n": 1 }));
+    let meta = payment(&world, &poor, &arguments).await;
+    for has in [0, PRICE - 1] {
+        if has > 0 {
+            assert_eq!(mint(&world.gateway, &poor, has).await.status, 200);
+        }
+        assert_insufficient(&world.call_with("echo", &arguments, &meta).await);
+        world.assert_untouched("too little").await;
+        assert_eq!(world.gateway.account(&account(&poor)), [0, has, 0, 0]);
+    }
+    // Control: one unit more, and the very same payment buys the call.
+    assert_eq!(mint(&world.gateway, &poor, 1).await.status, 200);
+    let result = delivered(&world.call_with("echo", &arguments, &meta).await);
+    assert_eq!(statement(&result)["charged"], true);
+    assert_eq!(world.journal.executions(), 1);
+    assert_eq!(world.gateway.account(&account(&poor)), [PRICE, PRICE, 0, 0]);
+    assert_eq!(world.payer_balance().await, START, "nobody else has paid");
+    world.gateway.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn p15_concurrent_calls_of_one_wallet_with_nonces_of_their_own_never_overdraw_it() {
+    const CALLS: usize = 40;
+    const COVERED: usize = 10;
+    let limits = "limits: { calls_per_minute: 100000, offers_per_minute: 100000 }\n";
+    let world = World::with(Script::echo(), &[("echo", PRICED)], limits, &[]).await;
+    let (wallet, arguments) = (stranger(), json!({ "n": 1 }));
+    let funds = PRICE * u128::try_from(COVERED).unwrap() + PRICE - 1;
+    assert_eq!(mint(&world.gateway, &wallet, funds).await.status, 200);
+    let demand = world.demand("echo", &arguments).await;
+    let mut tasks = JoinSet::new();
+    for _ in 0..CALLS {
+        let meta = json!({ "x402/payment": demand.sign(&wallet) });
+        let (url, arguments) = (world.gateway.mcp(), arguments.clone());
+        tasks.spawn(async move {
+            let answer = call(&url, "echo", &arguments, &meta, &[]).await;
+            (meta, answer)
+        });
+    }
+    let (mut paid, mut refused) = (0, Vec::new());
+    for (meta, answer) in tasks.join_all().await {
+        if answer.json().unwrap()["result"]["isError"] == true {
+            assert_insufficient(&answer);
+            refused.push(meta);
+        } else {
+            delivered(&answer);
+            paid += 1;
+        }
+    }
+    assert_eq!((paid, refused.len()), (COVERED, CALLS - COVERED));
+    assert_eq!(world.journal.executions(), u64::try_from(COVERED).unwrap());
+    assert_eq!(world.gateway.account(&account(&wallet)), [funds - PRICE + 1, funds, 0, 0]);
+    assert_eq!(world.gateway.account("payable:up"), [0, funds - PRICE + 1, 0, 0]);
+    world.gateway.assert_books_in_order();
+    // Control: a refused payment burned nothing.
+    assert_eq!(mint(&world.gateway, &wallet, 1).await.status, 200);
+    delivered(&world.call_with("echo", &arguments, &refused[0]).await);
+    assert_eq!(balance(&world.gateway, &wallet).await["amount"], "0");
+}
+
+#[tokio::test]
+async fn a_running_call_holds_its_price_and_the_door_tells_it_apart_from_what_is_spent() {
+    let script = Script::new().tool("echo", Behaviour::Hang);
+    let world = World::new(script, &[("echo", PRICED)]).await;
+    let (wallet, arguments) = (stranger(), json!({}));
+    assert_eq!(mint(&world.gateway, &wallet, PRICE).await.status, 200);
+    let [first, second] =
+        [payment(&world, &wallet, &arguments).await, payment(&world, &wallet, &arguments).await];
+    let running = tokio::spawn({
+        let (url, arguments) = (world.gateway.mcp(), arguments.clone());
+        async move { call(&url, "echo", &arguments, &first, &[]).await }
+    });
+    world.journal.wait_for_executions(1).await;
+    let seen = balance(&world.gateway, &wallet).await;
+    assert_eq!((&seen["amount"], &seen["reserved"]), (&json!("10000"), &json!("10000")), "{seen}");
+    assert_eq!((&seen["display"], &seen["sandbox"]), (&json!("0.01 USDC"), &json!(true)));
+    assert_insufficient(&world.call_with("echo", &arguments, &second).await);
+    assert_eq!(world.journal.executions(), 1, "what is held cannot be spent a second time");
+    world.journal.release();
+    delivered(&running.await.unwrap());
+    let seen = balance(&world.gateway, &wallet).await;
+    assert_eq!((&seen["amount"], &seen["reserved"]), (&json!("0"), &json!("0")), "{seen}");
+}
+
+#[tokio::test]
+async fn sandbox_money_of_nothing_is_not_made() {
+    let world = World::paid_echo().await;
+    let wallet = stranger();
+    let refused = mint(&world.gateway, &wallet, 0).await;
+    assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (400, "malformed"));
+    let made = mint(&world.gateway, &wallet, 7).await;
+    assert_eq!(made.json().unwrap(), json!({ "minted": "7", "available": "7", "sandbox": true }));
+    assert_eq!(world.gateway.account("clearing:sandbox"), [START + 7, 0, 0, 0]);
+    assert_eq!(
+        mint(&world.gateway, &wallet, u128::MAX).await.status.as_u16(),
+        400,
+        "more than the books can count"
+    );
+    assert_eq!(balance(&world.gateway, &wallet).await["amount"], "7");
+}
+
+#[tokio::test]
+async fn the_payer_gets_its_money_once_in_the_life_of_a_ledger() {
+    let mut world = World::paid_echo().await;
+    delivered(&world.paid_call("echo", &json!({})).await);
+    for _ in 0..2 {
+        world.gateway = world.gateway.killed_and_restarted().await;
+        assert_eq!(world.payer_account(), [PRICE, START, 0, 0]);
+    }
+    world.gateway.assert_books_in_order();
+}
+
+/// What versions left that kept the sandbox token in a book of its own: the book, the mark that the payer was funded, and
+/// calls whose settlement they did not live to see.
+async fn left_by_an_earlier_version(folder: &Path) -> [CallId; 2] {
+    use std::os::unix::fs::DirBuilderExt;
+    let data = folder.join("data");
+    std::fs::DirBuilder::new().mode(0o700).create(&data).unwrap();
+    std::fs::write(data.join("payer.funded"), "SANDBOX money was given once\n").unwrap();
+    let book = rusqlite::Connection::open(data.join("sandbox.db")).unwrap();
+    for schema in [
+        include_str!("../../../store/src/schema/sandbox_1.sql"),
+        include_str!("../../../store/src/schema/sandbox_2.sql"),
+    ] {
+        book.execute_batch(schema).unwrap();
+    }
+    book.pragma_update(None, "application_id", i32::from_be_bytes(*b"TGsb")).unwrap();
+    book.pragma_update(None, "user_version", 2).unwrap();
+    book.execute("INSERT INTO balances VALUES (?1, '99990000')", [[1_u8; 20]]).unwrap();
+    let store = Store::open(&data, Signer::from_seed(&[7; 32]).unwrap(), Options::default()).unwrap();
+    let [claimed, submitted] = [1, 2].map(left_open);
+    for claim in [&claimed, &submitted] {
+        assert_eq!(store.claim(claim.clone()).await, Ok(Claimed::Fresh { attempt: 1 }));
+    }
+    let advance = Advance {
+        key: submitted.key,
+        call: submitted.call,
+        events: vec![Event::Executed { result: Digest::of(b"{}") }, Event::Submitted],
+        result: Some(b"{}".to_vec()),
+        private: None,
+        statement: None,
+        now: now(),
+    };
+    store.advance(advance).await.unwrap();
+    [claimed.call, submitted.call]
+}
+
+/// A claim on a signed payment as those versions made it: the money comes when it is settled.
+fn left_open(number: u8) -> Claim {
+    let wallet = SigningKey::from_bytes(&[number; 32]).unwrap();
+    let authorization = Authorization {
+        from: wallet.address(),
+        to: stranger().address(),
+        value: Amount::new(PRICE),
+        valid_after: 0,
+        valid_before: now().secs() + 60,
+        nonce: [number; 32],
+    };
+    let domain = Domain::new("USDC", "2", 84532, TOKEN.parse().unwrap());
+    let signed =
+        SignedAuthorization { authorization, signature: wallet.sign(&authorization.digest(&domain)) };
+    let from = wallet.address().to_string().to_lowercase();
+    let nonce = hex::encode([number; 32]);
+    Claim {
+        key: PaymentKey::new(Rail::X402, format!("eip155:84532/{TOKEN}/{from}/0x{nonce}")).unwrap(),
+        call: CallId::from_bytes([number; 16]),
+        caller: Caller::Wallet(*wallet.address().as_bytes()).principal(),
+        binding: Binding {
+            tool: ToolRef { server: "up".parse().unwrap(), tool: "echo".parse().unwrap() },
+            args: Digest::of(b"{}"),
+            price_version: 1,
+        },
+        amount: Amount::new(PRICE),
+        asset: format!("eip155:84532/erc20:{TOKEN}").parse().unwrap(),
+        funds: Funds::OnSettlement,
+        proof: signed.to_proof_text().into(),
+        expires: now().plus_millis(60_000),
+        now: now(),
+    }
+}
+
+#[tokio::test]
+async fn a_data_directory_of_an_earlier_version_is_taken_over_and_its_payer_is_funded_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let calls = left_by_an_earlier_version(folder.path()).await;
+    let world = World::in_folder(folder, Script::echo(), &[("echo", PRICED)], "", &[]).await;
+    for (call, state) in calls.into_iter().zip(["in_doubt", "failed"]) {
+        let said = get(&format!("{}/api/v1/calls/{call}", world.gateway.url), &[]).await.unwrap();
+        assert_eq!(said.json().unwrap()["state"], state, "{}", said.text());
+    }
+    assert_eq!(world.gateway.account("payable:up"), [0; 4], "nobody is charged");
+    assert_eq!(world.gateway.account("clearing:x402"), [0; 4]);
+    world.gateway.assert_books_in_order();
+    assert_eq!(world.payer_balance().await, START);
+    delivered(&world.paid_call("echo", &json!({})).await);
+    assert_eq!(world.payer_account(), [PRICE, START, 0, 0]);
+    world.gateway.assert_books_in_order();
+}
