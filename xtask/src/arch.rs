@@ -44,9 +44,10 @@ const EDGE: &[&str] = &["axum", "rusqlite", "getrandom", "fs4", "clap", "anyhow"
 /// The drawing, from the top floor down. ARCHITECTURE.md shows the same.
 const DRAWING: &[Room] = &[
     Room {
-        floor: 3,
+        floor: 4,
         name: "gateway",
         arrows: &[
+            "till",
             "gate",
             "exec",
             "payer",
@@ -63,6 +64,18 @@ const DRAWING: &[Room] = &[
             "egress",
         ],
         never: &[],
+    },
+    Room {
+        floor: 4,
+        name: "tollgate",
+        arrows: &["till", "gate", "store", "ledger", "risk", "attest", "rails", "domain", "mcp"],
+        never: &["hyper", "hyper-util", "reqwest", "rusqlite", "getrandom", "fs4", "nix", "clap", "anyhow"],
+    },
+    Room {
+        floor: 3,
+        name: "till",
+        arrows: &["gate", "store", "ledger", "risk", "attest", "rails", "trust", "domain", "egress"],
+        never: &["hyper", "hyper-util", "axum", "reqwest", "rusqlite", "clap", "anyhow"],
     },
     Room {
         floor: 2,

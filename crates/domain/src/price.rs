@@ -1,4 +1,4 @@
-use crate::{Amount, Binding, Money, UnixMillis};
+use crate::{Amount, Binding, Digest, Money, UnixMillis};
 
 /// What one call of a tool costs: nothing, or one amount in each asset that its owner accepts. A caller pays one of
 /// them. An amount in a price is never zero.
@@ -19,6 +19,14 @@ impl Price {
     /// Whether the call costs nothing.
     pub fn is_free(&self) -> bool {
         self.options.is_empty()
+    }
+
+    /// The version of this price: the same options in the same order have the same version everywhere and after every restart.
+    pub fn version(&self) -> u16 {
+        let text: Vec<String> =
+            self.options.iter().map(|option| format!("{}:{}", option.amount, option.asset.id())).collect();
+        let [high, low, ..] = *Digest::of(text.join(",").as_bytes()).as_bytes();
+        u16::from_be_bytes([high, low])
     }
 
     /// The amounts a caller may choose from, in the owner's order.

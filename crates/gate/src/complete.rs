@@ -94,7 +94,8 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    pub(crate) fn stored(stored: &StoredAnswer) -> Self {
+    /// What is kept beside the stored answer of a repeated payment.
+    pub fn stored(stored: &StoredAnswer) -> Self {
         Self {
             receipt: stored.receipt.clone(),
             salts: stored.private.clone(),

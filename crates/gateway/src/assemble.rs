@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -26,6 +25,7 @@ use tollgate_gate::{Gate, GateLimits};
 use tollgate_mcp::origin::AllowedHosts;
 use tollgate_rails::carriers::PAYMENT_HEADERS;
 use tollgate_risk::Limits;
+use tollgate_till::{CALLERS_MAX, FINALITY_MS};
 
 use crate::builtin::BuiltinTools;
 use crate::carrier::Carrier;
@@ -36,12 +36,6 @@ use crate::foundation::Foundation;
 use crate::gateway::Gateway;
 use crate::ports::GatewayPorts;
 use crate::{clock, document};
-
-/// How long past its expiry an unsettled payment is watched: an authorization that expired cannot be mined any more, this
-/// leaves room for a block that was on its way.
-const FINALITY_MS: u64 = 60_000;
-/// How many callers each limit remembers.
-const CALLERS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99_999);
 
 /// Assembles a gateway that takes over from `previous` what the configuration leaves as it is. Nothing is served yet; before
 /// the first one does, [`recover`](tollgate_gate::Gate::recover) must run.

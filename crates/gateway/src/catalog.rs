@@ -288,9 +288,7 @@ fn list(
 /// restart. The lower half is of the price; the upper half is of the definition, so that a quote for what a tool was before
 /// is void.
 fn price_version(price: &tollgate_domain::Price, definition: Option<&Definition>) -> u32 {
-    let text: Vec<String> =
-        price.options().iter().map(|o| format!("{}:{}", o.amount, o.asset.id())).collect();
-    let [c, d, ..] = *Digest::of(text.join(",").as_bytes()).as_bytes();
+    let [c, d] = price.version().to_be_bytes();
     let [a, b] = match definition.map(Definition::hash) {
         None => [0, 0],
         Some(hash) => {

@@ -1,20 +1,18 @@
 //! Configuration: what was written ([`raw`]) becomes what it means ([`Config`]) in one function that reports all problems
 //! at once, each with where its value came from.
 //!
-//! Order, later wins: defaults, file, compatible environment names, `TOLLGATE__A__B` names, flags. This module is the only
-//! reader of the environment.
+//! Order, later wins: defaults, file, compatible environment names, `TOLLGATE__A__B` names, flags. The environment
+//! is read by `tollgate-till` alone, and handed to this module.
 
 pub mod edit;
 pub mod raw;
 
-mod environment;
 mod meaning;
 mod overlay;
 mod reading;
 mod source;
 mod understanding;
 
-pub use environment::Environment;
 pub use meaning::{
     Admin, Breaker, Config, Credential, Document, Federation, GateApi, Lightning, LightningBackend, Limits,
     Metrics, Receipts, SandboxRails, Secret, Server, Settling, Source, TlsFiles, ToolPolicy, Transport, X402,
@@ -22,6 +20,7 @@ pub use meaning::{
 pub use overlay::{ORIGIN as ADMIN_ORIGIN, Overlay};
 pub use reading::{Overrides, load, load_text, load_tree, schema};
 pub use source::{Settings, Source as SettingsSource};
+pub use tollgate_till::Environment;
 
 /// One problem of a configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -12,7 +12,6 @@ mod json_rpc;
 mod mcp;
 mod metrics;
 mod rates;
-mod request;
 
 pub(crate) use calls::pricing;
 pub(crate) use execute::resolve;

@@ -8,6 +8,7 @@ use tollgate_attest::PublicKey;
 use tollgate_domain::ServerName;
 use tollgate_gate::{Gate, Mode, Naming};
 use tollgate_mcp::origin::AllowedHosts;
+use tollgate_till::KeySnapshot;
 
 use crate::builtin::BuiltinTools;
 use crate::carrier::Carrier;
@@ -18,7 +19,7 @@ use crate::dispatch::DispatchMarks;
 use crate::federation::Federations;
 use crate::lease::Leases;
 use crate::pins::Pins;
-use crate::ports::{GatewayPorts, KeySnapshot};
+use crate::ports::GatewayPorts;
 use crate::server::Readiness;
 use crate::telemetry::Telemetry;
 use crate::tls::Tls;

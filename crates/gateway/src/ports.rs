@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use tollgate_domain::{CallId, Digest, ServerName, UnixMillis};
+use tollgate_domain::{CallId, ServerName, UnixMillis};
 use tollgate_gate::{Fault, Ports};
 use tollgate_rails::PaymentRail;
 use tollgate_risk::Limits;
 use tollgate_store::Store;
-use tollgate_trust::{ApiKeys, KeyDirectory, KeyRecord};
+use tollgate_till::{KeySnapshot, failpoint};
 
 use crate::catalog::Tools;
 use crate::clock;
 use crate::dispatch::DispatchMarks;
-use crate::failpoint;
 
 /// Everything the street reaches outside itself.
 #[derive(Debug)]
@@ -30,23 +28,6 @@ pub struct GatewayPorts {
     pub limits: Limits,
     /// Which paid calls were sent.
     pub marks: Arc<DispatchMarks>,
-}
-
-/// All API keys, swapped whole when another process changed them.
-#[derive(Debug, Default)]
-pub struct KeySnapshot(ArcSwap<ApiKeys>);
-
-impl KeySnapshot {
-    /// Replaces all keys.
-    pub fn replace(&self, keys: ApiKeys) {
-        self.0.store(Arc::new(keys));
-    }
-}
-
-impl KeyDirectory for KeySnapshot {
-    fn find(&self, hash: &Digest) -> Option<KeyRecord> {
-        self.0.load().find(hash)
-    }
 }
 
 impl Ports for GatewayPorts {

@@ -1,5 +1,6 @@
 //! The published Python x402 client over MCP, and a paid MCP server made of the same packages.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -117,8 +118,14 @@ impl X402Python {
         .await
     }
 
+    /// The interpreter with the packages, for scripts that stand elsewhere.
+    #[must_use]
+    pub fn program(&self) -> PathBuf {
+        self.packages.program("python")
+    }
+
     fn python(&self, script: &str) -> Command {
-        let mut command = Command::new(self.packages.program("python"));
+        let mut command = Command::new(self.program());
         command.arg(testkit().join("peers/x402-python").join(script));
         // The checkout stays as it is.
         command.env("PYTHONDONTWRITEBYTECODE", "1");

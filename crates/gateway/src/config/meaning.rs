@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use tollgate_domain::{Asset, Assets, Bps, Digest, Price, Requirement, ServerName, ToolName};
+use tollgate_domain::{Assets, Bps, Digest, Price, Requirement, ServerName, ToolName};
 use tollgate_federation::{Pattern, Separator};
-use tollgate_rails::evm::Address;
 use tollgate_registry::PinPolicy;
 use tollgate_risk::Plan;
+pub use tollgate_till::{Lightning, LightningBackend, SandboxRails, Secret, Settling, X402};
 
 use super::Problem;
 use crate::builtin::Builtin;
@@ -91,16 +91,6 @@ pub struct Config {
     pub notices: Vec<String>,
     /// What programs of stdio servers see of our environment: PATH and HOME.
     pub inherited: Vec<(String, String)>,
-}
-
-/// A secret that is never printed.
-#[derive(Clone, PartialEq)]
-pub struct Secret(pub Vec<u8>);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[redacted]")
-    }
 }
 
 /// The files of the listener's certificate.
@@ -265,73 +255,6 @@ pub struct ToolPolicy {
     pub requirement: Requirement,
     /// How long it may run; zero means the default.
     pub deadline_ms: u64,
-}
-
-/// The rails of dev mode.
-#[derive(Clone, Debug)]
-pub struct SandboxRails {
-    /// x402 in sandbox money on the gateway's own books.
-    pub x402: X402,
-    /// The dev Lightning wallet.
-    pub lightning: Lightning,
-}
-
-/// x402 as configured.
-#[derive(Clone, Debug, PartialEq)]
-pub struct X402 {
-    /// The token.
-    pub asset: Asset,
-    /// Its EIP-712 domain name.
-    pub name: String,
-    /// Its EIP-712 domain version.
-    pub version: String,
-    /// Who is paid.
-    pub pay_to: Address,
-    /// How long a payment stays valid.
-    pub max_timeout_seconds: u64,
-    /// Where payments are settled.
-    pub settling: Settling,
-}
-
-/// Where x402 payments are settled.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Settling {
-    /// In sandbox money, on the gateway's own books.
-    Sandbox,
-    /// On a chain, through the node at this JSON-RPC endpoint.
-    Chain {
-        /// The node.
-        rpc_url: http::Uri,
-        /// The chain that it must serve.
-        chain_id: u64,
-        /// The token's contract.
-        token: Address,
-    },
-}
-
-/// Lightning as configured.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Lightning {
-    /// The asset of prices in sat.
-    pub asset: Asset,
-    /// The wallet.
-    pub backend: LightningBackend,
-    /// How long a credential can be used.
-    pub ttl_seconds: u64,
-}
-
-/// A Lightning wallet.
-#[derive(Clone, Debug, PartialEq)]
-pub enum LightningBackend {
-    /// The built-in regtest wallet of dev mode.
-    Dev,
-    /// LNbits.
-    Lnbits {
-        /// Its base URL.
-        url: http::Uri,
-        /// Its invoice/read key.
-        invoice_key: Secret,
-    },
 }
 
 /// Limits with their defaults filled in.

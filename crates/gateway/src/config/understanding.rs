@@ -8,25 +8,22 @@ mod rates;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use tollgate_domain::{Asset, Assets, Bps, Price, Requirement, ServerName, ToolName};
-use tollgate_rails::evm::Address;
+use tollgate_domain::{Assets, Bps, Price, Requirement, ServerName, ToolName};
 use tollgate_registry::{PinPolicy, PolicyError};
+use tollgate_till::{Complaint, QUOTE_TTL_SECONDS, gate_secret};
 
 use super::meaning::{
-    Admin, Breaker, Config, Credential, Document, Lightning, LightningBackend, Limits, Metrics, Receipts,
-    SandboxRails, Secret, Server, Settling, Source, TlsFiles, ToolPolicy, Transport, X402,
+    Admin, Breaker, Config, Credential, Document, Lightning, Limits, Metrics, Receipts, SandboxRails, Secret,
+    Server, Source, TlsFiles, ToolPolicy, Transport, X402,
 };
 use super::raw::{
-    RawAsset, RawBreaker, RawConfig, RawCredential, RawLightning, RawLimits, RawMetrics, RawServer, RawTls,
-    RawTool, RawTransport, RawWord, RawX402,
+    RawBreaker, RawConfig, RawCredential, RawLimits, RawMetrics, RawServer, RawTls, RawTool, RawTransport,
+    RawWord,
 };
 use super::{Environment, Problem, Problems};
 
 /// The default deadline of a tool.
 const DEADLINE_MS: u64 = 60_000;
-
-/// The default life of a quote where Lightning asks for no longer one.
-const QUOTE_TTL_SECONDS: u64 = 300;
 
 /// Collects problems while values are read.
 struct Reader<'a> {
@@ -61,8 +58,8 @@ impl Config {
         let listen = reader.parse("listen", listen_text, "an address and port such as 127.0.0.1:3100");
         let (x402, lightning) = match sandbox {
             None => (
-                raw.payment.x402.as_ref().and_then(|x402| reader.x402(x402)),
-                raw.payment.lightning.as_ref().and_then(|lightning| reader.lightning(lightning)),
+                raw.payment.x402.as_ref().and_then(|raw| reader.kept(X402::understand(raw))),
+                raw.payment.lightning.as_ref().and_then(|raw| reader.kept(Lightning::understand(raw))),
             ),
             Some(SandboxRails { x402, lightning }) => {
                 if raw.payment.x402.is_some() || raw.payment.lightning.is_some() {
@@ -91,7 +88,7 @@ impl Config {
         let builtin_tools = reader.builtin_tools(&raw);
         let rates = reader.rates(&raw);
         let trusted_proxies = reader.proxies(&raw.trusted_proxies);
-        let secret = reader.secret(environment);
+        let secret = reader.kept(gate_secret(environment)).flatten();
         let metrics = reader.metrics(raw.metrics);
         let notices = reader.notices(environment, x402.is_some() || raw.payment.x402.is_some());
         let Some(listen): Option<SocketAddr> = listen else { return Err(Problems(reader.problems)) };
@@ -350,108 +347,14 @@ impl Reader<'_> {
         })
     }
 
+    fn kept<T>(&mut self, understood: Result<T, Complaint>) -> Option<T> {
+        understood.map_err(|Complaint { at, message }| self.refuse(&at, message)).ok()
+    }
+
     fn url(&mut self, at: &str, text: &str) -> Option<http::Uri> {
-        let url: Option<http::Uri> = text.parse().ok();
-        let url = url.filter(|url| {
-            matches!(url.scheme_str(), Some("http" | "https"))
-                && url.authority().is_some_and(|authority| !authority.as_str().contains('@'))
-        });
-        if url.is_none() {
-            self.refuse(at, format!("{text:?} is not an http or https URL (without user information)"));
-        }
-        url
+        self.kept(tollgate_till::url(at, text))
     }
 
-    fn x402(&mut self, raw: &RawX402) -> Option<X402> {
-        let named = raw.network.as_deref().unwrap_or("base-sepolia");
-        let chain: Option<u64> = match named {
-            "base-sepolia" => Some(84_532),
-            "base" => Some(8_453),
-            other => other.strip_prefix("eip155:").and_then(|id| id.parse().ok()),
-        };
-        let Some(chain) = chain else {
-            self.refuse(
-                "payment.x402.network",
-                format!("{named:?} is not base-sepolia, base or eip155:<chain id>"),
-            );
-            return None;
-        };
-        let empty = RawAsset::default();
-        let token = raw.asset.as_ref().unwrap_or(&empty);
-        let default = match chain {
-            84_532 => Some(("0x036CbD53842c5426634e7929541eC2318f3dCF7e", "USDC")),
-            8_453 => Some(("0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913", "USD Coin")),
-            _ => None,
-        };
-        let address = token.address.as_deref().or(default.map(|(address, _)| address));
-        let Some(address) = address else {
-            self.refuse("payment.x402.asset.address", "this network has no default token: name its address");
-            return None;
-        };
-        let address: Address = self.parse("payment.x402.asset.address", address, "an EVM address")?;
-        let symbol = token.symbol.as_deref().unwrap_or("USDC");
-        let asset = Asset::new(
-            &format!("eip155:{chain}/erc20:{}", address.to_string().to_ascii_lowercase()),
-            symbol,
-            token.decimals.unwrap_or(6),
-        );
-        let asset = match asset {
-            Ok(asset) => asset,
-            Err(error) => {
-                self.refuse("payment.x402.asset", error.to_string());
-                return None;
-            }
-        };
-        let Some(pay_to) = &raw.pay_to else {
-            self.refuse("payment.x402.pay_to", "name the address that is paid (or set PAY_TO)");
-            return None;
-        };
-        let pay_to: Address = self.parse("payment.x402.pay_to", pay_to, "an EVM address")?;
-        let rpc_url = raw.rpc_url.as_deref().or((chain == 84_532).then_some("https://sepolia.base.org"));
-        let Some(rpc_url) = rpc_url else {
-            self.refuse(
-                "payment.x402.rpc_url",
-                "name the JSON-RPC URL of a node of this network (or set RPC_URL)",
-            );
-            return None;
-        };
-        Some(X402 {
-            asset,
-            name: token.name.clone().unwrap_or_else(|| default.map_or("USDC", |(_, name)| name).to_owned()),
-            version: token.version.clone().unwrap_or_else(|| "2".to_owned()),
-            pay_to,
-            max_timeout_seconds: raw.max_timeout_seconds.unwrap_or(120),
-            settling: Settling::Chain {
-                rpc_url: self.url("payment.x402.rpc_url", rpc_url)?,
-                chain_id: chain,
-                token: address,
-            },
-        })
-    }
-
-    fn lightning(&mut self, raw: &RawLightning) -> Option<Lightning> {
-        let network = raw.network.as_deref().unwrap_or("mainnet");
-        if !["mainnet", "signet", "regtest"].contains(&network) {
-            self.refuse(
-                "payment.lightning.network",
-                format!("{network:?} is not mainnet, signet or regtest"),
-            );
-            return None;
-        }
-        let (Some(url), Some(key)) = (&raw.lnbits_url, &raw.lnbits_invoice_key) else {
-            self.refuse("payment.lightning", "needs `lnbits_url` and `lnbits_invoice_key`");
-            return None;
-        };
-        let url = self.url("payment.lightning.lnbits_url", url)?;
-        let asset = Asset::new(&format!("lightning:{network}/msat"), "sat", 3);
-        Some(Lightning {
-            asset: asset.map_err(|error| self.refuse("payment.lightning", error.to_string())).ok()?,
-            backend: LightningBackend::Lnbits { url, invoice_key: Secret(key.clone().into_bytes()) },
-            ttl_seconds: raw.ttl_seconds.unwrap_or(600),
-        })
-    }
-
-    /// `GATE_HMAC_SECRET`: long enough not to be guessed, and not an example's.
     fn metrics(&mut self, raw: RawMetrics) -> Metrics {
         let is_weak = |token: &String| token.len() < 16 || !token.bytes().all(|byte| byte.is_ascii_graphic());
         if raw.token.as_ref().is_some_and(is_weak) {
@@ -461,15 +364,6 @@ impl Reader<'_> {
             self.refuse("metrics.public", "cannot be true beside metrics.token: choose one");
         }
         Metrics { token: raw.token.map(|token| Secret(token.into_bytes())), public: raw.public }
-    }
-
-    fn secret(&mut self, environment: &Environment) -> Option<Secret> {
-        let secret = environment.get("GATE_HMAC_SECRET")?;
-        if secret.len() < 32 || ["change", "secret", "example"].iter().any(|word| secret.contains(word)) {
-            self.refuse("GATE_HMAC_SECRET", "needs at least 32 random characters (openssl rand -hex 32)");
-            return None;
-        }
-        Some(Secret(secret.as_bytes().to_vec()))
     }
 
     /// Compatible names that are read and checked, and whose capability is not in this version: said, never silent.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header};
+use axum::response::Response;
 use serde_json::{Value, json};
-use tollgate_domain::{CallId, Price, ReceiptId};
-use tollgate_ledger::LedgerStore;
+use tollgate_domain::Price;
+use tollgate_till::documents;
 
+use crate::doors::execute::into_response;
 use crate::gateway::Gateway;
 
 /// `GET /api/v1/tools`: name, description, pricing and server of every listed tool.
@@ -55,54 +55,12 @@ pub(crate) fn pricing(price: &Price) -> Value {
     }
 }
 
-/// `GET /api/v1/calls/{id}`: where the settlement of a call stands. The result itself is given to whoever repeats the
-/// request with the same payment, and to nobody else.
+/// `GET /api/v1/calls/{id}`: where the settlement of a call stands.
 pub(crate) async fn call(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>) -> Response {
-    let Ok(id) = id.parse::<CallId>() else { return unknown("call") };
-    match gateway.gate.ports().store.settlement_by_call(&id).await {
-        Ok(Some(row)) => axum::Json(json!({
-            "call_id": row.call,
-            "tool": row.binding.tool.tool,
-            "server": row.binding.tool.server,
-            "state": row.state.word(),
-            "final": row.state.is_terminal(),
-            "charged": row.state.word() == "settled",
-            "amount": row.amount,
-            "asset": row.asset,
-            "rail": row.key.rail(),
-            "payment_ref": row.reference,
-            "reason": row.reason,
-            "receipt_id": row.receipt,
-        }))
-        .into_response(),
-        Ok(None) => unknown("paid call"),
-        Err(error) => unreadable(&error),
-    }
+    into_response(documents::call(&gateway.gate.ports().store, &id).await)
 }
 
 /// `GET /api/v1/receipts/{id}`: the sealed envelope.
 pub(crate) async fn receipt(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>) -> Response {
-    let Ok(id) = id.parse::<ReceiptId>() else { return unknown("receipt") };
-    match gateway.gate.ports().store.receipt(&id).await {
-        Ok(Some(envelope)) => ([(header::CONTENT_TYPE, "application/json")], envelope).into_response(),
-        Ok(None) => unknown("receipt"),
-        Err(error) => unreadable(&error),
-    }
-}
-
-fn unknown(what: &str) -> Response {
-    let body = json!({ "error": {
-        "code": "not_found", "message": format!("This gateway knows no such {what}."),
-        "next_step": "Check the id.", "retryable": false,
-    }});
-    (StatusCode::NOT_FOUND, axum::Json(body)).into_response()
-}
-
-fn unreadable(error: &tollgate_ledger::StoreError) -> Response {
-    tracing::error!(%error, "could not read the ledger");
-    let body = json!({ "error": {
-        "code": "internal", "message": "The ledger cannot be read now.",
-        "next_step": "Try again later.", "retryable": true,
-    }});
-    (StatusCode::INTERNAL_SERVER_ERROR, axum::Json(body)).into_response()
+    into_response(documents::receipt(&gateway.gate.ports().store, &id).await)
 }

@@ -12,10 +12,11 @@ use serde_json::json;
 use tollgate_domain::{Amount, TransferId};
 use tollgate_ledger::StoreError;
 use tollgate_rails::evm::Address;
-use tollgate_rails::lightning::dev::PayError;
 use tollgate_rails::lightning::lnd_rest;
+use tollgate_till::sandbox;
 
 use crate::clock;
+use crate::doors::execute::into_response;
 use crate::gateway::Gateway;
 
 /// The paths of dev mode.
@@ -49,16 +50,7 @@ struct Mint {
 /// `POST /dev/lightning/pay {"bolt11"}` → `{"preimage"}`: pays an invoice of this gateway's dev wallet.
 async fn pay(State(gateway): State<Arc<Gateway>>, axum::Json(Pay { bolt11 }): axum::Json<Pay>) -> Response {
     let Some(dev) = &gateway.dev else { return StatusCode::NOT_FOUND.into_response() };
-    match dev.wallet.pay(&bolt11, clock::now()).await {
-        Ok(paid) => axum::Json(json!({
-            "preimage": paid.preimage.to_hex(),
-            "payment_hash": hex::encode(paid.payment_hash),
-            "sats": paid.sats,
-            "network": "regtest",
-        }))
-        .into_response(),
-        Err(error) => refused(&error),
-    }
+    into_response(sandbox::pay(dev, &bolt11).await)
 }
 
 /// `POST /dev/lnd/v2/router/send`: the same for clients of an LND wallet.
@@ -72,14 +64,6 @@ async fn router_send(
         Err(error) => lnd_rest::router_send_failed(&error),
     };
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
-}
-
-fn refused(error: &PayError) -> Response {
-    let body = json!({ "error": {
-        "code": "invoice_not_paid", "message": error.to_string(),
-        "next_step": "Pay an invoice that this gateway issued, before it expires.", "retryable": false,
-    }});
-    (StatusCode::CONFLICT, axum::Json(body)).into_response()
 }
 
 /// `GET /dev/sandbox/balances/{address}`.

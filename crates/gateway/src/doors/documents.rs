@@ -3,31 +3,22 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::response::IntoResponse;
-use http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use serde_json::json;
+use tollgate_till::documents;
 
+use crate::doors::execute::into_response;
 use crate::gateway::Gateway;
 
-mod pages {
-    include!(concat!(env!("OUT_DIR"), "/error_pages.rs"));
-}
-
 /// `GET /.well-known/jwks.json`: the public keys that receipts verify with.
-pub(crate) async fn jwks(State(gateway): State<Arc<Gateway>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/jwk-set+json")], tollgate_attest::jwks(&gateway.receipt_keys))
+pub(crate) async fn jwks(State(gateway): State<Arc<Gateway>>) -> Response {
+    into_response(documents::jwks(&gateway.receipt_keys))
 }
 
 /// `GET /docs/errors/{code}`: the page of an error code.
-pub(crate) async fn error_page(Path(code): Path<String>) -> impl IntoResponse {
-    match pages::PAGES.iter().find(|(name, _)| *name == code) {
-        Some((_, page)) => (StatusCode::OK, [(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], *page),
-        None => (
-            StatusCode::NOT_FOUND,
-            [(header::CONTENT_TYPE, "text/markdown; charset=utf-8")],
-            "No such error code.\n",
-        ),
-    }
+pub(crate) async fn error_page(Path(code): Path<String>) -> Response {
+    into_response(documents::error_page(&code))
 }
 
 /// Any other path.

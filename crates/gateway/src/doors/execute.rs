@@ -10,12 +10,11 @@ use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tollgate_domain::{Amount, Money, ToolRef};
-use tollgate_gate::{Answer, CreditUse, Denial, Door, Refusal, denied, render};
+use tollgate_gate::{Answer, CreditUse, Denial, Door, Found, Refusal, denied, render, request};
 use tollgate_mcp::{Limits, json};
 
 use crate::carry::run;
 use crate::doors::Peer;
-use crate::doors::request::{Found, request};
 use crate::gateway::Gateway;
 use crate::telemetry::Watch;
 

@@ -29,7 +29,7 @@ use crate::config;
 use crate::doors::json_rpc::frame_denial;
 use crate::doors::rates::admit;
 use crate::doors::{Peer, respond};
-use crate::failpoint;
+
 use crate::gateway::Gateway;
 use crate::reserved::without_demands;
 use crate::telemetry::StreamCount;
@@ -44,7 +44,7 @@ pub(crate) async fn exchange(
     request: Request<Incoming>,
     peer: Peer,
 ) -> Response<Body> {
-    failpoint::reached("mcp_door");
+    tollgate_till::failpoint::reached("mcp_door");
     if let Err(denial) = admit(&gateway, Entrance::Own(&carrier.name), peer) {
         return refused(&gateway, &carrier, &denial, era_of(request.headers()), None);
     }

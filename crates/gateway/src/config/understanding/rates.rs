@@ -8,8 +8,10 @@ use tollgate_domain::{ServerName, ToolName, ToolRef};
 use tollgate_risk::{Counts, Label, Part, Per, Plan, Rate, Refill, Rule, Scope, TooHeavy, Weights};
 
 use super::super::raw::{
-    RawConfig, RawCounts, RawForwarded, RawLimits, RawPer, RawProxies, RawRate, RawServer, RawTool,
+    RawConfig, RawCounts, RawForwarded, RawPer, RawProxies, RawRate, RawServer, RawTool,
 };
+use tollgate_till::per_minute;
+
 use super::Reader;
 use crate::proxies::{ForwardedIn, Network, TrustedProxies};
 
@@ -20,7 +22,9 @@ const NAME_CHARS_MAX: usize = 64;
 impl Reader<'_> {
     /// All limits on how often callers may come, wherever they stand.
     pub(super) fn rates(&mut self, raw: &RawConfig) -> Plan {
-        let mut rules = per_minute(&raw.limits);
+        let limits = &raw.limits;
+        let mut rules =
+            per_minute(limits.calls_per_minute.unwrap_or(6_000), limits.offers_per_minute.unwrap_or(600));
         let mut weights = Vec::new();
         self.rules(&mut rules, "limits", &Scope::Gateway, &raw.limits.rates);
         for (name, server) in &raw.servers {
@@ -199,21 +203,4 @@ impl Reader<'_> {
         };
         TrustedProxies::new(networks, header)
     }
-}
-
-/// The limits that there are without being asked for: a burst of a tenth of a minute's allowance (at least 20), for each
-/// caller.
-fn per_minute(raw: &RawLimits) -> Vec<Rule> {
-    let rule = |name: &str, counts: Counts, per_minute: u32| {
-        let units = NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN);
-        let refill = Refill::per_minute(units);
-        let per = Per::of([Part::Caller]);
-        let label = Label { name: name.to_owned(), rate: refill.to_string(), per: per.to_string() };
-        let rate = Rate::of(refill, NonZeroU32::new((per_minute / 10).max(20)));
-        Rule { label: Arc::new(label), counts, scope: Scope::Gateway, per, rate }
-    };
-    vec![
-        rule("limits.calls_per_minute", Counts::Calls, raw.calls_per_minute.unwrap_or(6_000)),
-        rule("limits.offers_per_minute", Counts::Offers, raw.offers_per_minute.unwrap_or(600)),
-    ]
 }

@@ -7,12 +7,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tollgate_domain::{Digest, FailureKind, Origin, Outcome, ServerName, ToolName, ToolRef};
-use tollgate_gate::{CreditUse, Denial, Request, ToolAnswer};
+use tollgate_gate::{CreditUse, Denial, Found, Request, ToolAnswer, request};
 use tollgate_mcp::{Limits, json};
 use tollgate_rails::carriers::PAYMENT_HEADERS;
 
 use crate::doors::Peer;
-use crate::doors::request::{Found, request};
 use crate::lease::LeaseToken;
 
 /// The longest URL of a resource, and the longest origin.

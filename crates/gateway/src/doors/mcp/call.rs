@@ -12,7 +12,8 @@ use tollgate_domain::{CallId, FailureKind, Outcome, ToolRef};
 use tollgate_exec::intercept::{Intercepted, Limits, Streamed, Whole};
 use tollgate_exec::{Body, UpstreamError};
 use tollgate_gate::{
-    Answer, Call, Completed, CreditUse, Denial, Door, Ending, Fault, Held, Refusal, denied, faulted, render,
+    Answer, Call, Completed, CreditUse, Denial, Door, Ending, Fault, Found, Held, IDEMPOTENCY_META, Refusal,
+    denied, faulted, render, request,
 };
 use tollgate_mcp::headers::check_params;
 use tollgate_mcp::{Era, Frame, RequestId};
@@ -21,7 +22,6 @@ use tollgate_rails::carriers::PAYMENT_META_KEYS;
 use super::forwarded;
 use crate::carrier::{Carrier, outcome_of};
 use crate::clock;
-use crate::doors::request::{Found, IDEMPOTENCY_META, request};
 use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
 use crate::reserved::{is_http_demand, is_reserved};

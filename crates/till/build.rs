@@ -1,4 +1,4 @@
-//! Embeds the pages of `docs/errors/`, so that a gateway serves the page of each code it answers with.
+//! Embeds the pages of `docs/errors/`, so that every house serves the page of each code it answers with.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -68,7 +68,10 @@ impl DataDirectory {
         }
         let text = fs::read_to_string(&path).map_err(|error| io(&path, error))?;
         let mut key = [0; 32];
-        hex::decode_to_slice(text.trim(), &mut key).map_err(|_| DataError::Malformed(path))?;
+        let digits = text.trim();
+        // A payer's key may have been written by hand, as EVM keys are.
+        hex::decode_to_slice(digits.strip_prefix("0x").unwrap_or(digits), &mut key)
+            .map_err(|_| DataError::Malformed(path))?;
         Ok(key)
     }
 }

@@ -3,15 +3,32 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
+use tollgate_domain::Digest;
 use tollgate_ledger::StoreError;
 use tollgate_store::Store;
-use tollgate_trust::{ApiKeys, KeyRecord};
-
-use crate::ports::KeySnapshot;
+use tollgate_trust::{ApiKeys, KeyDirectory, KeyRecord};
 
 /// A key that was revoked by `tollgate keys revoke` stops working within this time.
 const WATCH_MS: u64 = 500;
+
+/// All API keys, swapped whole when another process changed them.
+#[derive(Debug, Default)]
+pub struct KeySnapshot(ArcSwap<ApiKeys>);
+
+impl KeySnapshot {
+    /// Replaces all keys.
+    pub fn replace(&self, keys: ApiKeys) {
+        self.0.store(Arc::new(keys));
+    }
+}
+
+impl KeyDirectory for KeySnapshot {
+    fn find(&self, hash: &Digest) -> Option<KeyRecord> {
+        self.0.load().find(hash)
+    }
+}
 
 /// Reads all keys.
 ///
@@ -33,7 +50,8 @@ pub async fn reload(store: &Store, snapshot: &KeySnapshot) -> Result<(), StoreEr
 
 /// Watches for changes until `stop` is cancelled.
 pub async fn watch(store: Store, snapshot: Arc<KeySnapshot>, stop: CancellationToken) {
-    let mut known = store.keys_version().ok();
+    // Nothing is known at first: a key that was made while this task waited for its first turn must not be missed.
+    let mut known = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,

@@ -4,10 +4,10 @@
 
 /// Called at each named point.
 #[cfg(not(feature = "failpoints"))]
-pub(crate) fn reached(_point: &'static str) {}
+pub fn reached(_point: &'static str) {}
 
 #[cfg(feature = "failpoints")]
-pub(crate) use armed::{StorePoints, reached};
+pub use armed::{StorePoints, reached};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -31,7 +31,7 @@ mod armed {
     }
 
     /// Called at each named point.
-    pub(crate) fn reached(point: &str) {
+    pub fn reached(point: &str) {
         let Some((name, left)) = armed() else { return };
         let (panics, name) = name.strip_prefix("panic ").map_or((false, name.as_str()), |name| (true, name));
         let due = name == point && left.fetch_sub(1, Ordering::SeqCst) == 1;
@@ -43,7 +43,7 @@ mod armed {
 
     /// The store's points.
     #[derive(Debug)]
-    pub(crate) struct StorePoints;
+    pub struct StorePoints;
 
     impl tollgate_store::Failpoints for StorePoints {
         fn hit(&self, name: &str) {

@@ -104,7 +104,7 @@ impl Environment {
 
     /// The compatible names of x402 settings that have no effect, because nobody is named who is paid: the replaced
     /// products' own `.env` names network and token, and no payee.
-    pub(super) fn without_payee(&self, x402_is_configured: bool) -> Vec<&'static str> {
+    pub fn without_payee(&self, x402_is_configured: bool) -> Vec<&'static str> {
         if x402_is_configured || self.get("PAY_TO").is_some() {
             return Vec::new();
         }
@@ -114,7 +114,7 @@ impl Environment {
 
     /// Lays the environment over a configuration tree; the compatible names of payment settings only where the money is
     /// configured at all. Returns the path and name of each value that was set.
-    pub(super) fn lay_over(&self, tree: &mut Value, with_payment: bool) -> Vec<(String, String)> {
+    pub fn lay_over(&self, tree: &mut Value, with_payment: bool) -> Vec<(String, String)> {
         let mut set = Vec::new();
         let idle = self.without_payee(tree.pointer("/payment/x402").is_some());
         for (name, path) in COMPATIBLE.iter().filter(|(name, _)| with_payment && !idle.contains(name)) {
@@ -139,7 +139,7 @@ impl Environment {
     ///
     /// # Errors
     /// The names that are not set.
-    pub(super) fn expand(&self, tree: &mut Value) -> Result<(), Vec<String>> {
+    pub fn expand(&self, tree: &mut Value) -> Result<(), Vec<String>> {
         let mut missing = Vec::new();
         self.expand_in(tree, &mut missing);
         if missing.is_empty() { Ok(()) } else { Err(missing) }

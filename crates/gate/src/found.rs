@@ -3,34 +3,41 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use tollgate_domain::{Money, Origin, ToolRef};
-use tollgate_gate::{CreditUse, Denial, Presentation, Request};
 use tollgate_rails::carriers::{self, CarrierError};
 use tollgate_trust::presented_key;
+
+use crate::call::{CreditUse, Presentation, Request};
+use crate::denial::Denial;
 
 /// The header with the caller's own key for repeating a request.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The same in `params._meta`.
-pub(crate) const IDEMPOTENCY_META: &str = "tollgate/idempotency-key";
+pub const IDEMPOTENCY_META: &str = "tollgate/idempotency-key";
 
 /// One call as a door found it.
-pub(crate) struct Found<'a> {
-    pub(crate) tool: ToolRef,
-    pub(crate) arguments: Bytes,
-    pub(crate) headers: &'a HeaderMap,
-    pub(crate) query: Option<&'a str>,
-    pub(crate) credit: CreditUse,
-    pub(crate) maximum: Option<Money>,
-    pub(crate) origin: Origin,
+#[derive(Debug)]
+pub struct Found<'a> {
+    /// Which tool of which server.
+    pub tool: ToolRef,
+    /// The arguments exactly as they came.
+    pub arguments: Bytes,
+    /// The headers, in which a caller identifies and pays.
+    pub headers: &'a HeaderMap,
+    /// The query of the URL, in which nobody may.
+    pub query: Option<&'a str>,
+    /// Whether prepaid credit may be spent.
+    pub credit: CreditUse,
+    /// The most the caller is willing to pay, where the door lets it say so.
+    pub maximum: Option<Money>,
+    /// Where the request comes from.
+    pub origin: Origin,
 }
 
 /// Builds the street's request. `meta` looks up raw members of `params._meta`; doors without one find nothing.
 ///
 /// # Errors
 /// A [`Denial`] when more than one payment or key is presented, or a payment stands where none may.
-pub(crate) fn request<'m>(
-    found: Found<'_>,
-    meta: impl Fn(&str) -> Option<&'m [u8]>,
-) -> Result<Request, Denial> {
+pub fn request<'m>(found: Found<'_>, meta: impl Fn(&str) -> Option<&'m [u8]>) -> Result<Request, Denial> {
     refuse_query_carriers(found.query)?;
     let presented = match carriers::extract(found.headers, &meta) {
         Ok(None) => Presentation::Nothing,

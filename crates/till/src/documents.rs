@@ -1,0 +1,93 @@
+//! What everybody may read of a house: where a call stands, receipts and the keys that they verify with, the pages of error
+//! codes. Answers without a door: each house has its own router.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+use tollgate_attest::PublicKey;
+use tollgate_domain::{CallId, ReceiptId};
+use tollgate_gate::Answer;
+use tollgate_ledger::{LedgerStore, StoreError};
+use tollgate_store::Store;
+
+mod pages {
+    include!(concat!(env!("OUT_DIR"), "/error_pages.rs"));
+}
+
+/// `/.well-known/jwks.json`: the public keys that receipts verify with.
+pub fn jwks(keys: &[PublicKey]) -> Answer {
+    answer(StatusCode::OK, "application/jwk-set+json", tollgate_attest::jwks(keys))
+}
+
+/// `/docs/errors/{code}`: the page of an error code.
+pub fn error_page(code: &str) -> Answer {
+    const MARKDOWN: &str = "text/markdown; charset=utf-8";
+    match pages::PAGES.iter().find(|(name, _)| *name == code) {
+        Some((_, page)) => answer(StatusCode::OK, MARKDOWN, *page),
+        None => answer(StatusCode::NOT_FOUND, MARKDOWN, "No such error code.\n"),
+    }
+}
+
+/// `/api/v1/calls/{id}`: where the settlement of a call stands. The result itself is given to whoever repeats the request
+/// with the same payment, and to nobody else.
+pub async fn call(store: &Store, id: &str) -> Answer {
+    let Ok(id) = id.parse::<CallId>() else { return unknown("call") };
+    match store.settlement_by_call(&id).await {
+        Ok(Some(row)) => json_answer(
+            StatusCode::OK,
+            &json!({
+                "call_id": row.call,
+                "tool": row.binding.tool.tool,
+                "server": row.binding.tool.server,
+                "state": row.state.word(),
+                "final": row.state.is_terminal(),
+                "charged": row.state.word() == "settled",
+                "amount": row.amount,
+                "asset": row.asset,
+                "rail": row.key.rail(),
+                "payment_ref": row.reference,
+                "reason": row.reason,
+                "receipt_id": row.receipt,
+            }),
+        ),
+        Ok(None) => unknown("paid call"),
+        Err(error) => unreadable(&error),
+    }
+}
+
+/// `/api/v1/receipts/{id}`: the sealed envelope.
+pub async fn receipt(store: &Store, id: &str) -> Answer {
+    let Ok(id) = id.parse::<ReceiptId>() else { return unknown("receipt") };
+    match store.receipt(&id).await {
+        Ok(Some(envelope)) => answer(StatusCode::OK, "application/json", envelope),
+        Ok(None) => unknown("receipt"),
+        Err(error) => unreadable(&error),
+    }
+}
+
+fn unknown(what: &str) -> Answer {
+    let body = json!({ "error": {
+        "code": "not_found", "message": format!("This gateway knows no such {what}."),
+        "next_step": "Check the id.", "retryable": false,
+    }});
+    json_answer(StatusCode::NOT_FOUND, &body)
+}
+
+fn unreadable(error: &StoreError) -> Answer {
+    tracing::error!(%error, "could not read the ledger");
+    let body = json!({ "error": {
+        "code": "internal", "message": "The ledger cannot be read now.",
+        "next_step": "Try again later.", "retryable": true,
+    }});
+    json_answer(StatusCode::INTERNAL_SERVER_ERROR, &body)
+}
+
+pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Answer {
+    answer(status, "application/json", body.to_string())
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut headers = HeaderMap::with_capacity(1);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    Answer { status, headers, body: body.into() }
+}

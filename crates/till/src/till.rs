@@ -1,0 +1,138 @@
+//! The till itself.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tollgate_attest::{PublicKey, Signer};
+use tollgate_domain::Digest;
+use tollgate_ledger::StoreError;
+use tollgate_rails::PaymentRail;
+use tollgate_store::{Commits, Options, Store};
+
+use crate::data::{DataDirectory, DataError};
+use crate::dispatch::DispatchMarks;
+use crate::keys;
+use crate::keys::KeySnapshot;
+use crate::payment::{Lightning, SandboxRails, Secret, X402};
+use crate::rails::{RailError, Rails, rails};
+use crate::sandbox::Dev;
+
+/// How long results of paid calls are kept by default: a day.
+const RESULT_TTL_MS: u64 = 86_400_000;
+
+/// What a till is opened with.
+#[derive(Clone, Debug)]
+pub struct Funding<'a> {
+    /// The data directory.
+    pub data: &'a Path,
+    /// The base URL callers use, without a trailing slash.
+    pub public_url: &'a str,
+    /// x402, if taken.
+    pub x402: Option<&'a X402>,
+    /// Lightning, if taken.
+    pub lightning: Option<&'a Lightning>,
+    /// The secret that quotes and macaroons are derived from; `None`: the one of the data directory.
+    pub secret: Option<&'a Secret>,
+    /// How long results of paid calls are kept for a repeated payment.
+    pub result_ttl_ms: u64,
+    /// Who is told how long commits take.
+    pub commits: Option<Arc<dyn Commits>>,
+}
+
+impl<'a> Funding<'a> {
+    /// Sandbox money, and nothing else said.
+    pub fn sandbox(data: &'a Path, public_url: &'a str, rails: &'a SandboxRails) -> Self {
+        Self {
+            data,
+            public_url,
+            x402: Some(&rails.x402),
+            lightning: Some(&rails.lightning),
+            secret: None,
+            result_ttl_ms: RESULT_TTL_MS,
+            commits: None,
+        }
+    }
+}
+
+/// Everything that takes money, over one data directory.
+#[derive(Debug)]
+pub struct Till {
+    /// The data directory.
+    pub data: DataDirectory,
+    /// The ledger.
+    pub store: Store,
+    /// API keys.
+    pub keys: Arc<KeySnapshot>,
+    /// The rails, in the order in which they are offered.
+    pub rails: Vec<Arc<dyn PaymentRail>>,
+    /// Which paid calls were sent.
+    pub marks: Arc<DispatchMarks>,
+    /// The public keys of its receipts.
+    pub receipt_keys: Vec<PublicKey>,
+    /// The secret that quotes and macaroons are derived from.
+    pub secret: [u8; 32],
+    /// What only dev mode has.
+    pub dev: Option<Dev>,
+}
+
+/// Why no money can be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum TillError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The receipts' key is no key.
+    #[error(transparent)]
+    ReceiptKey(#[from] tollgate_attest::KeyError),
+    /// The ledger cannot be opened.
+    #[error(transparent)]
+    Open(#[from] tollgate_store::OpenError),
+    /// The marks of calls that were sent cannot be read.
+    #[error("use the dispatch marks")]
+    Marks(#[source] std::io::Error),
+    /// The ledger cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A rail cannot be built.
+    #[error(transparent)]
+    Rail(#[from] RailError),
+}
+
+impl Till {
+    /// Opens the till. [`recover`](tollgate_gate::Gate::recover) must run before the first call is taken.
+    ///
+    /// # Errors
+    /// What is missing or cannot be opened, as a sentence for the operator.
+    pub async fn open(funding: Funding<'_>) -> Result<Self, TillError> {
+        let data = DataDirectory::open(funding.data)?;
+        let signer = Signer::from_seed(&data.key("receipts.key")?)?;
+        let receipt_keys = vec![signer.public()];
+        let options = Options {
+            commits: funding.commits.clone(),
+            results_kept: Duration::from_millis(funding.result_ttl_ms),
+            #[cfg(feature = "failpoints")]
+            failpoints: Some(Arc::new(crate::failpoint::StorePoints)),
+            ..Options::default()
+        };
+        let store = Store::open(funding.data, signer, options)?;
+        let marks = DispatchMarks::open(&data.path("dispatch.marks")).map_err(TillError::Marks)?;
+        let snapshot = Arc::new(KeySnapshot::default());
+        keys::reload(&store, &snapshot).await?;
+        let secret = match funding.secret {
+            Some(secret) => *Digest::of(&secret.0).as_bytes(),
+            None => data.key("gate.key")?,
+        };
+        let Rails { offered, dev } = rails(&funding, &data, &secret)?;
+        Ok(Self {
+            data,
+            store,
+            keys: snapshot,
+            rails: offered,
+            marks: Arc::new(marks),
+            receipt_keys,
+            secret,
+            dev,
+        })
+    }
+}

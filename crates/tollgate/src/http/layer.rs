@@ -1,0 +1,169 @@
+//! The layer, and the service behind a toll.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Limited};
+use tollgate_domain::{FailureKind, Outcome};
+use tollgate_gate::{Call, Denial, Held, Listed, Refusal, ToolAnswer};
+use tollgate_till::clock;
+use tower::{Layer, Service, ServiceExt};
+
+use super::arrived::Arrived;
+use super::{Body, BoxError, answer, flow, stored};
+use crate::house::House;
+use crate::paid::Paid;
+use crate::run::{Worked, run};
+
+/// The toll before an HTTP service, as a tower layer. Made by [`Tollgate::price`](crate::Tollgate::price).
+///
+/// Every request that reaches it is one call. Unpaid it is answered with 402 and the ways to pay; paid it runs, and is
+/// settled when the answer is a 2xx. Any other answer passes as it is and costs nothing.
+#[derive(Clone, Debug)]
+pub struct Toll {
+    house: Arc<House>,
+    listed: Arc<Listed>,
+    is_flowing: bool,
+}
+
+impl Toll {
+    pub(crate) fn new(house: Arc<House>, listed: Arc<Listed>, is_flowing: bool) -> Self {
+        Self { house, listed, is_flowing }
+    }
+}
+
+impl<S> Layer<S> for Toll {
+    type Service = Gated<S>;
+
+    fn layer(&self, inner: S) -> Gated<S> {
+        Gated { inner, toll: self.clone() }
+    }
+}
+
+/// A service behind a toll.
+#[derive(Clone, Debug)]
+pub struct Gated<S> {
+    inner: S,
+    toll: Toll,
+}
+
+impl<S, B, R> Service<Request<B>> for Gated<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + From<Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    /// Always ready: the inner service is waited for when there is a call for it, in the task that carries it out.
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (inner, toll) = (self.inner.clone(), self.toll.clone());
+        Box::pin(async move { Ok(toll.exchange(inner, request).await) })
+    }
+}
+
+impl Toll {
+    async fn exchange<S, B, R>(self, inner: S, request: Request<B>) -> Response<Body>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes> + From<Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+        R: http_body::Body<Data = Bytes> + Send + 'static,
+        R::Error: Into<BoxError>,
+    {
+        let (parts, body) = request.into_parts();
+        let mut arrived = Arrived::new(&self.house, parts);
+        let held = match self.authorized(&arrived, body).await {
+            Ok(held) => held,
+            Err(refusal) => return answer::refused(&arrived, &refusal),
+        };
+        let (held, body) = held;
+        let inner_request = arrived.for_handler(Paid::of(&held), body);
+        if self.is_flowing {
+            return flow::exchange(&self.house, arrived, held, inner, inner_request).await;
+        }
+        let bytes_max = self.house.limits.answer_bytes_max;
+        let work = async move {
+            let Some(response) = answered(inner, inner_request).await else {
+                return Worked::lost(FailureKind::Broken);
+            };
+            whole(response, bytes_max).await
+        };
+        let ended = run(&self.house, held, work).await;
+        answer::ended(&arrived, ended)
+    }
+
+    /// The first half of the street, with the body that was read for it.
+    async fn authorized<B>(&self, arrived: &Arrived, body: B) -> Result<(Call<Held>, Bytes), Refusal>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        arrived.check_host(self.house.mode()).map_err(Refusal::denied)?;
+        let bytes_max = self.house.limits.body_bytes_max;
+        let body = match Limited::new(body, bytes_max).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+                return Err(Refusal::denied(Denial::BodyTooLarge { bytes_max }));
+            }
+            Err(_) => {
+                let reason = "the body broke off".to_owned();
+                return Err(Refusal::denied(Denial::MalformedFrame { json_rpc: -32_600, reason }));
+            }
+        };
+        let request = arrived.request(self.listed.tool.clone(), &body).map_err(Refusal::denied)?;
+        let held = self.house.gate.authorize(request, clock::now()).await?;
+        Ok((held, body))
+    }
+}
+
+/// What the inner service answers; `None` when it gives no answer.
+pub(super) async fn answered<S, B, R>(inner: S, request: Request<B>) -> Option<Response<R>>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: Into<BoxError>,
+{
+    match inner.oneshot(request).await {
+        Ok(response) => Some(response),
+        Err(error) => {
+            tracing::warn!(error = %error.into(), "the service behind a toll gave no answer; not charged");
+            None
+        }
+    }
+}
+
+/// A whole answer: delivered if it is a 2xx.
+pub(super) async fn whole<R>(response: Response<R>, bytes_max: usize) -> Worked<Response<Body>>
+where
+    R: http_body::Body<Data = Bytes>,
+    R::Error: Into<BoxError>,
+{
+    let (parts, body) = response.into_parts();
+    let body = match Limited::new(body, bytes_max).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => {
+            tracing::warn!(%error, bytes_max, "the answer behind a toll broke off or is too large; not charged");
+            return Worked::lost(FailureKind::Broken);
+        }
+    };
+    let kept = ToolAnswer::Result(stored::written(parts.status, &parts.headers, &body));
+    let outcome = if parts.status.is_success() { Outcome::Delivered(kept) } else { Outcome::Failed(kept) };
+    Worked { outcome, given: Some(Response::from_parts(parts, Body::from(body))) }
+}
