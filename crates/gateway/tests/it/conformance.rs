@@ -22,8 +22,15 @@ const NO_POLICY: &str = "";
 /// Every message is parsed and every call is vetted; it costs nothing.
 const FREE_BY_POLICY: &str = ", every_tool: { price: [] }";
 
-/// Asserts that the suites give the same results directly and through a gateway with this policy.
-async fn assert_no_difference(fixture: &Fixture, policy: &str) {
+/// What a gateway that vets calls does otherwise than the server itself; `docs/reference/conformance.md` says why.
+const VETTED: &[(&str, &str)] = &[
+    // A server may hang up during a call and answer on a resumed stream. The gateway resumes it itself, so that no call goes
+    // by unseen: the suite's client sees one stream, and nothing to resume.
+    ("server-sse-polling", "server-sse-disconnect-resume"),
+];
+
+/// Asserts that the suites give the same results directly and through a gateway with this policy, but for what is named.
+async fn assert_no_difference(fixture: &Fixture, policy: &str, named: &[(&str, &str)]) {
     let (gateway, url, folder) = in_front_of(fixture, policy).await;
     let direct = run(&fixture.url(), &folder.path().join("direct")).await.unwrap();
     let through = run(&url, &folder.path().join("through")).await.unwrap();
@@ -31,32 +38,39 @@ async fn assert_no_difference(fixture: &Fixture, policy: &str) {
     // The control: the fixture itself passes everything.
     let figures = Suite::ALL.map(|suite| counts(&direct, suite));
     assert_eq!(figures, [(40, 0), (84, 0), (152, 0)], "without the gateway");
-    let differences = compare(&direct, &through);
+    let mut differences = compare(&direct, &through);
+    let is_named =
+        |check: &Check| named.iter().any(|(scenario, id)| (check.scenario == *scenario) && check.id == *id);
+    // Exactly what is named differs: a name that is no difference any more must go.
+    let seen = differences.lost.iter().filter(|check| is_named(check)).count();
+    assert_eq!(seen, named.len(), "{differences}");
+    differences.lost.retain(|check| !is_named(check));
+    differences.gained.retain(|check| !is_named(check));
     assert!(differences.is_empty(), "{differences}");
 }
 
 #[tokio::test]
 async fn with_every_policy_off_the_suites_see_no_difference() {
     let Some(fixture) = available(Fixture::start().await) else { return };
-    assert_no_difference(&fixture, NO_POLICY).await;
+    assert_no_difference(&fixture, NO_POLICY, &[]).await;
 }
 
 #[tokio::test]
-async fn with_a_policy_on_every_tool_the_suites_see_no_difference_either() {
+async fn with_a_policy_on_every_tool_the_suites_see_one_difference_that_is_named() {
     let Some(fixture) = available(Fixture::start().await) else { return };
-    assert_no_difference(&fixture, FREE_BY_POLICY).await;
+    assert_no_difference(&fixture, FREE_BY_POLICY, VETTED).await;
 }
 
 #[tokio::test]
 async fn in_front_of_python_with_every_policy_off_the_suites_see_no_difference() {
     let Some(fixture) = available(Fixture::start_python().await) else { return };
-    assert_no_difference(&fixture, NO_POLICY).await;
+    assert_no_difference(&fixture, NO_POLICY, &[]).await;
 }
 
 #[tokio::test]
-async fn in_front_of_python_with_a_policy_on_every_tool_the_suites_see_no_difference_either() {
+async fn in_front_of_python_with_a_policy_on_every_tool_the_suites_see_one_difference_that_is_named() {
     let Some(fixture) = available(Fixture::start_python().await) else { return };
-    assert_no_difference(&fixture, FREE_BY_POLICY).await;
+    assert_no_difference(&fixture, FREE_BY_POLICY, VETTED).await;
 }
 
 /// What a federated door does otherwise than the fixture itself, each for a reason that `docs/concepts/federation.md` names.
