@@ -1,4 +1,4 @@
-//! The official Rust client, crates.io `rmcp` 3: the story of [`super::sdk_clients`], told in this process.
+//! The official Rust client, `rmcp` 3: the story of [`super::sdk_clients`], told in this process.
 //!
 //! HTTP below it is hyper: `rmcp` brings a client of its own only with `reqwest`.
 

@@ -21,7 +21,7 @@ pub enum Sdk {
     OlderTypeScript,
     /// PyPI `mcp` 2, both eras.
     Python,
-    /// crates.io `rmcp` 3, both eras; it runs in this process.
+    /// `rmcp` 3, both eras; it runs in this process.
     Rust,
 }
 
