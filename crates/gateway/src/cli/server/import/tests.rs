@@ -24,7 +24,7 @@ fn vault() -> Vault {
 
 fn one(entry: &str) -> Result<Value, Refused> {
     let mut source = Source::parse("test", &format!("{{\"mcpServers\":{{\"x\":{entry}}}}}")).unwrap();
-    source.workspace = Some("/work/project".into());
+    source.workspace = Some("/projects/here".into());
     let (label, entry) = &source.entries[0];
     translate(&source, label, entry, &config(), &vault()).map(|translated| translated.server)
 }
@@ -67,7 +67,7 @@ fn placeholders_become_references_or_are_refused_by_name() {
         ("${env:API_TOKEN}", "${API_TOKEN}"),
         ("${API_TOKEN:-none}", "${API_TOKEN}"),
         ("${NOT_SET:-a default}", "a default"),
-        ("${workspaceFolder}/src", "/work/project/src"),
+        ("${workspaceFolder}/src", "/projects/here/src"),
         ("${userHome}${/}x", "${HOME}/x"),
         ("${input:api-token}", "${API_TOKEN}"),
         ("$5 and {x}", "$5 and {x}"),
