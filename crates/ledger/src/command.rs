@@ -69,6 +69,37 @@ impl FromStr for Funds {
     }
 }
 
+/// One change of the books. A store carries many out in one durable transaction, in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Claim a payment key for a call and reserve the price.
+    Claim(Claim),
+    /// Move the settlement of a call along.
+    Advance(Advance),
+    /// Seal and keep the receipt of a call that has no settlement.
+    Record {
+        /// The call.
+        call: CallId,
+        /// What to seal.
+        statement: String,
+    },
+    /// Give a principal prepaid credit.
+    Grant(Grant),
+}
+
+/// The answer to a [`Command`], each to the command of its name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// To [`Command::Claim`].
+    Claimed(Claimed),
+    /// To [`Command::Advance`].
+    Advanced(Advanced),
+    /// To [`Command::Record`]: the sealed envelope.
+    Recorded(String),
+    /// To [`Command::Grant`].
+    Granted(Granted),
+}
+
 /// Claims a payment key for one call and reserves the price, before the tool is called.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Claim {
@@ -119,8 +150,12 @@ pub enum Claimed {
         /// When it was claimed.
         since: UnixMillis,
     },
-    /// This request was already carried out and paid with this key.
-    Answered(StoredAnswer),
+    /// This request was already carried out and paid with this key: [`LedgerStore::answer`](crate::LedgerStore::answer) has
+    /// what it left behind.
+    Answered {
+        /// The call that ran.
+        call: CallId,
+    },
     /// The key was used for another request.
     OtherRequest {
         /// What differs: `tool`, `args`, `price_version` or `caller`.

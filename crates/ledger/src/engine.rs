@@ -1,6 +1,8 @@
 //! The decisions: command + books → outcome + rows to write. Nothing is written here, so a refused command has no
 //! effect and needs no rollback.
 
+use std::sync::Arc;
+
 use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, Principal, TransferId, UnixMillis};
 
 use crate::{
@@ -19,7 +21,7 @@ pub trait Books {
     ///
     /// # Errors
     /// When the books cannot be read.
-    fn settlement(&mut self, key: &PaymentKey) -> Result<Option<SettlementRow>, Self::Error>;
+    fn settlement(&mut self, key: &PaymentKey) -> Result<Option<Arc<SettlementRow>>, Self::Error>;
 
     /// What stands on one account; zeros for one that was never used.
     ///
@@ -32,6 +34,12 @@ pub trait Books {
     /// # Errors
     /// When the books cannot be read.
     fn posted(&mut self, id: &TransferId) -> Result<Option<Transfer>, Self::Error>;
+
+    /// What is remembered of a principal; the beginner's record for a stranger.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn standing(&mut self, principal: &Principal) -> Result<Record, Self::Error>;
 }
 
 /// Why there is no decision.
@@ -47,7 +55,7 @@ pub enum EngineError<E> {
 
 /// The rows that a decision writes, all of them or none.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Changes {
+pub(crate) struct Changes {
     /// New transfers, in order.
     pub transfers: Vec<Transfer>,
     /// The new totals of the accounts that they touch.
@@ -61,7 +69,7 @@ pub struct Changes {
 
 /// What a [`Claim`] comes to.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ClaimDecision {
+pub(crate) enum ClaimDecision {
     /// Write these; the call may be carried out.
     Fresh {
         /// Which attempt, from 1.
@@ -70,9 +78,9 @@ pub enum ClaimDecision {
         changes: Box<Changes>,
     },
     /// Another call holds the key and has not ended: this row.
-    InProgress(Box<SettlementRow>),
+    InProgress(Arc<SettlementRow>),
     /// The row is settled: its stored result is the answer.
-    Answered(Box<SettlementRow>),
+    Answered(Arc<SettlementRow>),
     /// The key was used for another request; the word says what differs.
     OtherRequest(&'static str),
     /// The key's payment failed, for this reason.
@@ -87,7 +95,7 @@ pub enum ClaimDecision {
 ///
 /// # Errors
 /// [`EngineError`] when the claim contradicts itself or the books cannot be read.
-pub fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecision, EngineError<B::Error>> {
+pub(crate) fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecision, EngineError<B::Error>> {
     let attempt = match books.settlement(&claim.key).map_err(EngineError::Books)? {
         None => 1,
         Some(row) => {
@@ -96,11 +104,11 @@ pub fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecision, En
             }
             match row.state {
                 State::Voided => row.attempt.saturating_add(1),
-                State::Settled => return Ok(ClaimDecision::Answered(Box::new(row))),
-                State::Failed => return Ok(ClaimDecision::Failed(row.reason.unwrap_or_default())),
+                State::Settled => return Ok(ClaimDecision::Answered(row)),
+                State::Failed => return Ok(ClaimDecision::Failed(row.reason.clone().unwrap_or_default())),
                 State::InDoubt => return Ok(ClaimDecision::InDoubt(row.call)),
                 State::Executing | State::Executed | State::Submitted | State::Unknown | State::Manual => {
-                    return Ok(ClaimDecision::InProgress(Box::new(row)));
+                    return Ok(ClaimDecision::InProgress(row));
                 }
             }
         }
@@ -122,10 +130,11 @@ pub fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecision, En
 ///
 /// # Errors
 /// [`EngineError`] when the call does not hold the key, an event is illegal, or the books cannot be read.
-pub fn advance<B: Books>(books: &mut B, advance: &Advance) -> Result<Changes, EngineError<B::Error>> {
-    let Some(mut row) = books.settlement(&advance.key).map_err(EngineError::Books)? else {
+pub(crate) fn advance<B: Books>(books: &mut B, advance: &Advance) -> Result<Changes, EngineError<B::Error>> {
+    let Some(row) = books.settlement(&advance.key).map_err(EngineError::Books)? else {
         return Err(EngineError::Refused(Refusal::NoSuchSettlement(advance.key.clone())));
     };
+    let mut row = SettlementRow::clone(&row);
     if row.call != advance.call {
         return Err(EngineError::Refused(Refusal::OtherCall { current: row.call }));
     }
@@ -150,7 +159,7 @@ pub fn advance<B: Books>(books: &mut B, advance: &Advance) -> Result<Changes, En
 ///
 /// # Errors
 /// [`EngineError`] when the id was used for something else, the amount does not fit, or the books cannot be read.
-pub fn grant<B: Books>(
+pub(crate) fn grant<B: Books>(
     books: &mut B,
     grant: &Grant,
 ) -> Result<(Granted, Option<Changes>), EngineError<B::Error>> {

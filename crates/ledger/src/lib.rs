@@ -33,6 +33,7 @@
 
 mod account;
 pub mod audit;
+mod batch;
 mod command;
 mod engine;
 mod port;
@@ -41,10 +42,12 @@ mod standing;
 mod transfer;
 
 pub use account::{AccountBalance, AccountName, AccountNameError, Balances, BookingError, Clearing};
+pub use batch::{Batch, BatchChanges, Kept, Moved, NewReceipt, SealedReceipt, Sealer};
 pub use command::{
-    Advance, Advanced, Claim, Claimed, Funds, FundsError, Grant, Granted, Refusal, StoredAnswer,
+    Advance, Advanced, Claim, Claimed, Command, Funds, FundsError, Grant, Granted, Outcome, Refusal,
+    StoredAnswer,
 };
-pub use engine::{Books, Changes, ClaimDecision, EngineError, advance, claim, grant};
+pub use engine::{Books, EngineError};
 pub use port::{LedgerStore, PaidCall, RecentCall, StoreError};
 pub use settlement::{Effect, Event, IllegalTransition, SettlementRow, State, StateError};
 pub use standing::{Record, Verdict};

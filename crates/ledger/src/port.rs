@@ -5,8 +5,8 @@ use std::future::Future;
 use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis};
 
 use crate::{
-    AccountBalance, AccountName, Advance, Advanced, Balances, Claim, Claimed, Grant, Granted, Record,
-    Refusal, SettlementRow, State, StoredAnswer,
+    AccountBalance, AccountName, Advance, Advanced, Balances, Claim, Claimed, Command, Grant, Granted,
+    Outcome, Record, Refusal, SettlementRow, State, StoredAnswer,
 };
 
 /// Why the store did not do, or may not have done, what was asked.
@@ -64,21 +64,44 @@ pub struct PaidCall {
 ///
 /// Each method may fail with any [`StoreError`]; reads never answer `Busy`, `Unknown` or `Refused`.
 pub trait LedgerStore: Send + Sync + 'static {
-    /// Claims a payment key for a call and reserves the price.
-    fn claim(&self, claim: Claim) -> impl Future<Output = Result<Claimed, StoreError>> + Send;
+    /// Carries out one command. Answered after the commit; a command that is refused has written nothing.
+    fn commit(&self, command: Command) -> impl Future<Output = Result<Outcome, StoreError>> + Send;
 
-    /// Moves the settlement of a call along.
-    fn advance(&self, advance: Advance) -> impl Future<Output = Result<Advanced, StoreError>> + Send;
+    /// [`Command::Claim`].
+    fn claim(&self, claim: Claim) -> impl Future<Output = Result<Claimed, StoreError>> + Send {
+        answered(self.commit(Command::Claim(claim)), |outcome| match outcome {
+            Outcome::Claimed(claimed) => Some(claimed),
+            _ => None,
+        })
+    }
 
-    /// Seals and keeps the receipt of a call that has no settlement; returns the envelope.
+    /// [`Command::Advance`].
+    fn advance(&self, advance: Advance) -> impl Future<Output = Result<Advanced, StoreError>> + Send {
+        answered(self.commit(Command::Advance(advance)), |outcome| match outcome {
+            Outcome::Advanced(advanced) => Some(advanced),
+            _ => None,
+        })
+    }
+
+    /// [`Command::Record`]; returns the envelope.
     fn record(
         &self,
         call: CallId,
         statement: String,
-    ) -> impl Future<Output = Result<String, StoreError>> + Send;
+    ) -> impl Future<Output = Result<String, StoreError>> + Send {
+        answered(self.commit(Command::Record { call, statement }), |outcome| match outcome {
+            Outcome::Recorded(envelope) => Some(envelope),
+            _ => None,
+        })
+    }
 
-    /// Gives a principal prepaid credit.
-    fn grant_credit(&self, grant: Grant) -> impl Future<Output = Result<Granted, StoreError>> + Send;
+    /// [`Command::Grant`].
+    fn grant_credit(&self, grant: Grant) -> impl Future<Output = Result<Granted, StoreError>> + Send {
+        answered(self.commit(Command::Grant(grant)), |outcome| match outcome {
+            Outcome::Granted(granted) => Some(granted),
+            _ => None,
+        })
+    }
 
     /// The latest attempt with this key.
     fn settlement(
@@ -116,4 +139,13 @@ pub trait LedgerStore: Send + Sync + 'static {
 
     /// The latest calls that are paid for or have a receipt, newest first, at most `limit`.
     fn recent_calls(&self, limit: u32) -> impl Future<Output = Result<Vec<RecentCall>, StoreError>> + Send;
+}
+
+/// The answer of the kind that belongs to the command. Any other is a fault of the store, which says nothing about what it did.
+async fn answered<T>(
+    outcome: impl Future<Output = Result<Outcome, StoreError>> + Send,
+    of_its_kind: fn(Outcome) -> Option<T>,
+) -> Result<T, StoreError> {
+    let mixed_up = || StoreError::Unknown("the store gave the answer to another command".to_owned());
+    of_its_kind(outcome.await?).ok_or_else(mixed_up)
 }

@@ -79,7 +79,7 @@ struct ControlSession;
 impl Session for ControlSession {
     fn begin(&mut self) {}
 
-    fn flush(&mut self, _connection: &Connection) -> rusqlite::Result<()> {
+    fn flush(&mut self, _connection: &Connection) -> Result<(), Failure> {
         Ok(())
     }
 

@@ -38,7 +38,6 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod accounts;
 mod check;
 mod control;
 mod convert;
@@ -51,12 +50,14 @@ mod ledger;
 mod lock;
 mod open;
 mod pins;
+mod prune;
 mod readers;
 mod receipts;
 mod rows;
 mod standing_cache;
 mod store;
 mod writer;
+mod written;
 
 pub use control::{AdminKeyRecord, AuditEntry, AuditRecord, ControlStore, StoredOverlay};
 #[cfg(any(test, feature = "failpoints"))]

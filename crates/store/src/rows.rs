@@ -18,7 +18,7 @@ macro_rules! settlements {
     ($tail:literal) => {
         concat!(
             "SELECT key, attempt, call, caller, server, tool, args, price_version, amount, asset, funds, proof, expires, ",
-            "state, claimed, updated, result, reference, reason, receipt, id FROM settlements ",
+            "state, claimed, updated, result, reference, reason, receipt FROM settlements ",
             $tail
         )
     };
@@ -87,14 +87,14 @@ fn balances(row: &Row<'_>, first: usize) -> rusqlite::Result<Balances> {
     })
 }
 
-/// The latest attempt with this key, and its place in the table.
+/// The latest attempt with this key.
 pub(crate) fn settlement_by_key(
     connection: &Connection,
     key: &PaymentKey,
-) -> rusqlite::Result<Option<(i64, SettlementRow)>> {
+) -> rusqlite::Result<Option<SettlementRow>> {
     let mut query =
         connection.prepare_cached(settlements!("WHERE key = ?1 ORDER BY attempt DESC LIMIT 1"))?;
-    query.query_row(params![key.to_string()], |row| Ok((row.get(20)?, settlement(row)?))).optional()
+    query.query_row(params![key.to_string()], settlement).optional()
 }
 
 /// The attempt of this call.

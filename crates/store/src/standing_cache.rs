@@ -1,7 +1,7 @@
 //! Standings in memory: they are read on every call. Only the writer of this process changes standings while the
 //! gateway runs, so the memory follows its commits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use parking_lot::Mutex;
 use tollgate_domain::Principal;
@@ -36,7 +36,7 @@ impl StandingCache {
     }
 
     /// Remembers what was committed.
-    pub(crate) fn committed(&self, moved: &mut BTreeMap<Principal, Record>) {
+    pub(crate) fn committed(&self, moved: &mut Vec<(Principal, Record)>) {
         if moved.is_empty() {
             return;
         }

@@ -10,8 +10,8 @@ use tollgate_domain::{
 };
 use tollgate_ledger::audit::Finding;
 use tollgate_ledger::{
-    AccountBalance, AccountName, Advance, Advanced, Balances, Claim, Claimed, Grant, Granted, LedgerStore,
-    RecentCall, Record, SettlementRow, StoreError, StoredAnswer,
+    AccountBalance, AccountName, Balances, Command, LedgerStore, Outcome, RecentCall, Record, SettlementRow,
+    StoreError, StoredAnswer,
 };
 use tollgate_registry::{Approval, Observed, PinPolicy, PinRecord, Sighting};
 
@@ -244,29 +244,13 @@ impl Store {
 }
 
 impl LedgerStore for Store {
-    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
-        self.inner.writer.write(move |batch| batch.claim(&claim)).await
-    }
-
-    async fn advance(&self, advance: Advance) -> Result<Advanced, StoreError> {
-        self.inner.writer.write(move |batch| batch.advance(&advance)).await
-    }
-
-    async fn record(&self, call: CallId, statement: String) -> Result<String, StoreError> {
-        self.inner.writer.write(move |batch| batch.record(&call, &statement)).await
-    }
-
-    async fn grant_credit(&self, grant: Grant) -> Result<Granted, StoreError> {
-        self.inner.writer.write(move |batch| batch.grant(&grant)).await
+    async fn commit(&self, command: Command) -> Result<Outcome, StoreError> {
+        self.inner.writer.write(move |batch| batch.command(&command)).await
     }
 
     async fn settlement(&self, key: &PaymentKey) -> Result<Option<SettlementRow>, StoreError> {
         let key = key.clone();
-        self.inner
-            .readers
-            .read(move |connection| rows::settlement_by_key(connection, &key))
-            .await
-            .map(|found| found.map(|(_, row)| row))
+        self.inner.readers.read(move |connection| rows::settlement_by_key(connection, &key)).await
     }
 
     async fn settlement_by_call(&self, call: &CallId) -> Result<Option<SettlementRow>, StoreError> {

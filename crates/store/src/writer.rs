@@ -27,8 +27,9 @@ pub(crate) trait Session: Send + 'static {
     /// A transaction begins: forget what the last one remembered.
     fn begin(&mut self);
 
-    /// Everything was applied: write what was kept back, before the commit.
-    fn flush(&mut self, connection: &Connection) -> rusqlite::Result<()>;
+    /// Everything was applied: write what was kept back, before the commit. A refusal is of one of the commands, it is not
+    /// said which.
+    fn flush(&mut self, connection: &Connection) -> Result<(), Failure>;
 
     /// The transaction is committed.
     fn committed(&mut self);
@@ -228,6 +229,8 @@ where
 
 /// Where a transaction failed, which decides what is known about it.
 enum Failed {
+    /// Before the commit, because of one of the commands.
+    Refused(StoreError),
     /// Before the commit: nothing of it is in the file.
     Before(rusqlite::Error),
     /// In the commit.
@@ -279,11 +282,20 @@ impl<S: Session> WriterThread<S> {
         match self.transact(&mut jobs) {
             Ok(()) => reply_all(jobs, &Ok(())),
             Err(failed) => {
-                let ours = matches!(&failed, Failed::Before(error) if !is_environment(error));
+                let ours = match &failed {
+                    Failed::Refused(_) => true,
+                    Failed::Before(error) => !is_environment(error),
+                    Failed::Commit(_) => false,
+                };
                 if ours && jobs.len() > 1 && self.rolled_back() {
                     return jobs.into_iter().for_each(|job| self.carry_out(vec![job]));
                 }
-                let answer = Err(self.judge(failed));
+                let answer = Err(match failed {
+                    Failed::Refused(refusal) if self.rolled_back() => refusal,
+                    Failed::Refused(_) => StoreError::Closed,
+                    Failed::Before(error) => self.judge(error, false),
+                    Failed::Commit(error) => self.judge(error, true),
+                });
                 reply_all(jobs, &answer);
             }
         }
@@ -297,7 +309,10 @@ impl<S: Session> WriterThread<S> {
             let mut batch = Batch { connection: &self.connection, session: &mut self.session };
             job.apply(&mut batch).map_err(Failed::Before)?;
         }
-        self.session.flush(&self.connection).map_err(Failed::Before)?;
+        self.session.flush(&self.connection).map_err(|failure| match failure {
+            Failure::Refused(refusal) => Failed::Refused(refusal),
+            Failure::Database(error) => Failed::Before(error),
+        })?;
         if self.connection.total_changes() == written {
             return self.connection.execute_batch("COMMIT").map_err(Failed::Before);
         }
@@ -309,11 +324,7 @@ impl<S: Session> WriterThread<S> {
     }
 
     /// What a failed transaction means for its commands, and for the writer.
-    fn judge(&mut self, failed: Failed) -> StoreError {
-        let (error, committing) = match failed {
-            Failed::Before(error) => (error, false),
-            Failed::Commit(error) => (error, true),
-        };
+    fn judge(&mut self, error: rusqlite::Error, committing: bool) -> StoreError {
         let code = error.sqlite_error_code();
         if code == Some(ErrorCode::DiskFull) && self.rolled_back() {
             // SQLite has written no commit frame, so there is nothing that a restart could find.

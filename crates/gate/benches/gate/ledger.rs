@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tollgate_domain::{AssetId, CallId, PaymentKey, Principal, ReceiptId, UnixMillis};
 use tollgate_ledger::{
-    AccountBalance, AccountName, Advance, Advanced, Balances, Claim, Claimed, Event, Grant, Granted,
-    LedgerStore, RecentCall, Record, SettlementRow, State, StoreError, StoredAnswer,
+    AccountBalance, AccountName, Advanced, Balances, Claimed, Command, Event, LedgerStore, Outcome,
+    RecentCall, Record, SettlementRow, State, StoreError, StoredAnswer,
 };
 use tollgate_rails::RailFuture;
 use tollgate_rails::lightning::{
@@ -33,28 +33,24 @@ fn unasked<T>() -> Result<T, StoreError> {
 }
 
 impl LedgerStore for WillingLedger {
-    async fn claim(&self, _claim: Claim) -> Result<Claimed, StoreError> {
-        Ok(Claimed::Fresh { attempt: 1 })
-    }
-
-    async fn advance(&self, advance: Advance) -> Result<Advanced, StoreError> {
-        let state = match advance.events.last() {
-            Some(Event::Settled { .. }) => State::Settled,
-            Some(_) | None => State::Submitted,
-        };
-        Ok(Advanced { state, receipt: advance.statement.map(|_| self.envelope.clone()) })
-    }
-
-    async fn record(&self, _call: CallId, _statement: String) -> Result<String, StoreError> {
-        Ok(self.envelope.clone())
+    async fn commit(&self, command: Command) -> Result<Outcome, StoreError> {
+        match command {
+            Command::Claim(_) => Ok(Outcome::Claimed(Claimed::Fresh { attempt: 1 })),
+            Command::Advance(advance) => {
+                let state = match advance.events.last() {
+                    Some(Event::Settled { .. }) => State::Settled,
+                    Some(_) | None => State::Submitted,
+                };
+                let receipt = advance.statement.map(|_| self.envelope.clone());
+                Ok(Outcome::Advanced(Advanced { state, receipt }))
+            }
+            Command::Record { .. } => Ok(Outcome::Recorded(self.envelope.clone())),
+            Command::Grant(_) => unasked(),
+        }
     }
 
     async fn standing(&self, _principal: &Principal) -> Result<Record, StoreError> {
         Ok(Record::default())
-    }
-
-    async fn grant_credit(&self, _grant: Grant) -> Result<Granted, StoreError> {
-        unasked()
     }
 
     async fn settlement(&self, _key: &PaymentKey) -> Result<Option<SettlementRow>, StoreError> {

@@ -5,6 +5,7 @@ use tollgate_rails::{Funds, Payment};
 
 use crate::call::{Call, Held, Hold, Screened};
 use crate::denial::Denial;
+use crate::fault::Fault;
 use crate::ports::Ports;
 use crate::station::{Refusal, Verdict, pay, store_fault};
 use crate::street::Gate;
@@ -71,7 +72,13 @@ impl Call<Screened> {
         let refused = |verdict: Verdict| Err(Unclaimed::Refused(Box::new(verdict)));
         match gate.ports.ledger().claim(claim).await {
             Ok(Claimed::Fresh { attempt }) => Ok(attempt),
-            Ok(Claimed::Answered(answer)) => refused(Verdict::Repeated(answer)),
+            Ok(Claimed::Answered { call }) => match gate.ports.ledger().answer(&call).await {
+                Ok(Some(answer)) => refused(Verdict::Repeated(answer)),
+                Ok(None) => {
+                    refused(Fault::Internal(format!("{call} is settled and left nothing behind")).into())
+                }
+                Err(error) => refused(store_fault(error).into()),
+            },
             Ok(Claimed::InProgress { call, state, .. }) => {
                 refused(Denial::PaymentInFlight { call, state: state.to_string() }.into())
             }

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use tollgate_domain::Caller;
 use tollgate_ledger::Verdict;
 
@@ -17,7 +15,7 @@ fn what_was_read_before_a_commit_does_not_replace_what_was_committed() {
     let read = Record::default();
     let version = cache.get(&alice).unwrap_err();
     let committed = read.after(Verdict::Settled);
-    cache.committed(&mut BTreeMap::from([(alice.clone(), committed)]));
+    cache.committed(&mut vec![(alice.clone(), committed)]);
     cache.read(alice.clone(), read, version);
     assert_eq!(cache.get(&alice), Ok(committed));
 

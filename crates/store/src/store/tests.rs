@@ -3,7 +3,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tollgate_domain::{Amount, Binding, Caller, Rail, ToolRef};
-use tollgate_ledger::{Event, Funds, State};
+use tollgate_ledger::{Advance, Claim, Claimed, Event, Funds, State};
 
 use super::*;
 use crate::{DiskFault, Failpoints};

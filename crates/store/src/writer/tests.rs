@@ -15,7 +15,7 @@ struct Stateless;
 impl Session for Stateless {
     fn begin(&mut self) {}
 
-    fn flush(&mut self, _connection: &Connection) -> rusqlite::Result<()> {
+    fn flush(&mut self, _connection: &Connection) -> Result<(), Failure> {
         Ok(())
     }
 

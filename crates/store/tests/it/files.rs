@@ -39,7 +39,7 @@ async fn everything_acknowledged_is_there_after_a_restart() {
 
     let store = open(&directory);
     assert_eq!(store.trial_balance().await.unwrap(), before);
-    let Ok(Claimed::Answered(answer)) = store.claim(repeat(&done)).await else { panic!("not answered") };
+    let answer = answered(&store, &done).await;
     assert_eq!((answer.result.as_deref(), answer.receipt), (Some(b"42".as_slice()), Some(receipt)));
     let open = store.open_settlements().await.unwrap();
     assert_eq!(open.iter().map(|row| row.call).collect::<Vec<_>>(), [running.call]);
@@ -210,7 +210,7 @@ async fn results_of_ended_calls_are_forgotten_after_a_while_and_settlements_are_
 
     assert_eq!(store.prune(at(1_200)).await, Ok(0), "stored at 200, kept for 1,000");
     assert_eq!(store.prune(at(1_201)).await, Ok(1));
-    let Ok(Claimed::Answered(answer)) = store.claim(repeat(&done)).await else { panic!("still spent") };
+    let answer = answered(&store, &done).await;
     assert_eq!((answer.state, answer.result, answer.private), (State::Settled, None, None));
     assert_eq!(answer.receipt, sealed);
     let still = store.answer(&open.call).await.unwrap().unwrap();

@@ -4,7 +4,7 @@ use rusqlite::params;
 use tempfile::TempDir;
 use tollgate_attest::{FIRST_PREVIOUS, seal};
 use tollgate_domain::Rail;
-use tollgate_ledger::{Claimed, LedgerStore, hold_id, resolution_id};
+use tollgate_ledger::{LedgerStore, hold_id, resolution_id};
 
 use crate::world::*;
 
@@ -92,7 +92,7 @@ async fn f12_a_file_of_version_1_keeps_its_calls_receipts_and_money() {
     let store = open(&directory);
     in_order(&store).await;
 
-    let Ok(Claimed::Answered(answer)) = store.claim(repeat(&paid)).await else { panic!("not answered") };
+    let answer = answered(&store, &paid).await;
     assert_eq!((answer.result.as_deref(), answer.receipt), (Some(b"42".as_slice()), Some(envelope)));
     let recent = store.recent_calls(10).await.unwrap();
     assert_eq!(recent.iter().map(|call| call.paid.is_some()).collect::<Vec<_>>(), [false, true]);

@@ -169,7 +169,7 @@ fn word(claimed: &Claimed) -> &'static str {
     match claimed {
         Claimed::Fresh { .. } => "fresh",
         Claimed::InProgress { .. } => "in progress",
-        Claimed::Answered(_) => "answered",
+        Claimed::Answered { .. } => "answered",
         Claimed::OtherRequest { .. } => "other request",
         Claimed::Failed { .. } => "failed",
         Claimed::InDoubt { .. } => "in doubt",

@@ -10,7 +10,7 @@ use tollgate_domain::{
 };
 use tollgate_ledger::{
     AccountName, Advance, Advanced, Balances, Claim, Claimed, Clearing, Event, Funds, Grant, LedgerStore,
-    StoreError,
+    StoreError, StoredAnswer,
 };
 use tollgate_store::{Options, Store};
 
@@ -194,4 +194,11 @@ pub(crate) async fn balances(store: &impl LedgerStore, account: &AccountName) ->
 
 pub(crate) async fn available(store: &impl LedgerStore, principal: &Principal) -> Amount {
     balances(store, &credit(principal)).await.available().unwrap()
+}
+
+/// What the call of a claim left behind, asked for by claiming again.
+pub(crate) async fn answered(store: &impl LedgerStore, first: &Claim) -> StoredAnswer {
+    let claimed = store.claim(repeat(first)).await;
+    assert_eq!(claimed, Ok(Claimed::Answered { call: first.call }));
+    store.answer(&first.call).await.unwrap().unwrap()
 }

@@ -129,5 +129,5 @@ fn a_wallets_money_is_held_by_its_claim_moved_by_the_settlement_and_released_by_
     assert_eq!(books.claim(&again), Claimed::Fresh { attempt: 2 }, "a voided proof may come back");
     books.advance(&again, [executed(), Event::Submitted, settled()]).unwrap();
     assert_eq!(books.available(account), Amount::new(5));
-    assert!(matches!(books.claim(&signed(1, 1, 10, 6)), Claimed::Answered(_)), "and is spent once");
+    assert!(matches!(books.claim(&signed(1, 1, 10, 6)), Claimed::Answered { .. }), "and is spent once");
 }

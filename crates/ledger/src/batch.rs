@@ -1,0 +1,328 @@
+//! Many commands, one commit: each is decided on the books as the ones before it leave them, and what all of them write is
+//! gathered. Nothing is written here. A refused command leaves the batch as it was.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tollgate_domain::{AssetId, CallId, Digest, PaymentKey, Principal, ReceiptId, TransferId, UnixMillis};
+
+use crate::engine::{self, Books, Changes, ClaimDecision, EngineError};
+use crate::{
+    AccountName, Advance, Advanced, Balances, Claim, Claimed, Command, Grant, Granted, Outcome, Record,
+    Refusal, SettlementRow, State, Transfer, TransferKind,
+};
+
+/// Seals receipts, each for the place after the one before it.
+pub trait Sealer {
+    /// Signs a statement for the next place in the chain. What was sealed and then not committed is sealed again by whoever
+    /// asks again: the place is taken with the commit.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSigner`], [`Refusal::Seal`]; the place is still free then.
+    fn seal(&mut self, statement: &str) -> Result<SealedReceipt, Refusal>;
+}
+
+/// A signed receipt with its place in the chain.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SealedReceipt {
+    /// Its id.
+    pub id: ReceiptId,
+    /// Its place in the chain of the key that signed it, from 1.
+    pub seq: u64,
+    /// What the next receipt of this key names as the one before it.
+    pub hash: Digest,
+    /// The envelope as JSON text.
+    pub envelope: String,
+}
+
+/// A sealed receipt to be written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewReceipt {
+    /// The call it is for.
+    pub call: CallId,
+    /// Whether the call has no settlement.
+    pub free: bool,
+    /// The receipt.
+    pub sealed: SealedReceipt,
+}
+
+/// A settlement that moved on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Moved {
+    /// Where it stood.
+    pub before: State,
+    /// Where it stands.
+    pub row: Arc<SettlementRow>,
+}
+
+/// What a call produced, to be kept for whoever repeats its proof. A later step may bring the salts of a later receipt; it does
+/// not take the result away.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The call.
+    pub call: CallId,
+    /// The result's bytes.
+    pub result: Option<Vec<u8>>,
+    /// For the parties only, as JSON text.
+    pub private: Option<String>,
+    /// When.
+    pub at: UnixMillis,
+}
+
+impl std::fmt::Debug for Kept {
+    /// Neither the result nor the salts: they belong to the caller.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Kept(for {}, {:?} bytes)", self.call, self.result.as_ref().map(Vec::len))
+    }
+}
+
+/// Everything that a batch writes, to be committed together: claims first, then the rest in any order. Of accounts and standings
+/// there is one row each, however many commands touched them.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct BatchChanges {
+    /// New attempts as they were claimed. The store's unique keys have the last word on each.
+    pub claimed: Vec<Arc<SettlementRow>>,
+    /// Attempts that moved on, in order; one that was claimed in this batch too may be among them.
+    pub moved: Vec<Moved>,
+    /// What calls produced, in order.
+    pub kept: Vec<Kept>,
+    /// New receipts, in the order of their chain.
+    pub receipts: Vec<NewReceipt>,
+    /// New transfers, in order.
+    pub transfers: Vec<Transfer>,
+    /// What stands on each account that was touched.
+    pub balances: Vec<(AccountName, AssetId, Balances)>,
+    /// What is remembered of each principal whose standing moved.
+    pub standings: Vec<(Principal, Record)>,
+}
+
+impl BatchChanges {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        let Self { claimed, moved, kept, receipts, transfers, balances, standings } = self;
+        claimed.is_empty()
+            && moved.is_empty()
+            && kept.is_empty()
+            && receipts.is_empty()
+            && transfers.is_empty()
+            && balances.is_empty()
+            && standings.is_empty()
+    }
+}
+
+/// The commands of one commit so far: what they read, and what they write.
+#[derive(Debug, Default)]
+pub struct Batch {
+    settlements: HashMap<PaymentKey, Option<Arc<SettlementRow>>>,
+    accounts: HashMap<AccountName, Vec<Account>>,
+    posted: HashMap<TransferId, Transfer>,
+    standings: HashMap<Principal, Record>,
+    claimed: Vec<Arc<SettlementRow>>,
+    moved: Vec<Moved>,
+    kept: Vec<Kept>,
+    receipts: Vec<NewReceipt>,
+    transfers: Vec<Transfer>,
+}
+
+/// One account in one asset, as the batch leaves it.
+#[derive(Debug)]
+struct Account {
+    asset: AssetId,
+    balances: Balances,
+    is_changed: bool,
+}
+
+impl Batch {
+    /// Decides one more command, on `books` as the commands before it leave them.
+    ///
+    /// # Errors
+    /// [`EngineError`]; the batch is as it was.
+    pub fn apply<B: Books>(
+        &mut self,
+        books: &mut B,
+        sealer: &mut impl Sealer,
+        command: &Command,
+    ) -> Result<Outcome, EngineError<B::Error>> {
+        match command {
+            Command::Claim(claim) => self.claim(books, claim).map(Outcome::Claimed),
+            Command::Advance(advance) => self.advance(books, sealer, advance).map(Outcome::Advanced),
+            Command::Record { call, statement } => {
+                self.record(sealer, *call, statement).map(Outcome::Recorded).map_err(EngineError::Refused)
+            }
+            Command::Grant(grant) => self.grant(books, grant).map(Outcome::Granted),
+        }
+    }
+
+    /// What the commands so far write. The batch begins anew.
+    pub fn take_changes(&mut self) -> BatchChanges {
+        let Self {
+            settlements: _,
+            accounts,
+            posted: _,
+            standings,
+            claimed,
+            moved,
+            kept,
+            receipts,
+            transfers,
+        } = std::mem::take(self);
+        let balances = accounts.into_iter().flat_map(|(name, assets)| {
+            let changed = assets.into_iter().filter(|account| account.is_changed);
+            changed.map(move |Account { asset, balances, .. }| (name.clone(), asset, balances))
+        });
+        let balances = balances.collect();
+        let standings = standings.into_iter().collect();
+        BatchChanges { claimed, moved, kept, receipts, transfers, balances, standings }
+    }
+
+    fn claim<B: Books>(&mut self, books: &mut B, claim: &Claim) -> Result<Claimed, EngineError<B::Error>> {
+        Ok(match engine::claim(&mut Seen { batch: self, books }, claim)? {
+            ClaimDecision::Fresh { attempt, mut changes } => {
+                if let Some(row) = changes.settlement.take() {
+                    let row = Arc::new(row);
+                    self.settlements.insert(row.key.clone(), Some(Arc::clone(&row)));
+                    self.claimed.push(row);
+                }
+                self.book(*changes);
+                Claimed::Fresh { attempt }
+            }
+            ClaimDecision::InProgress(row) => {
+                Claimed::InProgress { call: row.call, state: row.state, since: row.claimed }
+            }
+            ClaimDecision::Answered(row) => Claimed::Answered { call: row.call },
+            ClaimDecision::OtherRequest(differs) => Claimed::OtherRequest { differs },
+            ClaimDecision::Failed(reason) => Claimed::Failed { reason },
+            ClaimDecision::InDoubt(call) => Claimed::InDoubt { call },
+            ClaimDecision::InsufficientFunds(available) => Claimed::InsufficientFunds { available },
+        })
+    }
+
+    fn advance<B: Books>(
+        &mut self,
+        books: &mut B,
+        sealer: &mut impl Sealer,
+        advance: &Advance,
+    ) -> Result<Advanced, EngineError<B::Error>> {
+        let mut seen = Seen { batch: self, books };
+        let mut changes = engine::advance(&mut seen, advance)?;
+        let judged = match changes.judged.take() {
+            Some((principal, verdict)) => {
+                let record = seen.standing(&principal).map_err(EngineError::Books)?;
+                Some((principal, record.after(verdict)))
+            }
+            None => None,
+        };
+        let before = seen.settlement(&advance.key).map_err(EngineError::Books)?;
+        let (Some(mut row), Some(before)) = (changes.settlement.take(), before) else {
+            return Err(EngineError::Refused(Refusal::NoSuchSettlement(advance.key.clone())));
+        };
+        // Last of what may be refused: a place in the chain is not given back.
+        let sealed = advance.statement.as_deref().map(|statement| sealer.seal(statement)).transpose();
+        let sealed = sealed.map_err(EngineError::Refused)?;
+        if let Some(sealed) = &sealed {
+            row.receipt = Some(sealed.id);
+        }
+        let row = Arc::new(row);
+        let advanced =
+            Advanced { state: row.state, receipt: sealed.as_ref().map(|sealed| sealed.envelope.clone()) };
+        self.settlements.insert(row.key.clone(), Some(Arc::clone(&row)));
+        self.moved.push(Moved { before: before.state, row });
+        if advance.result.is_some() || advance.private.is_some() {
+            let (result, private) = (advance.result.clone(), advance.private.clone());
+            self.kept.push(Kept { call: advance.call, result, private, at: advance.now });
+        }
+        if let Some(sealed) = sealed {
+            self.receipts.push(NewReceipt { call: advance.call, free: false, sealed });
+        }
+        if let Some((principal, record)) = judged {
+            self.standings.insert(principal, record);
+        }
+        self.book(changes);
+        Ok(advanced)
+    }
+
+    fn record(&mut self, sealer: &mut impl Sealer, call: CallId, statement: &str) -> Result<String, Refusal> {
+        let sealed = sealer.seal(statement)?;
+        let envelope = sealed.envelope.clone();
+        self.receipts.push(NewReceipt { call, free: true, sealed });
+        Ok(envelope)
+    }
+
+    fn grant<B: Books>(&mut self, books: &mut B, grant: &Grant) -> Result<Granted, EngineError<B::Error>> {
+        let (granted, changes) = engine::grant(&mut Seen { batch: self, books }, grant)?;
+        if let Some(changes) = changes {
+            self.book(changes);
+        }
+        Ok(granted)
+    }
+
+    fn book(&mut self, changes: Changes) {
+        for (name, asset, balances) in changes.balances {
+            let account = Account { asset, balances, is_changed: true };
+            let accounts = self.accounts.entry(name).or_default();
+            match accounts.iter_mut().find(|known| known.asset == account.asset) {
+                Some(known) => *known = account,
+                None => accounts.push(account),
+            }
+        }
+        for transfer in changes.transfers {
+            if transfer.kind == TransferKind::Posted {
+                self.posted.insert(transfer.id, transfer.clone());
+            }
+            self.transfers.push(transfer);
+        }
+    }
+}
+
+/// The books as the commands of a batch leave them.
+struct Seen<'a, B> {
+    batch: &'a mut Batch,
+    books: &'a mut B,
+}
+
+impl<B: Books> Books for Seen<'_, B> {
+    type Error = B::Error;
+
+    fn settlement(&mut self, key: &PaymentKey) -> Result<Option<Arc<SettlementRow>>, B::Error> {
+        if let Some(known) = self.batch.settlements.get(key) {
+            return Ok(known.clone());
+        }
+        let found = self.books.settlement(key)?;
+        self.batch.settlements.insert(key.clone(), found.clone());
+        Ok(found)
+    }
+
+    fn balances(&mut self, account: &AccountName, asset: &AssetId) -> Result<Balances, B::Error> {
+        let known =
+            self.batch.accounts.get(account).into_iter().flatten().find(|known| known.asset == *asset);
+        if let Some(known) = known {
+            return Ok(known.balances);
+        }
+        let balances = self.books.balances(account, asset)?;
+        let read = Account { asset: asset.clone(), balances, is_changed: false };
+        match self.batch.accounts.get_mut(account) {
+            Some(accounts) => accounts.push(read),
+            None => {
+                self.batch.accounts.insert(account.clone(), vec![read]);
+            }
+        }
+        Ok(balances)
+    }
+
+    fn posted(&mut self, id: &TransferId) -> Result<Option<Transfer>, B::Error> {
+        match self.batch.posted.get(id) {
+            Some(known) => Ok(Some(known.clone())),
+            None => self.books.posted(id),
+        }
+    }
+
+    fn standing(&mut self, principal: &Principal) -> Result<Record, B::Error> {
+        match self.batch.standings.get(principal) {
+            Some(known) => Ok(*known),
+            None => self.books.standing(principal),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use proptest::prelude::*;
+use tollgate_domain::{Amount, Binding, Caller, KeyId, Rail, ToolRef};
+
+use super::*;
+use crate::audit::Auditor;
+use crate::{AccountBalance, Clearing, Event, Funds};
+
+/// A store without a disk: what is committed.
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Memory {
+    rows: Vec<Arc<SettlementRow>>,
+    transfers: Vec<Transfer>,
+    totals: BTreeMap<(AccountName, AssetId), Balances>,
+    standings: BTreeMap<Principal, Record>,
+    receipts: Vec<(u64, Digest)>,
+    results: Vec<(CallId, Option<Vec<u8>>)>,
+}
+
+impl Books for Memory {
+    type Error = Infallible;
+
+    fn settlement(&mut self, key: &PaymentKey) -> Result<Option<Arc<SettlementRow>>, Infallible> {
+        Ok(self.rows.iter().filter(|row| row.key == *key).max_by_key(|row| row.attempt).cloned())
+    }
+    fn balances(&mut self, account: &AccountName, asset: &AssetId) -> Result<Balances, Infallible> {
+        Ok(self.totals.get(&(account.clone(), asset.clone())).copied().unwrap_or_default())
+    }
+    fn posted(&mut self, id: &TransferId) -> Result<Option<Transfer>, Infallible> {
+        let posted = |transfer: &&Transfer| transfer.id == *id && transfer.kind == TransferKind::Posted;
+        Ok(self.transfers.iter().find(posted).cloned())
+    }
+    fn standing(&mut self, principal: &Principal) -> Result<Record, Infallible> {
+        Ok(self.standings.get(principal).copied().unwrap_or_default())
+    }
+}
+
+/// Seals nothing, but keeps the order.
+struct Chain(u64);
+
+impl Sealer for Chain {
+    fn seal(&mut self, statement: &str) -> Result<SealedReceipt, Refusal> {
+        if statement.is_empty() {
+            return Err(Refusal::Seal("nothing to seal".to_owned()));
+        }
+        self.0 += 1;
+        let hash = Digest::of(format!("{}{statement}", self.0).as_bytes());
+        Ok(SealedReceipt {
+            id: ReceiptId::from_bytes([1; 16]),
+            seq: self.0,
+            hash,
+            envelope: statement.to_owned(),
+        })
+    }
+}
+
+impl Memory {
+    /// Commits these commands together.
+    fn commit(&mut self, commands: &[Command]) -> Vec<Result<Outcome, Refusal>> {
+        let mut batch = Batch::default();
+        let mut chain = Chain(self.receipts.last().map_or(0, |(seq, _)| *seq));
+        let outcomes = commands.iter().map(|command| match batch.apply(self, &mut chain, command) {
+            Ok(outcome) => Ok(outcome),
+            Err(EngineError::Refused(refusal)) => Err(refusal),
+        });
+        let outcomes = outcomes.collect();
+        self.write(batch.take_changes());
+        outcomes
+    }
+
+    fn write(&mut self, changes: BatchChanges) {
+        for row in changes.claimed {
+            assert!(self.rows.iter().all(|other| other.call != row.call), "a call is claimed once");
+            self.rows.push(row);
+        }
+        for Moved { before, row } in changes.moved {
+            let slot = self.rows.iter_mut().find(|other| other.call == row.call).unwrap();
+            assert_eq!(slot.state, before, "moves on from where it stood");
+            *slot = row;
+        }
+        self.results.extend(changes.kept.into_iter().map(|kept| (kept.call, kept.result)));
+        self.receipts.extend(changes.receipts.into_iter().map(|new| (new.sealed.seq, new.sealed.hash)));
+        self.transfers.extend(changes.transfers);
+        for (account, asset, balances) in changes.balances {
+            self.totals.insert((account, asset), balances);
+        }
+        self.standings.extend(changes.standings);
+    }
+
+    fn findings(&self) -> Vec<crate::audit::Finding> {
+        let mut auditor = Auditor::default();
+        self.transfers.iter().for_each(|transfer| auditor.transfer(transfer));
+        self.rows.iter().for_each(|row| auditor.settlement(row));
+        for ((account, asset), balances) in &self.totals {
+            let (account, asset, balances) = (account.clone(), asset.clone(), *balances);
+            auditor.account(&AccountBalance { account, asset, balances });
+        }
+        auditor.finish()
+    }
+}
+
+fn asset() -> AssetId {
+    "lightning:regtest/msat".parse().unwrap()
+}
+
+fn alice() -> Principal {
+    Caller::ApiKey(KeyId::from_bytes([1; 16])).principal()
+}
+
+fn key(number: u8) -> PaymentKey {
+    let rail = [Rail::Credit, Rail::L402, Rail::X402][usize::from(number) % 3];
+    PaymentKey::new(rail, format!("k{number}")).unwrap()
+}
+
+fn claim(number: u8, call: u8, units: u128) -> Command {
+    let funds = match key(number).rail() {
+        Rail::Credit => Funds::Credit(alice()),
+        Rail::L402 => Funds::Arrived { holder: Caller::Preimage([number; 32]).principal() },
+        Rail::X402 => Funds::OnSettlement,
+    };
+    Command::Claim(Claim {
+        key: key(number),
+        call: CallId::from_bytes([call; 16]),
+        caller: alice(),
+        binding: Binding {
+            tool: ToolRef { server: "demo".parse().unwrap(), tool: "add".parse().unwrap() },
+            args: Digest::of(b"{}"),
+            price_version: 1,
+        },
+        amount: Amount::new(units),
+        asset: asset(),
+        funds,
+        proof: "".into(),
+        expires: UnixMillis::new(100),
+        now: UnixMillis::new(1),
+    })
+}
+
+fn advance(number: u8, call: u8, events: Vec<Event>, statement: Option<&str>) -> Command {
+    Command::Advance(Advance {
+        key: key(number),
+        call: CallId::from_bytes([call; 16]),
+        events,
+        result: Some(b"42".to_vec()),
+        private: None,
+        statement: statement.map(str::to_owned),
+        now: UnixMillis::new(2),
+    })
+}
+
+fn grant(units: u128, id: u8) -> Command {
+    Command::Grant(Grant {
+        from: Clearing::Manual,
+        to: alice(),
+        amount: Amount::new(units),
+        asset: asset(),
+        id: TransferId::from_bytes([id; 16]),
+        note: "test".to_owned(),
+        now: UnixMillis::new(0),
+    })
+}
+
+fn ended() -> Vec<Event> {
+    let settled = Event::Settled { reference: "here".to_owned() };
+    vec![Event::Executed { result: Digest::of(b"42") }, Event::Submitted, settled]
+}
+
+#[test]
+fn each_command_sees_what_the_ones_before_it_did() {
+    let mut books = Memory::default();
+    let outcomes = books.commit(&[
+        grant(10, 1),
+        claim(0, 1, 10),
+        claim(3, 2, 1), // nothing is left
+        advance(0, 1, ended(), Some("paid")),
+        claim(0, 3, 10), // the same proof again
+        grant(10, 1),    // the same grant again
+    ]);
+    let words: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().unwrap()).collect();
+    assert!(matches!(words[1], Outcome::Claimed(Claimed::Fresh { attempt: 1 })));
+    let nothing_left = Claimed::InsufficientFunds { available: Amount::ZERO };
+    assert_eq!(*words[2], Outcome::Claimed(nothing_left));
+    assert!(matches!(words[3], Outcome::Advanced(Advanced { state: State::Settled, receipt: Some(_) })));
+    assert_eq!(*words[4], Outcome::Claimed(Claimed::Answered { call: CallId::from_bytes([1; 16]) }));
+    assert_eq!(*words[5], Outcome::Granted(Granted { booked: false, available: Amount::ZERO }));
+    assert_eq!(books.findings(), []);
+    assert_eq!(books.standings[&alice()].settled, 1);
+}
+
+#[test]
+fn a_refused_command_leaves_nothing_behind() {
+    let start = {
+        let mut books = Memory::default();
+        books.commit(&[grant(10, 1), claim(0, 1, 10)]);
+        books
+    };
+    let mut books = start.clone();
+    let outcomes = books.commit(&[
+        advance(0, 1, ended(), Some("")), // cannot be sealed
+        advance(0, 9, ended(), Some("another call's")),
+        Command::Record { call: CallId::from_bytes([7; 16]), statement: String::new() },
+    ]);
+    assert!(outcomes.iter().all(Result::is_err));
+    assert_eq!(books, start);
+    assert!(books.commit(&[advance(0, 1, ended(), Some("control"))])[0].is_ok());
+    assert_ne!(books, start);
+}
+
+fn commands() -> impl Strategy<Value = Vec<Command>> {
+    let events = prop_oneof![
+        3 => Just(ended()),
+        1 => Just(vec![Event::Voided { reason: "why".to_owned() }]),
+        1 => Just(vec![Event::Executed { result: Digest::of(b"42") }]),
+        1 => Just(vec![Event::FoundInDoubt]),
+        1 => Just(vec![Event::Failed { reason: "why".to_owned() }]),
+    ];
+    let command = prop_oneof![
+        1 => (1_u128..20, 0_u8..4).prop_map(|(units, id)| grant(units, id)),
+        // A call is claimed by one key only: a reused call is the store's to refuse.
+        4 => (0_u8..6, 0_u8..4, 1_u128..6).prop_map(|(number, turn, units)| claim(number, number * 4 + turn, units)),
+        4 => (0_u8..6, 0_u8..4, events, any::<bool>()).prop_map(|(number, turn, events, receipt)| {
+            advance(number, number * 4 + turn, events, receipt.then_some("statement"))
+        }),
+        1 => Just(Command::Record { call: CallId::from_bytes([99; 16]), statement: "free".to_owned() }),
+    ];
+    proptest::collection::vec(command, 0..40)
+}
+
+/// Without claims of a call that was claimed before.
+fn each_call_once(commands: Vec<Command>) -> Vec<Command> {
+    let mut seen = Vec::new();
+    let is_new = |command: &Command| match command {
+        Command::Claim(claim) if seen.contains(&claim.call) => false,
+        Command::Claim(claim) => {
+            seen.push(claim.call);
+            true
+        }
+        _ => true,
+    };
+    commands.into_iter().filter(is_new).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn a_batch_of_many_is_as_many_batches_of_one(commands in commands(), cut in 0_usize..40) {
+        let commands = each_call_once(commands);
+        let (mut together, mut one_by_one, mut in_two) = (Memory::default(), Memory::default(), Memory::default());
+        let outcomes = together.commit(&commands);
+        let single: Vec<_> =
+            commands.iter().flat_map(|command| one_by_one.commit(std::slice::from_ref(command))).collect();
+        prop_assert_eq!(&outcomes, &single);
+        prop_assert_eq!(&together, &one_by_one);
+        let (first, second) = commands.split_at(cut.min(commands.len()));
+        let halves = [in_two.commit(first), in_two.commit(second)].concat();
+        prop_assert_eq!(&outcomes, &halves);
+        prop_assert_eq!(&together, &in_two);
+        prop_assert_eq!(together.findings(), []);
+    }
+}

@@ -1,0 +1,208 @@
+//! What a batch of commands writes into the ledger file, each row once.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use tollgate_domain::AssetId;
+use tollgate_domain::Principal;
+use tollgate_ledger::{
+    AccountName, Balances, BatchChanges, Kept, Moved, NewReceipt, Record, Refusal, SettlementRow, Transfer,
+};
+
+use crate::convert::{integer, millis};
+use crate::database::{exactly_one, is_taken};
+use crate::receipts::Chain;
+use crate::writer::Failure;
+
+/// Writes everything. A refusal is of one command, by a unique key of the file: the whole transaction has to be undone then, and
+/// the commands tried one by one.
+pub(crate) fn write(
+    connection: &Connection,
+    chain: &mut Chain,
+    changes: &BatchChanges,
+) -> Result<(), Failure> {
+    for row in &changes.claimed {
+        insert_settlement(connection, row)?;
+    }
+    for moved in &changes.moved {
+        update_settlement(connection, moved)?;
+    }
+    for kept in &changes.kept {
+        keep(connection, kept)?;
+    }
+    for receipt in &changes.receipts {
+        insert_receipt(connection, chain.signer(connection)?, receipt)?;
+    }
+    let accounts = write_balances(connection, &changes.balances)?;
+    for transfer in &changes.transfers {
+        insert_transfer(connection, &accounts, transfer)?;
+    }
+    for (principal, record) in &changes.standings {
+        write_standing(connection, principal, record)?;
+    }
+    Ok(())
+}
+
+fn insert_settlement(connection: &Connection, row: &SettlementRow) -> Result<(), Failure> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO settlements (key, attempt, call, caller, server, tool, args, price_version, amount, asset, \
+         funds, proof, expires, state, claimed, updated) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    )?;
+    let inserted = insert.execute(params![
+        row.key.to_string(),
+        row.attempt,
+        row.call.as_bytes(),
+        row.caller.as_str(),
+        row.binding.tool.server.as_str(),
+        row.binding.tool.tool.as_str(),
+        row.binding.args.as_bytes(),
+        row.binding.price_version,
+        row.amount.to_string(),
+        row.asset.as_str(),
+        row.funds.to_string(),
+        &*row.proof,
+        millis(row.expires),
+        row.state.word(),
+        millis(row.claimed),
+        millis(row.updated),
+    ]);
+    match inserted {
+        Ok(_) => Ok(()),
+        Err(error) if is_taken(&error, "settlements.call") => Err(Refusal::CallReused(row.call).into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes where an attempt stands now, provided that it still stands where it was read.
+fn update_settlement(connection: &Connection, Moved { before, row }: &Moved) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached(
+        "UPDATE settlements SET state = ?3, updated = ?4, result = ?5, reference = ?6, reason = ?7, receipt = ?8 \
+         WHERE call = ?1 AND state = ?2",
+    )?;
+    let changed = update.execute(params![
+        row.call.as_bytes(),
+        before.word(),
+        row.state.word(),
+        millis(row.updated),
+        row.result.map(|digest| *digest.as_bytes()),
+        row.reference,
+        row.reason,
+        row.receipt.map(|id| *id.as_bytes()),
+    ])?;
+    exactly_one(changed)
+}
+
+fn keep(connection: &Connection, kept: &Kept) -> rusqlite::Result<()> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO results (settlement, stored, private, body) \
+         SELECT id, ?2, ?3, ?4 FROM settlements WHERE call = ?1 \
+         ON CONFLICT (settlement) DO UPDATE SET stored = excluded.stored, \
+         private = coalesce(excluded.private, private), body = coalesce(excluded.body, body)",
+    )?;
+    let changed = upsert.execute(params![
+        kept.call.as_bytes(),
+        millis(kept.at),
+        kept.private,
+        kept.result.as_deref()
+    ])?;
+    exactly_one(changed)
+}
+
+fn insert_receipt(connection: &Connection, signer: i64, receipt: &NewReceipt) -> Result<(), Failure> {
+    let NewReceipt { call, free, sealed } = receipt;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO receipts (signer, seq, id, call, free, hash, envelope) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    let added = insert.execute(params![
+        signer,
+        integer(sealed.seq),
+        sealed.id.as_bytes(),
+        call.as_bytes(),
+        free,
+        sealed.hash.as_bytes(),
+        sealed.envelope,
+    ]);
+    match added {
+        Ok(_) => Ok(()),
+        Err(error) if is_taken(&error, "receipts.id") => {
+            Err(Refusal::Seal(format!("{} is the id of another receipt", sealed.id)).into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The place in the table of each account that this transaction touches.
+type Places<'a> = HashMap<(&'a AccountName, &'a AssetId), i64>;
+
+/// Sets what stands on each account; one that was never used is opened.
+fn write_balances<'a>(
+    connection: &Connection,
+    accounts: &'a [(AccountName, AssetId, Balances)],
+) -> rusqlite::Result<Places<'a>> {
+    let mut update = connection.prepare_cached(
+        "UPDATE accounts SET debits_pending = ?3, debits_posted = ?4, credits_pending = ?5, credits_posted = ?6 \
+         WHERE asset = ?1 AND name = ?2 RETURNING id",
+    )?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO accounts (asset, name, debits_pending, debits_posted, credits_pending, credits_posted) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id",
+    )?;
+    let mut places = Places::with_capacity(accounts.len());
+    for (name, asset, balances) in accounts {
+        let Balances { debits_pending, debits_posted, credits_pending, credits_posted } = balances;
+        let row = params![
+            asset.as_str(),
+            name.to_string(),
+            debits_pending.to_string(),
+            debits_posted.to_string(),
+            credits_pending.to_string(),
+            credits_posted.to_string(),
+        ];
+        let place = match update.query_row(row, |row| row.get(0)).optional()? {
+            Some(place) => place,
+            None => insert.query_row(row, |row| row.get(0))?,
+        };
+        places.insert((name, asset), place);
+    }
+    Ok(places)
+}
+
+fn insert_transfer(
+    connection: &Connection,
+    accounts: &Places<'_>,
+    transfer: &Transfer,
+) -> rusqlite::Result<()> {
+    let place = |name| accounts.get(&(name, &transfer.asset)).ok_or(rusqlite::Error::QueryReturnedNoRows);
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO transfers (id, kind, resolves, debit, credit, amount, call, note, at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    insert.execute(params![
+        transfer.id.as_bytes(),
+        transfer.kind.word(),
+        transfer.kind.resolves().map(|of| *of.as_bytes()),
+        place(&transfer.debit)?,
+        place(&transfer.credit)?,
+        transfer.amount.to_string(),
+        transfer.call.map(|call| *call.as_bytes()),
+        transfer.note,
+        millis(transfer.at),
+    ])?;
+    Ok(())
+}
+
+fn write_standing(connection: &Connection, principal: &Principal, record: &Record) -> rusqlite::Result<()> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO standings (principal, reputation, settled, failed) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (principal) DO UPDATE \
+         SET reputation = excluded.reputation, settled = excluded.settled, failed = excluded.failed",
+    )?;
+    upsert.execute(params![
+        principal.as_str(),
+        record.reputation.get(),
+        integer(record.settled),
+        integer(record.failed),
+    ])?;
+    Ok(())
+}
