@@ -6,8 +6,6 @@ use std::str::FromStr;
 
 use tollgate_domain::{Amount, AssetId, Principal, Rail, ServerName};
 
-use crate::TransferKind;
-
 /// Where money enters or leaves the books.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Clearing {
@@ -140,52 +138,60 @@ impl Balances {
         self.credits_posted.checked_sub(self.debits_posted)?.checked_sub(self.debits_pending)
     }
 
-    /// These balances with `amount` debited in the way of `kind`. `limited` is
-    /// [`AccountName::debits_must_not_exceed_credits`].
+    /// These balances after a movement that debits them. `limited` is [`AccountName::debits_must_not_exceed_credits`].
     ///
     /// # Errors
     /// [`BookingError`], and then nothing has changed.
-    pub(crate) fn debited(
-        self,
-        kind: &TransferKind,
-        amount: Amount,
-        limited: bool,
-    ) -> Result<Self, BookingError> {
-        let (pending, posted) = moved(kind, amount, self.debits_pending, self.debits_posted)?;
+    pub(crate) fn debited(self, movement: Movement, limited: bool) -> Result<Self, BookingError> {
+        let (pending, posted) = movement.totals(self.debits_pending, self.debits_posted)?;
         let after = Self { debits_pending: pending, debits_posted: posted, ..self };
         // Resolving a reservation needs no check: the reservation already counted.
-        let reserves = matches!(kind, TransferKind::Posted | TransferKind::Pending);
-        if limited && reserves && after.available().is_none() {
+        let takes = matches!(movement, Movement::Post(_) | Movement::Reserve(_));
+        if limited && takes && after.available().is_none() {
             return Err(BookingError::ExceedsCredits { available: self.available().unwrap_or_default() });
         }
         Ok(after)
     }
 
-    /// These balances with `amount` credited in the way of `kind`.
+    /// These balances after a movement that credits them.
     ///
     /// # Errors
     /// [`BookingError`], and then nothing has changed.
-    pub(crate) fn credited(self, kind: &TransferKind, amount: Amount) -> Result<Self, BookingError> {
-        let (pending, posted) = moved(kind, amount, self.credits_pending, self.credits_posted)?;
+    pub(crate) fn credited(self, movement: Movement) -> Result<Self, BookingError> {
+        let (pending, posted) = movement.totals(self.credits_pending, self.credits_posted)?;
         Ok(Self { credits_pending: pending, credits_posted: posted, ..self })
     }
 }
 
-/// The pending and the posted total of one side after a transfer of `kind`.
-fn moved(
-    kind: &TransferKind,
-    amount: Amount,
-    pending: Amount,
-    posted: Amount,
-) -> Result<(Amount, Amount), BookingError> {
-    let more = |total: Amount| total.checked_add(amount).ok_or(BookingError::Overflow);
-    let less = |total: Amount| total.checked_sub(amount).ok_or(BookingError::NotPending);
-    Ok(match kind {
-        TransferKind::Posted => (pending, more(posted)?),
-        TransferKind::Pending => (more(pending)?, posted),
-        TransferKind::PostPending(_) => (less(pending)?, more(posted)?),
-        TransferKind::VoidPending(_) => (less(pending)?, posted),
-    })
+/// What a transfer does to one side of an account.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Movement {
+    /// Posts this much at once.
+    Post(Amount),
+    /// Reserves this much.
+    Reserve(Amount),
+    /// Ends a reservation, and posts all of it, a part, or nothing.
+    Resolve {
+        /// How much was reserved.
+        reserved: Amount,
+        /// How much of it is posted.
+        posted: Amount,
+    },
+}
+
+impl Movement {
+    /// The pending and the posted total of one side afterwards.
+    fn totals(self, pending: Amount, posted: Amount) -> Result<(Amount, Amount), BookingError> {
+        let more = |total: Amount, amount| total.checked_add(amount).ok_or(BookingError::Overflow);
+        Ok(match self {
+            Self::Post(amount) => (pending, more(posted, amount)?),
+            Self::Reserve(amount) => (more(pending, amount)?, posted),
+            Self::Resolve { reserved, posted: part } if part <= reserved => {
+                (pending.checked_sub(reserved).ok_or(BookingError::NotPending)?, more(posted, part)?)
+            }
+            Self::Resolve { .. } => return Err(BookingError::NotPending),
+        })
+    }
 }
 
 /// What stands on one account.

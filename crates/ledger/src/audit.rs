@@ -39,11 +39,11 @@ pub enum Finding {
     },
     /// Two transfers have one id.
     DuplicateTransfer(TransferId),
-    /// A transfer resolves one that is not pending, not there, or is another movement.
+    /// A transfer resolves one that is not pending, not there, is another movement, or is smaller.
     ResolvesNothing(TransferId),
     /// A pending transfer was resolved more than once.
     ResolvedTwice(TransferId),
-    /// A pending transfer is open, and no open settlement owns it.
+    /// The pending transfer of a call is open, and no open settlement owns it.
     OrphanHold(TransferId),
     /// An open settlement has no open pending transfer of its amount.
     HoldMissing(CallId),
@@ -112,7 +112,7 @@ struct Hold {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Resolution {
-    Posted,
+    Posted(Amount),
     Voided,
 }
 
@@ -161,21 +161,21 @@ impl Auditor {
                 });
             }
             TransferKind::PostPending(of) => {
-                self.resolve(transfer, of, Resolution::Posted);
+                let reserved = self.resolve(transfer, of, Resolution::Posted(transfer.amount));
                 self.add(transfer, |sums, amount, side| match side {
                     Side::Debit => {
-                        take(&mut sums.debits_pending, amount) && add(&mut sums.debits_posted, amount)
+                        take(&mut sums.debits_pending, reserved) && add(&mut sums.debits_posted, amount)
                     }
                     Side::Credit => {
-                        take(&mut sums.credits_pending, amount) && add(&mut sums.credits_posted, amount)
+                        take(&mut sums.credits_pending, reserved) && add(&mut sums.credits_posted, amount)
                     }
                 });
             }
             TransferKind::VoidPending(of) => {
-                self.resolve(transfer, of, Resolution::Voided);
-                self.add(transfer, |sums, amount, side| match side {
-                    Side::Debit => take(&mut sums.debits_pending, amount),
-                    Side::Credit => take(&mut sums.credits_pending, amount),
+                let reserved = self.resolve(transfer, of, Resolution::Voided);
+                self.add(transfer, |sums, _, side| match side {
+                    Side::Debit => take(&mut sums.debits_pending, reserved),
+                    Side::Credit => take(&mut sums.credits_pending, reserved),
                 });
             }
         }
@@ -221,23 +221,28 @@ impl Auditor {
         }
     }
 
-    fn resolve(&mut self, transfer: &Transfer, of: TransferId, resolution: Resolution) {
+    /// Notes what became of a pending transfer, and says how much it had reserved.
+    fn resolve(&mut self, transfer: &Transfer, of: TransferId, resolution: Resolution) -> u128 {
         let Some(hold) = self.holds.get_mut(&of) else {
             self.findings.push(Finding::ResolvesNothing(transfer.id));
-            return;
+            return transfer.amount.get();
         };
         let same = hold.debit == transfer.debit
             && hold.credit == transfer.credit
             && hold.asset == transfer.asset
-            && hold.amount == transfer.amount
             && hold.call == transfer.call;
-        if !same {
+        let fits = match resolution {
+            Resolution::Posted(amount) => amount <= hold.amount,
+            Resolution::Voided => transfer.amount == hold.amount,
+        };
+        if !same || !fits {
             self.findings.push(Finding::ResolvesNothing(transfer.id));
         } else if hold.resolution.is_some() {
             self.findings.push(Finding::ResolvedTwice(of));
         } else {
             hold.resolution = Some(resolution);
         }
+        hold.amount.get()
     }
 
     /// After every transfer, not only at the end: a balance that was negative for a while was negative.
@@ -294,14 +299,14 @@ impl Auditor {
     fn compare_settlements(&mut self) {
         let mut by_call: BTreeMap<CallId, &Hold> = BTreeMap::new();
         for (id, hold) in &self.holds {
-            let owner = hold.call.and_then(|call| self.settlements.get(&call));
+            // What was reserved for no call waits for whoever asked for it, or expires.
+            let Some(call) = hold.call else { continue };
+            let owner = self.settlements.get(&call);
             let open = hold.resolution.is_none();
             if open && owner.is_none_or(|(state, ..)| state.is_terminal()) {
                 self.findings.push(Finding::OrphanHold(*id));
             }
-            if let Some(call) = hold.call
-                && by_call.insert(call, hold).is_some()
-            {
+            if by_call.insert(call, hold).is_some() {
                 // A call reserves once; a second reservation belongs to nobody.
                 self.findings.push(Finding::OrphanHold(*id));
             }
@@ -310,7 +315,7 @@ impl Auditor {
             let hold = by_call.get(call).filter(|hold| hold.amount == *amount && hold.asset == *asset);
             let resolution = hold.map(|hold| hold.resolution);
             match state {
-                State::Settled if resolution != Some(Some(Resolution::Posted)) => {
+                State::Settled if resolution != Some(Some(Resolution::Posted(*amount))) => {
                     self.findings.push(Finding::NotPosted(*call));
                 }
                 State::Voided | State::Failed | State::InDoubt

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use tollgate_domain::{AssetId, CallId, Digest, PaymentKey, Principal, ReceiptId, TransferId, UnixMillis};
 
+use crate::booking;
 use crate::engine::{self, Books, Changes, ClaimDecision, EngineError};
 use crate::{
     AccountName, Advance, Advanced, Balances, Claim, Claimed, Command, Grant, Granted, Outcome, Record,
-    Refusal, SettlementRow, State, Transfer, TransferKind,
+    Refusal, SettlementRow, State, Transfer,
 };
 
 /// Seals receipts, each for the place after the one before it.
@@ -111,11 +112,13 @@ impl BatchChanges {
 }
 
 /// The commands of one commit so far: what they read, and what they write.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Batch {
     settlements: HashMap<PaymentKey, Option<Arc<SettlementRow>>>,
     accounts: HashMap<AccountName, Vec<Account>>,
-    posted: HashMap<TransferId, Transfer>,
+    /// Of this batch: named transfers by id, and those that resolve named ones by what they resolve.
+    named: HashMap<TransferId, Transfer>,
+    resolutions: HashMap<TransferId, Transfer>,
     standings: HashMap<Principal, Record>,
     claimed: Vec<Arc<SettlementRow>>,
     moved: Vec<Moved>,
@@ -125,7 +128,7 @@ pub struct Batch {
 }
 
 /// One account in one asset, as the batch leaves it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Account {
     asset: AssetId,
     balances: Balances,
@@ -150,6 +153,11 @@ impl Batch {
                 self.record(sealer, *call, statement).map(Outcome::Recorded).map_err(EngineError::Refused)
             }
             Command::Grant(grant) => self.grant(books, grant).map(Outcome::Granted),
+            Command::Book(transfers) => {
+                let (booked, changes) = booking::book(&mut Seen { batch: self, books }, transfers)?;
+                self.book(changes.unwrap_or_default());
+                Ok(Outcome::Booked(booked))
+            }
         }
     }
 
@@ -158,7 +166,8 @@ impl Batch {
         let Self {
             settlements: _,
             accounts,
-            posted: _,
+            named: _,
+            resolutions: _,
             standings,
             claimed,
             moved,
@@ -266,8 +275,11 @@ impl Batch {
             }
         }
         for transfer in changes.transfers {
-            if transfer.kind == TransferKind::Posted {
-                self.posted.insert(transfer.id, transfer.clone());
+            if transfer.is_named() {
+                if let Some(of) = transfer.kind.resolves() {
+                    self.resolutions.insert(of, transfer.clone());
+                }
+                self.named.insert(transfer.id, transfer.clone());
             }
             self.transfers.push(transfer);
         }
@@ -309,10 +321,17 @@ impl<B: Books> Books for Seen<'_, B> {
         Ok(balances)
     }
 
-    fn posted(&mut self, id: &TransferId) -> Result<Option<Transfer>, B::Error> {
-        match self.batch.posted.get(id) {
+    fn transfer(&mut self, id: &TransferId) -> Result<Option<Transfer>, B::Error> {
+        match self.batch.named.get(id) {
             Some(known) => Ok(Some(known.clone())),
-            None => self.books.posted(id),
+            None => self.books.transfer(id),
+        }
+    }
+
+    fn resolution(&mut self, pending: &TransferId) -> Result<Option<Transfer>, B::Error> {
+        match self.batch.resolutions.get(pending) {
+            Some(known) => Ok(Some(known.clone())),
+            None => self.books.resolution(pending),
         }
     }
 

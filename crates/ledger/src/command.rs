@@ -8,7 +8,7 @@ use tollgate_domain::{
     Amount, AssetId, Binding, CallId, PaymentKey, Principal, PrincipalError, TransferId, UnixMillis,
 };
 
-use crate::{BookingError, Clearing, Event, IllegalTransition, State};
+use crate::{BookingError, Clearing, Event, IllegalTransition, State, Transfer};
 
 /// Where the money of a claimed call comes from. Written `on_settlement`, `arrived:<holder>`, `credit:<principal>`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -85,6 +85,8 @@ pub enum Command {
     },
     /// Give a principal prepaid credit.
     Grant(Grant),
+    /// Book linked transfers: all of them or none. Each has an id that means it for ever, see [`crate::requested_id`].
+    Book(Vec<Transfer>),
 }
 
 /// The answer to a [`Command`], each to the command of its name.
@@ -98,6 +100,15 @@ pub enum Outcome {
     Recorded(String),
     /// To [`Command::Grant`].
     Granted(Granted),
+    /// To [`Command::Book`].
+    Booked(Booked),
+}
+
+/// The answer to [`Command::Book`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Booked {
+    /// Whether exactly these transfers had been booked before.
+    pub again: bool,
 }
 
 /// Claims a payment key for one call and reserves the price, before the tool is called.
@@ -284,6 +295,29 @@ pub enum Refusal {
     /// The transfer id was used for another transfer.
     #[error("{0} was used for another transfer")]
     TransferReused(TransferId),
+    /// There is no transfer to book.
+    #[error("linked transfers are one at least")]
+    NothingToBook,
+    /// The reservation of a call, or its resolution, follows from the call's settlement and from nothing else.
+    #[error("{0} reserves, posts or voids for a call; only the call's settlement does that")]
+    BelongsToCall(TransferId),
+    /// No pending transfer has this id.
+    #[error("{0} is no pending transfer")]
+    NoSuchPending(TransferId),
+    /// The pending transfer was posted or voided before.
+    #[error("{pending} is resolved already, by {by}")]
+    AlreadyResolved {
+        /// The pending transfer.
+        pending: TransferId,
+        /// `post_pending` or `void_pending`.
+        by: &'static str,
+    },
+    /// The pending transfer was not posted in time; it can only be voided.
+    #[error("{0} has expired; its reservation can only be released")]
+    PendingExpired(TransferId),
+    /// The resolution is not between the same accounts in the same asset, posts more than is reserved, or voids a part.
+    #[error("the resolution of {0} is another movement, or larger")]
+    OtherMovement(TransferId),
     /// The rail has no clearing account to pay from.
     #[error("payments by {0} do not come in from outside the books")]
     NoClearing(tollgate_domain::Rail),

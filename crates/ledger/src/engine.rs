@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, Principal, TransferId, UnixMillis};
+use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, Principal, TransferId};
 
+use crate::draft::Draft;
 use crate::{
-    AccountName, Advance, Balances, BookingError, Claim, Clearing, Effect, Event, Funds, Grant, Granted,
-    Record, Refusal, SettlementRow, State, Transfer, TransferKind, Verdict, arrival_id, hold_id,
-    resolution_id,
+    AccountName, Advance, Balances, BookingError, Claim, Event, Grant, Granted, Record, Refusal,
+    SettlementRow, State, Transfer, TransferKind, Verdict,
 };
 
 /// The books as they stand for the next command: what is committed, and what earlier commands of the same batch
@@ -29,11 +29,17 @@ pub trait Books {
     /// When the books cannot be read.
     fn balances(&mut self, account: &AccountName, asset: &AssetId) -> Result<Balances, Self::Error>;
 
-    /// The transfer with this id, of those that were posted at once: what can come from outside more than once.
+    /// The transfer with this id, of those that can be asked for more than once ([`Transfer::is_named`]).
     ///
     /// # Errors
     /// When the books cannot be read.
-    fn posted(&mut self, id: &TransferId) -> Result<Option<Transfer>, Self::Error>;
+    fn transfer(&mut self, id: &TransferId) -> Result<Option<Transfer>, Self::Error>;
+
+    /// The transfer that posts or voids this named pending one.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn resolution(&mut self, pending: &TransferId) -> Result<Option<Transfer>, Self::Error>;
 
     /// What is remembered of a principal; the beginner's record for a stranger.
     ///
@@ -174,8 +180,9 @@ pub(crate) fn grant<B: Books>(
         call: None,
         note: grant.note.clone(),
         at: grant.now,
+        expires: None,
     };
-    if let Some(before) = books.posted(&grant.id).map_err(EngineError::Books)? {
+    if let Some(before) = books.transfer(&grant.id).map_err(EngineError::Books)? {
         // The moment may differ: it is the same grant, asked for again.
         if before != (Transfer { at: before.at, ..transfer }) {
             return Err(EngineError::Refused(Refusal::TransferReused(grant.id)));
@@ -184,7 +191,7 @@ pub(crate) fn grant<B: Books>(
         return Ok((Granted { booked: false, available: balances.available().unwrap_or_default() }, None));
     }
     let mut draft = Draft::new(books);
-    draft.book(transfer)?;
+    draft.book(transfer, None)?;
     let balances = draft.balances(&credit, &grant.asset)?;
     let granted = Granted { booked: true, available: balances.available().unwrap_or_default() };
     Ok((granted, Some(draft.changes)))
@@ -254,118 +261,6 @@ fn verdict(events: &[Event]) -> Option<Verdict> {
         | Event::FoundInDoubt
         | Event::HandedOver { .. } => None,
     })
-}
-
-/// The account that pays for a call.
-fn payer(rail: tollgate_domain::Rail, funds: &Funds) -> Result<AccountName, Refusal> {
-    match funds {
-        Funds::OnSettlement => Clearing::of(rail).map(AccountName::Clearing).ok_or(Refusal::NoClearing(rail)),
-        Funds::Arrived { holder } => Ok(AccountName::Credit(holder.clone())),
-        Funds::Credit(principal) => Ok(AccountName::Credit(principal.clone())),
-    }
-}
-
-/// Transfers in the making, on balances read as needed.
-struct Draft<'a, B> {
-    books: &'a mut B,
-    changes: Changes,
-}
-
-impl<'a, B: Books> Draft<'a, B> {
-    fn new(books: &'a mut B) -> Self {
-        Self { books, changes: Changes::default() }
-    }
-
-    /// Books the arrival of the money if it came before the call and was not booked yet, and reserves the price.
-    fn fund(&mut self, claim: &Claim) -> Result<(), EngineError<B::Error>> {
-        let rail = claim.key.rail();
-        let debit = payer(rail, &claim.funds).map_err(EngineError::Refused)?;
-        let arrival = arrival_id(&claim.key);
-        let transfer = |id, kind, debit: AccountName, credit, note: &str| Transfer {
-            id,
-            kind,
-            debit,
-            credit,
-            asset: claim.asset.clone(),
-            amount: claim.amount,
-            call: Some(claim.call),
-            note: note.to_owned(),
-            at: claim.now,
-        };
-        if matches!(claim.funds, Funds::Arrived { .. })
-            && self.books.posted(&arrival).map_err(EngineError::Books)?.is_none()
-        {
-            let from = Clearing::of(rail).ok_or(EngineError::Refused(Refusal::NoClearing(rail)))?;
-            let from = AccountName::Clearing(from);
-            self.book(transfer(arrival, TransferKind::Posted, from, debit.clone(), "payment received"))?;
-        }
-        let payable = AccountName::Payable(claim.binding.tool.server.clone());
-        self.book(transfer(hold_id(&claim.call), TransferKind::Pending, debit, payable, "price of the call"))
-    }
-
-    /// Posts or voids the reservation of `row`.
-    fn resolve(
-        &mut self,
-        row: &SettlementRow,
-        effect: Effect,
-        now: UnixMillis,
-    ) -> Result<(), EngineError<B::Error>> {
-        let (kind, note) = match effect {
-            Effect::Nothing => return Ok(()),
-            Effect::Post => (TransferKind::PostPending(row.hold()), "settled"),
-            Effect::Void => (TransferKind::VoidPending(row.hold()), "released"),
-        };
-        self.book(Transfer {
-            id: resolution_id(&row.call),
-            kind,
-            debit: payer(row.key.rail(), &row.funds).map_err(EngineError::Refused)?,
-            credit: AccountName::Payable(row.binding.tool.server.clone()),
-            asset: row.asset.clone(),
-            amount: row.amount,
-            call: Some(row.call),
-            note: note.to_owned(),
-            at: now,
-        })
-    }
-
-    fn book(&mut self, transfer: Transfer) -> Result<(), EngineError<B::Error>> {
-        let refused = |error: BookingError| EngineError::Refused(Refusal::Booking(error));
-        let Transfer { kind, debit, credit, asset, amount, .. } = &transfer;
-        if debit == credit {
-            return Err(refused(BookingError::SameAccount));
-        }
-        if amount.is_zero() {
-            return Err(refused(BookingError::Zero));
-        }
-        let limited = debit.debits_must_not_exceed_credits();
-        let debited = self.balances(debit, asset)?.debited(kind, *amount, limited).map_err(refused)?;
-        let credited = self.balances(credit, asset)?.credited(kind, *amount).map_err(refused)?;
-        self.set(debit, asset, debited);
-        self.set(credit, asset, credited);
-        self.changes.transfers.push(transfer);
-        Ok(())
-    }
-
-    /// What stands on an account, drafted changes included.
-    fn balances(
-        &mut self,
-        account: &AccountName,
-        asset: &AssetId,
-    ) -> Result<Balances, EngineError<B::Error>> {
-        let drafted = self.changes.balances.iter().find(|(name, of, _)| name == account && of == asset);
-        match drafted {
-            Some((_, _, balances)) => Ok(*balances),
-            None => self.books.balances(account, asset).map_err(EngineError::Books),
-        }
-    }
-
-    fn set(&mut self, account: &AccountName, asset: &AssetId, balances: Balances) {
-        let drafted = self.changes.balances.iter_mut().find(|(name, of, _)| name == account && of == asset);
-        match drafted {
-            Some((_, _, slot)) => *slot = balances,
-            None => self.changes.balances.push((account.clone(), asset.clone(), balances)),
-        }
-    }
 }
 
 #[cfg(test)]

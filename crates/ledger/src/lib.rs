@@ -34,7 +34,9 @@
 mod account;
 pub mod audit;
 mod batch;
+mod booking;
 mod command;
+mod draft;
 mod engine;
 mod port;
 mod settlement;
@@ -44,11 +46,13 @@ mod transfer;
 pub use account::{AccountBalance, AccountName, AccountNameError, Balances, BookingError, Clearing};
 pub use batch::{Batch, BatchChanges, Kept, Moved, NewReceipt, SealedReceipt, Sealer};
 pub use command::{
-    Advance, Advanced, Claim, Claimed, Command, Funds, FundsError, Grant, Granted, Outcome, Refusal,
+    Advance, Advanced, Booked, Claim, Claimed, Command, Funds, FundsError, Grant, Granted, Outcome, Refusal,
     StoredAnswer,
 };
 pub use engine::{Books, EngineError};
 pub use port::{LedgerStore, PaidCall, RecentCall, StoreError};
 pub use settlement::{Effect, Event, IllegalTransition, SettlementRow, State, StateError};
 pub use standing::{Record, Verdict};
-pub use transfer::{Transfer, TransferKind, TransferKindError, arrival_id, hold_id, resolution_id};
+pub use transfer::{
+    Transfer, TransferKind, TransferKindError, arrival_id, expiry_id, hold_id, requested_id, resolution_id,
+};

@@ -5,8 +5,8 @@ use std::future::Future;
 use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis};
 
 use crate::{
-    AccountBalance, AccountName, Advance, Advanced, Balances, Claim, Claimed, Command, Grant, Granted,
-    Outcome, Record, Refusal, SettlementRow, State, StoredAnswer,
+    AccountBalance, AccountName, Advance, Advanced, Balances, Booked, Claim, Claimed, Command, Grant,
+    Granted, Outcome, Record, Refusal, SettlementRow, State, StoredAnswer, Transfer,
 };
 
 /// Why the store did not do, or may not have done, what was asked.
@@ -102,6 +102,23 @@ pub trait LedgerStore: Send + Sync + 'static {
             _ => None,
         })
     }
+
+    /// [`Command::Book`].
+    fn book(&self, transfers: Vec<Transfer>) -> impl Future<Output = Result<Booked, StoreError>> + Send {
+        answered(self.commit(Command::Book(transfers)), |outcome| match outcome {
+            Outcome::Booked(booked) => Some(booked),
+            _ => None,
+        })
+    }
+
+    /// Pending transfers that expired after `since` and by `now` and are not resolved, the first to expire first, at most
+    /// `limit`: to be voided ([`crate::expiry_id`]).
+    fn expired(
+        &self,
+        since: UnixMillis,
+        now: UnixMillis,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Transfer>, StoreError>> + Send;
 
     /// The latest attempt with this key.
     fn settlement(

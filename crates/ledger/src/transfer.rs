@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tollgate_domain::{Amount, AssetId, CallId, Digest, PaymentKey, TransferId, UnixMillis};
+use tollgate_domain::{Amount, AssetId, CallId, Digest, PaymentKey, Principal, TransferId, UnixMillis};
 
 use crate::AccountName;
 
@@ -13,7 +13,7 @@ pub enum TransferKind {
     Posted,
     /// Reserved until a later transfer posts or voids it.
     Pending,
-    /// Makes the named pending transfer good.
+    /// Makes the named pending transfer good, all of it or a part; the rest is released.
     PostPending(TransferId),
     /// Releases the named pending transfer.
     VoidPending(TransferId),
@@ -87,6 +87,16 @@ pub struct Transfer {
     pub note: String,
     /// When.
     pub at: UnixMillis,
+    /// Of a pending transfer: until when it can be posted. Without it, it waits for ever.
+    pub expires: Option<UnixMillis>,
+}
+
+impl Transfer {
+    /// Whether it can be asked for more than once, so that its id is looked up: everything but the reservation of a call and
+    /// its resolution, whose ids follow from the call, which is claimed once and ends once.
+    pub fn is_named(&self) -> bool {
+        self.call.is_none() || self.kind == TransferKind::Posted
+    }
 }
 
 /// The id of the pending transfer of a call.
@@ -102,12 +112,19 @@ pub fn resolution_id(call: &CallId) -> TransferId {
 /// The id of the transfer that books the arrival of a payment that came before its call. It follows from the payment
 /// key alone, so that the same payment cannot arrive twice.
 pub fn arrival_id(key: &PaymentKey) -> TransferId {
-    let digest = Digest::of(format!("arrival/{key}").as_bytes());
-    let mut bytes = [0; 16];
-    for (slot, byte) in bytes.iter_mut().zip(digest.as_bytes()) {
-        *slot = *byte;
-    }
-    TransferId::from_bytes(bytes)
+    cut(Digest::of(format!("arrival/{key}").as_bytes()))
+}
+
+/// The id of a transfer that `principal` asks for under a key of its own choice: asking again under the same key means the
+/// same transfer, and nobody meets the key of another.
+pub fn requested_id(principal: &Principal, key: &str) -> TransferId {
+    // A principal holds no line break.
+    cut(Digest::of(format!("requested/{principal}\n{key}").as_bytes()))
+}
+
+/// The id of the transfer that voids a pending one because it was not posted in time.
+pub fn expiry_id(pending: &TransferId) -> TransferId {
+    cut(Digest::of(&[pending.as_bytes(), b"expiry".as_slice()].concat()))
 }
 
 /// The time of the call's id, so that transfers stay in time order, then 80 bits that follow from the call and `role`.
@@ -115,6 +132,14 @@ fn of_call(call: &CallId, role: &[u8]) -> TransferId {
     let digest = Digest::of(&[call.as_bytes(), role].concat());
     let mut bytes = *call.as_bytes();
     for (slot, byte) in bytes.iter_mut().skip(6).zip(digest.as_bytes()) {
+        *slot = *byte;
+    }
+    TransferId::from_bytes(bytes)
+}
+
+fn cut(digest: Digest) -> TransferId {
+    let mut bytes = [0; 16];
+    for (slot, byte) in bytes.iter_mut().zip(digest.as_bytes()) {
         *slot = *byte;
     }
     TransferId::from_bytes(bytes)

@@ -124,8 +124,12 @@ impl Books for File<'_> {
         Ok(rows::account(self.connection, account, asset)?.map(|(_, balances)| balances).unwrap_or_default())
     }
 
-    fn posted(&mut self, id: &TransferId) -> rusqlite::Result<Option<Transfer>> {
-        rows::posted_transfer(self.connection, id)
+    fn transfer(&mut self, id: &TransferId) -> rusqlite::Result<Option<Transfer>> {
+        rows::named_transfer(self.connection, id)
+    }
+
+    fn resolution(&mut self, pending: &TransferId) -> rusqlite::Result<Option<Transfer>> {
+        rows::resolution(self.connection, pending)
     }
 
     fn standing(&mut self, principal: &Principal) -> rusqlite::Result<Record> {

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use tollgate_attest::PublicKey;
 use tollgate_domain::{
     Amount, AssetId, Binding, Bps, CallId, Digest, PaymentKey, Principal, ReceiptId, ToolRef, TransferId,
+    UnixMillis,
 };
 use tollgate_ledger::{
     AccountBalance, AccountName, Balances, PaidCall, RecentCall, Record, SettlementRow, StoredAnswer,
@@ -27,7 +28,7 @@ macro_rules! settlements {
 macro_rules! transfers {
     ($tail:literal) => {
         concat!(
-            "SELECT t.id, t.kind, t.resolves, d.name, c.name, d.asset, t.amount, t.call, t.note, t.at ",
+            "SELECT t.id, t.kind, t.resolves, d.name, c.name, d.asset, t.amount, t.call, t.note, t.at, t.expires ",
             "FROM transfers t JOIN accounts d ON d.id = t.debit JOIN accounts c ON c.id = t.credit ",
             $tail
         )
@@ -74,6 +75,7 @@ fn transfer(row: &Row<'_>) -> rusqlite::Result<Transfer> {
         call: convert::optional_id(row, 7)?,
         note: row.get(8)?,
         at: convert::moment(row, 9)?,
+        expires: convert::optional_moment(row, 10)?,
     })
 }
 
@@ -127,14 +129,32 @@ pub(crate) fn each_settlement(
     Ok(())
 }
 
-/// The transfer with this id, of those that were posted at once.
-pub(crate) fn posted_transfer(
-    connection: &Connection,
-    id: &TransferId,
-) -> rusqlite::Result<Option<Transfer>> {
+/// The named transfer with this id.
+pub(crate) fn named_transfer(connection: &Connection, id: &TransferId) -> rusqlite::Result<Option<Transfer>> {
     // The condition is the one of the index, word for word, so that the index is used.
-    let mut query = connection.prepare_cached(transfers!("WHERE t.id = ?1 AND t.kind = 'posted'"))?;
+    let mut query =
+        connection.prepare_cached(transfers!("WHERE t.id = ?1 AND (t.call IS NULL OR t.kind = 'posted')"))?;
     query.query_row(params![id.as_bytes()], transfer).optional()
+}
+
+/// What resolves this named pending transfer.
+pub(crate) fn resolution(connection: &Connection, of: &TransferId) -> rusqlite::Result<Option<Transfer>> {
+    let mut query = connection.prepare_cached(transfers!("WHERE t.resolves = ?1 AND t.call IS NULL"))?;
+    query.query_row(params![of.as_bytes()], transfer).optional()
+}
+
+/// Pending transfers that expired after `since` and by `now`, and are not resolved.
+pub(crate) fn expired(
+    connection: &Connection,
+    since: UnixMillis,
+    now: UnixMillis,
+    limit: u32,
+) -> rusqlite::Result<Vec<Transfer>> {
+    let mut query = connection.prepare_cached(transfers!(
+        "WHERE t.expires > ?1 AND t.expires <= ?2 AND t.call IS NULL AND NOT EXISTS \
+         (SELECT 1 FROM transfers r WHERE r.resolves = t.id AND r.call IS NULL) ORDER BY t.expires LIMIT ?3"
+    ))?;
+    query.query_map(params![convert::millis(since), convert::millis(now), limit], transfer)?.collect()
 }
 
 /// Every transfer, in the order of booking.

@@ -11,7 +11,7 @@ use tollgate_domain::{
 use tollgate_ledger::audit::Finding;
 use tollgate_ledger::{
     AccountBalance, AccountName, Balances, Command, LedgerStore, Outcome, RecentCall, Record, SettlementRow,
-    StoreError, StoredAnswer,
+    StoreError, StoredAnswer, Transfer,
 };
 use tollgate_registry::{Approval, Observed, PinPolicy, PinRecord, Sighting};
 
@@ -33,6 +33,7 @@ static LEDGER: Schema = Schema {
         include_str!("schema/ledger_1.sql"),
         include_str!("schema/ledger_2.sql"),
         include_str!("schema/ledger_3.sql"),
+        include_str!("schema/ledger_4.sql"),
     ],
     // NORMAL would lose acknowledged calls on power loss.
     kept: Kept::OverPowerCut,
@@ -246,6 +247,15 @@ impl Store {
 impl LedgerStore for Store {
     async fn commit(&self, command: Command) -> Result<Outcome, StoreError> {
         self.inner.writer.write(move |batch| batch.command(&command)).await
+    }
+
+    async fn expired(
+        &self,
+        since: UnixMillis,
+        now: UnixMillis,
+        limit: u32,
+    ) -> Result<Vec<Transfer>, StoreError> {
+        self.inner.readers.read(move |connection| rows::expired(connection, since, now, limit)).await
     }
 
     async fn settlement(&self, key: &PaymentKey) -> Result<Option<SettlementRow>, StoreError> {

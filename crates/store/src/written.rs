@@ -175,8 +175,8 @@ fn insert_transfer(
 ) -> rusqlite::Result<()> {
     let place = |name| accounts.get(&(name, &transfer.asset)).ok_or(rusqlite::Error::QueryReturnedNoRows);
     let mut insert = connection.prepare_cached(
-        "INSERT INTO transfers (id, kind, resolves, debit, credit, amount, call, note, at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO transfers (id, kind, resolves, debit, credit, amount, call, note, at, expires) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     insert.execute(params![
         transfer.id.as_bytes(),
@@ -188,6 +188,7 @@ fn insert_transfer(
         transfer.call.map(|call| *call.as_bytes()),
         transfer.note,
         millis(transfer.at),
+        transfer.expires.map(millis),
     ])?;
     Ok(())
 }

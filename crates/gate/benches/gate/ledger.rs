@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tollgate_domain::{AssetId, CallId, PaymentKey, Principal, ReceiptId, UnixMillis};
 use tollgate_ledger::{
     AccountBalance, AccountName, Advanced, Balances, Claimed, Command, Event, LedgerStore, Outcome,
-    RecentCall, Record, SettlementRow, State, StoreError, StoredAnswer,
+    RecentCall, Record, SettlementRow, State, StoreError, StoredAnswer, Transfer,
 };
 use tollgate_rails::RailFuture;
 use tollgate_rails::lightning::{
@@ -45,12 +45,21 @@ impl LedgerStore for WillingLedger {
                 Ok(Outcome::Advanced(Advanced { state, receipt }))
             }
             Command::Record { .. } => Ok(Outcome::Recorded(self.envelope.clone())),
-            Command::Grant(_) => unasked(),
+            Command::Grant(_) | Command::Book(_) => unasked(),
         }
     }
 
     async fn standing(&self, _principal: &Principal) -> Result<Record, StoreError> {
         Ok(Record::default())
+    }
+
+    async fn expired(
+        &self,
+        _since: UnixMillis,
+        _now: UnixMillis,
+        _limit: u32,
+    ) -> Result<Vec<Transfer>, StoreError> {
+        unasked()
     }
 
     async fn settlement(&self, _key: &PaymentKey) -> Result<Option<SettlementRow>, StoreError> {

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use tollgate_domain::{Caller, KeyId, TransferId};
+use tollgate_domain::{Caller, KeyId};
 
 #[test]
 fn accounts_have_one_text_form() {
@@ -36,46 +36,51 @@ fn only_credit_is_limited() {
 
 #[test]
 fn a_reservation_counts_against_what_is_available() {
-    let ten = Balances::default().credited(&TransferKind::Posted, Amount::new(10)).unwrap();
-    let reserved = ten.debited(&TransferKind::Pending, Amount::new(7), true).unwrap();
+    let ten = Balances::default().credited(Movement::Post(Amount::new(10))).unwrap();
+    let reserved = ten.debited(Movement::Reserve(Amount::new(7)), true).unwrap();
     assert_eq!(reserved.available(), Some(Amount::new(3)));
-    let refused = reserved.debited(&TransferKind::Pending, Amount::new(4), true);
+    let refused = reserved.debited(Movement::Reserve(Amount::new(4)), true);
     assert_eq!(refused, Err(BookingError::ExceedsCredits { available: Amount::new(3) }));
     // Control: exactly what is left, and the same on an account without the limit.
-    assert!(reserved.debited(&TransferKind::Posted, Amount::new(3), true).is_ok());
-    assert!(reserved.debited(&TransferKind::Pending, Amount::new(4), false).is_ok());
+    assert!(reserved.debited(Movement::Post(Amount::new(3)), true).is_ok());
+    assert!(reserved.debited(Movement::Reserve(Amount::new(4)), false).is_ok());
     // What is only pending on the credit side cannot be spent.
-    let promised = Balances::default().credited(&TransferKind::Pending, Amount::new(10)).unwrap();
-    assert!(promised.debited(&TransferKind::Pending, Amount::new(1), true).is_err());
+    let promised = Balances::default().credited(Movement::Reserve(Amount::new(10))).unwrap();
+    assert!(promised.debited(Movement::Reserve(Amount::new(1)), true).is_err());
+}
+
+fn resolve(reserved: u128, posted: u128) -> Movement {
+    Movement::Resolve { reserved: Amount::new(reserved), posted: Amount::new(posted) }
 }
 
 #[test]
-fn a_resolution_releases_no_more_than_is_pending() {
-    let of = TransferId::from_bytes([1; 16]);
-    let reserved = Balances::default().debited(&TransferKind::Pending, Amount::new(5), false).unwrap();
-    for kind in [TransferKind::PostPending(of), TransferKind::VoidPending(of)] {
-        assert_eq!(reserved.debited(&kind, Amount::new(6), false), Err(BookingError::NotPending));
-        assert!(reserved.debited(&kind, Amount::new(5), false).is_ok());
+fn a_resolution_releases_no_more_than_is_pending_and_posts_no_more_than_it_releases() {
+    let five = Balances::default().debited(Movement::Reserve(Amount::new(5)), false).unwrap();
+    for refused in [resolve(6, 6), resolve(6, 0), resolve(5, 6)] {
+        assert_eq!(five.debited(refused, false), Err(BookingError::NotPending), "{refused:?}");
+    }
+    for posted in [0, 1, 5] {
+        let resolved = five.debited(resolve(5, posted), false).unwrap();
+        assert_eq!((resolved.debits_pending, resolved.debits_posted), (Amount::ZERO, Amount::new(posted)));
     }
 }
 
 #[test]
 fn totals_do_not_wrap() {
-    let full = Balances::default().credited(&TransferKind::Posted, Amount::new(u128::MAX)).unwrap();
-    assert_eq!(full.credited(&TransferKind::Posted, Amount::new(1)), Err(BookingError::Overflow));
+    let full = Balances::default().credited(Movement::Post(Amount::new(u128::MAX))).unwrap();
+    assert_eq!(full.credited(Movement::Post(Amount::new(1))), Err(BookingError::Overflow));
 }
 
 proptest! {
     #[test]
     fn reserving_and_releasing_leaves_everything_as_it_was(credits in 0_u128..1000, amount in 1_u128..1000) {
         let before = Balances { credits_posted: Amount::new(credits), ..Balances::default() };
-        let of = TransferId::from_bytes([1; 16]);
-        match before.debited(&TransferKind::Pending, Amount::new(amount), true) {
+        match before.debited(Movement::Reserve(Amount::new(amount)), true) {
             Ok(reserved) => {
                 prop_assert!(amount <= credits);
-                let released = reserved.debited(&TransferKind::VoidPending(of), Amount::new(amount), true).unwrap();
+                let released = reserved.debited(resolve(amount, 0), true).unwrap();
                 prop_assert_eq!(released, before);
-                let posted = reserved.debited(&TransferKind::PostPending(of), Amount::new(amount), true).unwrap();
+                let posted = reserved.debited(resolve(amount, amount), true).unwrap();
                 prop_assert_eq!(posted.available(), Some(Amount::new(credits - amount)));
             }
             Err(error) => {

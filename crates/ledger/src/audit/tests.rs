@@ -69,6 +69,7 @@ fn transfer(
         call: Some(row.call),
         note: String::new(),
         at: UnixMillis::default(),
+        expires: None,
     }
 }
 
@@ -209,11 +210,10 @@ fn a_reservation_that_is_resolved_twice_or_never_was_is_found() {
         nothing.contains(&Finding::ResolvesNothing(resolution_id(&CallId::from_bytes([1; 16])))),
         "{nothing:?}"
     );
-    let another_amount = World::after(|world| world.transfers[2].amount = Amount::new(9));
-    assert!(
-        another_amount.iter().any(|finding| matches!(finding, Finding::ResolvesNothing(_))),
-        "{another_amount:?}"
-    );
+    let more = World::after(|world| world.transfers[2].amount = Amount::new(11));
+    assert!(more.iter().any(|finding| matches!(finding, Finding::ResolvesNothing(_))), "{more:?}");
+    let less = World::after(|world| world.transfers[2].amount = Amount::new(9));
+    assert!(less.contains(&Finding::NotPosted(CallId::from_bytes([1; 16]))), "{less:?}");
 }
 
 #[test]

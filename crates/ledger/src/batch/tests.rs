@@ -28,9 +28,13 @@ impl Books for Memory {
     fn balances(&mut self, account: &AccountName, asset: &AssetId) -> Result<Balances, Infallible> {
         Ok(self.totals.get(&(account.clone(), asset.clone())).copied().unwrap_or_default())
     }
-    fn posted(&mut self, id: &TransferId) -> Result<Option<Transfer>, Infallible> {
-        let posted = |transfer: &&Transfer| transfer.id == *id && transfer.kind == TransferKind::Posted;
-        Ok(self.transfers.iter().find(posted).cloned())
+    fn transfer(&mut self, id: &TransferId) -> Result<Option<Transfer>, Infallible> {
+        Ok(self.transfers.iter().find(|transfer| transfer.id == *id && transfer.is_named()).cloned())
+    }
+    fn resolution(&mut self, pending: &TransferId) -> Result<Option<Transfer>, Infallible> {
+        let resolves =
+            |transfer: &&Transfer| transfer.kind.resolves() == Some(*pending) && transfer.is_named();
+        Ok(self.transfers.iter().find(resolves).cloned())
     }
     fn standing(&mut self, principal: &Principal) -> Result<Record, Infallible> {
         Ok(self.standings.get(principal).copied().unwrap_or_default())

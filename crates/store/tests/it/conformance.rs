@@ -1,9 +1,10 @@
 //! What every store must do, over the port alone: one function per promise, run against each store.
 
 use tempfile::TempDir;
-use tollgate_domain::{Amount, Bps, Digest, PaymentKey, Rail, ReceiptId};
+use tollgate_domain::{Amount, Bps, Digest, PaymentKey, Rail, ReceiptId, TransferId};
 use tollgate_ledger::{
-    Advance, Claim, Claimed, Event, Granted, LedgerStore, Record, Refusal, State, StoreError,
+    Advance, Booked, Claim, Claimed, Event, Grant, Granted, LedgerStore, Record, Refusal, State, StoreError,
+    Transfer, TransferKind, expiry_id,
 };
 
 use crate::world::*;
@@ -40,6 +41,9 @@ ledger_store_tests! {
     a_grant_is_booked_once
     totals_balance_per_asset
     a_later_step_keeps_the_result
+    linked_transfers_are_booked_together_and_once
+    a_pending_transfer_is_resolved_once_over_commits
+    what_expires_is_listed_until_it_is_resolved
 }
 
 mod promises {
@@ -332,5 +336,78 @@ mod promises {
         assert_eq!((answer.result, answer.private, answer.receipt), (Some(b"42".to_vec()), later, None));
         let another = PaymentKey::new(Rail::X402, "0x2").unwrap();
         assert_eq!(store.settlement(&another).await, Ok(None));
+    }
+
+    /// From Alice to the operator of the server.
+    fn transfer(number: u8, units: u128) -> Transfer {
+        Transfer {
+            id: TransferId::from_bytes([number; 16]),
+            kind: TransferKind::Posted,
+            debit: credit(&alice()),
+            credit: payable(),
+            asset: asset(),
+            amount: Amount::new(units),
+            call: None,
+            note: "test".to_owned(),
+            at: at(5),
+            expires: None,
+        }
+    }
+
+    pub(super) async fn linked_transfers_are_booked_together_and_once(store: &impl LedgerStore) {
+        store.grant_credit(grant(&alice(), 10)).await.unwrap();
+        let chain = || vec![transfer(1, 7), transfer(2, 3)];
+        let too_much = store.book(vec![transfer(1, 7), transfer(2, 4)]).await;
+        assert!(matches!(too_much, Err(StoreError::Refused(Refusal::Booking(_)))), "{too_much:?}");
+        assert_eq!(available(store, &alice()).await, Amount::new(10));
+        assert_eq!(store.book(chain()).await, Ok(Booked { again: false }));
+        assert_eq!(store.book(chain()).await, Ok(Booked { again: true }));
+        assert_eq!(available(store, &alice()).await, Amount::ZERO);
+        let other = store.book(vec![transfer(1, 6)]).await;
+        assert_eq!(other, Err(StoreError::Refused(Refusal::TransferReused(transfer(1, 6).id))));
+        let granted = store.grant_credit(Grant { id: transfer(1, 7).id, ..grant(&alice(), 1) }).await;
+        assert_eq!(granted, Err(StoreError::Refused(Refusal::TransferReused(transfer(1, 7).id))));
+    }
+
+    pub(super) async fn a_pending_transfer_is_resolved_once_over_commits(store: &impl LedgerStore) {
+        store.grant_credit(grant(&alice(), 10)).await.unwrap();
+        let pending = Transfer { kind: TransferKind::Pending, ..transfer(1, 8) };
+        store.book(vec![pending.clone()]).await.unwrap();
+        assert_eq!(available(store, &alice()).await, Amount::new(2));
+        let part = Transfer { kind: TransferKind::PostPending(pending.id), ..transfer(2, 5) };
+        assert_eq!(store.book(vec![part.clone()]).await, Ok(Booked { again: false }));
+        assert_eq!(store.book(vec![part]).await, Ok(Booked { again: true }));
+        assert_eq!(available(store, &alice()).await, Amount::new(5));
+        let void = Transfer { kind: TransferKind::VoidPending(pending.id), ..transfer(3, 8) };
+        let refused = Refusal::AlreadyResolved { pending: pending.id, by: "post_pending" };
+        assert_eq!(store.book(vec![void]).await, Err(StoreError::Refused(refused)));
+    }
+
+    pub(super) async fn what_expires_is_listed_until_it_is_resolved(store: &impl LedgerStore) {
+        store.grant_credit(grant(&alice(), 10)).await.unwrap();
+        let pending = |number, expires: Option<u64>| Transfer {
+            kind: TransferKind::Pending,
+            expires: expires.map(at),
+            ..transfer(number, 1)
+        };
+        let chain = vec![pending(1, Some(30)), pending(2, Some(20)), pending(3, Some(40)), pending(4, None)];
+        store.book(chain).await.unwrap();
+        let expired = async |since, now, limit| {
+            let found = store.expired(at(since), at(now), limit).await.unwrap();
+            found.iter().map(|transfer| transfer.id.as_bytes()[0]).collect::<Vec<_>>()
+        };
+        assert!(expired(0, 19, 9).await.is_empty());
+        assert_eq!(expired(0, 30, 9).await, [2, 1]);
+        assert_eq!(expired(0, 30, 1).await, [2]);
+        assert_eq!(expired(20, 40, 9).await, [1, 3]);
+        let of = transfer(2, 1).id;
+        let void = Transfer {
+            id: expiry_id(&of),
+            kind: TransferKind::VoidPending(of),
+            at: at(30),
+            ..transfer(9, 1)
+        };
+        store.book(vec![void]).await.unwrap();
+        assert_eq!(expired(0, 40, 9).await, [1, 3]);
     }
 }

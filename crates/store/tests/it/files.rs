@@ -251,4 +251,12 @@ async fn writes_build_no_tables_of_their_own_and_recovery_uses_its_index() {
     let open = "WHERE state <> 'settled' AND state <> 'voided' AND state <> 'failed' AND state <> 'in_doubt'";
     let plan = explain(&format!("EXPLAIN QUERY PLAN SELECT key FROM settlements {open} ORDER BY id"), 3);
     assert!(plan.iter().all(|step| step.contains("settlements_open")), "{plan:?}");
+    for (condition, index) in [
+        ("id = x'00' AND (call IS NULL OR kind = 'posted')", "transfers_named"),
+        ("resolves = x'00' AND call IS NULL", "transfers_resolutions"),
+        ("expires > 1 AND expires <= 2 AND call IS NULL", "transfers_expiring"),
+    ] {
+        let plan = explain(&format!("EXPLAIN QUERY PLAN SELECT amount FROM transfers WHERE {condition}"), 3);
+        assert!(plan.iter().all(|step| step.contains(index)), "{plan:?}");
+    }
 }
