@@ -16,4 +16,6 @@ mod model;
 #[cfg(test)]
 mod pins;
 #[cfg(test)]
+mod power;
+#[cfg(test)]
 mod world;
