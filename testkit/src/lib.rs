@@ -6,6 +6,7 @@
 //! - [`journal_server`]: a mock upstream whose journal shows what a refused call did not reach;
 //! - [`peers`]: a chain, a Lightning wallet, published clients and servers, installed on first use;
 //! - [`conformance`]: the official MCP suites, directly and through the gateway;
+//! - [`otlp`]: a collector of traces and metrics;
 //! - [`nginx`], [`wrk`], [`cpu`]: what a bench compares with and measures by;
 //! - [`http`], [`process`]: what the others stand on.
 //!
@@ -32,6 +33,7 @@ pub mod http;
 pub mod journal_server;
 pub mod memory;
 pub mod nginx;
+pub mod otlp;
 pub mod peers;
 pub mod process;
 pub mod wrk;

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 
+use crate::suite::FEATURES;
 use crate::{arch, cases, errors, tools};
 
 /// Runs every check, also after one has failed, so that one run shows everything.
@@ -23,16 +24,7 @@ pub(crate) fn check() -> Result<()> {
     record("cases", cases::check());
     record(
         "clippy",
-        cargo(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--features",
-            "tollgate-gateway/failpoints",
-            "--",
-            "-D",
-            "warnings",
-        ]),
+        cargo(&["clippy", "--workspace", "--all-targets", FEATURES[0], FEATURES[1], "--", "-D", "warnings"]),
     );
     record(
         "deny",

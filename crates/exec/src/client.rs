@@ -22,6 +22,8 @@ pub use announcements::Announcements;
 
 const LEGACY_VERSION: &str = "2025-11-25";
 const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
+/// Members of `_meta` that are headers as well.
+const TRACE_CONTEXT: [&str; 2] = ["traceparent", "tracestate"];
 const VERSION_HEADER: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
 /// Bounds of the client.
@@ -289,6 +291,14 @@ impl McpClient {
         meta: &[(&str, &str)],
     ) -> Result<Answer, ClientError> {
         let id = self.next_id();
+        let mut headers = lifecycle.headers(method, name);
+        // Where a request belongs in a trace stands in both places (W3C Trace Context; MCP, SEP-414).
+        for (key, raw) in meta.iter().filter(|(key, _)| TRACE_CONTEXT.contains(key)) {
+            let value = json::string(raw.as_bytes()).and_then(|value| HeaderValue::from_str(&value).ok());
+            if let (Ok(name), Some(value)) = (HeaderName::from_bytes(key.as_bytes()), value) {
+                headers.insert(name, value);
+            }
+        }
         let own_meta = lifecycle.meta();
         let meta: Vec<String> = own_meta
             .iter()
@@ -301,7 +311,7 @@ impl McpClient {
         let message = reply::request(&id, method, Some(&format!("{{{members}{comma}{meta}}}")));
         // Also finds arguments that are no JSON and would make another message of it.
         let message = Frame::parse(message).map_err(|_| ClientError::Arguments)?.bytes().clone();
-        self.exchange(message, lifecycle.headers(method, name), Some(&id)).await
+        self.exchange(message, headers, Some(&id)).await
     }
 
     /// One POST within the time limit. With an `id`, the answer to it is read.

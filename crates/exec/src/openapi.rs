@@ -8,7 +8,9 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use http::header::{
+    ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri};
 use tokio::time::timeout;
@@ -146,7 +148,7 @@ impl RestUpstream {
             Err(refused) => return Ok(refused),
         };
         match headers::check(&head.headers, &frame) {
-            Ok(era) => self.answer(&frame, era).await,
+            Ok(era) => self.answer(&frame, era, &trace_context(&head.headers)).await,
             Err(mismatch) => {
                 let (status, code) = (StatusCode::BAD_REQUEST, mismatch.code());
                 Ok(refusal(status, frame.id(), code, &mismatch.to_string()))
@@ -154,7 +156,12 @@ impl RestUpstream {
         }
     }
 
-    async fn answer(&self, frame: &Frame, era: Era) -> Result<Response<Body>, UpstreamError> {
+    async fn answer(
+        &self,
+        frame: &Frame,
+        era: Era,
+        context: &HeaderMap,
+    ) -> Result<Response<Body>, UpstreamError> {
         let (Kind::Request, Some(id), Some(method)) = (frame.kind(), frame.id(), frame.method()) else {
             // Notifications, and answers to questions that were never asked.
             return Ok(bare(StatusCode::ACCEPTED));
@@ -184,7 +191,7 @@ impl RestUpstream {
                 let Some(tool) = self.api.tools.iter().find(|tool| tool.name == call.name) else {
                     return refused(code::INVALID_PARAMS, "unknown tool");
                 };
-                self.call(tool, &call.arguments, era).await?
+                self.call(tool, &call.arguments, era, context).await?
             }
             _ => return refused(code::METHOD_NOT_FOUND, "method not found"),
         };
@@ -236,16 +243,26 @@ impl RestUpstream {
     }
 
     /// Calls a tool; its raw result.
-    async fn call(&self, tool: &Tool, arguments: &[u8], era: Era) -> Result<Bytes, UpstreamError> {
+    async fn call(
+        &self,
+        tool: &Tool,
+        arguments: &[u8],
+        era: Era,
+        context: &HeaderMap,
+    ) -> Result<Bytes, UpstreamError> {
         let arguments = if arguments.is_empty() { b"{}" } else { arguments };
         let failed = |text: &str| Ok(reply::tool_result(era, &[text], None, &[], true));
         let rest = match tool.operation.request(arguments) {
             Ok(rest) => rest,
             Err(error) => return failed(&format!("The call was not sent: {error}.")),
         };
-        let Some(request) = self.addressed(rest) else {
+        let Some(mut request) = self.addressed(rest) else {
             return failed("The call was not sent: its arguments make a URL that is too long.");
         };
+        for (name, value) in context {
+            // A tool may have an argument of that name: it is what was called for.
+            request.headers_mut().entry(name).or_insert_with(|| value.clone());
+        }
         let (status, headers, body) = self.exchanged(request).await?;
         let text = String::from_utf8_lossy(&body);
         let said = format!("HTTP {} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
@@ -349,6 +366,12 @@ impl fmt::Debug for RestUpstream {
             .field("tools", &self.api.tools.len())
             .finish_non_exhaustive()
     }
+}
+
+/// Where a request belongs in a trace (W3C Trace Context): all that an API is told of a request but its arguments.
+fn trace_context(headers: &HeaderMap) -> HeaderMap {
+    let kept = ["traceparent", "tracestate"].map(HeaderName::from_static);
+    kept.into_iter().filter_map(|name| Some((name.clone(), headers.get(&name)?.clone()))).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use tollgate_domain::UnixMillis;
 
-use crate::call::{Call, Held, Request};
+use crate::call::{Call, Held, Request, Screened};
 use crate::ports::{Mode, Ports};
 use crate::station::Refusal;
 
@@ -47,13 +47,29 @@ impl<P: Ports> Gate<P> {
     /// # Errors
     /// A [`Refusal`], decided before any money moved.
     pub async fn authorize(&self, request: Request, now: UnixMillis) -> Result<Call<Held>, Refusal> {
+        let call = self.vet(request, now).await?;
+        self.hold(call, now).await
+    }
+
+    /// The part of it that leaves nothing behind: everything left of the hold.
+    ///
+    /// # Errors
+    /// A [`Refusal`].
+    pub async fn vet(&self, request: Request, now: UnixMillis) -> Result<Call<Screened>, Refusal> {
         let call = Call::receive(request, &self.ports, now)?;
         call.foresee(&self.ports, now)?; // takes nothing; before any signature is checked for a call that will be refused
         let call = call.authenticate(self, now).await?;
         let call = call.evaluate(&self.ports).await?; // before the price: who will be refused is never asked to pay
         let call = call.quote(&self.limits, now)?; // schema first, then price: nobody pays for malformed arguments
         let call = call.pay(self, now).await?; // verified purely; an invalid proof burns nothing
-        let call = call.screen(&self.ports, now)?; // left of hold: a refusal burns no proof
-        call.hold(self, now).await // durable: from here on, exactly one settlement or void
+        call.screen(&self.ports, now) // left of hold: a refusal burns no proof
+    }
+
+    /// The rest of it: the claim. Durable: from here on, exactly one settlement or void.
+    ///
+    /// # Errors
+    /// A [`Refusal`], when the payment was used before or the credit is too low.
+    pub async fn hold(&self, call: Call<Screened>, now: UnixMillis) -> Result<Call<Held>, Refusal> {
+        call.hold(self, now).await
     }
 }

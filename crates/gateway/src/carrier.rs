@@ -14,7 +14,7 @@ use tollgate_exec::{Body, Health, McpClient, Upstream, UpstreamError};
 use tollgate_gate::{Fault, Permitted, ToolAnswer};
 use tollgate_mcp::{Frame, RequestId, headers, result};
 
-use crate::config::Server;
+use crate::config::{Server, Transport};
 use crate::dispatch::{DispatchMarks, Mark};
 use crate::reserved;
 
@@ -31,6 +31,8 @@ pub struct Carrier {
     pub has_pins: bool,
     /// Whether a demand to pay is a plain HTTP 402.
     pub payment_as_http: bool,
+    /// Whether it is a program that is spoken to over its standard streams.
+    pub is_program: bool,
     upstream: Arc<dyn Upstream>,
     client: Arc<McpClient>,
     health: Arc<Health>,
@@ -49,8 +51,20 @@ impl Carrier {
         let (has_policy, has_price, payment_as_http) =
             (server.has_policy(), server.has_price(), server.payment_as_http);
         let has_pins = has_policy && !server.pins.is_off();
+        let is_program = matches!(server.transport, Transport::Stdio { .. });
         let health = Arc::clone(client.health());
-        Self { name, has_policy, has_price, has_pins, payment_as_http, upstream, client, health, marks }
+        Self {
+            name,
+            has_policy,
+            has_price,
+            has_pins,
+            payment_as_http,
+            is_program,
+            upstream,
+            client,
+            health,
+            marks,
+        }
     }
 
     /// Whether the server gives out sessions to callers of the era of sessions, as far as is known.
@@ -157,13 +171,19 @@ impl Carrier {
         intercepted
     }
 
-    /// Calls the tool over the gateway's own session.
-    pub async fn call(&self, permitted: &Permitted, deadline: Instant) -> Outcome<ToolAnswer> {
+    /// Calls the tool over the gateway's own session; `context` are members of `_meta`, keys and raw JSON.
+    pub async fn call(
+        &self,
+        permitted: &Permitted,
+        context: &[(&'static str, String)],
+        deadline: Instant,
+    ) -> Outcome<ToolAnswer> {
+        let context: Vec<(&str, &str)> = context.iter().map(|(key, raw)| (*key, raw.as_str())).collect();
         let _mark = match self.mark(permitted) {
             Ok(mark) => mark,
             Err(error) => return Outcome::Lost(error.kind()),
         };
-        let calling = self.client.call_tool(permitted.tool().tool.as_str(), permitted.arguments(), &[]);
+        let calling = self.client.call_tool(permitted.tool().tool.as_str(), permitted.arguments(), &context);
         match tokio::time::timeout_at(deadline, calling).await {
             Err(_) => {
                 self.health.failed(&UpstreamError::TimedOut);

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate_domain::{FailureKind, Outcome};
@@ -17,7 +18,7 @@ use tollgate_gate::{
 use crate::carrier::Carrier;
 use crate::clock;
 use crate::gateway::Gateway;
-use crate::telemetry::Watch;
+use crate::telemetry::{Arrival, Watch};
 
 /// Vets a call, carries it out over the gateway's own session, and renders how it ended: the way of the doors that are
 /// not MCP.
@@ -29,9 +30,10 @@ pub async fn run(
     request: tollgate_gate::Request,
     door: Door<'_>,
     resource_url: &str,
+    arrival: Arrival<'_>,
 ) -> Result<Answer, Refusal> {
-    let watch = Watch::begin(gateway, door.word());
-    let (carrier, held) = match vetted(gateway, request).await {
+    let watch = Watch::begin(gateway, door.word()).traced(arrival);
+    let (carrier, held) = match vetted(gateway, &watch, request).await {
         Ok(vetted) => vetted,
         Err(refusal) => {
             watch.refused(&refusal);
@@ -54,6 +56,7 @@ pub async fn run(
 
 async fn vetted(
     gateway: &Gateway,
+    watch: &Watch,
     request: tollgate_gate::Request,
 ) -> Result<(Arc<Carrier>, Call<Held>), Refusal> {
     let now = clock::now();
@@ -63,7 +66,7 @@ async fn vetted(
         return Err(Refusal::denied(Denial::UnknownTool(tool)));
     };
     gateway.tools.ready(&tool, now).await.map_err(|error| Refusal::faulted(error.fault()))?;
-    let held = gateway.gate.authorize(request, now).await?;
+    let held = watch.authorize(&gateway.gate, request, now).await?;
     Ok((carrier, held))
 }
 
@@ -77,14 +80,14 @@ async fn carry_out(
     let deadline = Instant::now() + Duration::from_millis(held.listed().deadline_ms);
     let (permitted, held) = held.permit();
     watch.asks(&held);
+    watch.leaves(&carrier, &permitted, &mut HeaderMap::new());
+    let context = watch.context();
     let outcome = tokio::select! {
         biased;
         () = done.closed() => Outcome::Lost(FailureKind::Abandoned),
-        outcome = carrier.call(&permitted, deadline) => outcome,
+        outcome = carrier.call(&permitted, &context, deadline) => outcome,
     };
-    watch.answered();
-    let completed = gateway.gate.complete(held, outcome).await;
-    watch.completed(&permitted, &completed);
+    let completed = watch.complete(&gateway.gate, held, &permitted, outcome).await;
     // Whoever asked may be gone; the call has its ending all the same.
     drop(done.send(completed));
 }

@@ -343,7 +343,7 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Dev(args) => run::dev(args).await,
         Command::Serve(args) => run::serve(args).await,
-        Command::Wrap(args) => wrap::wrap(args).await,
+        Command::Wrap(args) => Box::pin(wrap::wrap(args)).await,
         Command::Call(args) => call::call(args).await,
         Command::Connect(args) => connect::connect(args).await,
         Command::Receipt(command) => receipt::run(command),

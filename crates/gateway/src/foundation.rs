@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::lease::Leases;
 use crate::pins::Pins;
 use crate::server::Readiness;
-use crate::telemetry::{CommitTimes, Telemetry};
+use crate::telemetry::{CommitTimes, Telemetry, Traces};
 use crate::tls::Tls;
 
 /// What lives as long as the process.
@@ -91,7 +91,7 @@ impl Foundation {
             calls: TaskTracker::new(),
             tasks: TaskTracker::new(),
             tls: config.tls.clone().map(Tls::read).transpose()?.map(Arc::new),
-            telemetry: Arc::new(Telemetry::new(commits)),
+            telemetry: Arc::new(Telemetry::new(commits, Traces::of(config.otlp.as_ref()))),
             readiness: Arc::default(),
             dev: dev.map(Arc::new),
         })

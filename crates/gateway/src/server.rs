@@ -32,6 +32,9 @@ use crate::tls::Tls;
 /// After a failed accept (such as no free file descriptor) the loop rests, instead of spinning.
 const ACCEPT_REST_MS: u64 = 100;
 
+/// How long the collector may take for what is left at the end, within the limit of the drain.
+const FLUSH_MS_MAX: u64 = 2_000;
+
 /// Whether new work is taken.
 #[derive(Debug, Default)]
 pub struct Readiness {
@@ -111,6 +114,10 @@ pub async fn serve(control: Arc<Control>, listener: TcpListener, stop: Cancellat
         control.live().stop_servers().await;
         gateway.tasks.close();
         gateway.tasks.wait().await;
+        let flushing = gateway.telemetry.traces().flush();
+        if tokio::time::timeout(Duration::from_millis(FLUSH_MS_MAX), flushing).await.is_err() {
+            tracing::warn!("the collector did not take the last traces and metrics in time");
+        }
     });
     if drained.await.is_err() {
         tracing::warn!("drain limit reached; what is open is finished at the next start");

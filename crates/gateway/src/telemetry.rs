@@ -9,9 +9,11 @@ mod commits;
 mod exposition;
 mod instrument;
 mod outcome;
+mod passing;
 mod streams;
 pub mod survey;
 mod tools;
+mod trace;
 mod watch;
 
 use std::sync::Arc;
@@ -23,9 +25,11 @@ pub use checked::Checked;
 pub use commits::CommitTimes;
 pub use exposition::{CONTENT_TYPE, render};
 pub use instrument::{BOUNDS_NS, Counter, Gauge, Histogram, Snapshot};
+pub use passing::Passing;
 pub use streams::StreamCount;
 pub use survey::Surveyed;
 pub use tools::{TOOLS_MAX, ToolTable};
+pub use trace::{Arrival, LOST_METRICS, LOST_SPANS, Sent, Span, Traces};
 pub use watch::Watch;
 
 use crate::clock;
@@ -48,12 +52,13 @@ pub struct Telemetry {
     payments: Payments,
     commits: Arc<CommitTimes>,
     surveyed: Surveyed,
+    traces: Traces,
     started_seconds: u64,
 }
 
 impl Telemetry {
     /// Nothing counted yet; `commits` is what the store tells of its transactions.
-    pub fn new(commits: Arc<CommitTimes>) -> Self {
+    pub fn new(commits: Arc<CommitTimes>, traces: Traces) -> Self {
         Self {
             tools: ToolTable::default(),
             call: Histogram::default(),
@@ -65,8 +70,14 @@ impl Telemetry {
             payments: Payments::default(),
             commits,
             surveyed: Surveyed::default(),
+            traces,
             started_seconds: clock::now().get() / 1_000,
         }
+    }
+
+    /// What traces requests.
+    pub fn traces(&self) -> &Traces {
+        &self.traces
     }
 }
 

@@ -65,7 +65,7 @@ impl Environment {
 
     /// Whether a variable of this name configures the gateway itself.
     pub fn is_own(name: &str) -> bool {
-        const PREFIXES: [&str; 5] = ["TOLLGATE_", "MCP_TRUST_", "OAUTH_", "GATE_", "A2A_"];
+        const PREFIXES: [&str; 6] = ["TOLLGATE_", "MCP_TRUST_", "OAUTH_", "GATE_", "A2A_", "OTEL_"];
         const NAMES: [&str; 9] = [
             "DEBUG",
             "DISPUTE_WINDOW",

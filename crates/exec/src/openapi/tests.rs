@@ -148,6 +148,7 @@ async fn n5_a_call_becomes_one_request_to_the_configured_address() {
     let mut request = post(call("getPet", r#"{"id":"a/b?c#d","X-Trace":"t1"}"#));
     request.headers_mut().insert("host", HeaderValue::from_static("evil.example"));
     request.headers_mut().insert("authorization", HeaderValue::from_static("Bearer caller"));
+    request.headers_mut().insert("traceparent", HeaderValue::from_static("00-aa-bb-01"));
     request.headers_mut().insert("x-payment", HeaderValue::from_static("proof"));
     let (status, answer) = world.send(request).await;
     assert_eq!(status, 200);
@@ -165,8 +166,8 @@ async fn n5_a_call_becomes_one_request_to_the_configured_address() {
     let sent = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
     assert!(sent("host").unwrap().starts_with("127.0.0.1:"));
     assert_eq!(
-        (sent("authorization"), sent("x-trace"), sent("x-payment")),
-        (Some("Bearer own"), Some("t1"), None)
+        (sent("authorization"), sent("x-trace"), sent("traceparent"), sent("x-payment")),
+        (Some("Bearer own"), Some("t1"), Some("00-aa-bb-01"), None)
     );
 }
 

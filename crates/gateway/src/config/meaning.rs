@@ -91,6 +91,57 @@ pub struct Config {
     pub notices: Vec<String>,
     /// What programs of stdio servers see of our environment: PATH and HOME.
     pub inherited: Vec<(String, String)>,
+    /// Where traces and metrics are sent, if they are.
+    pub otlp: Option<Otlp>,
+}
+
+/// A collector of traces and metrics, with OTLP over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Otlp {
+    /// Where traces go; `None`: nowhere.
+    pub traces: Option<http::Uri>,
+    /// Where metrics go; `None`: nowhere.
+    pub metrics: Option<http::Uri>,
+    /// Headers of each request.
+    pub headers: OtlpHeaders,
+    /// How long the collector may take for one request.
+    pub timeout_ms: u64,
+    /// Which traces are sent.
+    pub sampling: Sampling,
+    /// Whether spans say who called.
+    pub callers: bool,
+    /// How many spans wait to be sent.
+    pub spans_max: usize,
+    /// How many are sent at once.
+    pub batch_max: usize,
+    /// How long a span waits for others to be sent with.
+    pub batch_ms: u64,
+    /// How often metrics are sent.
+    pub metrics_ms: u64,
+    /// The name under which all of it stands (`service.name`).
+    pub service: String,
+    /// What else is said of this process.
+    pub resource: Vec<(String, String)>,
+}
+
+/// Headers for a collector; they may hold a credential.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OtlpHeaders(pub Vec<(http::HeaderName, http::HeaderValue)>);
+
+impl std::fmt::Debug for OtlpHeaders {
+    /// Names only.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// Which traces are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampling {
+    /// The share of those that begin here.
+    pub share: Bps,
+    /// Whether a trace that a caller began is sent if and only if the caller says so; else the share decides there too.
+    pub by_parent: bool,
 }
 
 /// The files of the listener's certificate.

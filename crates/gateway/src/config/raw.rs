@@ -46,6 +46,37 @@ pub struct RawConfig {
     pub trusted_proxies: RawProxies,
     /// The admin API. There is none before an admin key was made: `tollgate keys create --admin`.
     pub admin: RawAdmin,
+    /// Traces and metrics over OpenTelemetry's protocol, besides `/metrics`. Only in a binary that was built with it.
+    pub telemetry: RawTelemetry,
+}
+
+/// Traces and metrics over OpenTelemetry's protocol.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawTelemetry {
+    /// The collector. Without it, and without `OTEL_EXPORTER_OTLP_ENDPOINT`, nothing is sent.
+    pub otlp: Option<RawOtlp>,
+    /// Whether spans say who called. Default: false.
+    pub callers: bool,
+}
+
+/// A collector that takes OTLP over HTTP (`http/protobuf`). OpenTelemetry's own environment names lie over these settings.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawOtlp {
+    /// Its address, such as `http://127.0.0.1:4318`; `/v1/traces` and `/v1/metrics` are added.
+    pub endpoint: Option<String>,
+    /// Headers of each request to it, such as `authorization: Bearer ${OTLP_TOKEN}`.
+    pub headers: BTreeMap<String, String>,
+    /// The share of traces that begin here and are sent, 0 to 1. A trace that a caller began is sent if the caller says so.
+    /// Default: 1.
+    pub sample: Option<RawShare>,
+    /// How long the collector may take for one request, in milliseconds. Default: 10000.
+    pub timeout_ms: Option<u64>,
+    /// How many spans wait for the collector; what comes beyond is dropped and counted. Default: 2048.
+    pub spans_max: Option<usize>,
+    /// How often metrics are sent, in milliseconds. Default: 60000.
+    pub metrics_interval_ms: Option<u64>,
 }
 
 /// Which built-in tools are offered.

@@ -4,6 +4,7 @@ mod builtin;
 mod federation;
 mod gate_api;
 mod rates;
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -90,7 +91,9 @@ impl Config {
         let trusted_proxies = reader.proxies(&raw.trusted_proxies);
         let secret = reader.kept(gate_secret(environment)).flatten();
         let metrics = reader.metrics(raw.metrics);
-        let notices = reader.notices(environment, x402.is_some() || raw.payment.x402.is_some());
+        let mut notices = reader.notices(environment, x402.is_some() || raw.payment.x402.is_some());
+        let (otlp, without_otlp) = reader.otlp(&raw.telemetry, environment);
+        notices.extend(without_otlp);
         let Some(listen): Option<SocketAddr> = listen else { return Err(Problems(reader.problems)) };
         let public_url = raw.public_url.as_deref().unwrap_or_default().trim_end_matches('/');
         if !reader.problems.is_empty() {
@@ -138,6 +141,7 @@ impl Config {
                 .into_iter()
                 .filter_map(|name| Some((name.to_owned(), environment.get(name)?.to_owned())))
                 .collect(),
+            otlp,
         })
     }
 }

@@ -61,7 +61,7 @@ fn names<'a>(before: &'a Map<String, Value>, after: &'a Map<String, Value>) -> B
 
 /// The settings that are different and stay what they are as long as the process lives.
 pub(super) fn needing_restart(now: &Config, next: &Config) -> Vec<&'static str> {
-    let Config { listen, data, public_url, tls, x402, lightning, secret, limits, receipts, .. } = now;
+    let Config { listen, data, public_url, tls, x402, lightning, secret, limits, receipts, otlp, .. } = now;
     let compared = [
         ("listen", *listen == next.listen),
         ("data", *data == next.data),
@@ -73,6 +73,7 @@ pub(super) fn needing_restart(now: &Config, next: &Config) -> Vec<&'static str> 
         ("limits.body_bytes_max", limits.body_bytes_max == next.limits.body_bytes_max),
         ("limits.answer_bytes_max", limits.answer_bytes_max == next.limits.answer_bytes_max),
         ("limits.connections_max", limits.connections_max == next.limits.connections_max),
+        ("telemetry", *otlp == next.otlp),
         ("receipts.result_ttl_seconds", receipts.result_ttl_ms == next.receipts.result_ttl_ms),
     ];
     compared.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()

@@ -16,7 +16,7 @@ use tollgate_mcp::{Limits, json};
 use crate::carry::run;
 use crate::doors::Peer;
 use crate::gateway::Gateway;
-use crate::telemetry::Watch;
+use crate::telemetry::{Arrival, Watch};
 
 /// The body of a request to execute a tool.
 #[derive(Deserialize)]
@@ -72,7 +72,7 @@ async fn answer(
     url: &str,
 ) -> Answer {
     let refusal = match prepared(gateway, headers, uri, body, peer).await {
-        Ok(request) => match run(gateway, request, Door::Rest, url).await {
+        Ok(request) => match run(gateway, request, Door::Rest, url, Arrival::plain(headers)).await {
             Ok(answer) => return answer,
             Err(refusal) => refusal,
         },

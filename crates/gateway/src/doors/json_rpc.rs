@@ -15,6 +15,7 @@ use crate::doors::Peer;
 use crate::doors::calls::pricing;
 use crate::doors::execute::{into_response, read, resolve, turned_away};
 use crate::gateway::Gateway;
+use crate::telemetry::Arrival;
 
 /// Answers one JSON-RPC request.
 pub(crate) async fn execute(
@@ -58,7 +59,7 @@ async fn answer(
         (Some("tools/list"), Some(id)) => plain(StatusCode::OK, reply::result(id, list(gateway).to_string())),
         (Some("tools/call" | "tools/execute"), Some(_)) => {
             let refusal = match prepared(gateway, headers, uri, frame, peer).await {
-                Ok(request) => match run(gateway, request, door, url).await {
+                Ok(request) => match run(gateway, request, door, url, Arrival::of(headers, frame)).await {
                     Ok(answer) => return answer,
                     Err(refusal) => refusal,
                 },

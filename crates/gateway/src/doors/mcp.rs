@@ -32,7 +32,7 @@ use crate::doors::{Peer, respond};
 
 use crate::gateway::Gateway;
 use crate::reserved::without_demands;
-use crate::telemetry::StreamCount;
+use crate::telemetry::{Passing, StreamCount};
 
 /// The request of 2026-07-28 whose answer is a stream of announcements.
 const LISTEN: &str = "subscriptions/listen";
@@ -153,17 +153,26 @@ async fn without_a_body(
 async fn dispatch(
     gateway: Arc<Gateway>,
     carrier: Arc<Carrier>,
-    head: Parts,
+    mut head: Parts,
     frame: Frame,
     era: Era,
     peer: Peer,
 ) -> Response<Body> {
+    if let (Kind::Request, Some("tools/call"), Some(id)) = (frame.kind(), frame.method(), frame.id().cloned())
+    {
+        let way = call::Way { carrier, federated: None };
+        return call::call(gateway, way, head, frame, id, era, peer).await;
+    }
+    let passing = Passing::begin(&gateway, &frame, &mut head.headers, Some(&carrier));
+    let response = passed(gateway, carrier, head, &frame).await;
+    passing.answered(response.status());
+    response
+}
+
+/// Every message but a call.
+async fn passed(gateway: Arc<Gateway>, carrier: Arc<Carrier>, head: Parts, frame: &Frame) -> Response<Body> {
     match (frame.kind(), frame.method(), frame.id().cloned()) {
-        (Kind::Request, Some("tools/call"), Some(id)) => {
-            let way = call::Way { carrier, federated: None };
-            call::call(gateway, way, head, frame, id, era, peer).await
-        }
-        (Kind::Request, Some("tools/list"), Some(id)) => list::list(gateway, carrier, head, &frame, id).await,
+        (Kind::Request, Some("tools/list"), Some(id)) => list::list(gateway, carrier, head, frame, id).await,
         (_, method, id) => match carrier.pass(forwarded(head, frame.bytes().clone())).await {
             Ok(response) if method == Some(LISTEN) => StreamCount::attach(&gateway, response),
             // The result of a tool comes this way too, once it is a task's.

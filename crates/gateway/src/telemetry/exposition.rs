@@ -7,7 +7,7 @@ use tollgate_gate::Withheld;
 use tollgate_risk::Seen;
 
 use super::instrument::{BOUNDS_NS, Snapshot};
-use super::{LOST_LINES, PANICS};
+use super::{LOST_LINES, LOST_METRICS, LOST_SPANS, PANICS};
 use crate::gateway::Gateway;
 
 /// The media type.
@@ -52,6 +52,14 @@ fn process(page: &mut Page, gateway: &Gateway) {
         "Lines of the log that were dropped because nobody read them fast enough.",
         LOST_LINES.get(),
     );
+    page.family(
+        "tollgate_telemetry_lost_total",
+        "counter",
+        "Spans, and rounds of metrics, that were dropped because the collector took them too slowly or not at all.",
+    );
+    for (signal, lost) in [("spans", &LOST_SPANS), ("metrics", &LOST_METRICS)] {
+        page.sample("tollgate_telemetry_lost_total", &[("signal", signal)], lost.get());
+    }
 }
 
 fn calls(page: &mut Page, gateway: &Gateway) {

@@ -3,11 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tollgate_domain::{Amount, AssetId, CallId, Principal, Rail, ToolRef};
-use tollgate_gate::{Completed, Denial, Ending, Fault, HeldCall, Permitted, Refusal, Verdict};
+use http::HeaderMap;
+use tollgate_domain::{Amount, AssetId, CallId, Outcome, Principal, Rail, ToolRef, UnixMillis};
+use tollgate_gate::{
+    Call, Completed, Denial, Ending, Fault, Gate, Held, HeldCall, Permitted, Ports, Refusal, Request,
+    ToolAnswer, Verdict,
+};
 
 use super::Telemetry;
 use super::outcome::{self, ABANDONED};
+use super::trace::{Arrival, Sent, Span};
+use crate::carrier::Carrier;
 use crate::gateway::Gateway;
 
 /// One call under observation. Dropped without an ending, its caller went away before it was decided.
@@ -21,6 +27,9 @@ pub struct Watch {
     caller: Option<Principal>,
     payment: Option<(Rail, Amount, AssetId)>,
     has_ended: bool,
+    span: Span,
+    /// The part of it that is spent waiting for the tool's server.
+    sent: Option<Span>,
 }
 
 /// How a call ended, for the line.
@@ -44,7 +53,63 @@ impl Watch {
             caller: None,
             payment: None,
             has_ended: false,
+            span: Span::none(),
+            sent: None,
         }
+    }
+
+    /// The same call in traces, as part of what its request says.
+    #[must_use]
+    pub fn traced(mut self, arrival: Arrival<'_>) -> Self {
+        self.span = self.telemetry.traces.server(arrival);
+        self
+    }
+
+    /// The first half of the street for this call.
+    ///
+    /// # Errors
+    /// As [`Gate::authorize`].
+    pub async fn authorize<P: Ports>(
+        &self,
+        gate: &Gate<P>,
+        request: Request,
+        now: UnixMillis,
+    ) -> Result<Call<Held>, Refusal> {
+        let vetting = self.span.station("authorize");
+        let call = ended(vetting, gate.vet(request, now).await, refused_as)?;
+        let holding = self.span.station("hold");
+        ended(holding, gate.hold(call, now).await, refused_as)
+    }
+
+    /// The second half of it; then the call is over.
+    ///
+    /// # Errors
+    /// As [`Gate::complete`].
+    pub async fn complete<P: Ports>(
+        mut self,
+        gate: &Gate<P>,
+        held: HeldCall,
+        permitted: &Permitted,
+        outcome: Outcome<ToolAnswer>,
+    ) -> Result<Completed, Fault> {
+        self.answered(&outcome);
+        let settling = self.span.station("settle");
+        let completed = ended(settling, gate.complete(held, outcome).await, |fault| fault.code().word);
+        self.completed(permitted, &completed);
+        completed
+    }
+
+    /// The call leaves for the server: under what name its request says where it belongs.
+    pub fn leaves(&mut self, carrier: &Carrier, permitted: &Permitted, headers: &mut HeaderMap) {
+        let (server, is_program) = (&carrier.name, carrier.is_program);
+        let sent = self.span.sent(Sent { server, tool: Some(permitted.tool()), is_program });
+        sent.forward(headers);
+        self.sent = Some(sent);
+    }
+
+    /// The same as members of `_meta`, for a message that is written anew.
+    pub fn context(&self) -> Vec<(&'static str, String)> {
+        self.sent.as_ref().map(Span::context).unwrap_or_default()
     }
 
     /// The call is permitted and its tool's server is asked now.
@@ -56,8 +121,14 @@ impl Watch {
     }
 
     /// The tool's server has answered, or never will.
-    pub fn answered(&mut self) {
+    fn answered(&mut self, outcome: &Outcome<ToolAnswer>) {
         self.upstream = self.asked.map(|asked| asked.elapsed());
+        let Some(mut sent) = self.sent.take() else { return };
+        match outcome {
+            Outcome::Delivered(_) => {}
+            Outcome::Failed(_) => sent.fail(TOOL_ERROR),
+            Outcome::Lost(kind) => sent.fail(kind.word()),
+        }
     }
 
     /// The call is not carried out.
@@ -76,7 +147,7 @@ impl Watch {
     }
 
     /// The call was completed, or could not be.
-    pub fn completed(mut self, permitted: &Permitted, completed: &Result<Completed, Fault>) {
+    fn completed(mut self, permitted: &Permitted, completed: &Result<Completed, Fault>) {
         let (call, tool) = (permitted.call(), permitted.tool());
         if let Err(fault) = completed {
             let source: &dyn std::error::Error = fault;
@@ -108,6 +179,7 @@ impl Watch {
         if let Some(upstream) = self.upstream {
             telemetry.upstream.observe(upstream);
         }
+        self.told(end);
         let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let payment = self.payment.as_ref();
         tracing::info!(
@@ -126,6 +198,48 @@ impl Watch {
             "call"
         );
     }
+
+    /// What the span says of it: never arguments, results, or who called unless the operator wants that.
+    fn told(&mut self, end: &End<'_>) {
+        let span = &mut self.span;
+        if let Some(tool) = end.tool {
+            span.tool(tool.tool.as_str());
+            span.say("tollgate.server", tool.server.as_str());
+        }
+        if let Some(call) = end.call {
+            span.say("tollgate.call", call.to_string());
+        }
+        if let Some((rail, amount, asset)) = &self.payment {
+            span.say("tollgate.rail", rail.to_string());
+            span.say("tollgate.amount", amount.to_string());
+            span.say("tollgate.asset", asset.as_str());
+            span.say("tollgate.charged", if end.charged { "true" } else { "false" });
+        }
+        if let Some(caller) = self.caller.as_ref().filter(|_| span.names_callers()) {
+            span.say("tollgate.caller", caller.as_str());
+        }
+        span.say("tollgate.outcome", end.outcome);
+        match end.outcome {
+            "delivered" | "repeated" => {}
+            "tool_failed" => span.fail(TOOL_ERROR),
+            word => span.fail(word),
+        }
+    }
+}
+
+/// The word of the conventions for a tool that says itself that it failed.
+const TOOL_ERROR: &str = "tool_error";
+
+/// Ends the span of a station with what came of it.
+fn ended<T, E>(mut span: Span, came: Result<T, E>, word: impl Fn(&E) -> &'static str) -> Result<T, E> {
+    if let Err(error) = &came {
+        span.fail(word(error));
+    }
+    came
+}
+
+fn refused_as(refusal: &Refusal) -> &'static str {
+    refusal.verdict.word()
 }
 
 impl Drop for Watch {

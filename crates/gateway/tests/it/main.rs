@@ -63,6 +63,9 @@ mod servers;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+#[cfg(feature = "otel")]
+mod traces;
+#[cfg(test)]
 mod transport;
 #[cfg(test)]
 mod upstream_faults;

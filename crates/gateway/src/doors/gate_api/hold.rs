@@ -24,7 +24,7 @@ pub(super) async fn lease(
 ) {
     let mut watch = Watch::begin(&gateway, "gate_api");
     let now = clock::now();
-    let held = match gateway.gate.authorize(request, now).await {
+    let held = match watch.authorize(&gateway.gate, request, now).await {
         Ok(held) => held,
         Err(refusal) => {
             drop(reply.send(told::refusal(&gateway, &refusal, &resource)));
@@ -56,8 +56,8 @@ pub(super) async fn lease(
         Ok(granted) => granted,
         Err(answer) => {
             // Nobody was told that it may run.
-            let completed = gateway.gate.complete(held, Outcome::Lost(FailureKind::Unreachable)).await;
-            watch.completed(&permitted, &completed);
+            let outcome = Outcome::Lost(FailureKind::Unreachable);
+            drop(watch.complete(&gateway.gate, held, &permitted, outcome).await);
             drop(reply.send(answer));
             return;
         }
@@ -73,9 +73,7 @@ pub(super) async fn lease(
             }
         },
     };
-    watch.answered();
-    let completed = gateway.gate.complete(held, outcome).await;
-    watch.completed(&permitted, &completed);
+    let completed = watch.complete(&gateway.gate, held, &permitted, outcome).await;
     let answer = told::completed(&gateway, permitted.call(), completed, paid.is_some(), &resource);
     gateway.leases.end(permitted.call(), granted, answer);
 }

@@ -23,7 +23,7 @@ use crate::clock;
 use crate::doors::rates::admit;
 use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
-use crate::telemetry::Watch;
+use crate::telemetry::{Arrival, Watch};
 
 /// Legacy versions that have streamable HTTP, the newest first.
 const LEGACY_VERSIONS: [&str; 3] = ["2025-11-25", "2025-06-18", "2025-03-26"];
@@ -139,7 +139,7 @@ impl Asked {
     }
 
     async fn call(&self, tools: &BuiltinTools, frame: &Frame, id: &RequestId) -> Response<Body> {
-        let watch = Watch::begin(&self.gateway, "builtin");
+        let watch = Watch::begin(&self.gateway, "builtin").traced(Arrival::of(&self.headers, frame));
         let refused = |watch: Watch, tool: Option<&ToolRef>, denial: Denial| {
             let response = self.refused(&denial, Some(id));
             watch.refused(&Refusal { tool: tool.cloned(), ..Refusal::denied(denial) });

@@ -12,8 +12,8 @@ use tollgate_domain::{CallId, FailureKind, Outcome, ToolRef};
 use tollgate_exec::intercept::{Intercepted, Limits, Streamed, Whole};
 use tollgate_exec::{Body, UpstreamError};
 use tollgate_gate::{
-    Answer, Call, Completed, CreditUse, Denial, Door, Ending, Fault, Found, Held, IDEMPOTENCY_META, Refusal,
-    denied, faulted, render, request,
+    Answer, Call, Completed, CreditUse, Denial, Door, Ending, Fault, Found, Held, IDEMPOTENCY_META,
+    Permitted, Refusal, denied, faulted, render, request,
 };
 use tollgate_mcp::headers::check_params;
 use tollgate_mcp::{Era, Frame, RequestId};
@@ -25,7 +25,7 @@ use crate::clock;
 use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
 use crate::reserved::{is_http_demand, is_reserved};
-use crate::telemetry::{StreamCount, Watch};
+use crate::telemetry::{Arrival, StreamCount, Watch};
 
 /// What the answer to one call depends on.
 struct Asked {
@@ -70,20 +70,18 @@ pub(super) async fn call(
     let Way { carrier, federated } = way;
     let (tool, arguments) = frame.tool_call().map(|call| (call.name, call.arguments)).unwrap_or_default();
     let asked = Asked { gateway, carrier, id, era, tool, federated };
-    let watch = Watch::begin(&asked.gateway, asked.door().word());
-    let held = match vetted(&asked, &head, &frame, arguments, peer).await {
+    let watch = Watch::begin(&asked.gateway, asked.door().word()).traced(Arrival::of(&head.headers, &frame));
+    let held = match vetted(&asked, &watch, &head, &frame, arguments, peer).await {
         Ok(held) => held,
         Err(refusal) => {
             watch.refused(&refusal);
             return asked.refused(&refusal);
         }
     };
-    // What pays or identifies the caller ends here; the rest of the message goes on byte for byte.
-    let body = frame.without_meta(|key| PAYMENT_META_KEYS.contains(&key) || key == IDEMPOTENCY_META);
     let (reply, answered) = oneshot::channel();
     let gateway = Arc::clone(&asked.gateway);
     let call = held.id();
-    gateway.calls.spawn(asked.carry_out(watch, held, forwarded(head, body), reply));
+    gateway.calls.spawn(asked.carry_out(watch, held, (head, frame), reply));
     answered.await.unwrap_or_else(|_| {
         let fault = Fault::Internal("the task of a call ended without a word".to_owned());
         respond(faulted(&fault, Some(call), Door::JsonRpc { id: None }, gateway.naming("")))
@@ -92,6 +90,7 @@ pub(super) async fn call(
 
 async fn vetted(
     asked: &Asked,
+    watch: &Watch,
     head: &Parts,
     frame: &Frame,
     arguments: Bytes,
@@ -131,7 +130,7 @@ async fn vetted(
         origin: peer.origin,
     };
     let request = request(found, |key| frame.meta(key)).map_err(Refusal::denied)?;
-    gateway.gate.authorize(request, now).await
+    watch.authorize(&gateway.gate, request, now).await
 }
 
 impl Asked {
@@ -154,7 +153,7 @@ impl Asked {
         self,
         mut watch: Watch,
         held: Call<Held>,
-        request: Request<Body>,
+        message: (Parts, Frame),
         mut reply: oneshot::Sender<Response<Body>>,
     ) {
         let deadline = Instant::now() + Duration::from_millis(held.listed().deadline_ms);
@@ -162,6 +161,7 @@ impl Asked {
         let limits = Limits { message_bytes_max: answer_bytes_max, ..Limits::default() };
         let (permitted, held) = held.permit();
         watch.asks(&held);
+        let request = self.sent(&mut watch, &permitted, message);
         let exchange =
             self.carrier.exchange(&permitted, request, &self.id, limits, deadline, &self.gateway.tasks);
         let intercepted = tokio::select! {
@@ -170,12 +170,7 @@ impl Asked {
             () = reply.closed() => Err(UpstreamError::Abandoned),
             intercepted = exchange => intercepted,
         };
-        let complete = async |outcome| {
-            watch.answered();
-            let completed = self.gateway.gate.complete(held, outcome).await;
-            watch.completed(&permitted, &completed);
-            completed
-        };
+        let complete = async |outcome| watch.complete(&self.gateway.gate, held, &permitted, outcome).await;
         match intercepted {
             Err(error) => {
                 unanswered(permitted.call(), &error);
@@ -215,6 +210,20 @@ impl Asked {
                 drop(release.send(message));
             }
         }
+    }
+
+    /// The caller's message as the server gets it. What pays or identifies the caller ends here; the rest goes on byte for
+    /// byte. Where it belongs in a trace is told in a header, and in `_meta` only if the message is another one anyway.
+    fn sent(&self, watch: &mut Watch, permitted: &Permitted, message: (Parts, Frame)) -> Request<Body> {
+        let (mut head, frame) = message;
+        watch.leaves(&self.carrier, permitted, &mut head.headers);
+        let ends_here = |key: &str| PAYMENT_META_KEYS.contains(&key) || key == IDEMPOTENCY_META;
+        let body = frame.without_meta(ends_here);
+        let is_renamed = self.federated.as_ref().is_some_and(|federated| federated.name != self.tool);
+        let is_another = body != *frame.bytes() || is_renamed || self.carrier.is_program;
+        let context = if is_another { watch.context() } else { Vec::new() };
+        let body = context.into_iter().fold(body, |body, (key, raw)| with_meta(body, key, &raw));
+        forwarded(head, body)
     }
 
     /// The tool's answer in the names of a federated door.
@@ -262,6 +271,12 @@ impl Asked {
     fn faulted(&self, call: CallId, fault: &Fault) -> Answer {
         faulted(fault, Some(call), self.door(), self.gateway.naming(&self.resource_url()))
     }
+}
+
+/// The same message with one more member of `_meta`.
+fn with_meta(message: Bytes, key: &str, raw: &str) -> Bytes {
+    // It was parsed before one member was taken out.
+    Frame::parse(message.clone()).map_or(message, |frame| frame.with_meta_value(key, raw))
 }
 
 fn unanswered(call: CallId, error: &UpstreamError) {

@@ -31,7 +31,7 @@ use crate::doors::rates::admit;
 use crate::doors::{Peer, respond};
 use crate::federation::Federation;
 use crate::gateway::Gateway;
-use crate::telemetry::StreamCount;
+use crate::telemetry::{Passing, StreamCount};
 
 /// One exchange at a federated door.
 pub(crate) async fn exchange(
@@ -103,7 +103,18 @@ async fn dispatch(mut asking: Asking, frame: Frame) -> Response<Body> {
     }
 }
 
-async fn request(asking: Asking, frame: Frame, id: RequestId) -> Response<Body> {
+async fn request(mut asking: Asking, frame: Frame, id: RequestId) -> Response<Body> {
+    // A call is seen where it walks the street; behind this door as behind any other.
+    if frame.method() == Some("tools/call") {
+        return asked(asking, frame, id).await;
+    }
+    let passing = Passing::begin(&asking.gateway, &frame, &mut asking.head.headers, None);
+    let response = asked(asking, frame, id).await;
+    passing.answered(response.status());
+    response
+}
+
+async fn asked(asking: Asking, frame: Frame, id: RequestId) -> Response<Body> {
     let method = frame.method().unwrap_or_default().to_owned();
     if asking.era == Era::Modern
         && let Some(refused) = introduce::unspoken(&asking, &id).await
