@@ -24,7 +24,7 @@ pub use inspector::Inspector;
 pub use l402_js::L402Js;
 pub use lnbits::Lnbits;
 pub use mcp_python::McpPython;
-pub use schemathesis::Schemathesis;
+pub use schemathesis::{Errors, Schemathesis};
 pub use x402_python::X402Python;
 
 use std::fmt;

@@ -17,11 +17,22 @@ const SEED: u32 = 402;
 /// What an answer is held against.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,\
 response_schema_conformance,ignored_auth,unsupported_method";
+/// And whether what the document forbids is refused.
+const STRICT: &str = "negative_data_rejection";
 
 /// The installed tool.
 #[derive(Clone, Debug)]
 pub struct Schemathesis {
     packages: PythonSet,
+}
+
+/// How an API says no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errors {
+    /// By an HTTP status.
+    HaveAStatus,
+    /// In an answer with status 200 as well, as JSON-RPC does.
+    MayBeAnswers,
 }
 
 /// One run.
@@ -43,7 +54,7 @@ impl Schemathesis {
     }
 
     /// Asks the operations at `url` whose path matches `paths` (a regular expression), with these headers, as the document in
-    /// the file describes them.
+    /// the file describes them. Where errors have a status of their own, what the document forbids must have one.
     ///
     /// # Errors
     /// [`PeerError::Refused`] when it does not run, or asks nothing.
@@ -53,11 +64,16 @@ impl Schemathesis {
         url: &str,
         paths: &str,
         headers: &[(&str, &str)],
+        errors: Errors,
     ) -> Result<Run, PeerError> {
         let folder = tempfile::tempdir()?;
         let mut command = Command::new(self.packages.program("schemathesis"));
         command.args(["run", "--no-color"]).arg(document).args(["--url", url, "--include-path-regex", paths]);
-        command.args(["--phases", "examples,coverage,fuzzing", "--checks", CHECKS, "--warnings", "off"]);
+        let checks = match errors {
+            Errors::HaveAStatus => format!("{CHECKS},{STRICT}"),
+            Errors::MayBeAnswers => CHECKS.to_owned(),
+        };
+        command.args(["--phases", "examples,coverage,fuzzing", "--checks", &checks, "--warnings", "off"]);
         command.args(["--max-examples", &EXAMPLES_MAX.to_string(), "--seed", &SEED.to_string()]);
         command.args(["--no-shrink", "--generation-database", "none", "--max-redirects", "0"]);
         for (name, value) in headers {

@@ -163,17 +163,27 @@ async fn reload(State(desk): State<Desk>, Extension(admin): Extension<Admin>) ->
 
 /// `GET /admin/v1/audit?limit=&before=`: what was changed, the latest first.
 async fn audit(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Result<Response, Failed> {
+    let (before, limit) = page(query.as_deref().unwrap_or_default())?;
+    let entries = desk.control.foundation().control.audit(before, limit).await?;
+    Ok(answer::audit(&entries))
+}
+
+/// The page of the audit that is asked for: before which entry, and how many.
+fn page(query: &str) -> Result<(Option<u64>, u32), Failed> {
+    let unknown =
+        || Failed::Malformed(format!("the query is limit=NUMBER (1 to {AUDIT_MAX}) and before=SEQ"));
     let (mut before, mut limit) = (None, AUDIT);
-    for pair in query.iter().flat_map(|query| query.split('&')).filter(|pair| !pair.is_empty()) {
-        let unknown = || Failed::Malformed("the query is limit=NUMBER and before=SEQ".to_owned());
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=').ok_or_else(unknown)? {
-            ("limit", number) => limit = number.parse().map_err(|_| unknown())?,
+            ("limit", number) => {
+                let read = number.parse().ok().filter(|limit| (1..=AUDIT_MAX).contains(limit));
+                limit = read.ok_or_else(unknown)?;
+            }
             ("before", number) => before = Some(number.parse().map_err(|_| unknown())?),
             _ => return Err(unknown()),
         }
     }
-    let entries = desk.control.foundation().control.audit(before, limit.clamp(1, AUDIT_MAX)).await?;
-    Ok(answer::audit(&entries))
+    Ok((before, limit))
 }
 
 /// The version that a change is made to: `If-Match` with one ETag; without it, or with `*`, whatever there is.
@@ -183,8 +193,9 @@ fn expected(headers: &HeaderMap) -> Result<Option<String>, Failed> {
     match (lines.next().map(|line| line.to_str()), lines.next()) {
         (None, _) | (Some(Ok("*")), None) => Ok(None),
         (Some(Ok(tag)), None) => {
-            let version =
-                tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).ok_or_else(malformed)?;
+            let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+            // A list of them, of which any could be meant, is no single version.
+            let version = version.filter(|version| !version.contains('"')).ok_or_else(malformed)?;
             Ok(Some(version.to_owned()))
         }
         (Some(_), _) => Err(malformed()),
@@ -199,3 +210,6 @@ async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Failed> {
     strict::check(&body, Limits::CALLER).map_err(|error| Failed::Malformed(error.to_string()))?;
     serde_json::from_slice(&body).map_err(|error| Failed::Malformed(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -240,7 +240,7 @@ const MINT: Operation = Operation {
     parameters: &[],
     body: Some(described::Body {
         shape: Shape::Json(
-            r##"{"type":"object","required":["address","amount"],"additionalProperties":false,"properties":{"address":{"$ref":"#/components/schemas/Address"},"amount":{"$ref":"#/components/schemas/Amount"}}}"##,
+            r##"{"type":"object","required":["address","amount"],"additionalProperties":false,"properties":{"address":{"$ref":"#/components/schemas/Address"},"amount":{"allOf":[{"$ref":"#/components/schemas/Amount"},{"not":{"const":"0"}}]}}}"##,
         ),
         examples: &[Example {
             shows: "One USDC.",

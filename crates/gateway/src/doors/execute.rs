@@ -225,7 +225,7 @@ pub(crate) const SCHEMAS: &[Schema] = &[
         name: "Execute",
         json: r##"{"type":"object","required":["tool_name"],"additionalProperties":false,"properties":{
             "tool_name":{"type":"string","description":"The tool, or `server/tool` where several servers have one of that name."},
-            "arguments":{"type":"object","description":"Forwarded byte for byte. Default: none."},
+            "arguments":{"type":["object","null"],"description":"Forwarded byte for byte. Default: none."},
             "auto_pay":{"type":"boolean","default":false,"description":"Whether prepaid credit of the caller may be spent."},
             "max_price":{"anyOf":[{"$ref":"#/components/schemas/Amount"},{"type":"null"}],"description":"The most to pay, in the asset of the tool's first price. A higher price is refused, not demanded."}}}"##,
     },

@@ -208,7 +208,9 @@ pub(crate) const SCHEMAS: &[Schema] = &[
             "params":{"type":"object","properties":{
                 "tool":{"type":"string","description":"The tool, as `tools/execute` names it."},
                 "name":{"type":"string","description":"The tool, as `tools/call` names it."},
-                "arguments":{"type":"object"}}}}}"#,
+                "arguments":{"type":"object"}}}},
+            "if":{"properties":{"method":{"const":"tools/list"}}},
+            "else":{"required":["params"],"properties":{"params":{"anyOf":[{"required":["tool"]},{"required":["name"]}]}}}}"#,
     },
     Schema {
         name: "RpcResult",

@@ -185,7 +185,7 @@ pub(super) const AUDIT: Operation = Operation {
             place: Place::Query,
             name: "before",
             about: "Only what came before the entry with this number.",
-            shape: Shape::Json(r#"{"type":"integer","minimum":1,"maximum":9007199254740991}"#),
+            shape: Shape::Json(r#"{"type":"integer","minimum":0}"#),
             example: "1000",
         },
     ],

@@ -69,10 +69,10 @@ pub(super) const COMPLETE: Operation = Operation {
 pub(super) const SCHEMAS: &[Schema] = &[
     Schema {
         name: "Authorize",
-        json: r#"{"type":"object","required":["tool"],"additionalProperties":false,"properties":{
+        json: r#"{"type":"object","required":["tool"],"additionalProperties":false,"not":{"required":["arguments","args_digest"]},"properties":{
             "tool":{"type":"string","description":"`server/tool`, or the tool alone beside `server`."},
-            "server":{"type":["string","null"]},
-            "arguments":{"type":"object","description":"The arguments of the call."},
+            "server":{"type":["string","null"],"pattern":"^[a-z0-9][a-z0-9-]{0,63}$"},
+            "arguments":{"type":["object","null"],"description":"The arguments of the call."},
             "args_digest":{"type":["string","null"],"pattern":"^[0-9a-f]{64}$","description":"In their place: the SHA-256 of their canonical form (RFC 8785)."},
             "headers":{"type":"object","description":"Headers of the caller's request; those that identify or pay are looked at.",
                 "additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},
@@ -122,10 +122,10 @@ pub(super) const SCHEMAS: &[Schema] = &[
     },
     Schema {
         name: "Complete",
-        json: r#"{"type":"object","required":["lease","outcome"],"additionalProperties":false,"properties":{
+        json: r#"{"type":"object","required":["lease","outcome"],"additionalProperties":false,"not":{"required":["result","result_digest"]},"properties":{
             "lease":{"type":"string"},
             "outcome":{"enum":["delivered","failed","timed_out","broken","abandoned"]},
-            "result":{"type":"object","description":"The tool's result; kept, so that a repeated payment brings it."},
+            "result":{"type":["object","null"],"description":"The tool's result; kept, so that a repeated payment brings it."},
             "result_digest":{"type":["string","null"],"pattern":"^[0-9a-f]{64}$","description":"In its place: its SHA-256."}}}"#,
     },
     Schema {
