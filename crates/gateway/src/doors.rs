@@ -2,6 +2,7 @@
 
 mod admin;
 mod api;
+mod asked;
 mod calls;
 mod dev;
 mod documents;
@@ -30,7 +31,14 @@ use tower::ServiceExt;
 
 use crate::builtin;
 use crate::control::Control;
+use crate::described::Described;
 use crate::gateway::Gateway;
+
+/// What every door of the HTTP API says of itself, also where it is closed.
+pub(crate) fn described() -> Described {
+    let every = api::Open { gate_api: true, dev: true };
+    api::doors(every).described().and(admin::doors().described())
+}
 
 /// Who asks, beside what is asked: where the request came from.
 #[derive(Clone, Copy, Debug)]

@@ -15,6 +15,7 @@ pub mod clients;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod described;
 pub mod dev;
 pub mod document;
 pub mod doors;
