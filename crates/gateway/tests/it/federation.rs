@@ -3,6 +3,7 @@
 mod calls;
 mod clients;
 mod eras;
+mod keys;
 mod limits;
 mod lists;
 mod sessions;
