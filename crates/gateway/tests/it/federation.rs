@@ -6,6 +6,7 @@ mod eras;
 mod keys;
 mod limits;
 mod lists;
+mod news;
 mod sessions;
 mod streams;
 mod virtual_servers;
