@@ -3,6 +3,7 @@
 //! On a server without any policy nothing is parsed. On any other, messages are parsed strictly, `tools/call` walks the
 //! street, `tools/list` gets prices in `_meta`, and everything else passes with its bytes unchanged.
 
+mod announced;
 mod arrival;
 pub(crate) mod builtin;
 mod call;
@@ -23,6 +24,7 @@ use tollgate_gate::{Denial, Door, denied, faulted};
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers};
 use tollgate_risk::Entrance;
 
+use self::announced::{Listening, news_only};
 use self::arrival::Spoiled;
 use crate::carrier::{Carrier, fault_of};
 use crate::config;
@@ -147,6 +149,7 @@ async fn without_a_body(
         Ok(response) => response,
         Err(error) => return unreached(gateway, &error, None),
     };
+    let response = if listens { news_of(gateway, carrier, response, None) } else { response };
     if listens { StreamCount::attach(gateway, response) } else { response }
 }
 
@@ -174,7 +177,9 @@ async fn passed(gateway: Arc<Gateway>, carrier: Arc<Carrier>, head: Parts, frame
     match (frame.kind(), frame.method(), frame.id().cloned()) {
         (Kind::Request, Some("tools/list"), Some(id)) => list::list(gateway, carrier, head, frame, id).await,
         (_, method, id) => match carrier.pass(forwarded(head, frame.bytes().clone())).await {
-            Ok(response) if method == Some(LISTEN) => StreamCount::attach(&gateway, response),
+            Ok(response) if method == Some(LISTEN) => {
+                StreamCount::attach(&gateway, news_of(&gateway, &carrier, response, id.as_ref()))
+            }
             // The result of a tool comes this way too, once it is a task's.
             Ok(response) if method.is_some_and(|method| method.starts_with("tasks/")) => {
                 without_demands(response, listening(&gateway), gateway.naming("").base_url)
@@ -183,6 +188,17 @@ async fn passed(gateway: Arc<Gateway>, carrier: Arc<Carrier>, head: Parts, frame
             Err(error) => unreached(&gateway, &error, id.as_ref()),
         },
     }
+}
+
+/// A stream on which a server announces, with what is news to whoever may be shown its approved tools.
+fn news_of(
+    gateway: &Gateway,
+    carrier: &Carrier,
+    response: Response<Body>,
+    subscription: Option<&RequestId>,
+) -> Response<Body> {
+    let (tools, server, limits) = (&gateway.tools, &carrier.name, listening(gateway));
+    news_only(response, Listening { tools, server, subscription, tools_only: false, limits }, |_| true)
 }
 
 /// Such a stream may be open for days: there is no bound on all of it.
