@@ -3,6 +3,7 @@
 mod admin;
 mod api;
 mod asked;
+mod body;
 mod calls;
 mod dev;
 mod documents;
