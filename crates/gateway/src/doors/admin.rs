@@ -215,9 +215,9 @@ fn expected(headers: &HeaderMap) -> Result<Option<String>, Failed> {
 
 /// Strictly first: two parsers must not read two different changes.
 async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Failed> {
-    let body: Bytes = axum::body::to_bytes(body, BODY_BYTES_MAX)
-        .await
-        .map_err(|_| Failed::Malformed(format!("the body is longer than {BODY_BYTES_MAX} bytes")))?;
+    let body: Bytes = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| {
+        Failed::Malformed(format!("the body is longer than {BODY_BYTES_MAX} bytes, or broke off"))
+    })?;
     strict::check(&body, Limits::CALLER).map_err(|error| Failed::Malformed(error.to_string()))?;
     serde_json::from_slice(&body).map_err(|error| Failed::Malformed(error.to_string()))
 }
