@@ -3,6 +3,7 @@
 mod admin;
 mod api;
 mod asked;
+mod body;
 mod calls;
 mod dev;
 mod documents;
@@ -61,9 +62,7 @@ pub async fn operate(
     request: Request<Incoming>,
     address: SocketAddr,
 ) -> Response<Body> {
-    let arrived = arrived(&gateway, &request, address);
-    let admitted = arrived.and_then(|peer| rates::admit(&gateway, Entrance::Shared, peer).map(|()| peer));
-    let peer = match admitted {
+    let peer = match arrived(&gateway, &request, address) {
         Ok(peer) => peer,
         Err(denial) => return respond(denied(&denial, None, Door::Rest, gateway.naming(""))),
     };

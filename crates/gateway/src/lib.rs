@@ -32,5 +32,6 @@ pub mod server;
 pub mod telemetry;
 pub mod text_file;
 pub mod tls;
+pub mod unfinished;
 
 pub use tollgate_till::{clock, data, dispatch, keys};

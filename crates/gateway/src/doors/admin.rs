@@ -17,14 +17,18 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tollgate_domain::AdminKeyId;
+use tollgate_gate::{Door, denied};
 use tollgate_mcp::{Limits, json as strict};
+use tollgate_risk::Entrance;
 use tollgate_trust::admin_presented;
 
 use self::answer::Failed;
 use super::Peer;
 use super::asked::Segments;
 use super::documents::{method_not_allowed, not_found};
+use super::execute::into_response;
 use super::metrics::is_near;
+use super::rates::admit;
 use crate::control::{Author, Change, Control};
 use crate::described::Doors;
 use crate::gateway::Gateway;
@@ -50,7 +54,14 @@ struct Admin(AdminKeyId);
 
 /// Answers whoever shows an admin key.
 pub(super) async fn answer(desk: Desk, mut request: Request<Body>, peer: Peer) -> Response {
-    match admitted(&desk, request.headers(), peer).await {
+    let admitted = admitted(&desk, request.headers(), peer).await;
+    // Limits are for strangers: an operator must get in to change one that is too tight. Whoever guesses is a stranger.
+    if admitted.is_err()
+        && let Err(denial) = admit(&desk.gateway, Entrance::Shared, peer)
+    {
+        return into_response(denied(&denial, None, Door::Rest, desk.gateway.naming("")));
+    }
+    match admitted {
         Ok(admin) => {
             request.extensions_mut().insert(admin);
             let router =
@@ -204,9 +215,9 @@ fn expected(headers: &HeaderMap) -> Result<Option<String>, Failed> {
 
 /// Strictly first: two parsers must not read two different changes.
 async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Failed> {
-    let body: Bytes = axum::body::to_bytes(body, BODY_BYTES_MAX)
-        .await
-        .map_err(|_| Failed::Malformed(format!("the body is longer than {BODY_BYTES_MAX} bytes")))?;
+    let body: Bytes = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| {
+        Failed::Malformed(format!("the body is longer than {BODY_BYTES_MAX} bytes, or broke off"))
+    })?;
     strict::check(&body, Limits::CALLER).map_err(|error| Failed::Malformed(error.to_string()))?;
     serde_json::from_slice(&body).map_err(|error| Failed::Malformed(error.to_string()))
 }

@@ -1,7 +1,6 @@
 //! `POST /api/v1/execute`: one tool call over plain HTTP, paid by x402 or L402 headers or from prepaid credit.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -16,6 +15,7 @@ use tollgate_mcp::{Limits, json};
 use crate::carry::run;
 use crate::described::{Access, Body, Doors, Example, Group, Operation, Schema, Shape, Told, UNREAD};
 use crate::doors::Peer;
+use crate::doors::body::within;
 use crate::gateway::Gateway;
 use crate::telemetry::{Arrival, Watch};
 
@@ -56,12 +56,7 @@ pub(crate) async fn execute(
 
 /// A whole request body, within the limits of length and time.
 pub(crate) async fn read(gateway: &Gateway, body: axum::body::Body) -> Result<Bytes, Denial> {
-    let (bytes_max, body_ms_max) = (gateway.config.limits.body_bytes_max, gateway.config.limits.body_ms_max);
-    let reading = axum::body::to_bytes(body, bytes_max);
-    match tokio::time::timeout(Duration::from_millis(body_ms_max), reading).await {
-        Ok(read) => read.map_err(|_| Denial::BodyTooLarge { bytes_max }),
-        Err(_elapsed) => Err(Denial::RequestTimedOut { body_ms_max }),
-    }
+    within(body, &gateway.config.limits).await
 }
 
 /// An answer of the street as an axum response.

@@ -11,12 +11,10 @@ pub(crate) mod federated;
 mod list;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tollgate_exec::intercept::{Limits, without_answers, without_tool_lists};
 use tollgate_exec::{Body, UpstreamError};
@@ -27,7 +25,7 @@ use tollgate_risk::Entrance;
 use self::announced::{Listening, news_only};
 use self::arrival::Spoiled;
 use crate::carrier::{Carrier, fault_of};
-use crate::config;
+use crate::doors::body::{broken, within};
 use crate::doors::json_rpc::frame_denial;
 use crate::doors::rates::admit;
 use crate::doors::{Peer, respond};
@@ -82,9 +80,7 @@ async fn read(
     let era = era_of(&head.headers);
     let body = match within(body, &gateway.config.limits).await {
         Ok(body) => body,
-        Err(Some(denial)) => return refused(&gateway, &carrier, &denial, era, None),
-        // The caller broke off its own request; nobody reads the answer.
-        Err(None) => return super::bare(http::StatusCode::BAD_REQUEST),
+        Err(denial) => return refused(&gateway, &carrier, &denial, era, None),
     };
     let frame = match Frame::parse(body) {
         Ok(frame) => frame,
@@ -111,7 +107,7 @@ async fn unparsed(gateway: &Arc<Gateway>, carrier: &Carrier, request: Request<In
             let denial = match what {
                 Spoiled::Late => Denial::RequestTimedOut { body_ms_max: limits.body_ms_max },
                 Spoiled::TooLong => Denial::BodyTooLarge { bytes_max: limits.body_bytes_max },
-                Spoiled::Broken => return super::bare(http::StatusCode::BAD_REQUEST),
+                Spoiled::Broken => broken(),
             };
             return refused(gateway, carrier, &denial, era, None);
         }
@@ -222,18 +218,6 @@ fn announced(headers: &HeaderMap) -> Option<usize> {
 fn era_of(headers: &HeaderMap) -> Era {
     let version = headers.get(headers::PROTOCOL_VERSION).and_then(|value| value.to_str().ok());
     version.and_then(Era::of_version).unwrap_or(Era::Legacy)
-}
-
-/// A whole body, within the limits of length and time.
-async fn within(body: Incoming, limits: &config::Limits) -> Result<Bytes, Option<Denial>> {
-    let (bytes_max, body_ms_max) = (limits.body_bytes_max, limits.body_ms_max);
-    let collecting = Limited::new(body, bytes_max).collect();
-    match tokio::time::timeout(Duration::from_millis(body_ms_max), collecting).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Some(Denial::BodyTooLarge { bytes_max })),
-        Ok(Err(_)) => Err(None),
-        Err(_elapsed) => Err(Some(Denial::RequestTimedOut { body_ms_max })),
-    }
 }
 
 fn refused(
