@@ -37,7 +37,7 @@ pub use amount::{Amount, AmountError};
 pub use asset::{Asset, AssetError, AssetId, Assets, Money, MoneyError};
 pub use caller::{Caller, Principal, PrincipalError};
 pub use digest::{Digest, DigestError};
-pub use id::{AdminKey, Call, Id, IdError, Key, Kind, Receipt, Transfer};
+pub use id::{AdminKey, Call, Escrow, Id, IdError, Key, Kind, Receipt, Transfer};
 pub use name::{NameError, ServerName, ToolName, ToolRef};
 pub use origin::Origin;
 pub use outcome::{FailureKind, Outcome};
@@ -56,3 +56,5 @@ pub type TransferId = Id<Transfer>;
 pub type KeyId = Id<Key>;
 /// The id of one admin key: `adm_1…`.
 pub type AdminKeyId = Id<AdminKey>;
+/// The id of one escrow: `esc_1…`.
+pub type EscrowId = Id<Escrow>;

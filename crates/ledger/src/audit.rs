@@ -1,11 +1,15 @@
 //! An independent look over the books: it adds up the transfers itself and trusts neither the stored totals nor the
 //! code that booked. Owns the list of what must hold; never repairs.
 
+mod escrows;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
-use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, TransferId};
+use tollgate_domain::{Amount, AssetId, CallId, EscrowId, PaymentKey, TransferId};
 
+use self::escrows::Escrows;
+use crate::escrow::EscrowRow;
 use crate::{AccountBalance, AccountName, SettlementRow, State, Transfer, TransferKind};
 
 /// One thing that does not hold.
@@ -53,6 +57,10 @@ pub enum Finding {
     NotReleased(CallId),
     /// A payment key has more than one attempt that is not voided.
     SpentTwice(PaymentKey),
+    /// The accounts of an escrow do not hold what its state says.
+    EscrowDiffers(EscrowId),
+    /// An escrow ended, and what it gave out is not what came in.
+    EscrowUneven(EscrowId),
     /// A receipt, or its place in the chain, is not what was signed.
     ReceiptChain(String),
     /// A settlement names a receipt that is not there.
@@ -84,6 +92,8 @@ impl fmt::Display for Finding {
                 write!(f, "{call} ended without payment, but its reservation was not released")
             }
             Self::SpentTwice(key) => write!(f, "{key} has more than one attempt that is not voided"),
+            Self::EscrowDiffers(id) => write!(f, "the accounts of {id} do not hold what its state says"),
+            Self::EscrowUneven(id) => write!(f, "{id} ended without giving out exactly what came in"),
             Self::ReceiptChain(reason) => write!(f, "receipts: {reason}"),
             Self::ReceiptMissing(call) => write!(f, "the receipt of {call} is not there"),
             Self::Storage(reason) => write!(f, "storage: {reason}"),
@@ -125,6 +135,7 @@ pub struct Auditor {
     holds: BTreeMap<TransferId, Hold>,
     settlements: BTreeMap<CallId, (State, Amount, AssetId)>,
     live: BTreeMap<PaymentKey, u32>,
+    escrows: Escrows,
     findings: Vec<Finding>,
 }
 
@@ -202,10 +213,16 @@ impl Auditor {
         }
     }
 
+    /// Adds an escrow.
+    pub fn escrow(&mut self, row: &EscrowRow) {
+        self.escrows.add(row);
+    }
+
     /// Compares everything with everything else. Empty when the books are in order.
     pub fn finish(mut self) -> Vec<Finding> {
         self.compare_totals();
         self.compare_settlements();
+        self.findings.extend(self.escrows.findings(&self.sums));
         let twice = self.live.iter().filter(|(_, live)| **live > 1);
         self.findings.extend(twice.map(|(key, _)| Finding::SpentTwice(key.clone())));
         self.findings
@@ -247,7 +264,7 @@ impl Auditor {
 
     /// After every transfer, not only at the end: a balance that was negative for a while was negative.
     fn overdrawn(&mut self, transfer: &Transfer) {
-        let AccountName::Credit(_) = transfer.debit else {
+        let (AccountName::Credit(_) | AccountName::Escrow(_) | AccountName::Stake(_)) = transfer.debit else {
             return;
         };
         let key = (transfer.asset.clone(), transfer.debit.clone());

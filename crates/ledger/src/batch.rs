@@ -4,10 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tollgate_domain::{AssetId, CallId, Digest, PaymentKey, Principal, ReceiptId, TransferId, UnixMillis};
+use tollgate_domain::{
+    AssetId, CallId, Digest, EscrowId, PaymentKey, Principal, ReceiptId, TransferId, UnixMillis,
+};
 
 use crate::booking;
 use crate::engine::{self, Books, Changes, ClaimDecision, EngineError};
+use crate::escrow::{self, EscrowChanges, EscrowCommand, EscrowMoved, EscrowRow};
 use crate::{
     AccountName, Advance, Advanced, Balances, Claim, Claimed, Command, Grant, Granted, Outcome, Record,
     Refusal, SettlementRow, State, Transfer,
@@ -95,12 +98,14 @@ pub struct BatchChanges {
     pub balances: Vec<(AccountName, AssetId, Balances)>,
     /// What is remembered of each principal whose standing moved.
     pub standings: Vec<(Principal, Record)>,
+    /// Escrows that were opened or moved on, in order.
+    pub escrows: Vec<EscrowChanges>,
 }
 
 impl BatchChanges {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        let Self { claimed, moved, kept, receipts, transfers, balances, standings } = self;
+        let Self { claimed, moved, kept, receipts, transfers, balances, standings, escrows } = self;
         claimed.is_empty()
             && moved.is_empty()
             && kept.is_empty()
@@ -108,6 +113,7 @@ impl BatchChanges {
             && transfers.is_empty()
             && balances.is_empty()
             && standings.is_empty()
+            && escrows.is_empty()
     }
 }
 
@@ -125,6 +131,8 @@ pub struct Batch {
     kept: Vec<Kept>,
     receipts: Vec<NewReceipt>,
     transfers: Vec<Transfer>,
+    open_escrows: HashMap<EscrowId, Arc<EscrowRow>>,
+    escrows: Vec<EscrowChanges>,
 }
 
 /// One account in one asset, as the batch leaves it.
@@ -158,6 +166,7 @@ impl Batch {
                 self.book(changes.unwrap_or_default());
                 Ok(Outcome::Booked(booked))
             }
+            Command::Escrow(command) => self.escrow(books, command).map(Outcome::Escrow),
         }
     }
 
@@ -174,6 +183,8 @@ impl Batch {
             kept,
             receipts,
             transfers,
+            open_escrows: _,
+            escrows,
         } = std::mem::take(self);
         let balances = accounts.into_iter().flat_map(|(name, assets)| {
             let changed = assets.into_iter().filter(|account| account.is_changed);
@@ -181,7 +192,7 @@ impl Batch {
         });
         let balances = balances.collect();
         let standings = standings.into_iter().collect();
-        BatchChanges { claimed, moved, kept, receipts, transfers, balances, standings }
+        BatchChanges { claimed, moved, kept, receipts, transfers, balances, standings, escrows }
     }
 
     fn claim<B: Books>(&mut self, books: &mut B, claim: &Claim) -> Result<Claimed, EngineError<B::Error>> {
@@ -265,6 +276,22 @@ impl Batch {
         Ok(granted)
     }
 
+    fn escrow<B: Books>(
+        &mut self,
+        books: &mut B,
+        command: &EscrowCommand,
+    ) -> Result<EscrowMoved, EngineError<B::Error>> {
+        let (moved, changes) = escrow::decide(&mut Seen { batch: self, books }, command)?;
+        if let Some(mut changes) = changes {
+            if let Some(escrow) = changes.escrow.take() {
+                self.open_escrows.insert(escrow.row.id, Arc::clone(&escrow.row));
+                self.escrows.push(escrow);
+            }
+            self.book(changes);
+        }
+        Ok(moved)
+    }
+
     fn book(&mut self, changes: Changes) {
         for (name, asset, balances) in changes.balances {
             let account = Account { asset, balances, is_changed: true };
@@ -339,6 +366,13 @@ impl<B: Books> Books for Seen<'_, B> {
         match self.batch.standings.get(principal) {
             Some(known) => Ok(*known),
             None => self.books.standing(principal),
+        }
+    }
+
+    fn escrow(&mut self, id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, B::Error> {
+        match self.batch.open_escrows.get(id) {
+            Some(known) => Ok(Some(Arc::clone(known))),
+            None => self.books.escrow(id),
         }
     }
 }

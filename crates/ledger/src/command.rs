@@ -8,6 +8,7 @@ use tollgate_domain::{
     Amount, AssetId, Binding, CallId, PaymentKey, Principal, PrincipalError, TransferId, UnixMillis,
 };
 
+use crate::escrow::{EscrowCommand, EscrowMoved, EscrowRefusal};
 use crate::{BookingError, Clearing, Event, IllegalTransition, State, Transfer};
 
 /// Where the money of a claimed call comes from. Written `on_settlement`, `arrived:<holder>`, `credit:<principal>`.
@@ -87,6 +88,8 @@ pub enum Command {
     Grant(Grant),
     /// Book linked transfers: all of them or none. Each has an id that means it for ever, see [`crate::requested_id`].
     Book(Vec<Transfer>),
+    /// Open an escrow, or move it along.
+    Escrow(Box<EscrowCommand>),
 }
 
 /// The answer to a [`Command`], each to the command of its name.
@@ -102,6 +105,8 @@ pub enum Outcome {
     Granted(Granted),
     /// To [`Command::Book`].
     Booked(Booked),
+    /// To [`Command::Escrow`].
+    Escrow(EscrowMoved),
 }
 
 /// The answer to [`Command::Book`].
@@ -324,6 +329,9 @@ pub enum Refusal {
     /// The transfer cannot be booked.
     #[error(transparent)]
     Booking(#[from] BookingError),
+    /// The escrow stays as it is.
+    #[error(transparent)]
+    Escrow(#[from] EscrowRefusal),
     /// There is nobody to sign receipts with here.
     #[error("this store was opened without a signer of receipts")]
     NoSigner,

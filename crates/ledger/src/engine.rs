@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, Principal, TransferId};
+use tollgate_domain::{Amount, AssetId, CallId, EscrowId, PaymentKey, Principal, TransferId};
 
 use crate::draft::Draft;
+use crate::escrow::{EscrowChanges, EscrowRow};
 use crate::{
     AccountName, Advance, Balances, BookingError, Claim, Event, Grant, Granted, Record, Refusal,
     SettlementRow, State, Transfer, TransferKind, Verdict,
@@ -46,6 +47,12 @@ pub trait Books {
     /// # Errors
     /// When the books cannot be read.
     fn standing(&mut self, principal: &Principal) -> Result<Record, Self::Error>;
+
+    /// One escrow.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn escrow(&mut self, id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Self::Error>;
 }
 
 /// Why there is no decision.
@@ -71,6 +78,8 @@ pub(crate) struct Changes {
     pub settlement: Option<SettlementRow>,
     /// Whose standing moves, and how.
     pub judged: Option<(Principal, Verdict)>,
+    /// The escrow that moved.
+    pub escrow: Option<EscrowChanges>,
 }
 
 /// What a [`Claim`] comes to.

@@ -38,6 +38,7 @@ mod booking;
 mod command;
 mod draft;
 mod engine;
+pub mod escrow;
 mod port;
 mod settlement;
 mod standing;

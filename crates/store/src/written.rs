@@ -11,6 +11,7 @@ use tollgate_ledger::{
 
 use crate::convert::{integer, millis};
 use crate::database::{exactly_one, is_taken};
+use crate::escrows;
 use crate::receipts::Chain;
 use crate::writer::Failure;
 
@@ -39,6 +40,9 @@ pub(crate) fn write(
     }
     for (principal, record) in &changes.standings {
         write_standing(connection, principal, record)?;
+    }
+    for escrow in &changes.escrows {
+        escrows::write(connection, escrow)?;
     }
     Ok(())
 }

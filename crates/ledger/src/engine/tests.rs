@@ -36,6 +36,9 @@ impl Books for Memory {
     fn standing(&mut self, _principal: &Principal) -> Result<Record, Infallible> {
         Ok(Record::default())
     }
+    fn escrow(&mut self, _id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Infallible> {
+        Ok(None)
+    }
 }
 
 impl Memory {
