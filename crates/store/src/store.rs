@@ -35,6 +35,7 @@ static LEDGER: Schema = Schema {
         include_str!("schema/ledger_3.sql"),
         include_str!("schema/ledger_4.sql"),
         include_str!("schema/ledger_5.sql"),
+        include_str!("schema/ledger_6.sql"),
     ],
     // NORMAL would lose acknowledged calls on power loss.
     kept: Kept::OverPowerCut,

@@ -4,6 +4,7 @@
 
 mod answer;
 mod described;
+mod refunds;
 mod view;
 
 use std::sync::Arc;
@@ -88,6 +89,7 @@ pub(super) fn doors() -> Doors<Desk> {
         .delete(PRICE, remove_price, &described::REMOVE_PRICE)
         .post("/admin/v1/reload", reload, &described::RELOAD)
         .get("/admin/v1/audit", audit, &described::AUDIT)
+        .post("/admin/v1/refunds", refunds::refund, &described::REFUND)
 }
 
 /// The key first, then from where: whoever has none learns nothing else.

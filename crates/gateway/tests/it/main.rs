@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod api_document;
 #[cfg(test)]
+mod before;
+#[cfg(test)]
 mod builtin;
 #[cfg(test)]
 mod callers;
@@ -52,6 +54,8 @@ mod paid_calls;
 mod pins;
 #[cfg(test)]
 mod rate_limits;
+#[cfg(test)]
+mod refunds;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
