@@ -44,4 +44,4 @@ pub use payment::{
     gate_secret, url,
 };
 pub use rails::RailError;
-pub use till::{Funding, Till, TillError};
+pub use till::{Funding, Till, TillError, ledger_elsewhere};

@@ -216,13 +216,7 @@ fn make_cluster(programs: &Path, folder: &Path, cluster: &Path) -> Result<(), Pe
     Err(PeerError::refused("make a database cluster", String::from_utf8_lossy(&output.stderr)))
 }
 
-fn spawn(
-    programs: &Path,
-    folder: &Path,
-    cluster: &Path,
-    port: u16,
-    log: &Path,
-) -> Result<Child, PeerError> {
+fn spawn(programs: &Path, folder: &Path, cluster: &Path, port: u16, log: &Path) -> Result<Child, PeerError> {
     let server = unprivileged(&programs.join("postgres"), folder, cluster)?;
     let mut watched = Command::new("sh");
     watched.arg("-c").arg(WATCHER).arg(folder).arg(server.get_program()).args(server.get_args());

@@ -67,6 +67,9 @@ mod sandbox;
 #[cfg(test)]
 mod servers;
 #[cfg(test)]
+#[cfg(feature = "postgres")]
+mod several_gateways;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 #[cfg(feature = "otel")]
