@@ -227,7 +227,8 @@ impl Writing {
     ) -> Result<Session, StoreError> {
         let mut back_off = BACK_OFF_FIRST;
         for tried in 1_u32.. {
-            let reason = match self.connect_once().await {
+            // Boxed: connecting is rare, and large.
+            let reason = match Box::pin(self.connect_once()).await {
                 Ok(session) => return Ok(session),
                 Err(TransactError::Deposed) => return Err(self.depose()),
                 Err(TransactError::Busy) => "it is held by another writer".to_owned(),

@@ -17,7 +17,8 @@ mod migrations;
 mod model;
 #[cfg(test)]
 mod pins;
-#[cfg(all(test, feature = "postgres"))]
+#[cfg(feature = "postgres")]
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod power;
