@@ -41,8 +41,10 @@
 mod check;
 mod control;
 mod convert;
+mod copy;
 mod database;
 mod escrows;
+mod export;
 #[cfg(any(test, feature = "failpoints"))]
 mod failpoints;
 mod invoices;
@@ -61,6 +63,8 @@ mod writer;
 mod written;
 
 pub use control::{AdminKeyRecord, AuditEntry, AuditRecord, ControlStore, StoredOverlay};
+pub use copy::{CopyError, Database, copy_databases, is_database, verify_database};
+pub use export::{Part, Row};
 #[cfg(any(test, feature = "failpoints"))]
 pub use failpoints::{DiskFault, Failpoints};
 pub use invoices::InvoiceStore;
