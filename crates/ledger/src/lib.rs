@@ -43,6 +43,7 @@ mod port;
 mod refund;
 mod settlement;
 mod standing;
+pub mod statement;
 mod transfer;
 
 pub use account::{AccountBalance, AccountName, AccountNameError, Balances, BookingError, Clearing};

@@ -42,8 +42,10 @@ mod backend;
 mod check;
 mod control;
 mod convert;
+mod copy;
 mod database;
 mod escrows;
+mod export;
 #[cfg(any(test, feature = "failpoints"))]
 mod failpoints;
 mod invoices;
@@ -68,6 +70,8 @@ mod written;
 
 pub use backend::Store;
 pub use control::{AdminKeyRecord, AuditEntry, AuditRecord, ControlStore, StoredOverlay};
+pub use copy::{CopyError, Database, copy_databases, is_database, verify_database};
+pub use export::{Part, Row};
 #[cfg(any(test, feature = "failpoints"))]
 pub use failpoints::{DiskFault, Failpoints};
 pub use invoices::InvoiceStore;

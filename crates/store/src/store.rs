@@ -26,7 +26,7 @@ use crate::writer::{Hooks, Writer};
 use crate::{check, pins, rows};
 
 /// The ledger file.
-static LEDGER: Schema = Schema {
+pub(crate) static LEDGER: Schema = Schema {
     file: "ledger.db",
     application_id: i32::from_be_bytes(*b"TGlg"),
     migrations: &[

@@ -22,6 +22,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod backup;
 pub mod clock;
 pub mod data;
 pub mod dispatch;

@@ -1,10 +1,11 @@
 //! The operator's view of the books: check, recent calls, credit. Works beside a running gateway.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use serde_json::json;
-use tollgate_domain::{Caller, KeyId, TransferId};
+use tollgate_domain::{Assets, Caller, KeyId, TransferId};
 use tollgate_ledger::{Clearing, Grant, LedgerStore};
 use tollgate_store::{DatabaseUrl, Options, Store};
 use tollgate_till::ledger_elsewhere;
@@ -32,6 +33,13 @@ pub(super) async fn open(args: &DataArgs) -> anyhow::Result<Store> {
     }
     Store::open_shared(&args.data, Options::default())
         .with_context(|| format!("open {}", args.data.display()))
+}
+
+/// The assets of a configuration, or those of dev mode.
+pub(super) fn assets(config: Option<&Path>) -> anyhow::Result<Assets> {
+    let Some(file) = config else { return Ok(dev::assets()?) };
+    let environment = Environment::read(".".as_ref()).map_err(anyhow::Error::msg)?;
+    Ok(load(Some(file), &environment, &Overrides::default(), None)?.assets)
 }
 
 pub(crate) async fn check(args: DataArgs) -> anyhow::Result<ExitCode> {
@@ -114,18 +122,7 @@ pub(crate) async fn calls(limit: u32, args: DataArgs) -> anyhow::Result<ExitCode
 pub(crate) async fn credit(command: CreditCommand) -> anyhow::Result<ExitCode> {
     let CreditCommand::Add { key, money, note, dry_run, config, data } = command;
     let key: KeyId = key.parse().context("credit is given to an API key")?;
-    let assets = match &config {
-        Some(file) => {
-            load(
-                Some(file),
-                &Environment::read(".".as_ref()).map_err(anyhow::Error::msg)?,
-                &Overrides::default(),
-                None,
-            )?
-            .assets
-        }
-        None => dev::assets()?,
-    };
+    let assets = assets(config.as_deref())?;
     let money = assets.parse(&money)?;
     if money.amount.is_zero() {
         bail!("credit of nothing is no credit");

@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod api_document;
 #[cfg(test)]
+mod backups;
+#[cfg(test)]
 mod before;
 #[cfg(test)]
 mod builtin;
