@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tollgate_domain::{Assets, Bps, Digest, Price, Requirement, ServerName, Settle, ToolName};
 use tollgate_federation::{Pattern, Separator};
-use tollgate_registry::PinPolicy;
+use tollgate_registry::{PinPolicy, ResultPolicy};
 use tollgate_risk::Plan;
 use tollgate_store::DatabaseUrl;
 pub use tollgate_till::{Lightning, LightningBackend, SandboxRails, Secret, Settling, X402};
@@ -339,6 +339,8 @@ pub struct ToolPolicy {
     pub requirement: Requirement,
     /// How long it may run; zero means the default.
     pub deadline_ms: u64,
+    /// What happens when its answers look suspicious.
+    pub result_findings: ResultPolicy,
 }
 
 /// Limits with their defaults filled in.

@@ -352,6 +352,7 @@ impl Reader<'_> {
             price: Price::any_of(options),
             requirement: Requirement { api_key: raw.api_key, min_reputation: asked.max(floor) },
             deadline_ms: raw.deadline_ms.unwrap_or(DEADLINE_MS),
+            result_findings: self.choice(&format!("{at}.result_findings"), raw.result_findings.as_ref()),
         })
     }
 

@@ -65,6 +65,8 @@ mod replays;
 #[cfg(test)]
 mod rest_apis;
 #[cfg(test)]
+mod result_scan;
+#[cfg(test)]
 mod sandbox;
 #[cfg(test)]
 mod servers;
