@@ -120,7 +120,7 @@ async fn carry_out(
         Err(not_taken) => {
             watch.not_taken(&not_taken);
             return match not_taken.completed {
-                Ok(completed) => Ended::Completed(completed),
+                Ok(completed) => Ended::Completed(completed, None),
                 Err(fault) => Ended::Faulted(fault),
             };
         }

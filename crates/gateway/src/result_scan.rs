@@ -20,7 +20,7 @@ pub(crate) const NOTE_META: &str = "tollgate/findings";
 
 /// What is done about the answers of one server's tools.
 #[derive(Clone, Debug)]
-pub struct ResultScan {
+pub(crate) struct ResultScan {
     tools: BTreeMap<ToolName, ResultPolicy>,
     every: ResultPolicy,
 }
@@ -60,7 +60,7 @@ impl From<Outcome<ToolAnswer>> for Noted {
 
 impl ResultScan {
     /// What the operator wants of a server; `None`: nothing of any tool is looked at.
-    pub fn of(server: &Server) -> Option<Self> {
+    pub(crate) fn of(server: &Server) -> Option<Self> {
         let policy =
             |(tool, policy): (&ToolName, &crate::config::ToolPolicy)| (tool.clone(), policy.result_findings);
         let every = server.every_tool.as_ref().map(|policy| policy.result_findings).unwrap_or_default();
@@ -70,7 +70,7 @@ impl ResultScan {
     }
 
     /// The outcome of a call of a tool, after a look at what it says.
-    pub fn look(&self, tool: &ToolName, outcome: Outcome<ToolAnswer>) -> Noted {
+    pub(crate) fn look(&self, tool: &ToolName, outcome: Outcome<ToolAnswer>) -> Noted {
         let policy = self.tools.get(tool).copied().unwrap_or(self.every);
         let (Outcome::Delivered(answer) | Outcome::Failed(answer)) = &outcome else { return outcome.into() };
         let (ToolAnswer::Result(bytes) | ToolAnswer::Error(bytes)) = answer else { return outcome.into() };

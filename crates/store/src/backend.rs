@@ -16,6 +16,7 @@ use tollgate_ledger::{
 };
 use tollgate_registry::{Approval, Observed, PinPolicy, PinRecord, Sighting};
 
+use crate::export::{Part, Row};
 use crate::keys::{KeyRecord, NewKey};
 use crate::open::{OpenError, Options};
 use crate::postgres::DatabaseUrl;
@@ -115,6 +116,28 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let database = crate::postgres::PostgresStore::open(database, signer, options).await?;
         Ok(Self { backend: Backend::Postgres(Arc::new(Shared { database, _lock: lock })) })
+    }
+
+    /// Shows each row of these parts to `visit`, part after part, all of them as of one moment. Runs beside the writer and
+    /// keeps one row at a time.
+    ///
+    /// # Errors
+    /// [`StoreError::Definite`] when the ledger cannot be read, and for a ledger in a database, which has tools of its own for
+    /// this.
+    pub async fn each_row<T: Send + 'static>(
+        &self,
+        parts: Vec<Part>,
+        state: T,
+        visit: impl FnMut(&mut T, Row) + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match &self.backend {
+            Backend::Embedded(embedded) => embedded.each_row(parts, state, visit).await,
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(_) => {
+                let tools = "this ledger is in PostgreSQL: read its schema `tollgate` with psql, or copy it with pg_dump";
+                Err(StoreError::Definite(tools.to_owned()))
+            }
+        }
     }
 
     /// There are no databases without the feature `postgres`.

@@ -4,7 +4,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tollgate_domain::{CallId, ReceiptId};
 use tollgate_ledger::{SettlementRow, StoreError, Transfer};
 
-use crate::{Store, convert, rows};
+use crate::store::Store as Embedded;
+use crate::{convert, rows};
 
 /// One row of the books.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,13 +36,13 @@ pub enum Part {
     Receipts,
 }
 
-impl Store {
+impl Embedded {
     /// Shows each row of these parts to `visit`, part after part, all of them as of one moment. Runs beside the writer and
     /// keeps one row at a time.
     ///
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read.
-    pub async fn each_row<T: Send + 'static>(
+    pub(crate) async fn each_row<T: Send + 'static>(
         &self,
         parts: Vec<Part>,
         state: T,

@@ -144,7 +144,7 @@ pub(crate) async fn statement(args: StatementArgs) -> anyhow::Result<ExitCode> {
         Err(_) => Err(error),
     })?;
     let choice = Choice::of(&args.selected)?;
-    let store = open(&args.selected.data)?;
+    let store = open(&args.selected.data).await?;
     let state = (Statement::of(account), Ok(()), choice);
     let visit = |(statement, failed, choice): &mut (Statement, Result<(), _>, Choice), row| {
         let Row::Transfer(transfer) = row else { return };
@@ -215,7 +215,7 @@ fn shown_line(choice: &Choice, transfer: &Transfer, line: &tollgate_ledger::stat
 /// `tollgate ledger journal`.
 pub(crate) async fn journal(selected: Selected) -> anyhow::Result<ExitCode> {
     let choice = Choice::of(&selected)?;
-    let store = open(&selected.data)?;
+    let store = open(&selected.data).await?;
     let visit = |choice: &mut Choice, row| {
         let Row::Transfer(transfer) = row else { return };
         if !choice.takes(&transfer.asset, transfer.at) {
@@ -242,7 +242,7 @@ pub(crate) async fn journal(selected: Selected) -> anyhow::Result<ExitCode> {
 /// `tollgate ledger export`.
 pub(crate) async fn export(args: ExportArgs) -> anyhow::Result<ExitCode> {
     let choice = Choice::of(&args.selected)?;
-    let store = open(&args.selected.data)?;
+    let store = open(&args.selected.data).await?;
     let (part, names) = match args.what {
         What::Transfers => (Part::Transfers, table::TRANSFER),
         What::Settlements => (Part::Settlements, table::SETTLEMENT),

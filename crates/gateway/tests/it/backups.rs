@@ -1,9 +1,8 @@
 //! The books as an operator reads, copies and restores them, beside a gateway that takes money meanwhile.
 
 use serde_json::{Value, json};
-use tollgate_testkit::journal_server::Script;
 
-use crate::world::{Gateway, PRICE, PRICED, World, code, command, delivered};
+use crate::world::{Gateway, PRICE, World, code, command, delivered};
 
 const CALLS: usize = 12;
 const BEFORE: usize = 4;
@@ -47,7 +46,10 @@ async fn f20_a_backup_under_load_is_restored_in_order_and_its_payments_stay_used
     std::fs::rename(world.folder.path().join("again"), world.folder.path().join("data")).unwrap();
     world.gateway = Gateway::dev(world.folder.path()).await;
     world.gateway.assert_books_in_order();
-    assert!(world.gateway.account("payable:up")[1] >= PRICE * BEFORE as u128, "what was settled before is there");
+    assert!(
+        world.gateway.account("payable:up")[1] >= PRICE * BEFORE as u128,
+        "what was settled before is there"
+    );
     let executions = world.journal.executions();
     for (arguments, payment) in &payments[..BEFORE] {
         let meta = json!({ "x402/payment": payment });
@@ -116,7 +118,10 @@ async fn an_operator_reads_statements_the_journal_and_exports_in_both_forms() {
     assert_eq!((&moved[1]["side"], &moved[1]["amount"]), (&json!("debit"), &json!("10000")));
     let same = rows(&["ledger", "statement", &format!("credit:{payer}"), "--json"]);
     assert_eq!(same, statement);
-    assert_eq!(lines(&["ledger", "statement", "payable:up"]).last().unwrap(), "balance 10000 (0.01 USDC), of it reserved 0 (0 USDC)");
+    assert_eq!(
+        lines(&["ledger", "statement", "payable:up"]).last().unwrap(),
+        "balance 10000 (0.01 USDC), of it reserved 0 (0 USDC)"
+    );
 
     let journal = rows(&["ledger", "journal", "--json"]);
     let exported = rows(&["ledger", "export", "transfers", "--format", "jsonl"]);
