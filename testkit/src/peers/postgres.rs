@@ -224,7 +224,7 @@ fn spawn(programs: &Path, folder: &Path, cluster: &Path, port: u16, log: &Path) 
     for setting in [
         "listen_addresses=127.0.0.1",
         "max_connections=200",
-        // A test does not pull the plug; that commits are asked to be synchronous is checked by asking the session.
+        // A test does not pull the plug.
         "fsync=off",
         "dynamic_shared_memory_type=mmap",
         "shared_buffers=32MB",

@@ -121,7 +121,7 @@ impl Writing {
         while queue.recv_many(&mut asked, BATCH_COMMANDS_MAX).await > 0 {
             let (commands, replies): (Vec<_>, Vec<_>) =
                 asked.drain(..).map(|Asked { command, reply }| (command, reply)).unzip();
-            let answers = Box::pin(self.carry_out(&commands, &queue)).await;
+            let answers = self.carry_out(&commands, &queue).await;
             for (reply, answer) in replies.into_iter().zip(answers) {
                 // A caller that went away is no fault: what it asked for is in the books all the same.
                 drop(reply.send(answer));
@@ -156,7 +156,7 @@ impl Writing {
                     Err(error) => return Batched::Failed(error),
                 },
             };
-            match session.transact(self.signer.as_ref(), commands, &self.hooks).await {
+            match Box::pin(session.transact(self.signer.as_ref(), commands, &self.hooks)).await {
                 Ok(Transacted::Done(outcomes)) => {
                     self.session = Some(session);
                     return Batched::Done(outcomes);

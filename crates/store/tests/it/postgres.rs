@@ -1,8 +1,11 @@
 //! The ledger in PostgreSQL: the same promises as of the embedded store, and what only several gateways can show.
 
+mod cut;
+
 use std::collections::BTreeMap;
 
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use tollgate_attest::Signer;
 use tollgate_domain::{Amount, Rail};
 use tollgate_ledger::{Claim, Claimed, Command, LedgerStore, StoreError};
@@ -10,6 +13,7 @@ use tollgate_store::{NewKey, OpenError, Options, Store};
 use tollgate_testkit::peers;
 use tollgate_testkit::peers::postgres::{self, Database};
 
+use self::cut::{Cut, Way};
 use crate::concurrency::all_at_once;
 use crate::conformance::{every_promise, promises};
 use crate::escrows;
@@ -103,17 +107,13 @@ async fn a_batch_of_many_comes_to_what_as_many_batches_of_one_come_to() {
         in_the_file.push(file.commit(command.clone()).await);
     }
     // On this runtime tasks begin in the order in which they were spawned, and so do the commands in the queue.
-    let tasks: Vec<_> = commands
-        .into_iter()
-        .map(|command| {
-            let store = together.store.clone();
-            tokio::spawn(async move { store.commit(command).await })
-        })
-        .collect();
-    let mut at_once = Vec::new();
-    for task in tasks {
-        at_once.push(task.await.unwrap());
+    let mut tasks = JoinSet::new();
+    for (place, command) in commands.into_iter().enumerate() {
+        let store = together.store.clone();
+        tasks.spawn(async move { (place, store.commit(command).await) });
     }
+    let at_once: BTreeMap<_, _> = tasks.join_all().await.into_iter().collect();
+    let at_once: Vec<_> = at_once.into_values().collect();
     assert_eq!(at_once, one_by_one);
     assert_eq!(in_the_file, one_by_one, "and to what the other engine says");
     assert!(one_by_one.iter().any(Result::is_err) && one_by_one.iter().any(Result::is_ok));
@@ -216,10 +216,33 @@ async fn a_lost_connection_is_made_anew_and_nothing_is_lost() {
     in_order(&gateway.store).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f5_a_commit_without_an_answer_is_looked_up_before_anybody_is_answered() {
+    for cut in [Cut::AnswerLost, Cut::CommitLost] {
+        let Some(database) = database().await else { return };
+        let way = Way::to(database.port()).await;
+        let directory = TempDir::new().unwrap();
+        let url = database.url_at(way.port).parse().unwrap();
+        let store = Store::connect(url, directory.path(), signer(), Options::default()).await.unwrap();
+        let call = claim(Rail::X402, "0x1");
+        way.cut(cut);
+        assert_eq!(store.claim(call.clone()).await, Ok(Claimed::Fresh { attempt: 1 }), "{cut:?}");
+        assert!(way.has_cut(), "{cut:?}: it was not the commit that was cut");
+        way.cut(cut);
+        // A receipt is sealed for one place in the chain, whether the first try counted or not.
+        let advanced = store.advance(paid(&call)).await.unwrap();
+        assert!(way.has_cut(), "{cut:?}");
+        assert_eq!(store.answer(&call.call).await.unwrap().unwrap().receipt, advanced.receipt, "{cut:?}");
+        assert_eq!(balances(&store, &payable()).await.credits_posted, Amount::new(10), "{cut:?}: once");
+        assert_eq!(database.psql("SELECT count(*) FROM tollgate.transfers").unwrap(), "2", "{cut:?}");
+        assert_eq!(database.psql("SELECT count(*) FROM tollgate.receipts").unwrap(), "1", "{cut:?}");
+        in_order(&store).await;
+    }
+}
+
 #[tokio::test]
-async fn commits_are_asked_to_be_durable_and_a_guest_seals_nothing() {
+async fn a_guest_grants_credit_and_seals_nothing() {
     let Some(database) = database().await else { return };
-    database.psql("ALTER ROLE CURRENT_USER SET synchronous_commit = off").unwrap();
     let gateway = gateway(&database, 1).await;
     let guest = Store::connect_shared(database.url().parse().unwrap(), Options::default()).await.unwrap();
     guest.grant_credit(grant(&alice(), 7)).await.unwrap();
