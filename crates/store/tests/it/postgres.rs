@@ -92,7 +92,6 @@ fn mixed_commands() -> Vec<Command> {
     commands
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test awaits what it spawns")]
 #[tokio::test]
 async fn a_batch_of_many_comes_to_what_as_many_batches_of_one_come_to() {
     let Some(alone) = database().await else { return };
