@@ -6,23 +6,12 @@ use std::time::Duration;
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri, Version};
-use hyper_util::client::legacy::{self, Client};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tollgate_domain::ServerName;
-use tollgate_egress::{Policy, http2_connector};
+use tollgate_egress::Policy;
 
 use crate::headers::strip_hop_by_hop;
-use crate::retry::Persistent;
+use crate::pool::Pool;
 use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
-
-/// Node servers close an idle connection after five seconds; ours are given up before, so that a request does not meet a
-/// connection that is just being closed.
-const IDLE_MS_MAX: u64 = 4_000;
-
-const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024 * 1024;
-/// All headers of one answer over HTTP/2 together, decoded, in bytes.
-const HEADERS_BYTES_MAX: u32 = 64 * 1024;
 
 /// What the operator says about one upstream.
 #[derive(Clone)]
@@ -123,7 +112,7 @@ impl HttpUpstream {
         let Some((url, host)) = endpoint(url) else {
             return Err(HttpConfigError::Url(name));
         };
-        let pool = pool(policy, config.connect_ms_max, config.idle_connections_max)?;
+        let pool = Pool::new(url.clone(), policy, config.connect_ms_max, config.idle_connections_max)?;
         let head_max = config.head_ms_max.map(Duration::from_millis);
         Ok(Self { name, url, host, credential, strip, head_max, pool })
     }
@@ -144,7 +133,7 @@ impl HttpUpstream {
                 tokio::time::timeout(limit, answering).await.map_err(|_| UpstreamError::TimedOut)?
             }
         };
-        let mut response = answer.map_err(classify)?.map(Body::Incoming);
+        let mut response = answer?.map(Body::Incoming);
         strip_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
         Ok(response)
@@ -171,31 +160,6 @@ impl HttpUpstream {
     }
 }
 
-/// Connections of our own to one server.
-pub(crate) type Pool = Client<Persistent, Body>;
-
-/// A pool under `policy`; it sets no `Host` header.
-pub(crate) fn pool(
-    policy: Policy,
-    connect_ms_max: u64,
-    idle_connections_max: usize,
-) -> Result<Pool, HttpConfigError> {
-    let connector =
-        http2_connector(policy, connect_ms_max).map_err(|error| HttpConfigError::Tls(Box::new(error)))?;
-    Ok(Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(Duration::from_millis(IDLE_MS_MAX))
-        .pool_max_idle_per_host(idle_connections_max)
-        // The header is made once and not from the URL for each request.
-        .set_host(false)
-        // One connection carries many streams: a caller who reads slowly must not hold up the others, so that all windows of
-        // single streams together fit into the connection's.
-        .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .http2_max_header_list_size(HEADERS_BYTES_MAX)
-        .build(Persistent::new(connector)))
-}
-
 /// A URL that can be an endpoint, and its `Host` header. Both spell the authority alike, as HTTP/2 asks (RFC 9113, section
 /// 8.3.1).
 pub(crate) fn endpoint(url: Uri) -> Option<(Uri, HeaderValue)> {
@@ -211,15 +175,6 @@ pub(crate) fn endpoint(url: Uri) -> Option<(Uri, HeaderValue)> {
     let mut parts = url.into_parts();
     parts.authority = Some(authority);
     Some((Uri::from_parts(parts).ok()?, host))
-}
-
-pub(crate) fn classify(error: legacy::Error) -> UpstreamError {
-    // Only while connecting is it certain that nothing was sent.
-    if error.is_connect() {
-        UpstreamError::Unreachable(Box::new(error))
-    } else {
-        UpstreamError::Broken(Box::new(error))
-    }
 }
 
 impl Upstream for HttpUpstream {

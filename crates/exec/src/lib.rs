@@ -48,6 +48,7 @@ mod messages;
 pub mod openapi;
 #[cfg(test)]
 mod peer;
+mod pool;
 pub mod probe;
 pub mod resume;
 mod retry;

@@ -21,8 +21,9 @@ use tollgate_mcp::reply::{self, code};
 use tollgate_mcp::{Era, Frame, Kind, headers, json as raw_json};
 use tollgate_openapi::{Api, OpenApiError, RestRequest, Tool, translate};
 
-use crate::http::{Credential, HttpConfigError, Pool, classify, endpoint, pool};
+use crate::http::{Credential, HttpConfigError, endpoint};
 use crate::local::{bare, json, method_not_allowed, modern_status, read_frame, refusal};
+use crate::pool::Pool;
 use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
 
 /// Legacy versions that have streamable HTTP, the newest first.
@@ -134,7 +135,7 @@ impl RestUpstream {
         for left in &api.left_out {
             tracing::warn!(server = %name, operation = left.operation, reason = left.reason, "an operation is no tool");
         }
-        let pool = pool(policy, CONNECT_MS_MAX, IDLE_CONNECTIONS_MAX)?;
+        let pool = Pool::new(url.clone(), policy, CONNECT_MS_MAX, IDLE_CONNECTIONS_MAX)?;
         Ok(Self { name, api, url, host, credential, limits, pool })
     }
 
@@ -318,7 +319,7 @@ impl RestUpstream {
         request: Request<Body>,
     ) -> Result<(StatusCode, HeaderMap, Bytes), UpstreamError> {
         let exchanging = async {
-            let (head, body) = self.pool.request(request).await.map_err(classify)?.into_parts();
+            let (head, body) = self.pool.request(request).await?.into_parts();
             let body = Body::Incoming(body).collect_within(self.limits.answer_bytes_max).await?;
             Ok((head.status, head.headers, body))
         };

@@ -5,10 +5,8 @@
 
 use std::error::Error;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
@@ -59,7 +57,10 @@ impl Persistent {
         Self { connector, budget: Arc::default() }
     }
 
-    async fn connect(mut self, url: Uri) -> Result<<Connector as tower::Service<Uri>>::Response, Source> {
+    pub(crate) async fn connect(
+        mut self,
+        url: Uri,
+    ) -> Result<<Connector as tower::Service<Uri>>::Response, Source> {
         let first = tower::Service::call(&mut self.connector, url.clone()).await;
         let result = match first {
             Err(error) if is_refused(&*error) && self.budget.spend() => {
@@ -85,20 +86,6 @@ fn is_refused(error: &(dyn Error + 'static)) -> bool {
         cause = inner.source();
     }
     false
-}
-
-impl tower::Service<Uri> for Persistent {
-    type Response = <Connector as tower::Service<Uri>>::Response;
-    type Error = Source;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Source>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Source>> {
-        tower::Service::poll_ready(&mut self.connector, cx)
-    }
-
-    fn call(&mut self, url: Uri) -> Self::Future {
-        Box::pin(self.clone().connect(url))
-    }
 }
 
 #[cfg(test)]

@@ -21,9 +21,10 @@ use tollgate_egress::Policy;
 use tollgate_mcp::Frame;
 use tollgate_mcp::reply::code;
 
-use crate::http::{Credential, HttpConfigError, Pool, classify, pool};
+use crate::http::{Credential, HttpConfigError};
 use crate::local::{is_modern, method_not_allowed, read_frame, refusal, version_is_modern};
 use crate::messages::{Framing, Messages, Piece};
+use crate::pool::Pool;
 use crate::session::{Board, Desk, Line, LineEnded, Opener, SessionLimits, Sessions, Sink};
 use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
 
@@ -102,7 +103,7 @@ impl SseUpstream {
         let Some((url, host)) = crate::http::endpoint(url) else {
             return Err(HttpConfigError::Url(name));
         };
-        let pool = pool(policy, CONNECT_MS_MAX, IDLE_CONNECTIONS_MAX)?;
+        let pool = Pool::new(url.clone(), policy, CONNECT_MS_MAX, IDLE_CONNECTIONS_MAX)?;
         let stop = CancellationToken::new();
         let eras = Eras { legacy: Some(true), modern: Some(false) };
         let desk = Arc::new(Desk::new(name, limits.sessions, eras, tasks));
@@ -168,7 +169,7 @@ impl Opener for Server {
     async fn open(&self, board: Arc<Board>) -> Result<Stream, UpstreamError> {
         let mut request = self.road.request(Method::GET, self.road.url.clone(), Body::Empty);
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        let response = self.road.pool.request(request).await.map_err(classify)?;
+        let response = self.road.pool.request(request).await?;
         if !response.status().is_success() || Framing::of(response.headers()) != Some(Framing::Sse) {
             return Err(UpstreamError::NotAnAnswer("it gives no stream of events"));
         }
@@ -215,7 +216,7 @@ impl Line for Stream {
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
         let sending = async {
-            let response = self.road.pool.request(request).await.map_err(classify)?;
+            let response = self.road.pool.request(request).await?;
             let status = response.status();
             // It says nothing that is needed, whatever it is.
             drop(Body::Incoming(response.into_body()).collect_within(RECEIPT_BYTES_MAX).await);

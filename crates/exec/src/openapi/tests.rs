@@ -233,8 +233,9 @@ async fn f44_an_api_that_is_gone_is_unreachable() {
     let World { upstream, .. } = World::new(found, limits()).await;
     let mut url = upstream.url.clone().into_parts();
     url.authority = Some("127.0.0.1:1".parse().unwrap());
-    let gone = RestUpstream { url: Uri::from_parts(url).unwrap(), ..Arc::into_inner(upstream).unwrap() };
-    // The policy knows the other port, and nobody listens on this one: either way nothing is sent.
+    let url = Uri::from_parts(url).unwrap();
+    let pool = Pool::new(url.clone(), Policy::public().allow_url(&url), CONNECT_MS_MAX, 1).unwrap();
+    let gone = RestUpstream { url, pool, ..Arc::into_inner(upstream).unwrap() };
     let error = gone.exchange(post(call("listPets", "{}"))).await.unwrap_err();
     assert!(matches!(error, UpstreamError::Unreachable(_)), "{error:?}");
 }

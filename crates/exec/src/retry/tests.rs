@@ -2,7 +2,6 @@ use std::sync::atomic::AtomicBool;
 
 use tokio::net::{TcpListener, TcpStream};
 use tollgate_egress::{Policy, connector};
-use tower::Service as _;
 
 use super::*;
 
@@ -34,11 +33,11 @@ async fn f44_a_refused_connection_is_tried_once_more() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let (mut persistent, url) = to(port);
+    let (persistent, url) = to(port);
     let budget = Arc::clone(&persistent.budget);
     let is_back = AtomicBool::new(false);
     // The server comes back as soon as the budget says that it was refused.
-    let (connected, _listener) = tokio::join!(persistent.call(url.clone()), async {
+    let (connected, _listener) = tokio::join!(persistent.clone().connect(url.clone()), async {
         while budget.0.load(Ordering::Relaxed) == SAVED_MAX {
             tokio::task::yield_now().await;
         }
@@ -48,8 +47,8 @@ async fn f44_a_refused_connection_is_tried_once_more() {
     assert!(is_back.into_inner(), "it was refused first");
     assert!(connected.is_ok(), "{:?}", connected.err());
 
-    let (mut gone, url) = to(1);
-    let error = gone.call(url).await.err().unwrap();
+    let (gone, url) = to(1);
+    let error = gone.clone().connect(url).await.err().unwrap();
     assert!(is_refused(&*error), "{error:?}");
     assert_eq!(gone.budget.0.load(Ordering::Relaxed), SAVED_MAX - COST, "once, not for ever");
 }
@@ -59,9 +58,9 @@ async fn what_is_no_refusal_is_not_tried_again() {
     // It accepts, and then speaks no TLS.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (mut persistent, _) = to(port);
+    let (persistent, _) = to(port);
     let url: Uri = format!("https://127.0.0.1:{port}/").parse().unwrap();
-    let (failed, accepted) = tokio::join!(persistent.call(url), async {
+    let (failed, accepted) = tokio::join!(persistent.clone().connect(url), async {
         let (stream, _) = listener.accept().await.unwrap();
         stream.set_zero_linger().unwrap();
         drop::<TcpStream>(stream);

@@ -1,0 +1,280 @@
+//! Connections to one server: kept while they are idle, made when there is none.
+//!
+//! Every request is for the one origin of the pool, so there is nothing to look up: an idle connection is taken off a list and put
+//! back. Over HTTP/2 one connection is shared by all.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use http::{Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper::rt::Executor;
+use hyper_util::client::legacy::connect::Connection;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tollgate_egress::{Policy, http2_connector};
+
+use crate::http::HttpConfigError;
+use crate::retry::Persistent;
+use crate::{Body, Source, UpstreamError};
+
+/// Node servers close an idle connection after five seconds; ours are given up before, so that a request does not meet a
+/// connection that is just being closed.
+const IDLE: Duration = Duration::from_millis(4_000);
+
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024 * 1024;
+/// All headers of one answer over HTTP/2 together, decoded, in bytes.
+const HEADERS_BYTES_MAX: u32 = 64 * 1024;
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PoolError {
+    /// There is no connection: nothing was sent.
+    #[error("connect")]
+    Connect(#[source] Source),
+    /// The request went out, or a part of it may have.
+    #[error("exchange a request for its answer")]
+    Exchange(#[source] hyper::Error),
+}
+
+impl From<PoolError> for UpstreamError {
+    fn from(error: PoolError) -> Self {
+        // Only while connecting is it certain that nothing was sent.
+        match error {
+            PoolError::Connect(_) => Self::Unreachable(Box::new(error)),
+            PoolError::Exchange(_) => Self::Broken(Box::new(error)),
+        }
+    }
+}
+
+/// The connections to one server.
+#[derive(Clone)]
+pub(crate) struct Pool(Arc<Connections>);
+
+struct Connections {
+    connector: Persistent,
+    /// What is connected to: scheme and authority count.
+    origin: Uri,
+    idle_max: usize,
+    idle: Mutex<Idle>,
+    shared: Mutex<Option<http2::SendRequest<Body>>>,
+}
+
+/// Connections at rest, the one that rested last at the end.
+#[derive(Default)]
+struct Idle {
+    resting: Vec<(Instant, http1::SendRequest<Body>)>,
+    is_swept: bool,
+}
+
+/// A connection that a request can be sent on.
+enum Lent {
+    /// Of its own; and whether it carried another before.
+    Own(http1::SendRequest<Body>, bool),
+    Shared(http2::SendRequest<Body>, bool),
+}
+
+impl Pool {
+    /// A pool of connections to the origin of a URL, under `policy`. Connects to nothing yet; must be used inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`HttpConfigError::Tls`].
+    pub(crate) fn new(
+        origin: Uri,
+        policy: Policy,
+        connect_ms_max: u64,
+        idle_max: usize,
+    ) -> Result<Self, HttpConfigError> {
+        let connector =
+            http2_connector(policy, connect_ms_max).map_err(|error| HttpConfigError::Tls(Box::new(error)))?;
+        Ok(Self(Arc::new(Connections {
+            connector: Persistent::new(connector),
+            origin,
+            idle_max,
+            idle: Mutex::default(),
+            shared: Mutex::default(),
+        })))
+    }
+
+    /// Sends a request with a `Host` header of the pool's origin, and waits for the head of its answer. Dropping the future ends
+    /// the exchange.
+    ///
+    /// # Errors
+    /// [`PoolError`].
+    pub(crate) async fn request(&self, mut request: Request<Body>) -> Result<Response<Incoming>, PoolError> {
+        loop {
+            let lent = match self.0.lend() {
+                Some(lent) => lent,
+                // Making a connection takes a large future and is rare.
+                None => Box::pin(self.0.connect()).await?,
+            };
+            // A connection that its server closed while it rested has sent nothing: another carries the request.
+            request = match self.send(lent, request).await? {
+                Sent::Answered(response) => return Ok(response),
+                Sent::Unsent(request) => request,
+            };
+        }
+    }
+
+    async fn send(&self, lent: Lent, mut request: Request<Body>) -> Result<Sent, PoolError> {
+        let (sent, was_used) = match lent {
+            Lent::Shared(mut sender, was_used) => (sender.try_send_request(request).await, was_used),
+            Lent::Own(mut sender, was_used) => {
+                *request.uri_mut() = origin_form(request.uri());
+                let sent = sender.try_send_request(request).await;
+                if sent.is_ok() {
+                    self.0.give_back(sender);
+                }
+                (sent, was_used)
+            }
+        };
+        let mut error = match sent {
+            Ok(response) => return Ok(Sent::Answered(response)),
+            Err(error) => error,
+        };
+        match error.take_message().filter(|_| was_used) {
+            Some(mut request) => {
+                *request.uri_mut() = self.0.absolute_form(request.uri());
+                Ok(Sent::Unsent(request))
+            }
+            None => Err(PoolError::Exchange(error.into_error())),
+        }
+    }
+}
+
+/// What became of a request on one connection.
+enum Sent {
+    Answered(Response<Incoming>),
+    /// The connection was at its end already, and nothing of the request is on its way.
+    Unsent(Request<Body>),
+}
+
+impl Connections {
+    /// A connection that is there.
+    fn lend(&self) -> Option<Lent> {
+        if let Some(sender) = self.shared() {
+            return Some(Lent::Shared(sender, true));
+        }
+        let mut idle = self.idle.lock();
+        while let Some((since, sender)) = idle.resting.pop() {
+            if since.elapsed() >= IDLE {
+                // All others have rested longer.
+                idle.resting.clear();
+            } else if sender.is_ready() {
+                return Some(Lent::Own(sender, true));
+            }
+        }
+        None
+    }
+
+    fn shared(&self) -> Option<http2::SendRequest<Body>> {
+        let mut shared = self.shared.lock();
+        *shared = shared.take().filter(|sender| !sender.is_closed());
+        shared.clone()
+    }
+
+    async fn connect(&self) -> Result<Lent, PoolError> {
+        let stream = self.connector.clone().connect(self.origin.clone()).await.map_err(PoolError::Connect)?;
+        let failed = |error: hyper::Error| PoolError::Connect(Box::new(error));
+        if !stream.connected().is_negotiated_h2() {
+            let (mut sender, connection) = http1::handshake(stream).await.map_err(failed)?;
+            in_background(connection);
+            sender.ready().await.map_err(failed)?;
+            return Ok(Lent::Own(sender, false));
+        }
+        // One connection carries many streams: a caller who reads slowly must not hold up the others, so that all windows of
+        // single streams together fit into the connection's.
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_header_list_size(HEADERS_BYTES_MAX);
+        let (mut sender, connection) = builder.handshake(stream).await.map_err(failed)?;
+        in_background(connection);
+        sender.ready().await.map_err(failed)?;
+        // Another may have been made meanwhile: one is enough.
+        if let Some(sender) = self.shared() {
+            return Ok(Lent::Shared(sender, true));
+        }
+        *self.shared.lock() = Some(sender.clone());
+        Ok(Lent::Shared(sender, false))
+    }
+
+    /// Puts a connection to rest once the answer that it carries has been read.
+    fn give_back(self: &Arc<Self>, mut sender: http1::SendRequest<Body>) {
+        if sender.is_ready() {
+            return self.rest(sender);
+        }
+        let connections = Arc::downgrade(self);
+        TokioExecutor::new().execute(async move {
+            if sender.ready().await.is_ok()
+                && let Some(connections) = connections.upgrade()
+            {
+                connections.rest(sender);
+            }
+        });
+    }
+
+    fn rest(self: &Arc<Self>, sender: http1::SendRequest<Body>) {
+        let mut idle = self.idle.lock();
+        if idle.resting.len() >= self.idle_max {
+            return;
+        }
+        idle.resting.push((Instant::now(), sender));
+        if !std::mem::replace(&mut idle.is_swept, true) {
+            TokioExecutor::new().execute(sweep(Arc::downgrade(self)));
+        }
+    }
+
+    /// What is to be sent over a connection of its own says the path alone; over a shared one it says all (RFC 9113, section
+    /// 8.3.1).
+    fn absolute_form(&self, path: &Uri) -> Uri {
+        let mut parts = self.origin.clone().into_parts();
+        parts.path_and_query = path.path_and_query().cloned();
+        Uri::from_parts(parts).unwrap_or_else(|_| self.origin.clone())
+    }
+}
+
+fn origin_form(uri: &Uri) -> Uri {
+    uri.path_and_query().cloned().map(Uri::from).unwrap_or_default()
+}
+
+/// Closes connections that have rested for too long, as long as there are any at rest.
+async fn sweep(connections: Weak<Connections>) {
+    loop {
+        let Some(next) = connections.upgrade().and_then(|connections| {
+            let mut idle = connections.idle.lock();
+            idle.resting.retain(|(since, sender)| since.elapsed() < IDLE && !sender.is_closed());
+            let oldest = idle.resting.first().map(|(since, _)| *since + IDLE);
+            idle.is_swept = oldest.is_some();
+            oldest
+        }) else {
+            return;
+        };
+        tokio::time::sleep_until(next).await;
+    }
+}
+
+/// A connection is driven until its last user has let go of it.
+fn in_background(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) {
+    TokioExecutor::new().execute(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection to a server has ended");
+        }
+    });
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("host", &self.0.origin.host()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
