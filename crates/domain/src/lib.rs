@@ -30,6 +30,7 @@ mod origin;
 mod outcome;
 mod payment;
 mod price;
+pub mod pricing;
 mod time;
 mod trust;
 
@@ -43,6 +44,7 @@ pub use origin::Origin;
 pub use outcome::{FailureKind, Outcome};
 pub use payment::{Binding, PaymentKey, PaymentKeyError, Rail, RailError};
 pub use price::{Price, Quote};
+pub use pricing::{Formula, FormulaError, FreeCall, FreeCallError, Period, PriceUnknown, Pricing, Usage};
 pub use time::UnixMillis;
 pub use trust::{Bps, BpsError, KyaTier, Requirement, Standing};
 
