@@ -244,6 +244,9 @@ impl<P: Ports> Gate<P> {
         let event = Event::Voided { reason: told.outcome.to_owned() };
         let mut evidence = self.advance(&payment.key, call.id, vec![event], None, Some(told)).await?;
         evidence.note = Some(match payment.key.rail() {
+            Rail::Credit if payment.amount.is_zero() => {
+                "Not charged, and not counted: the free call is left."
+            }
             Rail::X402 => {
                 "Not charged: the payment was not submitted and can be sent again with the same request."
             }
@@ -294,7 +297,8 @@ impl<P: Ports> Gate<P> {
         evidence.mpp = mpp;
         let ending = match ending {
             Ending::PaymentFailed { reason, .. } => {
-                let demand = call.demand_afresh(self, self.ports.now()).await;
+                let buyer = Some((&call.stage.principal, &call.stage.standing));
+                let demand = call.demand_afresh(self, buyer, self.ports.now()).await;
                 Ending::PaymentFailed { reason, demand }
             }
             other => other,
@@ -320,7 +324,7 @@ impl<P: Ports> Gate<P> {
                     wire::settle_response(true, &reference, network, payer_of(key), Some(amount), None)
                 });
                 let told = Told {
-                    charged: true,
+                    charged: !amount.is_zero(),
                     settlement: "settled",
                     payment_ref: Some(reference.clone()),
                     ..told

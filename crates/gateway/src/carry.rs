@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tollgate_domain::{FailureKind, Outcome};
+use tollgate_domain::{CallId, FailureKind, Outcome};
 use tollgate_gate::{
     Answer, Call, Completed, Denial, Door, Ending, Fault, Held, Refusal, ToolAnswer, delivered, denied,
     faulted,
@@ -43,18 +43,30 @@ pub async fn run(
     let call = held.id();
     let (done, ended) = oneshot::channel();
     gateway.calls.spawn(carry_out(Arc::clone(gateway), watch, Arc::clone(&carrier), held, done));
-    let completed = match ended.await {
-        Ok(Ok(completed)) => completed,
-        Ok(Err(fault)) => return Ok(faulted(&fault, Some(call), door, gateway.naming(resource_url))),
-        Err(_) => {
-            let fault = Fault::Internal("the task of a call ended without a word".to_owned());
-            return Ok(faulted(&fault, Some(call), door, gateway.naming(resource_url)));
-        }
-    };
-    Ok(rendered(gateway, &carrier, completed, door, resource_url))
+    Ok(answered(gateway, &carrier, call, ended, door, resource_url).await)
 }
 
-async fn vetted(
+/// Waits for the end of a call that is carried out, and renders it.
+pub(crate) async fn answered(
+    gateway: &Gateway,
+    carrier: &Carrier,
+    call: CallId,
+    ended: oneshot::Receiver<Result<Completed, Fault>>,
+    door: Door<'_>,
+    resource_url: &str,
+) -> Answer {
+    let lost = || Fault::Internal("the task of a call ended without a word".to_owned());
+    match ended.await.unwrap_or_else(|_| Err(lost())) {
+        Ok(completed) => rendered(gateway, carrier, completed, door, resource_url),
+        Err(fault) => faulted(&fault, Some(call), door, gateway.naming(resource_url)),
+    }
+}
+
+/// Vets a call whose server this gateway reaches itself.
+///
+/// # Errors
+/// The refusal, still to be rendered.
+pub(crate) async fn vetted(
     gateway: &Gateway,
     watch: &Watch,
     request: tollgate_gate::Request,
@@ -70,7 +82,8 @@ async fn vetted(
     Ok((carrier, held))
 }
 
-async fn carry_out(
+/// Carries a held call out and completes it, whatever happens to the caller meanwhile.
+pub(crate) async fn carry_out(
     gateway: Arc<Gateway>,
     mut watch: Watch,
     carrier: Arc<Carrier>,

@@ -6,7 +6,7 @@ use std::fmt;
 
 use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, TransferId};
 
-use crate::{AccountBalance, AccountName, SettlementRow, State, Transfer, TransferKind};
+use crate::{AccountBalance, AccountName, Funds, SettlementRow, State, Transfer, TransferKind};
 
 /// One thing that does not hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -195,7 +195,10 @@ impl Auditor {
 
     /// Adds an attempt, voided ones included.
     pub fn settlement(&mut self, row: &SettlementRow) {
-        self.settlements.insert(row.call, (row.state, row.amount, row.asset.clone()));
+        // A free call moves nothing, so there is nothing of it to compare.
+        if !matches!(row.funds, Funds::Free(_)) {
+            self.settlements.insert(row.call, (row.state, row.amount, row.asset.clone()));
+        }
         if row.state != State::Voided {
             let live = self.live.entry(row.key.clone()).or_default();
             *live = live.saturating_add(1);

@@ -23,7 +23,7 @@ impl<'a, B: Books> Draft<'a, B> {
     /// Books the arrival of the money if it came before the call and was not booked yet, and reserves the price.
     pub(crate) fn fund(&mut self, claim: &Claim) -> Result<(), EngineError<B::Error>> {
         let rail = claim.key.rail();
-        let debit = payer(rail, &claim.funds).map_err(EngineError::Refused)?;
+        let Some(debit) = payer(rail, &claim.funds).map_err(EngineError::Refused)? else { return Ok(()) };
         let arrival = arrival_id(&claim.key);
         let transfer = |id, kind, debit: AccountName, credit, note: &str| Transfer {
             id,
@@ -66,10 +66,13 @@ impl<'a, B: Books> Draft<'a, B> {
             Effect::Post => (TransferKind::PostPending(row.hold()), "settled"),
             Effect::Void => (TransferKind::VoidPending(row.hold()), "released"),
         };
+        let Some(debit) = payer(row.key.rail(), &row.funds).map_err(EngineError::Refused)? else {
+            return Ok(());
+        };
         let resolution = Transfer {
             id: resolution_id(&row.call),
             kind,
-            debit: payer(row.key.rail(), &row.funds).map_err(EngineError::Refused)?,
+            debit,
             credit: AccountName::Payable(row.binding.tool.server.clone()),
             asset: row.asset.clone(),
             amount: row.amount,
@@ -133,11 +136,14 @@ impl<'a, B: Books> Draft<'a, B> {
     }
 }
 
-/// The account that pays for a call.
-fn payer(rail: tollgate_domain::Rail, funds: &Funds) -> Result<AccountName, Refusal> {
+/// The account that pays for a call; `None` for a free one.
+fn payer(rail: tollgate_domain::Rail, funds: &Funds) -> Result<Option<AccountName>, Refusal> {
     match funds {
-        Funds::OnSettlement => Clearing::of(rail).map(AccountName::Clearing).ok_or(Refusal::NoClearing(rail)),
-        Funds::Arrived { holder } => Ok(AccountName::Credit(holder.clone())),
-        Funds::Credit(principal) => Ok(AccountName::Credit(principal.clone())),
+        Funds::OnSettlement => {
+            Clearing::of(rail).map(AccountName::Clearing).map(Some).ok_or(Refusal::NoClearing(rail))
+        }
+        Funds::Arrived { holder } => Ok(Some(AccountName::Credit(holder.clone()))),
+        Funds::Credit(principal) => Ok(Some(AccountName::Credit(principal.clone()))),
+        Funds::Free(_) => Ok(None),
     }
 }

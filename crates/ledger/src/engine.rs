@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
-use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, Principal, TransferId};
+use tollgate_domain::{
+    Amount, AssetId, CallId, FreeCall, PaymentKey, Principal, ToolRef, TransferId, UnixMillis,
+};
 
 use crate::draft::Draft;
 use crate::{
-    AccountName, Advance, Balances, BookingError, Claim, Event, Grant, Granted, Record, Refusal,
+    AccountName, Advance, Balances, BookingError, Claim, Event, Funds, Grant, Granted, Record, Refusal,
     SettlementRow, State, Transfer, TransferKind, Verdict,
 };
 
@@ -40,6 +42,19 @@ pub trait Books {
     /// # Errors
     /// When the books cannot be read.
     fn resolution(&mut self, pending: &TransferId) -> Result<Option<Transfer>, Self::Error>;
+
+    /// How many calls of a tool a principal has claimed since a moment that did not come to nothing, counted no further than
+    /// `most`.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn calls(
+        &mut self,
+        caller: &Principal,
+        tool: &ToolRef,
+        since: UnixMillis,
+        most: u64,
+    ) -> Result<u64, Self::Error>;
 
     /// What is remembered of a principal; the beginner's record for a stranger.
     ///
@@ -93,6 +108,8 @@ pub(crate) enum ClaimDecision {
     Failed(String),
     /// The tool may have run with this key when the gateway stopped: it is never run again with it.
     InDoubt(CallId),
+    /// No free call is left.
+    NoFreeCall,
     /// The credit does not cover the price; this is available.
     InsufficientFunds(Amount),
 }
@@ -119,6 +136,16 @@ pub(crate) fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecis
             }
         }
     };
+    if let Funds::Free(FreeCall { calls, per }) = claim.funds {
+        if !claim.amount.is_zero() {
+            return Err(EngineError::Refused(Refusal::FreeWithPrice));
+        }
+        let (caller, tool) = (&claim.caller, &claim.binding.tool);
+        let before = books.calls(caller, tool, per.start(claim.now), calls).map_err(EngineError::Books)?;
+        if before >= calls {
+            return Ok(ClaimDecision::NoFreeCall);
+        }
+    }
     let mut draft = Draft::new(books);
     match draft.fund(claim) {
         Ok(()) => {}
@@ -155,7 +182,8 @@ pub(crate) fn advance<B: Books>(books: &mut B, advance: &Advance) -> Result<Chan
     }
     let mut changes = draft.changes;
     changes.judged = verdict(&advance.events)
-        .filter(|_| Record::is_kept_for(&row.caller))
+        // What cost nothing earns nothing: else a good name would be free.
+        .filter(|_| Record::is_kept_for(&row.caller) && !matches!(row.funds, Funds::Free(_)))
         .map(|verdict| (row.caller.clone(), verdict));
     changes.settlement = Some(row);
     Ok(changes)

@@ -50,7 +50,7 @@ pub use command::{
     StoredAnswer,
 };
 pub use engine::{Books, EngineError};
-pub use port::{LedgerStore, PaidCall, RecentCall, StoreError};
+pub use port::{LedgerStore, PaidCall, RecentCall, Spent, StoreError};
 pub use settlement::{Effect, Event, IllegalTransition, SettlementRow, State, StateError};
 pub use standing::{Record, Verdict};
 pub use transfer::{

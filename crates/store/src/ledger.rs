@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use tollgate_attest::Signer;
-use tollgate_domain::{AssetId, PaymentKey, Principal, TransferId};
+use tollgate_domain::{AssetId, PaymentKey, Principal, ToolRef, TransferId, UnixMillis};
 use tollgate_ledger::{
     AccountName, Balances, Batch as Commands, Books, Command, EngineError, Moved, Outcome, Record,
     SettlementRow, Transfer,
 };
 
+use crate::calls;
 use crate::receipts::Chain;
 use crate::rows;
 use crate::standing_cache::StandingCache;
@@ -130,6 +131,16 @@ impl Books for File<'_> {
 
     fn resolution(&mut self, pending: &TransferId) -> rusqlite::Result<Option<Transfer>> {
         rows::resolution(self.connection, pending)
+    }
+
+    fn calls(
+        &mut self,
+        caller: &Principal,
+        tool: &ToolRef,
+        since: UnixMillis,
+        most: u64,
+    ) -> rusqlite::Result<u64> {
+        calls::calls(self.connection, caller, tool, since, most)
     }
 
     fn standing(&mut self, principal: &Principal) -> rusqlite::Result<Record> {

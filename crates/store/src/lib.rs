@@ -38,6 +38,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod calls;
 mod check;
 mod control;
 mod convert;

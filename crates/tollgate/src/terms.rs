@@ -95,7 +95,7 @@ impl Terms {
             description: self.description.clone(),
             requirement: Requirement { api_key: self.api_key, min_reputation },
             price_version: u32::from(price.version()),
-            price,
+            price: price.into(),
             schema: None,
             schema_digest: Digest::of(b"{}"),
             deadline_ms: deadline_ms.max(1),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use tollgate_domain::{Assets, Bps, Digest, Price, Requirement, ServerName, ToolName};
+use tollgate_domain::{Assets, Bps, Digest, Pricing, Requirement, ServerName, ToolName};
 use tollgate_federation::{Pattern, Separator};
 use tollgate_registry::PinPolicy;
 use tollgate_risk::Plan;
@@ -300,8 +300,8 @@ impl std::fmt::Display for Document {
 /// What a tool costs and asks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ToolPolicy {
-    /// The price of one call.
-    pub price: Price,
+    /// What calls cost.
+    pub price: Pricing,
     /// What it asks of callers.
     pub requirement: Requirement,
     /// How long it may run; zero means the default.

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
-use crate::doors::{calls, dev, documents, execute, gate_api, health, json_rpc, metrics};
+use crate::doors::{calls, dev, documents, execute, gate_api, health, json_rpc, metrics, payments};
 use crate::gateway::Gateway;
 
 /// All routed paths.
@@ -23,6 +23,7 @@ pub(crate) fn router(gateway: &Gateway) -> Router<Arc<Gateway>> {
         .route("/.well-known/jwks.json", get(documents::jwks))
         .route("/docs/errors/{code}", get(documents::error_page))
         .fallback(documents::not_found)
+        .merge(payments::router())
         .layer(DefaultBodyLimit::disable());
     let router = if gateway.config.gate_api.is_some() { router.merge(gate_api::router()) } else { router };
     if gateway.dev.is_some() { router.merge(dev::router()) } else { router }

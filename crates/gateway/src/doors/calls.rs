@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde_json::{Value, json};
-use tollgate_domain::Price;
+use tollgate_gate::pricing;
 use tollgate_till::documents;
 
 use crate::doors::execute::into_response;
@@ -32,27 +32,6 @@ pub(crate) async fn tools(State(gateway): State<Arc<Gateway>>) -> axum::Json<Val
         })
         .collect();
     axum::Json(json!({ "tools": tools, "mode": gateway.mode.word() }))
-}
-
-/// A price as the API shows it: `type`, `price` in atomic units of the first asset, and every option in both forms.
-pub(crate) fn pricing(price: &Price) -> Value {
-    let options: Vec<Value> = price
-        .options()
-        .iter()
-        .map(|option| {
-            json!({
-                "amount": option.amount,
-                "asset": option.asset.id(),
-                "symbol": option.asset.symbol(),
-                "decimals": option.asset.decimals(),
-                "display": option.to_string(),
-            })
-        })
-        .collect();
-    match price.options().first() {
-        None => json!({ "type": "free" }),
-        Some(first) => json!({ "type": "per_call", "price": first.amount, "options": options }),
-    }
 }
 
 /// `GET /api/v1/calls/{id}`: where the settlement of a call stands.

@@ -47,7 +47,11 @@ mod operators;
 #[cfg(test)]
 mod paid_calls;
 #[cfg(test)]
+mod payments;
+#[cfg(test)]
 mod pins;
+#[cfg(test)]
+mod pricing;
 #[cfg(test)]
 mod rate_limits;
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! What every store must do, over the port alone: one function per promise, run against each store.
 
 use tempfile::TempDir;
-use tollgate_domain::{Amount, Bps, Digest, PaymentKey, Rail, ReceiptId, TransferId};
+use tollgate_domain::{Amount, Bps, Digest, PaymentKey, Rail, ReceiptId, ToolRef, TransferId};
 use tollgate_ledger::{
-    Advance, Booked, Claim, Claimed, Event, Grant, Granted, LedgerStore, Record, Refusal, State, StoreError,
-    Transfer, TransferKind, expiry_id,
+    Advance, Booked, Claim, Claimed, Event, Grant, Granted, LedgerStore, Record, Refusal, Spent, State,
+    StoreError, Transfer, TransferKind, expiry_id,
 };
 
 use crate::world::*;
@@ -44,10 +44,34 @@ ledger_store_tests! {
     linked_transfers_are_booked_together_and_once
     a_pending_transfer_is_resolved_once_over_commits
     what_expires_is_listed_until_it_is_resolved
+    calls_and_spending_are_counted_from_what_did_not_come_to_nothing
 }
 
 mod promises {
     use super::*;
+
+    pub(super) async fn calls_and_spending_are_counted_from_what_did_not_come_to_nothing(
+        store: &impl LedgerStore,
+    ) {
+        store.grant_credit(grant(&alice(), 100)).await.unwrap();
+        let (settled, void, open) =
+            (claim(Rail::Credit, "a/1"), claim(Rail::Credit, "a/2"), claim(Rail::Credit, "a/3"));
+        for claim in [&settled, &void, &open, &free("a/4", 9)] {
+            fresh(store, claim).await;
+        }
+        let calls = async |since| store.calls(&alice(), &tool(), at(since), 100).await.unwrap();
+        assert_eq!(calls(0).await, 4);
+        store.advance(paid(&settled)).await.unwrap();
+        store.advance(advance(&void, [voided()])).await.unwrap();
+        assert_eq!(calls(0).await, 3, "what came to nothing is not counted");
+        assert_eq!((calls(100).await, calls(101).await), (3, 0), "since the moment of the claim");
+        let other = ToolRef { tool: "other".parse().unwrap(), ..tool() };
+        assert_eq!(store.calls(&alice(), &other, at(0), 100).await, Ok(0));
+        let spent = store.spent(&alice(), [at(200), at(201)]).await.unwrap();
+        let [ten, nothing] = [10, 0].map(Amount::new);
+        assert_eq!(spent, [Spent { asset: asset(), since: [ten, nothing], ever: ten, reserved: ten }]);
+        assert_eq!(store.spent(&wallet(), [at(0); 2]).await, Ok(Vec::new()));
+    }
 
     pub(super) async fn a_paid_call_is_answered_again_to_the_same_proof(store: &impl LedgerStore) {
         let first = claim(Rail::X402, "0x1");
