@@ -28,6 +28,7 @@ kinds! {
     Transfer = "xfer", "Ids of ledger transfers.";
     Key = "key", "Ids of API keys.";
     AdminKey = "adm", "Ids of admin keys.";
+    Escrow = "esc", "Ids of escrows.";
 }
 
 /// A time-ordered id that knows what it names: `call_1` + 22 base-62 digits of 16 bytes.

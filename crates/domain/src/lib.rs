@@ -31,6 +31,7 @@ mod outcome;
 mod payment;
 mod price;
 pub mod pricing;
+mod settle;
 mod time;
 mod trust;
 
@@ -38,13 +39,14 @@ pub use amount::{Amount, AmountError};
 pub use asset::{Asset, AssetError, AssetId, Assets, Money, MoneyError};
 pub use caller::{Caller, Principal, PrincipalError};
 pub use digest::{Digest, DigestError};
-pub use id::{AdminKey, Call, Id, IdError, Key, Kind, Receipt, Transfer};
+pub use id::{AdminKey, Call, Escrow, Id, IdError, Key, Kind, Receipt, Transfer};
 pub use name::{NameError, ServerName, ToolName, ToolRef};
 pub use origin::Origin;
 pub use outcome::{FailureKind, Outcome};
 pub use payment::{Binding, PaymentKey, PaymentKeyError, Rail, RailError};
 pub use price::{Price, Quote};
 pub use pricing::{Formula, FormulaError, FreeCall, FreeCallError, Period, PriceUnknown, Pricing, Usage};
+pub use settle::{Settle, SettleError};
 pub use time::UnixMillis;
 pub use trust::{Bps, BpsError, KyaTier, Requirement, Standing};
 
@@ -58,3 +60,5 @@ pub type TransferId = Id<Transfer>;
 pub type KeyId = Id<Key>;
 /// The id of one admin key: `adm_1…`.
 pub type AdminKeyId = Id<AdminKey>;
+/// The id of one escrow: `esc_1…`.
+pub type EscrowId = Id<Escrow>;

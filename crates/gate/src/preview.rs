@@ -90,14 +90,23 @@ impl<P: Ports> Gate<P> {
         let earlier = self.ports.ledger().settlement(&payment.key).await;
         Ok(match earlier.map_err(|error| call.refuse(store_fault(error)))? {
             None => Checked::Valid(Box::new(payment)),
+            Some(row) if row.may_be_repeated() => Checked::Valid(Box::new(payment)),
             Some(row) => match row.state {
-                State::Voided => Checked::Valid(Box::new(payment)),
-                State::Settled | State::Failed | State::InDoubt => {
-                    Checked::Invalid(Denial::PaymentReplayed {
-                        differs: format!("{} used it before", row.call),
-                    })
-                }
-                State::Executing | State::Executed | State::Submitted | State::Unknown | State::Manual => {
+                State::Settled
+                | State::Delivered
+                | State::Voided
+                | State::Refunded
+                | State::Failed
+                | State::InDoubt => Checked::Invalid(Denial::PaymentReplayed {
+                    differs: format!("{} used it before", row.call),
+                }),
+                State::Claimed
+                | State::Executing
+                | State::Executed
+                | State::Submitted
+                | State::RefundDue
+                | State::Unknown
+                | State::Manual => {
                     Checked::Invalid(Denial::PaymentInFlight { call: row.call, state: row.state.to_string() })
                 }
             },

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use tollgate_domain::UnixMillis;
-use tollgate_ledger::{Event, LedgerStore, SettlementRow, State};
+use tollgate_domain::{CallId, Settle, UnixMillis};
+use tollgate_ledger::{Event, LedgerStore, RefundCause, SettlementRow, State};
 use tollgate_rails::{PaymentRail, Settlement, SettlementAnswer};
 
 use crate::complete::{Answered, own_answer};
@@ -31,7 +31,7 @@ impl<P: Ports> Gate<P> {
     pub async fn recover(&self) -> Result<Recovered, Fault> {
         let mut recovered = Recovered::default();
         for row in self.ports.ledger().open_settlements().await.map_err(store_fault)? {
-            let state = self.resume(&row).await?;
+            let state = self.resume(&row, self.ports.may_have_run(row.call)).await?;
             tracing::info!(call = %row.call, key = %row.key, from = %row.state, to = %state, "settlement resumed");
             if state.is_terminal() {
                 recovered.ended = recovered.ended.saturating_add(1);
@@ -50,7 +50,7 @@ impl<P: Ports> Gate<P> {
         let mut recovered = Recovered::default();
         let open = self.ports.ledger().open_settlements().await.map_err(store_fault)?;
         for row in open.into_iter().filter(|row| row.state == State::Unknown) {
-            let ended = self.resume(&row).await?.is_terminal();
+            let ended = self.resume(&row, true).await?.is_terminal();
             if ended {
                 recovered.ended = recovered.ended.saturating_add(1);
             } else {
@@ -60,15 +60,35 @@ impl<P: Ports> Gate<P> {
         Ok(recovered)
     }
 
-    async fn resume(&self, row: &SettlementRow) -> Result<State, Fault> {
+    /// Drives on the settlement of one call whose task ended without an ending, such as by a panic: now, and not at the next
+    /// start. `may_have_run` says whether its tool may have been asked. `None`: it has no settlement, nothing was claimed.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the ledger cannot be read or written; then the next start takes it up.
+    pub async fn take_up(&self, call: CallId, may_have_run: bool) -> Result<Option<State>, Fault> {
+        let row = self.ports.ledger().settlement_by_call(&call).await.map_err(store_fault)?;
+        let Some(row) = row else { return Ok(None) };
+        self.resume(&row, may_have_run).await.map(Some)
+    }
+
+    async fn resume(&self, row: &SettlementRow, may_have_run: bool) -> Result<State, Fault> {
         let now = self.ports.now();
         match row.state {
-            State::Executing if self.ports.may_have_run(row.call) => {
+            State::Executing if row.settle == Settle::Before => {
+                let due = if may_have_run {
+                    Event::FoundInDoubt
+                } else {
+                    Event::RefundDue { cause: RefundCause::NotAsked }
+                };
+                self.refund_left(row, vec![due], now).await
+            }
+            State::RefundDue => self.refund_left(row, Vec::new(), now).await,
+            State::Executing if may_have_run => {
                 let told = Told { settlement: "in_doubt", ..self.told_of(row, "abandoned", now)? };
                 self.advance(&row.key, row.call, vec![Event::FoundInDoubt], None, Some(told)).await?;
                 Ok(State::InDoubt)
             }
-            State::Executing => {
+            State::Claimed | State::Executing => {
                 // Certainly not sent: as if the call had never been made.
                 let reason = "the gateway stopped before the tool was asked".to_owned();
                 let told = Told { settlement: "voided", ..self.told_of(row, "abandoned", now)? };
@@ -80,7 +100,13 @@ impl<P: Ports> Gate<P> {
                 self.submit(row, now).await
             }
             State::Submitted | State::Unknown => self.look_up(row, now).await,
-            State::Settled | State::Voided | State::Failed | State::InDoubt | State::Manual => Ok(row.state),
+            State::Settled
+            | State::Delivered
+            | State::Refunded
+            | State::Voided
+            | State::Failed
+            | State::InDoubt
+            | State::Manual => Ok(row.state),
         }
     }
 
@@ -91,7 +117,10 @@ impl<P: Ports> Gate<P> {
             SettlementAnswer::Absent if now > row.expires.plus_millis(self.limits.finality_ms) => {
                 SettlementAnswer::Failed { reason: "expired without effect".to_owned() }
             }
-            SettlementAnswer::Absent if now <= row.expires => return self.submit(row, now).await,
+            // Under `before` nobody waits for the tool any more: then money that has not moved stays where it is.
+            SettlementAnswer::Absent if now <= row.expires && row.settle == Settle::After => {
+                return self.submit(row, now).await;
+            }
             answer => answer,
         };
         self.record_answer(row, answer, now).await
@@ -111,9 +140,16 @@ impl<P: Ports> Gate<P> {
         answer: SettlementAnswer,
         now: UnixMillis,
     ) -> Result<State, Fault> {
+        if let (SettlementAnswer::Settled { reference }, Settle::Before) = (&answer, row.settle) {
+            let settled = Event::Settled { reference: reference.clone() };
+            let due = Event::RefundDue { cause: RefundCause::NotAsked };
+            let row = SettlementRow { reference: Some(reference.clone()), ..row.clone() };
+            return self.refund_left(&row, vec![settled, due], now).await;
+        }
         let stored = self.ports.ledger().answer(&row.call).await.map_err(store_fault)?;
         let result = Bytes::from(stored.and_then(|stored| stored.result).unwrap_or_default());
-        let mut told = self.told_of(row, "delivered", now)?;
+        let outcome = if row.settle == Settle::Before { "not_asked" } else { "delivered" };
+        let mut told = self.told_of(row, outcome, now)?;
         told.result = row.result;
         let answered = Answered {
             key: &row.key,
@@ -128,12 +164,30 @@ impl<P: Ports> Gate<P> {
         row.map(|row| row.state).ok_or_else(|| Fault::Internal("a settlement row vanished".to_owned()))
     }
 
+    /// Gives back what was taken for a tool that nobody waits for any more.
+    async fn refund_left(
+        &self,
+        row: &SettlementRow,
+        mut events: Vec<Event>,
+        now: UnixMillis,
+    ) -> Result<State, Fault> {
+        let told = Told {
+            settlement: "refunded",
+            refunded: Some(row.amount),
+            payment_ref: row.reference.clone(),
+            ..self.told_of(row, "abandoned", now)?
+        };
+        events.push(Event::Refunded);
+        self.advance(&row.key, row.call, events, None, Some(told)).await?;
+        Ok(State::Refunded)
+    }
+
     /// The rail that moves this payment; `None` where the money is on our own books.
     fn outside_rail(&self, row: &SettlementRow) -> Result<Option<&dyn PaymentRail>, Fault> {
         if row.funds.settles_on_our_books() { Ok(None) } else { self.rail(row.key.rail()).map(Some) }
     }
 
-    fn told_of<'a>(
+    pub(crate) fn told_of<'a>(
         &self,
         row: &'a SettlementRow,
         outcome: &'static str,
@@ -153,6 +207,7 @@ impl<P: Ports> Gate<P> {
             price: Some((row.amount, &row.asset, row.key.rail())),
             payment_ref: None,
             settlement: "unknown",
+            refunded: None,
             decision: None,
             mode: self.limits.mode,
         })

@@ -9,14 +9,16 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tollgate_domain::{Amount, AssetId, CallId, Digest, Money, Principal, ToolRef};
-use tollgate_gate::{Completed, Denial, Fault};
+use tollgate_gate::Denial;
 use tollgate_risk::Label;
+
+use crate::carry::Ended;
 
 /// How many authorizations may wait at once.
 const WAITING_MAX: usize = 10_000;
 
 /// Where the end of an executed call is told.
-pub type Done = oneshot::Sender<Result<Completed, Fault>>;
+pub type Done = oneshot::Sender<Ended>;
 
 /// One authorized call: what it was authorized for, and how it is begun.
 #[derive(Debug)]

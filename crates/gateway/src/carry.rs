@@ -11,14 +11,15 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate_domain::{CallId, FailureKind, Outcome};
 use tollgate_gate::{
-    Answer, Call, Completed, Denial, Door, Ending, Fault, Held, Refusal, ToolAnswer, delivered, denied,
-    faulted,
+    Answer, Call, Completed, Denial, Door, Ending, Fault, Held, Refusal, Screened, ToolAnswer, delivered,
+    denied, faulted,
 };
 
 use crate::carrier::Carrier;
 use crate::clock;
 use crate::gateway::Gateway;
 use crate::telemetry::{Arrival, Watch};
+use crate::unfinished::Unfinished;
 
 /// Vets a call, carries it out over the gateway's own session, and renders how it ended: the way of the doors that are
 /// not MCP.
@@ -33,32 +34,48 @@ pub async fn run(
     arrival: Arrival<'_>,
 ) -> Result<Answer, Refusal> {
     let watch = Watch::begin(gateway, door.word()).traced(arrival);
-    let (carrier, held) = match vetted(gateway, &watch, request).await {
+    let (carrier, vetted) = match vetted(gateway, &watch, request).await {
         Ok(vetted) => vetted,
         Err(refusal) => {
             watch.refused(&refusal);
             return Err(refusal);
         }
     };
-    let call = held.id();
+    let call = vetted.id();
     let (done, ended) = oneshot::channel();
-    gateway.calls.spawn(carry_out(Arc::clone(gateway), watch, Arc::clone(&carrier), held, done));
-    Ok(answered(gateway, &carrier, call, ended, door, resource_url).await)
+    // The claim is made in that task: a caller who hangs up meanwhile must not leave it without an end.
+    gateway.calls.spawn(see_through(Arc::clone(gateway), watch, Arc::clone(&carrier), vetted, done));
+    answered(gateway, &carrier, call, ended, door, resource_url).await
 }
 
-/// Waits for the end of a call that is carried out, and renders it.
+/// What became of a call in its task.
+#[derive(Debug)]
+pub enum Ended {
+    /// It ran, and its end is on the books.
+    Completed(Completed),
+    /// It could not be claimed.
+    Refused(Refusal),
+    /// Its end could not be written down.
+    Faulted(Fault),
+}
+
+/// Waits for the end of a call in its task, and renders it.
+///
+/// # Errors
+/// The refusal of a call that could not be claimed, still to be rendered.
 pub(crate) async fn answered(
     gateway: &Gateway,
     carrier: &Carrier,
     call: CallId,
-    ended: oneshot::Receiver<Result<Completed, Fault>>,
+    ended: oneshot::Receiver<Ended>,
     door: Door<'_>,
     resource_url: &str,
-) -> Answer {
+) -> Result<Answer, Refusal> {
     let lost = || Fault::Internal("the task of a call ended without a word".to_owned());
-    match ended.await.unwrap_or_else(|_| Err(lost())) {
-        Ok(completed) => rendered(gateway, carrier, completed, door, resource_url),
-        Err(fault) => faulted(&fault, Some(call), door, gateway.naming(resource_url)),
+    match ended.await.unwrap_or_else(|_| Ended::Faulted(lost())) {
+        Ended::Completed(completed) => Ok(rendered(gateway, carrier, completed, door, resource_url)),
+        Ended::Refused(refusal) => Err(refusal),
+        Ended::Faulted(fault) => Ok(faulted(&fault, Some(call), door, gateway.naming(resource_url))),
     }
 }
 
@@ -70,7 +87,7 @@ pub(crate) async fn vetted(
     gateway: &Gateway,
     watch: &Watch,
     request: tollgate_gate::Request,
-) -> Result<(Arc<Carrier>, Call<Held>), Refusal> {
+) -> Result<(Arc<Carrier>, Call<Screened>), Refusal> {
     let now = clock::now();
     let tool = request.tool.clone();
     // Before the claim: a call that is held has a way to its server.
@@ -78,31 +95,82 @@ pub(crate) async fn vetted(
         return Err(Refusal::denied(Denial::UnknownTool(tool)));
     };
     gateway.tools.ready(&tool, now).await.map_err(|error| Refusal::faulted(error.fault()))?;
-    let held = watch.authorize(&gateway.gate, request, now).await?;
-    Ok((carrier, held))
+    let vetted = watch.vet(&gateway.gate, request, now).await?;
+    Ok((carrier, vetted))
 }
 
-/// Carries a held call out and completes it, whatever happens to the caller meanwhile.
-pub(crate) async fn carry_out(
+/// Claims, carries out and completes a call, whatever happens to the caller meanwhile.
+async fn see_through(
     gateway: Arc<Gateway>,
-    mut watch: Watch,
+    watch: Watch,
     carrier: Arc<Carrier>,
-    held: Call<Held>,
-    mut done: oneshot::Sender<Result<Completed, Fault>>,
+    vetted: Call<Screened>,
+    mut done: oneshot::Sender<Ended>,
 ) {
-    let deadline = Instant::now() + Duration::from_millis(held.listed().deadline_ms);
-    let (permitted, held) = held.permit();
-    watch.asks(&held);
-    watch.leaves(&carrier, &permitted, &mut HeaderMap::new());
-    let context = watch.context();
-    let outcome = tokio::select! {
-        biased;
-        () = done.closed() => Outcome::Lost(FailureKind::Abandoned),
-        outcome = carrier.call(&permitted, &context, deadline) => outcome,
+    let mut unfinished = Unfinished::begin(&gateway, vetted.id());
+    let ended = match watch.hold(&gateway.gate, vetted).await {
+        Ok(held) => carry_out(&gateway, (watch, &mut unfinished), &carrier, held, &mut done).await,
+        Err(refusal) => {
+            watch.refused(&refusal);
+            Ended::Refused(refusal)
+        }
     };
-    let completed = watch.complete(&gateway.gate, held, &permitted, outcome).await;
+    unfinished.over();
     // Whoever asked may be gone; the call has its ending all the same.
-    drop(done.send(completed));
+    drop(done.send(ended));
+}
+
+/// Carries out and completes a call that was claimed before, whatever happens to the caller meanwhile.
+pub(crate) async fn see_held(
+    gateway: Arc<Gateway>,
+    watch: Watch,
+    carrier: Arc<Carrier>,
+    (held, mut unfinished): (Call<Held>, Unfinished),
+    mut done: oneshot::Sender<Ended>,
+) {
+    let ended = carry_out(&gateway, (watch, &mut unfinished), &carrier, held, &mut done).await;
+    unfinished.over();
+    drop(done.send(ended));
+}
+
+async fn carry_out(
+    gateway: &Gateway,
+    (mut watch, unfinished): (Watch, &mut Unfinished),
+    carrier: &Carrier,
+    held: Call<Held>,
+    done: &mut oneshot::Sender<Ended>,
+) -> Ended {
+    let ready = match gateway.gate.take(held).await {
+        Ok(ready) => ready,
+        Err(not_taken) => {
+            watch.not_taken(&not_taken);
+            return match not_taken.completed {
+                Ok(completed) => Ended::Completed(completed),
+                Err(fault) => Ended::Faulted(fault),
+            };
+        }
+    };
+    let deadline = Instant::now() + Duration::from_millis(ready.listed().deadline_ms);
+    let (permitted, held) = ready.permit();
+    watch.asks(&held);
+    watch.leaves(carrier, &permitted, &mut HeaderMap::new());
+    let context = watch.context();
+    // Kept until the end is on the books.
+    let mark = carrier.mark(&permitted);
+    unfinished.asks();
+    let outcome = match &mark {
+        Err(error) => Outcome::Lost(error.kind()),
+        Ok(_) => tokio::select! {
+            biased;
+            () = done.closed() => Outcome::Lost(FailureKind::Abandoned),
+            () = gateway.readiness.given_up() => Outcome::Lost(FailureKind::TimedOut),
+            outcome = carrier.call(&permitted, &context, deadline) => outcome,
+        },
+    };
+    match watch.complete(&gateway.gate, held, &permitted, outcome).await {
+        Ok(completed) => Ended::Completed(completed),
+        Err(fault) => Ended::Faulted(fault),
+    }
 }
 
 /// An ended call for a door that is not MCP.
@@ -128,7 +196,8 @@ fn rendered(
             let result = format!("{{\"isError\":true,\"result_digest\":\"{digest}\"}}");
             delivered(result.as_bytes(), &evidence, call, door)
         }
-        Ending::Lost(kind) => faulted(&carrier.lost(kind), Some(call), door, naming),
+        Ending::Lost(kind) => faulted(&carrier.lost(kind).with_refund(&evidence), Some(call), door, naming),
+        Ending::PaymentPending => faulted(&Fault::PaymentPending { call }, Some(call), door, naming),
         Ending::Pending => faulted(&Fault::SettlementPending { call }, Some(call), door, naming),
         Ending::PaymentFailed { reason, demand } => {
             denied(&Denial::PaymentFailed { reason, demand }, Some(call), door, naming)

@@ -11,6 +11,7 @@ mod out;
 mod paying;
 mod pins;
 mod receipt;
+mod refund;
 mod run;
 mod server;
 mod wrap;
@@ -63,6 +64,8 @@ enum Command {
     /// Give prepaid credit.
     #[command(subcommand)]
     Credit(CreditCommand),
+    /// Give back what was kept of a paid call, or a part of it, as credit of whoever paid; exit 1 if nothing was kept.
+    Refund(refund::RefundArgs),
     /// Make and revoke API keys and admin keys.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -76,8 +79,12 @@ enum Command {
     Client(client::ClientArgs),
     /// Check a configuration and print what it means.
     Validate(ServeArgs),
-    /// Print the JSON Schema of the configuration file.
-    Schema,
+    /// Print the JSON Schema of the configuration file, or the OpenAPI document of the HTTP API.
+    Schema {
+        /// Print the OpenAPI 3.1 document that a gateway serves at /api/openapi.json.
+        #[arg(long)]
+        openapi: bool,
+    },
     /// Say what is wrong with this set-up and what to do about it.
     Doctor(ServeArgs),
     /// The demo MCP server of `tollgate dev`, over stdio.
@@ -350,12 +357,13 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Ledger(LedgerCommand::Check(data)) => books::check(data).await,
         Command::Calls(CallsCommand::List { limit, data }) => books::calls(limit, data).await,
         Command::Credit(command) => books::credit(command).await,
+        Command::Refund(args) => refund::refund(args).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Pins(command) => pins::run(command).await,
         Command::Server(command) => server::run(command).await,
         Command::Client(args) => client::client(&args),
         Command::Validate(args) => doctor::validate(&args),
-        Command::Schema => doctor::schema(),
+        Command::Schema { openapi } => doctor::schema(openapi),
         Command::Doctor(args) => doctor::doctor(&args).await,
         Command::DemoServer => demo::serve_stdio().await.map(|()| ExitCode::SUCCESS),
     }

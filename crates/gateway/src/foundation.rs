@@ -43,8 +43,8 @@ pub struct Foundation {
     pub authorizations: Arc<Authorizations>,
     /// The rails, in the order in which they are offered.
     pub rails: Vec<Arc<dyn PaymentRail>>,
-    /// The keys of federated sessions.
-    pub sessions: Arc<Keys>,
+    /// The keys of federated sessions that follow from the gateway's own secret.
+    pub sessions: Keys,
     /// The public keys of receipts.
     pub receipt_keys: Vec<PublicKey>,
     /// Calls being carried out: each must be completed before the process ends.
@@ -90,7 +90,7 @@ impl Foundation {
             leases: Arc::default(),
             authorizations: Arc::default(),
             rails,
-            sessions: Arc::new(sessions),
+            sessions,
             receipt_keys,
             calls: TaskTracker::new(),
             tasks: TaskTracker::new(),

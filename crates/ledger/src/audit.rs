@@ -1,11 +1,15 @@
 //! An independent look over the books: it adds up the transfers itself and trusts neither the stored totals nor the
 //! code that booked. Owns the list of what must hold; never repairs.
 
+mod escrows;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
-use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, TransferId};
+use tollgate_domain::{Amount, AssetId, CallId, EscrowId, PaymentKey, Settle, TransferId};
 
+use self::escrows::Escrows;
+use crate::escrow::EscrowRow;
 use crate::{AccountBalance, AccountName, Funds, SettlementRow, State, Transfer, TransferKind};
 
 /// One thing that does not hold.
@@ -49,10 +53,18 @@ pub enum Finding {
     HoldMissing(CallId),
     /// A settled call has no posted transfer of exactly its amount.
     NotPosted(CallId),
+    /// What was taken for a call before its tool ran is not where the call's state says.
+    NotEarned(CallId),
+    /// What went back of a call is not what its row says.
+    NotRefunded(CallId),
     /// A voided or failed call was charged, or its reservation was not released.
     NotReleased(CallId),
-    /// A payment key has more than one attempt that is not voided.
+    /// A payment key has more than one attempt that is neither voided nor refunded.
     SpentTwice(PaymentKey),
+    /// The accounts of an escrow do not hold what its state says.
+    EscrowDiffers(EscrowId),
+    /// An escrow ended, and what it gave out is not what came in.
+    EscrowUneven(EscrowId),
     /// A receipt, or its place in the chain, is not what was signed.
     ReceiptChain(String),
     /// A settlement names a receipt that is not there.
@@ -83,7 +95,15 @@ impl fmt::Display for Finding {
             Self::NotReleased(call) => {
                 write!(f, "{call} ended without payment, but its reservation was not released")
             }
-            Self::SpentTwice(key) => write!(f, "{key} has more than one attempt that is not voided"),
+            Self::NotEarned(call) => {
+                write!(f, "what was taken for {call} before its tool ran is not where its state says")
+            }
+            Self::NotRefunded(call) => write!(f, "what went back of {call} is not what its settlement says"),
+            Self::SpentTwice(key) => {
+                write!(f, "{key} has more than one attempt that is neither voided nor refunded")
+            }
+            Self::EscrowDiffers(id) => write!(f, "the accounts of {id} do not hold what its state says"),
+            Self::EscrowUneven(id) => write!(f, "{id} ended without giving out exactly what came in"),
             Self::ReceiptChain(reason) => write!(f, "receipts: {reason}"),
             Self::ReceiptMissing(call) => write!(f, "the receipt of {call} is not there"),
             Self::Storage(reason) => write!(f, "storage: {reason}"),
@@ -110,6 +130,15 @@ struct Hold {
     resolution: Option<Resolution>,
 }
 
+/// What a settlement says of the money of its call.
+struct Owner {
+    settle: Settle,
+    state: State,
+    amount: Amount,
+    asset: AssetId,
+    refunded: Amount,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Resolution {
     Posted(Amount),
@@ -123,8 +152,13 @@ pub struct Auditor {
     stored: BTreeMap<(AssetId, AccountName), Sums>,
     seen: std::collections::BTreeSet<TransferId>,
     holds: BTreeMap<TransferId, Hold>,
-    settlements: BTreeMap<CallId, (State, Amount, AssetId)>,
+    settlements: BTreeMap<CallId, Owner>,
+    /// What came to and left the accounts of unearned money, by call.
+    unearned: BTreeMap<CallId, (u128, u128)>,
+    /// What went back, by call.
+    refunds: BTreeMap<CallId, u128>,
     live: BTreeMap<PaymentKey, u32>,
+    escrows: Escrows,
     findings: Vec<Finding>,
 }
 
@@ -179,7 +213,28 @@ impl Auditor {
                 });
             }
         }
+        self.follow(transfer);
         self.overdrawn(transfer);
+    }
+
+    /// Follows money that is taken before its tool runs, and money that goes back.
+    fn follow(&mut self, transfer: &Transfer) {
+        let Some(call) = transfer.call else { return };
+        if !matches!(transfer.kind, TransferKind::Posted | TransferKind::PostPending(_)) {
+            return;
+        }
+        let amount = transfer.amount.get();
+        let fits = match (&transfer.debit, &transfer.credit) {
+            (_, AccountName::Unearned(_)) => add(&mut self.unearned.entry(call).or_default().0, amount),
+            (AccountName::Unearned(_), _) => add(&mut self.unearned.entry(call).or_default().1, amount),
+            _ => true,
+        };
+        let goes_back = matches!(transfer.debit, AccountName::Unearned(_) | AccountName::Payable(_))
+            && matches!(transfer.credit, AccountName::Credit(_));
+        let fits = fits && (!goes_back || add(self.refunds.entry(call).or_default(), amount));
+        if !fits {
+            self.findings.push(Finding::Overflow { transfer: transfer.id });
+        }
     }
 
     /// Adds an account as it is stored.
@@ -197,18 +252,26 @@ impl Auditor {
     pub fn settlement(&mut self, row: &SettlementRow) {
         // A free call moves nothing, so there is nothing of it to compare.
         if !matches!(row.funds, Funds::Free(_)) {
-            self.settlements.insert(row.call, (row.state, row.amount, row.asset.clone()));
+            let SettlementRow { settle, state, amount, refunded, .. } = *row;
+            self.settlements
+                .insert(row.call, Owner { settle, state, amount, refunded, asset: row.asset.clone() });
         }
-        if row.state != State::Voided {
+        if !row.may_be_repeated() {
             let live = self.live.entry(row.key.clone()).or_default();
             *live = live.saturating_add(1);
         }
+    }
+
+    /// Adds an escrow.
+    pub fn escrow(&mut self, row: &EscrowRow) {
+        self.escrows.add(row);
     }
 
     /// Compares everything with everything else. Empty when the books are in order.
     pub fn finish(mut self) -> Vec<Finding> {
         self.compare_totals();
         self.compare_settlements();
+        self.findings.extend(self.escrows.findings(&self.sums));
         let twice = self.live.iter().filter(|(_, live)| **live > 1);
         self.findings.extend(twice.map(|(key, _)| Finding::SpentTwice(key.clone())));
         self.findings
@@ -250,7 +313,11 @@ impl Auditor {
 
     /// After every transfer, not only at the end: a balance that was negative for a while was negative.
     fn overdrawn(&mut self, transfer: &Transfer) {
-        let AccountName::Credit(_) = transfer.debit else {
+        let (AccountName::Credit(_)
+        | AccountName::Unearned(_)
+        | AccountName::Escrow(_)
+        | AccountName::Stake(_)) = transfer.debit
+        else {
             return;
         };
         let key = (transfer.asset.clone(), transfer.debit.clone());
@@ -306,7 +373,7 @@ impl Auditor {
             let Some(call) = hold.call else { continue };
             let owner = self.settlements.get(&call);
             let open = hold.resolution.is_none();
-            if open && owner.is_none_or(|(state, ..)| state.is_terminal()) {
+            if open && owner.is_none_or(|owner| owner.state.is_terminal()) {
                 self.findings.push(Finding::OrphanHold(*id));
             }
             if by_call.insert(call, hold).is_some() {
@@ -314,24 +381,34 @@ impl Auditor {
                 self.findings.push(Finding::OrphanHold(*id));
             }
         }
-        for (call, (state, amount, asset)) in &self.settlements {
+        for (call, owner) in &self.settlements {
+            let Owner { settle, state, amount, asset, refunded } = owner;
             let hold = by_call.get(call).filter(|hold| hold.amount == *amount && hold.asset == *asset);
             let resolution = hold.map(|hold| hold.resolution);
-            match state {
-                State::Settled if resolution != Some(Some(Resolution::Posted(*amount))) => {
-                    self.findings.push(Finding::NotPosted(*call));
+            let finding = match (state, settle) {
+                (State::Settled | State::Delivered | State::RefundDue | State::Refunded, _)
+                | (State::Executing, Settle::Before) => (resolution
+                    != Some(Some(Resolution::Posted(*amount))))
+                .then_some(Finding::NotPosted(*call)),
+                (State::Voided | State::Failed | State::InDoubt, _) => {
+                    (resolution != Some(Some(Resolution::Voided))).then_some(Finding::NotReleased(*call))
                 }
-                State::Voided | State::Failed | State::InDoubt
-                    if resolution != Some(Some(Resolution::Voided)) =>
-                {
-                    self.findings.push(Finding::NotReleased(*call));
+                (State::Executing, Settle::After)
+                | (State::Claimed | State::Executed | State::Submitted | State::Unknown | State::Manual, _) => {
+                    (resolution != Some(None)).then_some(Finding::HoldMissing(*call))
                 }
-                State::Executing | State::Executed | State::Submitted | State::Unknown | State::Manual
-                    if resolution != Some(None) =>
-                {
-                    self.findings.push(Finding::HoldMissing(*call));
-                }
-                _ => {}
+            };
+            self.findings.extend(finding);
+            // Taken before the tool ran, and neither owed to its server nor back with the payer yet.
+            let is_unearned =
+                *settle == Settle::Before && matches!(state, State::Executing | State::RefundDue);
+            let (came, left) = self.unearned.get(call).copied().unwrap_or_default();
+            let expected = if is_unearned { amount.get() } else { 0 };
+            if came.checked_sub(left) != Some(expected) {
+                self.findings.push(Finding::NotEarned(*call));
+            }
+            if self.refunds.get(call).copied().unwrap_or_default() != refunded.get() || refunded > amount {
+                self.findings.push(Finding::NotRefunded(*call));
             }
         }
     }

@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tollgate_domain::{
-    AssetId, CallId, Digest, PaymentKey, Principal, ReceiptId, ToolRef, TransferId, UnixMillis,
+    AssetId, CallId, Digest, EscrowId, PaymentKey, Principal, ReceiptId, ToolRef, TransferId, UnixMillis,
 };
 
 use crate::booking;
 use crate::engine::{self, Books, Changes, ClaimDecision, EngineError};
+use crate::escrow::{self, EscrowChanges, EscrowCommand, EscrowMoved, EscrowRow};
 use crate::{
     AccountName, Advance, Advanced, Balances, Claim, Claimed, Command, Grant, Granted, Outcome, Record,
-    Refusal, SettlementRow, State, Transfer,
+    Refund, Refunded, Refusal, SettlementRow, State, Transfer,
 };
 
 /// Seals receipts, each for the place after the one before it.
@@ -97,12 +98,14 @@ pub struct BatchChanges {
     pub balances: Vec<(AccountName, AssetId, Balances)>,
     /// What is remembered of each principal whose standing moved.
     pub standings: Vec<(Principal, Record)>,
+    /// Escrows that were opened or moved on, in order.
+    pub escrows: Vec<EscrowChanges>,
 }
 
 impl BatchChanges {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        let Self { claimed, moved, kept, receipts, transfers, balances, standings } = self;
+        let Self { claimed, moved, kept, receipts, transfers, balances, standings, escrows } = self;
         claimed.is_empty()
             && moved.is_empty()
             && kept.is_empty()
@@ -110,6 +113,7 @@ impl BatchChanges {
             && transfers.is_empty()
             && balances.is_empty()
             && standings.is_empty()
+            && escrows.is_empty()
     }
 }
 
@@ -127,6 +131,8 @@ pub struct Batch {
     kept: Vec<Kept>,
     receipts: Vec<NewReceipt>,
     transfers: Vec<Transfer>,
+    open_escrows: HashMap<EscrowId, Arc<EscrowRow>>,
+    escrows: Vec<EscrowChanges>,
 }
 
 /// One account in one asset, as the batch leaves it.
@@ -155,11 +161,13 @@ impl Batch {
                 self.record(sealer, *call, statement).map(Outcome::Recorded).map_err(EngineError::Refused)
             }
             Command::Grant(grant) => self.grant(books, grant).map(Outcome::Granted),
+            Command::Refund(refund) => self.refund(books, sealer, refund).map(Outcome::Refunded),
             Command::Book(transfers) => {
                 let (booked, changes) = booking::book(&mut Seen { batch: self, books }, transfers)?;
                 self.book(changes.unwrap_or_default());
                 Ok(Outcome::Booked(booked))
             }
+            Command::Escrow(command) => self.escrow(books, command).map(Outcome::Escrow),
         }
     }
 
@@ -176,6 +184,8 @@ impl Batch {
             kept,
             receipts,
             transfers,
+            open_escrows: _,
+            escrows,
         } = std::mem::take(self);
         let balances = accounts.into_iter().flat_map(|(name, assets)| {
             let changed = assets.into_iter().filter(|account| account.is_changed);
@@ -183,7 +193,7 @@ impl Batch {
         });
         let balances = balances.collect();
         let standings = standings.into_iter().collect();
-        BatchChanges { claimed, moved, kept, receipts, transfers, balances, standings }
+        BatchChanges { claimed, moved, kept, receipts, transfers, balances, standings, escrows }
     }
 
     fn claim<B: Books>(&mut self, books: &mut B, claim: &Claim) -> Result<Claimed, EngineError<B::Error>> {
@@ -260,12 +270,57 @@ impl Batch {
         Ok(envelope)
     }
 
+    fn refund<B: Books>(
+        &mut self,
+        books: &mut B,
+        sealer: &mut impl Sealer,
+        refund: &Refund,
+    ) -> Result<Refunded, EngineError<B::Error>> {
+        let (total, changes) = crate::refund::refund(&mut Seen { batch: self, books }, refund)?;
+        let Some(mut changes) = changes else { return Ok(Refunded { again: true, total, receipt: None }) };
+        // Last of what may be refused: a place in the chain is not given back.
+        let sealed = refund.statement.as_deref().map(|statement| sealer.seal(statement)).transpose();
+        let sealed = sealed.map_err(EngineError::Refused)?;
+        if let Some(mut row) = changes.settlement.take() {
+            row.receipt = sealed.as_ref().map(|sealed| sealed.id).or(row.receipt);
+            let row = Arc::new(row);
+            self.settlements.insert(row.key.clone(), Some(Arc::clone(&row)));
+            self.moved.push(Moved { before: row.state, row });
+        }
+        if let Some(private) = refund.private.clone() {
+            let (call, at) = (refund.call, refund.now);
+            self.kept.push(Kept { call, result: None, private: Some(private), at });
+        }
+        let receipt = sealed.as_ref().map(|sealed| sealed.envelope.clone());
+        if let Some(sealed) = sealed {
+            self.receipts.push(NewReceipt { call: refund.call, free: false, sealed });
+        }
+        self.book(changes);
+        Ok(Refunded { again: false, total, receipt })
+    }
+
     fn grant<B: Books>(&mut self, books: &mut B, grant: &Grant) -> Result<Granted, EngineError<B::Error>> {
         let (granted, changes) = engine::grant(&mut Seen { batch: self, books }, grant)?;
         if let Some(changes) = changes {
             self.book(changes);
         }
         Ok(granted)
+    }
+
+    fn escrow<B: Books>(
+        &mut self,
+        books: &mut B,
+        command: &EscrowCommand,
+    ) -> Result<EscrowMoved, EngineError<B::Error>> {
+        let (moved, changes) = escrow::decide(&mut Seen { batch: self, books }, command)?;
+        if let Some(mut changes) = changes {
+            if let Some(escrow) = changes.escrow.take() {
+                self.open_escrows.insert(escrow.row.id, Arc::clone(&escrow.row));
+                self.escrows.push(escrow);
+            }
+            self.book(changes);
+        }
+        Ok(moved)
     }
 
     fn book(&mut self, changes: Changes) {
@@ -359,6 +414,13 @@ impl<B: Books> Books for Seen<'_, B> {
         match self.batch.standings.get(principal) {
             Some(known) => Ok(*known),
             None => self.books.standing(principal),
+        }
+    }
+
+    fn escrow(&mut self, id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, B::Error> {
+        match self.batch.open_escrows.get(id) {
+            Some(known) => Ok(Some(Arc::clone(known))),
+            None => self.books.escrow(id),
         }
     }
 }

@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use tollgate_domain::{
-    Amount, AssetId, CallId, FreeCall, PaymentKey, Principal, ToolRef, TransferId, UnixMillis,
+    Amount, AssetId, CallId, EscrowId, FreeCall, PaymentKey, Principal, Settle, ToolRef, TransferId,
+    UnixMillis,
 };
 
 use crate::draft::Draft;
+use crate::escrow::{EscrowChanges, EscrowRow};
 use crate::{
-    AccountName, Advance, Balances, BookingError, Claim, Event, Funds, Grant, Granted, Record, Refusal,
-    SettlementRow, State, Transfer, TransferKind, Verdict,
+    AccountName, Advance, Balances, BookingError, Claim, Event, Funds, Grant, Granted, Record, RefundCause,
+    Refusal, SettlementRow, State, Transfer, TransferKind, Verdict,
 };
 
 /// The books as they stand for the next command: what is committed, and what earlier commands of the same batch
@@ -61,6 +63,12 @@ pub trait Books {
     /// # Errors
     /// When the books cannot be read.
     fn standing(&mut self, principal: &Principal) -> Result<Record, Self::Error>;
+
+    /// One escrow.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn escrow(&mut self, id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Self::Error>;
 }
 
 /// Why there is no decision.
@@ -86,6 +94,8 @@ pub(crate) struct Changes {
     pub settlement: Option<SettlementRow>,
     /// Whose standing moves, and how.
     pub judged: Option<(Principal, Verdict)>,
+    /// The escrow that moved.
+    pub escrow: Option<EscrowChanges>,
 }
 
 /// What a [`Claim`] comes to.
@@ -119,24 +129,38 @@ pub(crate) enum ClaimDecision {
 /// # Errors
 /// [`EngineError`] when the claim contradicts itself or the books cannot be read.
 pub(crate) fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecision, EngineError<B::Error>> {
-    let attempt = match books.settlement(&claim.key).map_err(EngineError::Books)? {
-        None => 1,
+    let (attempt, funds) = match books.settlement(&claim.key).map_err(EngineError::Books)? {
+        None => (1, claim.funds.clone()),
         Some(row) => {
             if let Some(differs) = difference(&row, claim) {
                 return Ok(ClaimDecision::OtherRequest(differs));
             }
             match row.state {
-                State::Voided => row.attempt.saturating_add(1),
-                State::Settled => return Ok(ClaimDecision::Answered(row)),
+                State::Voided => (row.attempt.saturating_add(1), claim.funds.clone()),
+                // Of a free call nothing went back.
+                State::Refunded if row.may_be_repeated() && matches!(row.funds, Funds::Free(_)) => {
+                    (row.attempt.saturating_add(1), claim.funds.clone())
+                }
+                // The rail has moved this money, and will not a second time: what went back pays.
+                State::Refunded if row.may_be_repeated() => {
+                    (row.attempt.saturating_add(1), Funds::Credit(row.refund_to().clone()))
+                }
+                State::Settled | State::Delivered => return Ok(ClaimDecision::Answered(row)),
                 State::Failed => return Ok(ClaimDecision::Failed(row.reason.clone().unwrap_or_default())),
-                State::InDoubt => return Ok(ClaimDecision::InDoubt(row.call)),
-                State::Executing | State::Executed | State::Submitted | State::Unknown | State::Manual => {
+                State::InDoubt | State::Refunded => return Ok(ClaimDecision::InDoubt(row.call)),
+                State::Claimed
+                | State::Executing
+                | State::Executed
+                | State::Submitted
+                | State::RefundDue
+                | State::Unknown
+                | State::Manual => {
                     return Ok(ClaimDecision::InProgress(row));
                 }
             }
         }
     };
-    if let Funds::Free(FreeCall { calls, per }) = claim.funds {
+    if let Funds::Free(FreeCall { calls, per }) = funds {
         if !claim.amount.is_zero() {
             return Err(EngineError::Refused(Refusal::FreeWithPrice));
         }
@@ -146,16 +170,21 @@ pub(crate) fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecis
             return Ok(ClaimDecision::NoFreeCall);
         }
     }
+    let mut row = new_row(claim, attempt, funds);
     let mut draft = Draft::new(books);
-    match draft.fund(claim) {
+    match draft.fund(&row) {
         Ok(()) => {}
         Err(EngineError::Refused(Refusal::Booking(BookingError::ExceedsCredits { available }))) => {
             return Ok(ClaimDecision::InsufficientFunds(available));
         }
         Err(error) => return Err(error),
     }
+    // Nobody has to be asked for money that is here: it moves with the claim.
+    if row.settle == Settle::Before && row.funds.settles_on_our_books() {
+        draft.apply(&mut row, &Event::Settled { reference: claim.reference.clone() }, claim.now)?;
+    }
     let mut changes = draft.changes;
-    changes.settlement = Some(new_row(claim, attempt));
+    changes.settlement = Some(row);
     Ok(ClaimDecision::Fresh { attempt, changes: Box::new(changes) })
 }
 
@@ -173,15 +202,10 @@ pub(crate) fn advance<B: Books>(books: &mut B, advance: &Advance) -> Result<Chan
     }
     let mut draft = Draft::new(books);
     for event in &advance.events {
-        let (state, effect) =
-            row.state.apply(event).map_err(|illegal| EngineError::Refused(Refusal::Illegal(illegal)))?;
-        row.state = state;
-        row.updated = advance.now;
-        note(&mut row, event);
-        draft.resolve(&row, effect, advance.now)?;
+        draft.apply(&mut row, event, advance.now)?;
     }
     let mut changes = draft.changes;
-    changes.judged = verdict(&advance.events)
+    changes.judged = verdict(row.settle, &advance.events)
         // What cost nothing earns nothing: else a good name would be free.
         .filter(|_| Record::is_kept_for(&row.caller) && !matches!(row.funds, Funds::Free(_)))
         .map(|verdict| (row.caller.clone(), verdict));
@@ -242,30 +266,34 @@ fn difference(row: &SettlementRow, claim: &Claim) -> Option<&'static str> {
     }
 }
 
-fn new_row(claim: &Claim, attempt: u32) -> SettlementRow {
+fn new_row(claim: &Claim, attempt: u32, funds: Funds) -> SettlementRow {
     SettlementRow {
         key: claim.key.clone(),
         attempt,
         call: claim.call,
         caller: claim.caller.clone(),
+        payer: claim.payer.clone(),
+        settle: claim.settle,
         binding: claim.binding.clone(),
         amount: claim.amount,
         asset: claim.asset.clone(),
-        funds: claim.funds.clone(),
+        funds,
         proof: claim.proof.clone(),
         expires: claim.expires,
-        state: State::Executing,
+        state: State::first(claim.settle),
         claimed: claim.now,
         updated: claim.now,
         result: None,
         reference: None,
         reason: None,
         receipt: None,
+        refund: None,
+        refunded: Amount::ZERO,
     }
 }
 
 /// Keeps what an event tells beside the state.
-fn note(row: &mut SettlementRow, event: &Event) {
+pub(crate) fn note(row: &mut SettlementRow, event: &Event) {
     match event {
         Event::Executed { result } => row.result = Some(*result),
         Event::Settled { reference } => row.reference = Some(reference.clone()),
@@ -273,21 +301,22 @@ fn note(row: &mut SettlementRow, event: &Event) {
             row.reason = Some(reason.clone());
         }
         Event::Unknown { evidence } => row.reason = Some(evidence.clone()),
+        Event::RefundDue { cause } => row.refund = Some(*cause),
+        Event::FoundInDoubt if row.settle == Settle::Before => row.refund = Some(RefundCause::InDoubt),
+        Event::Refunded => row.refunded = row.amount,
         Event::Submitted | Event::FoundInDoubt => {}
     }
 }
 
-/// What these events say about the caller. A void says nothing: it was the tool that failed.
-fn verdict(events: &[Event]) -> Option<Verdict> {
-    events.iter().rev().find_map(|event| match event {
-        Event::Settled { .. } => Some(Verdict::Settled),
-        Event::Failed { .. } => Some(Verdict::Failed),
-        Event::Executed { .. }
-        | Event::Submitted
-        | Event::Voided { .. }
-        | Event::Unknown { .. }
-        | Event::FoundInDoubt
-        | Event::HandedOver { .. } => None,
+/// What these events say about the caller. A void or a refund says nothing: it was the tool that failed. Nor does a payment
+/// that fails before the tool has run: it cost nobody anything.
+fn verdict(settle: Settle, events: &[Event]) -> Option<Verdict> {
+    events.iter().rev().find_map(|event| match (event, settle) {
+        (Event::Settled { .. }, Settle::After) | (Event::Executed { .. }, Settle::Before) => {
+            Some(Verdict::Settled)
+        }
+        (Event::Failed { .. }, Settle::After) => Some(Verdict::Failed),
+        _ => None,
     })
 }
 

@@ -14,7 +14,8 @@ macro_rules! counted {
         concat!(
             $head,
             " FROM settlements WHERE caller >= 'key_' AND caller < 'key`' ",
-            "AND state <> 'voided' AND state <> 'failed' AND state <> 'in_doubt' AND caller = ?1 ",
+            "AND state <> 'voided' AND state <> 'failed' AND state <> 'in_doubt' ",
+            "AND state <> 'refund_due' AND state <> 'refunded' AND caller = ?1 ",
             $tail
         )
     };
@@ -45,13 +46,16 @@ pub(crate) fn spent(
     caller: &Principal,
     since: [UnixMillis; 2],
 ) -> rusqlite::Result<Vec<Spent>> {
-    let mut query = connection.prepare_cached(counted!("SELECT asset, amount, state, updated", ""))?;
+    let mut query =
+        connection.prepare_cached(counted!("SELECT asset, amount, refunded, state, updated", ""))?;
     let mut rows = query.query(params![caller.as_str()])?;
     let mut assets: BTreeMap<AssetId, Spent> = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let asset: AssetId = convert::text(row, 0)?;
         let amount: Amount = convert::text(row, 1)?;
-        let (state, updated) = (convert::text::<State>(row, 2)?, convert::moment(row, 3)?);
+        // What an operator gave back of it was not spent.
+        let amount = amount.checked_sub(convert::text(row, 2)?).unwrap_or_default();
+        let (state, updated) = (convert::text::<State>(row, 3)?, convert::moment(row, 4)?);
         if amount.is_zero() {
             continue;
         }
@@ -62,7 +66,7 @@ pub(crate) fn spent(
             reserved: Amount::ZERO,
         });
         let add = |total: &mut Amount| *total = total.checked_add(amount).unwrap_or(Amount::new(u128::MAX));
-        if state == State::Settled {
+        if matches!(state, State::Settled | State::Delivered) {
             add(&mut spent.ever);
             for (total, since) in spent.since.iter_mut().zip(since) {
                 if updated >= since {

@@ -6,7 +6,7 @@ use tollgate_attest::{Segment, verify_chain};
 use tollgate_domain::Digest;
 use tollgate_ledger::audit::{Auditor, Finding};
 
-use crate::{convert, rows};
+use crate::{convert, escrows, rows};
 
 /// Everything that does not hold, as of one moment. Runs beside the writer.
 pub(crate) fn check(connection: &Connection) -> rusqlite::Result<Vec<Finding>> {
@@ -18,6 +18,7 @@ pub(crate) fn check(connection: &Connection) -> rusqlite::Result<Vec<Finding>> {
         auditor.account(&account);
     }
     rows::each_settlement(&snapshot, |row| auditor.settlement(&row))?;
+    escrows::each(&snapshot, |row| auditor.escrow(&row))?;
     let mut findings = auditor.finish();
     findings.extend(receipts(&snapshot)?);
     findings.extend(missing_receipts(&snapshot)?);

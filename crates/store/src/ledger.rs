@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use tollgate_attest::Signer;
-use tollgate_domain::{AssetId, PaymentKey, Principal, ToolRef, TransferId, UnixMillis};
+use tollgate_domain::{AssetId, EscrowId, PaymentKey, Principal, ToolRef, TransferId, UnixMillis};
+use tollgate_ledger::escrow::EscrowRow;
 use tollgate_ledger::{
     AccountName, Balances, Batch as Commands, Books, Command, EngineError, Moved, Outcome, Record,
     SettlementRow, Transfer,
 };
 
 use crate::calls;
+use crate::escrows;
 use crate::receipts::Chain;
 use crate::rows;
 use crate::standing_cache::StandingCache;
@@ -145,5 +147,9 @@ impl Books for File<'_> {
 
     fn standing(&mut self, principal: &Principal) -> rusqlite::Result<Record> {
         rows::standing(self.connection, principal)
+    }
+
+    fn escrow(&mut self, id: &EscrowId) -> rusqlite::Result<Option<Arc<EscrowRow>>> {
+        Ok(escrows::by_id(self.connection, id)?.map(Arc::new))
     }
 }

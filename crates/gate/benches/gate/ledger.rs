@@ -45,7 +45,7 @@ impl LedgerStore for WillingLedger {
                 Ok(Outcome::Advanced(Advanced { state, receipt }))
             }
             Command::Record { .. } => Ok(Outcome::Recorded(self.envelope.clone())),
-            Command::Grant(_) | Command::Book(_) => unasked(),
+            Command::Grant(_) | Command::Book(_) | Command::Refund(_) | Command::Escrow(_) => unasked(),
         }
     }
 

@@ -87,7 +87,8 @@ impl<S> Call<S> {
             price_version: self.listed.price_version,
         };
         let expires = now.plus_millis(gate.limits.quote_ttl_ms);
-        Ok(Priced { quote: Some(Quote { binding, price, expires }), free })
+        let settle = self.listed.settle;
+        Ok(Priced { quote: Some(Quote { binding, price, settle, expires }), free })
     }
 
     /// How often the buyer has called this tool, where its price depends on that. Only an API key is counted: anybody can have a

@@ -26,9 +26,17 @@ impl Tools {
                 *server = Arc::clone(before);
                 continue;
             }
+            let shown = Arc::clone(&before.shown);
             let is_judged_alike = server.policy.pins == before.policy.pins
                 && server.policy.has_policy() == before.policy.has_policy();
             if !is_judged_alike {
+                *server = Arc::new(ServerTools {
+                    policy: server.policy.clone(),
+                    client: Arc::clone(&before.client),
+                    listed: ArcSwapOption::empty(),
+                    asked: Mutex::default(),
+                    shown,
+                });
                 continue;
             }
             // A list that is being read now goes to the older policy alone: it counts as not read here.
@@ -40,6 +48,7 @@ impl Tools {
                 client: Arc::clone(&before.client),
                 listed: ArcSwapOption::new(listed),
                 asked: Mutex::new(asked),
+                shown,
             });
         }
         self
@@ -49,12 +58,13 @@ impl Tools {
 /// A list under another policy.
 fn under(listed: &HashMap<ToolName, Entry>, policy: &Server) -> HashMap<ToolName, Entry> {
     let entry = |(name, entry): (&ToolName, &Entry)| {
-        let ToolPolicy { price, requirement, deadline_ms } = policy.policy(name);
+        let ToolPolicy { price, settle, requirement, deadline_ms } = policy.policy(name);
         let definition = entry.definition.as_ref().filter(|_| policy.pins.drift != Drift::Off);
         let listed = Listed {
             requirement,
             price_version: price_version(&price, definition),
             price,
+            settle,
             deadline_ms: if deadline_ms == 0 { DEADLINE_MS } else { deadline_ms },
             ..entry.listed.as_ref().clone()
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use tollgate_domain::{Assets, Bps, Digest, Pricing, Requirement, ServerName, ToolName};
+use tollgate_domain::{Assets, Bps, Digest, Pricing, Requirement, ServerName, Settle, ToolName};
 use tollgate_federation::{Pattern, Separator};
 use tollgate_registry::PinPolicy;
 use tollgate_risk::Plan;
@@ -173,6 +173,17 @@ pub struct Federation {
     pub list_ms_max: u64,
     /// How long a session lasts.
     pub session_ttl_ms: u64,
+    /// The keys of sessions and tasks, the one that seals first; never empty.
+    pub session_keys: Vec<SessionKey>,
+}
+
+/// Where a key of sessions and tasks comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SessionKey {
+    /// From this gateway's own secret.
+    Own,
+    /// From a text that several gateways may share.
+    Given(Secret),
 }
 
 /// The gate API.
@@ -302,6 +313,8 @@ impl std::fmt::Display for Document {
 pub struct ToolPolicy {
     /// What calls cost.
     pub price: Pricing,
+    /// When the money for it moves.
+    pub settle: Settle,
     /// What it asks of callers.
     pub requirement: Requirement,
     /// How long it may run; zero means the default.

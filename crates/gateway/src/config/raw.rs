@@ -271,6 +271,9 @@ pub struct RawFederation {
     pub list_ms_max: Option<u64>,
     /// How long a session of the era of sessions lasts, in seconds. Default: 86400.
     pub session_ttl_seconds: Option<u64>,
+    /// The keys of sessions and tasks, such as `${SESSION_KEY}` with at least 32 random characters: the first seals, all open. `own`
+    /// is the one that follows from this gateway's own secret. Default: [own].
+    pub session_keys: Vec<String>,
 }
 
 /// A virtual server.
@@ -297,6 +300,10 @@ pub struct RawCredential {
 pub struct RawTool {
     /// The price of one call, in each asset that is accepted: `0.01USDC`, `10sat`. Empty: free. Or a rule that it follows from.
     pub price: RawPrice,
+    /// When the money moves: `after` the tool has delivered, or `before` it is asked; what was taken for a tool that fails is
+    /// refunded then. Default: after.
+    #[schemars(extend("enum" = ["after", "before", null]))]
+    pub settle: Option<String>,
     /// The least local reputation, 0 to 1, such as 0.6.
     pub min_reputation: Option<RawShare>,
     /// Whether the caller must present an API key.

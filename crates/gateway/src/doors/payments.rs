@@ -2,14 +2,13 @@
 
 mod asked;
 mod authorize;
+mod described;
 mod spending;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{get, post};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use serde_json::{Value, json};
 use tollgate_domain::Caller;
@@ -17,17 +16,18 @@ use tollgate_gate::{Answer, Challenge, Checked, CreditUse, Denial, Door, Refusal
 use tollgate_trust::{authenticate, presented_key};
 
 use crate::clock;
+use crate::described::Doors;
 use crate::doors::Peer;
 use crate::doors::execute::{into_response, read, turned_away};
 use crate::gateway::Gateway;
 
-/// The paths of the payments API.
-pub(super) fn router() -> Router<Arc<Gateway>> {
-    Router::new()
-        .route("/api/v1/payments/challenge", post(challenge))
-        .route("/api/v1/payments/verify", post(verify))
-        .route("/api/v1/payments/authorize", post(authorize::authorize))
-        .route("/api/v1/payments/spending/{agent_id}", get(spending::spending))
+/// The doors of the payments API.
+pub(super) fn doors() -> Doors {
+    Doors::new(described::SCHEMAS)
+        .post("/api/v1/payments/challenge", challenge, &described::CHALLENGE)
+        .post("/api/v1/payments/verify", verify, &described::VERIFY)
+        .post("/api/v1/payments/authorize", authorize::authorize, &described::AUTHORIZE)
+        .get("/api/v1/payments/spending/{agent_id}", spending::spending, &described::SPENDING)
 }
 
 /// `POST /api/v1/payments/challenge`: the price of a call and every way to pay it, without calling.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 use tollgate_domain::{Amount, AssetId, CallId, Outcome, Principal, Rail, ToolRef, UnixMillis};
 use tollgate_gate::{
-    Call, Completed, Denial, Ending, Fault, Gate, Held, HeldCall, Permitted, Ports, Refusal, Request,
-    ToolAnswer, Verdict,
+    Call, Completed, Denial, Ending, Fault, Gate, Held, HeldCall, NotTaken, Permitted, Ports, Refusal,
+    Request, Screened, ToolAnswer, Verdict,
 };
 
 use super::Telemetry;
@@ -65,20 +65,27 @@ impl Watch {
         self
     }
 
-    /// The first half of the street for this call.
+    /// The first half of the street up to the claim, which leaves nothing behind.
     ///
     /// # Errors
-    /// As [`Gate::authorize`].
-    pub async fn authorize<P: Ports>(
+    /// As [`Gate::vet`].
+    pub async fn vet<P: Ports>(
         &self,
         gate: &Gate<P>,
         request: Request,
         now: UnixMillis,
-    ) -> Result<Call<Held>, Refusal> {
+    ) -> Result<Call<Screened>, Refusal> {
         let vetting = self.span.station("authorize");
-        let call = ended(vetting, gate.vet(request, now).await, refused_as)?;
+        ended(vetting, gate.vet(request, now).await, refused_as)
+    }
+
+    /// The claim. From here on a task of the gateway's own sees the call to its end.
+    ///
+    /// # Errors
+    /// As [`Gate::hold`].
+    pub async fn hold<P: Ports>(&self, gate: &Gate<P>, call: Call<Screened>) -> Result<Call<Held>, Refusal> {
         let holding = self.span.station("hold");
-        ended(holding, gate.hold(call, now).await, refused_as)
+        ended(holding, gate.hold(call).await, refused_as)
     }
 
     /// The second half of it; then the call is over.
@@ -148,8 +155,16 @@ impl Watch {
     }
 
     /// The call was completed, or could not be.
-    fn completed(mut self, permitted: &Permitted, completed: &Result<Completed, Fault>) {
-        let (call, tool) = (permitted.call(), permitted.tool());
+    fn completed(self, permitted: &Permitted, completed: &Result<Completed, Fault>) {
+        self.finished(permitted.call(), permitted.tool(), completed);
+    }
+
+    /// The call ended before its tool was asked: the money for it did not come.
+    pub fn not_taken(self, not_taken: &NotTaken) {
+        self.finished(not_taken.call, &not_taken.tool, &not_taken.completed);
+    }
+
+    fn finished(mut self, call: CallId, tool: &ToolRef, completed: &Result<Completed, Fault>) {
         if let Err(fault) = completed {
             let source: &dyn std::error::Error = fault;
             tracing::error!(%call, %tool, error = source, "call could not be completed");

@@ -5,6 +5,10 @@
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "a test awaits what it spawns"))]
 
 #[cfg(test)]
+mod api_document;
+#[cfg(test)]
+mod before;
+#[cfg(test)]
 mod builtin;
 #[cfg(test)]
 mod callers;
@@ -54,6 +58,8 @@ mod pins;
 mod pricing;
 #[cfg(test)]
 mod rate_limits;
+#[cfg(test)]
+mod refunds;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]

@@ -52,6 +52,9 @@ impl Books for Memory {
     fn standing(&mut self, principal: &Principal) -> Result<Record, Infallible> {
         Ok(self.standings.get(principal).copied().unwrap_or_default())
     }
+    fn escrow(&mut self, _id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Infallible> {
+        Ok(None)
+    }
 }
 
 /// Seals nothing, but keeps the order.
@@ -141,6 +144,9 @@ fn claim(number: u8, call: u8, units: u128) -> Command {
         key: key(number),
         call: CallId::from_bytes([call; 16]),
         caller: alice(),
+        payer: alice(),
+        settle: tollgate_domain::Settle::After,
+        reference: String::new(),
         binding: Binding {
             tool: ToolRef { server: "demo".parse().unwrap(), tool: "add".parse().unwrap() },
             args: Digest::of(b"{}"),

@@ -1,9 +1,10 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use tollgate_domain::{AssetId, CallId, Caller, KeyId, PaymentKey, Principal, ToolRef, UnixMillis};
+use tollgate_domain::{AssetId, CallId, Caller, EscrowId, KeyId, PaymentKey, Principal, ToolRef, UnixMillis};
 
 use super::*;
+use crate::escrow::EscrowRow;
 use crate::{
     AccountName, Balances, Batch, BookingError, Clearing, Command, Outcome, Record, SealedReceipt, Sealer,
     SettlementRow, expiry_id, requested_id,
@@ -37,6 +38,9 @@ impl Books for Empty {
     }
     fn standing(&mut self, _: &Principal) -> Result<Record, Infallible> {
         Ok(Record::default())
+    }
+    fn escrow(&mut self, _: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Infallible> {
+        Ok(None)
     }
 }
 

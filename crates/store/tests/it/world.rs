@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use tollgate_attest::{PublicKey, Signer, StatementDraft};
 use tollgate_domain::{
     Amount, AssetId, Binding, CallId, Caller, Digest, FreeCall, KeyId, PaymentKey, Period, Principal, Rail,
-    ReceiptId, ToolRef, TransferId, UnixMillis,
+    ReceiptId, Settle, ToolRef, TransferId, UnixMillis,
 };
 use tollgate_ledger::{
     AccountName, Advance, Advanced, Balances, Claim, Claimed, Clearing, Event, Funds, Grant, LedgerStore,
@@ -90,6 +90,9 @@ pub(crate) fn claim(rail: Rail, proof: &str) -> Claim {
         key: PaymentKey::new(rail, proof).unwrap(),
         call: call_id(),
         caller: alice(),
+        payer: alice(),
+        settle: Settle::After,
+        reference: String::new(),
         binding: Binding { tool: tool(), args: Digest::of(b"{}"), price_version: 1 },
         amount: Amount::new(10),
         asset: asset(),
@@ -163,6 +166,7 @@ pub(crate) fn statement(call: CallId) -> String {
         charged: true,
         price: Some((Amount::new(10), asset(), Rail::X402)),
         payment_ref: None,
+        refunded: None,
         settlement: "settled",
         decision: None,
         mode: "sandbox",

@@ -84,7 +84,15 @@ async fn carry_out<S, B, R>(
     R::Error: Into<BoxError>,
 {
     let bytes_max = house.limits.answer_bytes_max;
-    let (permitted, held, deadline) = permit(held);
+    let ready = match house.gate.take(held).await {
+        Ok(ready) => ready,
+        Err(not_taken) => {
+            let (call, completed) = (not_taken.call, not_taken.completed);
+            drop(begin.send(Begun::Ended(Ended { call, completed, given: None })));
+            return;
+        }
+    };
+    let (permitted, held, deadline) = permit(ready);
     let call = permitted.call();
     let _mark = match mark(&house, &permitted) {
         Ok(mark) => mark,

@@ -15,12 +15,13 @@ use tollgate_gate::{Answer, Call, CreditUse, Denial, Fault, Held, Presentation, 
 use super::{asked, denied_here, execute_url, key_holder, plain, refused};
 use crate::authorizations::{Authorizations, Done, Waiting};
 use crate::carrier::Carrier;
-use crate::carry::{carry_out, vetted};
+use crate::carry::{see_held, vetted};
 use crate::clock;
 use crate::doors::Peer;
 use crate::doors::execute::{into_response, read};
 use crate::gateway::Gateway;
 use crate::telemetry::Watch;
+use crate::unfinished::Unfinished;
 
 /// How long an authorization is good unless it is said, and at most.
 const TTL_SECONDS: u64 = 600;
@@ -76,18 +77,26 @@ async fn hold(
 ) {
     let args = tollgate_mcp::canonical::digest(&request.arguments).map(Digest::from_bytes);
     let watch = Watch::begin(&gateway, DOOR);
-    let (carrier, held) = match vetted(&gateway, &watch, request).await {
+    let refuse = |watch: Watch, refusal: Refusal, reply: oneshot::Sender<Answer>| {
+        watch.refused(&refusal);
+        drop(reply.send(refused(&gateway, &refusal, &execute_url(&gateway))));
+    };
+    let (carrier, vetted) = match vetted(&gateway, &watch, request).await {
         Ok(vetted) => vetted,
+        Err(refusal) => return refuse(watch, refusal, reply),
+    };
+    let unfinished = Unfinished::begin(&gateway, vetted.id());
+    let held = match watch.hold(&gateway.gate, vetted).await {
+        Ok(held) => held,
         Err(refusal) => {
-            watch.refused(&refusal);
-            drop(reply.send(refused(&gateway, &refusal, &execute_url(&gateway))));
-            return;
+            unfinished.over();
+            return refuse(watch, refusal, reply);
         }
     };
     watch.answered_here(held.tool(), "authorized"); // a call that waits is not under way
     let Ok(args) = args else {
         // The street digested these very bytes.
-        return release(&gateway, held).await;
+        return release(&gateway, (held, unfinished)).await;
     };
     let limit = Duration::from_secs(seconds);
     let expires = clock::now().plus_millis(seconds.saturating_mul(1_000));
@@ -105,15 +114,15 @@ async fn hold(
     let call = held.id();
     gateway.authorizations.add(call, waiting);
     if reply.send(answer).is_err() && gateway.authorizations.end(call) {
-        return release(&gateway, held).await; // nobody knows of it
+        return release(&gateway, (held, unfinished)).await; // nobody knows of it
     }
-    wait(gateway, carrier, held, begun, limit).await;
+    wait(gateway, carrier, (held, unfinished), begun, limit).await;
 }
 
 async fn wait(
     gateway: Arc<Gateway>,
     carrier: Arc<Carrier>,
-    held: Call<Held>,
+    (held, unfinished): (Call<Held>, Unfinished),
     mut begun: oneshot::Receiver<Done>,
     limit: Duration,
 ) {
@@ -135,18 +144,25 @@ async fn wait(
         Some(done) => {
             let calls = gateway.calls.clone();
             let watch = Watch::begin(&gateway, DOOR);
-            calls.spawn(carry_out(gateway, watch, carrier, held, done));
+            calls.spawn(see_held(gateway, watch, carrier, (held, unfinished), done));
         }
-        None => release(&gateway, held).await,
+        None => release(&gateway, (held, unfinished)).await,
     }
 }
 
 /// Gives the reserved price back: the tool was not asked.
-async fn release(gateway: &Arc<Gateway>, held: Call<Held>) {
+async fn release(gateway: &Arc<Gateway>, (held, unfinished): (Call<Held>, Unfinished)) {
     let watch = Watch::begin(gateway, DOOR);
-    let (permitted, held) = held.permit();
-    let outcome = Outcome::Lost(FailureKind::Abandoned);
-    drop(watch.complete(&gateway.gate, held, &permitted, outcome).await);
+    // Only credit is reserved here: nothing is taken now that was not taken by the claim.
+    match gateway.gate.take(held).await {
+        Ok(ready) => {
+            let (permitted, held) = ready.permit();
+            let outcome = Outcome::Lost(FailureKind::Abandoned);
+            drop(watch.complete(&gateway.gate, held, &permitted, outcome).await);
+        }
+        Err(not_taken) => watch.not_taken(&not_taken),
+    }
+    unfinished.over();
 }
 
 fn granted(gateway: &Gateway, held: &Call<Held>, expires: UnixMillis) -> Answer {

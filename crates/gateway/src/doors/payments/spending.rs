@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use tollgate_trust::admin_presented;
 use super::{denied_plainly, key_holder, plain, refused};
 use crate::clock;
 use crate::doors::Peer;
+use crate::doors::asked::Segments;
 use crate::doors::execute::into_response;
 use crate::doors::metrics::is_near;
 use crate::gateway::Gateway;
@@ -22,7 +23,7 @@ use crate::gateway::Gateway;
 pub(super) async fn spending(
     State(gateway): State<Arc<Gateway>>,
     axum::Extension(peer): axum::Extension<Peer>,
-    Path(agent_id): Path<String>,
+    Segments(agent_id): Segments<String>,
     headers: HeaderMap,
 ) -> Response {
     let answered = async {
