@@ -18,6 +18,7 @@ use tollgate_gate::{
 use crate::carrier::Carrier;
 use crate::clock;
 use crate::gateway::Gateway;
+use crate::result_scan::{Note, Noted};
 use crate::telemetry::{Arrival, Watch};
 use crate::unfinished::Unfinished;
 
@@ -51,8 +52,8 @@ pub async fn run(
 /// What became of a call in its task.
 #[derive(Debug)]
 pub enum Ended {
-    /// It ran, and its end is on the books.
-    Completed(Completed),
+    /// It ran, and its end is on the books; with what is to be said beside the answer.
+    Completed(Completed, Option<Note>),
     /// It could not be claimed.
     Refused(Refusal),
     /// Its end could not be written down.
@@ -73,7 +74,11 @@ pub(crate) async fn answered(
 ) -> Result<Answer, Refusal> {
     let lost = || Fault::Internal("the task of a call ended without a word".to_owned());
     match ended.await.unwrap_or_else(|_| Ended::Faulted(lost())) {
-        Ended::Completed(completed) => Ok(rendered(gateway, carrier, completed, door, resource_url)),
+        Ended::Completed(completed, note) => {
+            let mut answer = rendered(gateway, carrier, completed, door, resource_url);
+            note.into_iter().for_each(|note| note.mark(&mut answer.headers));
+            Ok(answer)
+        }
         Ended::Refused(refusal) => Err(refusal),
         Ended::Faulted(fault) => Ok(faulted(&fault, Some(call), door, gateway.naming(resource_url))),
     }
@@ -145,7 +150,7 @@ async fn carry_out(
         Err(not_taken) => {
             watch.not_taken(&not_taken);
             return match not_taken.completed {
-                Ok(completed) => Ended::Completed(completed),
+                Ok(completed) => Ended::Completed(completed, None),
                 Err(fault) => Ended::Faulted(fault),
             };
         }
@@ -158,17 +163,17 @@ async fn carry_out(
     // Kept until the end is on the books.
     let mark = carrier.mark(&permitted);
     unfinished.asks();
-    let outcome = match &mark {
-        Err(error) => Outcome::Lost(error.kind()),
+    let Noted { outcome, note } = match &mark {
+        Err(error) => Outcome::Lost(error.kind()).into(),
         Ok(_) => tokio::select! {
             biased;
-            () = done.closed() => Outcome::Lost(FailureKind::Abandoned),
-            () = gateway.readiness.given_up() => Outcome::Lost(FailureKind::TimedOut),
-            outcome = carrier.call(&permitted, &context, deadline) => outcome,
+            () = done.closed() => Outcome::Lost(FailureKind::Abandoned).into(),
+            () = gateway.readiness.given_up() => Outcome::Lost(FailureKind::TimedOut).into(),
+            noted = carrier.call(&permitted, &context, deadline) => noted,
         },
     };
     match watch.complete(&gateway.gate, held, &permitted, outcome).await {
-        Ok(completed) => Ended::Completed(completed),
+        Ok(completed) => Ended::Completed(completed, note),
         Err(fault) => Ended::Faulted(fault),
     }
 }

@@ -29,6 +29,7 @@ pub mod pins;
 pub mod ports;
 pub mod proxies;
 mod reserved;
+mod result_scan;
 pub mod server;
 pub mod telemetry;
 pub mod text_file;

@@ -26,7 +26,7 @@ use crate::writer::{Hooks, Writer};
 use crate::{calls, check, pins, rows};
 
 /// The ledger file.
-static LEDGER: Schema = Schema {
+pub(crate) static LEDGER: Schema = Schema {
     file: "ledger.db",
     application_id: i32::from_be_bytes(*b"TGlg"),
     migrations: &[
@@ -47,7 +47,7 @@ const PRUNED_ROWS_MAX: u32 = 256;
 
 /// The ledger in a data directory. Clones share it; the last one to go finishes what is queued and closes the file.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub(crate) struct Store {
     inner: Arc<Inner>,
 }
 
@@ -67,7 +67,7 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError`]; nothing was changed then.
-    pub fn open(directory: &Path, signer: Signer, options: Options) -> Result<Self, OpenError> {
+    pub(crate) fn open(directory: &Path, signer: Signer, options: Options) -> Result<Self, OpenError> {
         database::make_directory(directory)?;
         let lock = DirectoryLock::take(directory)?;
         Self::start(directory, Opener::Owner, Some(signer), options, Some(lock))
@@ -78,7 +78,7 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError`]; nothing was changed then.
-    pub fn open_shared(directory: &Path, options: Options) -> Result<Self, OpenError> {
+    pub(crate) fn open_shared(directory: &Path, options: Options) -> Result<Self, OpenError> {
         database::make_directory(directory)?;
         Self::start(directory, Opener::Guest, None, options, None)
     }
@@ -114,7 +114,7 @@ impl Store {
     }
 
     /// Whether money operations are accepted: not any more after the disk failed to keep what it was given.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.inner.writer.is_open()
     }
 
@@ -122,7 +122,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read.
-    pub async fn earned(&self, asset: &AssetId) -> Result<Amount, StoreError> {
+    pub(crate) async fn earned(&self, asset: &AssetId) -> Result<Amount, StoreError> {
         let asset = asset.clone();
         self.inner.readers.read(move |connection| rows::earned(connection, &asset)).await
     }
@@ -131,7 +131,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when its id or secret is there already; any [`StoreError`] of a write.
-    pub async fn create_key(&self, new: NewKey) -> Result<KeyRecord, StoreError> {
+    pub(crate) async fn create_key(&self, new: NewKey) -> Result<KeyRecord, StoreError> {
         self.inner.writer.write(move |batch| batch.create_key(&new)).await
     }
 
@@ -139,7 +139,11 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`] of a write.
-    pub async fn revoke_key(&self, id: KeyId, now: UnixMillis) -> Result<Option<KeyRecord>, StoreError> {
+    pub(crate) async fn revoke_key(
+        &self,
+        id: KeyId,
+        now: UnixMillis,
+    ) -> Result<Option<KeyRecord>, StoreError> {
         self.inner.writer.write(move |batch| batch.revoke_key(&id, now)).await
     }
 
@@ -147,7 +151,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read.
-    pub async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+    pub(crate) async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
         self.inner.readers.read(keys::all).await
     }
 
@@ -155,7 +159,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read.
-    pub async fn key_by_hash(&self, hash: Digest) -> Result<Option<KeyRecord>, StoreError> {
+    pub(crate) async fn key_by_hash(&self, hash: Digest) -> Result<Option<KeyRecord>, StoreError> {
         self.inner.readers.read(move |connection| keys::by_hash(connection, &hash)).await
     }
 
@@ -164,7 +168,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read.
-    pub fn keys_version(&self) -> Result<u64, StoreError> {
+    pub(crate) fn keys_version(&self) -> Result<u64, StoreError> {
         self.inner.readers.read_here(keys::version)
     }
 
@@ -173,7 +177,7 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`] of a write.
-    pub async fn observe_pins(
+    pub(crate) async fn observe_pins(
         &self,
         sightings: Vec<Sighting>,
         policy: PinPolicy,
@@ -186,7 +190,7 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`] of a write.
-    pub async fn approve_pin(
+    pub(crate) async fn approve_pin(
         &self,
         tool: ToolRef,
         hash: Digest,
@@ -199,7 +203,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read, or a definition in it does not have its hash.
-    pub async fn pins(&self) -> Result<Vec<PinRecord>, StoreError> {
+    pub(crate) async fn pins(&self) -> Result<Vec<PinRecord>, StoreError> {
         self.inner.readers.read(pins::all).await
     }
 
@@ -207,7 +211,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read.
-    pub fn pins_version(&self) -> Result<u64, StoreError> {
+    pub(crate) fn pins_version(&self) -> Result<u64, StoreError> {
         self.inner.readers.read_here(pins::version)
     }
 
@@ -216,7 +220,7 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`] of a write; calling again continues.
-    pub async fn prune(&self, now: UnixMillis) -> Result<usize, StoreError> {
+    pub(crate) async fn prune(&self, now: UnixMillis) -> Result<usize, StoreError> {
         let kept = u64::try_from(self.inner.results_kept.as_millis()).unwrap_or(u64::MAX);
         let before = UnixMillis::new(now.get().saturating_sub(kept));
         let (mut forgotten, mut after) = (0_usize, 0);
@@ -236,7 +240,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read.
-    pub async fn signers(&self) -> Result<Vec<PublicKey>, StoreError> {
+    pub(crate) async fn signers(&self) -> Result<Vec<PublicKey>, StoreError> {
         self.inner.readers.read(rows::signers).await
     }
 
@@ -246,7 +250,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read.
-    pub async fn check(&self) -> Result<Vec<Finding>, StoreError> {
+    pub(crate) async fn check(&self) -> Result<Vec<Finding>, StoreError> {
         self.inner.readers.read(check::check).await
     }
 }

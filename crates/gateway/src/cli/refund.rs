@@ -56,14 +56,14 @@ pub(crate) async fn refund(args: RefundArgs) -> anyhow::Result<ExitCode> {
     if args.data.json || !is_done {
         Out::line(&answer.to_string());
     } else {
-        let refunded = &answer["refunded"];
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let what = if answer["again"] == true { "was refunded before" } else { "refunded" };
+        let text = |path: &str| answer.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let again = answer.get("again").and_then(Value::as_bool) == Some(true);
+        let what = if again { "was refunded before" } else { "refunded" };
         Out::line(&format!(
             "{call} {what}: {} of {} in all, credit of {}",
-            text(&refunded["amount"]),
-            text(&refunded["asset"]),
-            text(&refunded["to"])
+            text("/refunded/amount"),
+            text("/refunded/asset"),
+            text("/refunded/to")
         ));
     }
     Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::from(FINDING) })
@@ -74,10 +74,12 @@ async fn ask(args: &RefundArgs, call: CallId, secret: &str) -> anyhow::Result<(b
     let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
     // The operator named it.
     let policy = Policy::public().allow_endpoint(url.host().unwrap_or_default(), port);
-    let mut body = json!({ "call_id": call, "reason": args.reason, "id": args.id });
-    if let Some(amount) = args.amount {
-        body["amount"] = json!(amount.to_string());
-    }
+    let body = match args.amount {
+        Some(amount) => {
+            json!({ "call_id": call, "reason": args.reason, "id": args.id, "amount": amount.to_string() })
+        }
+        None => json!({ "call_id": call, "reason": args.reason, "id": args.id }),
+    };
     let request = Request::post(url)
         .header("authorization", format!("Bearer {secret}"))
         .header("content-type", "application/json")

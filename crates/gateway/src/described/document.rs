@@ -116,36 +116,40 @@ fn responses(operation: &Operation) -> Value {
         responses.insert(status.to_string(), refused(status, &words));
     }
     for told in operation.told {
-        match responses.get_mut(&told.status.to_string()) {
+        let status = told.status.to_string();
+        let shown = match responses.get(&status) {
             // Both shapes may come under one status.
             Some(known) => {
                 let other = known.pointer("/content/application~1json/schema").cloned().unwrap_or_default();
-                let mut both = answer(told);
-                both["content"][told.content_type]["schema"] =
-                    json!({ "anyOf": [schema(told.shape), other] });
-                let about = [told.about, known["description"].as_str().unwrap_or_default()].join(" ");
-                both["description"] = json!(about);
-                *known = both;
+                let about = known.get("description").and_then(Value::as_str).unwrap_or_default();
+                let about = [told.about, about].join(" ");
+                answer(told, &about, json!({ "anyOf": [schema(told.shape), other] }))
             }
-            None => {
-                responses.insert(told.status.to_string(), answer(told));
-            }
-        }
+            None => answer(told, told.about, schema(told.shape)),
+        };
+        responses.insert(status, shown);
     }
     Value::Object(responses)
 }
 
-fn answer(told: &Told) -> Value {
+fn answer(told: &Told, about: &str, schema: Value) -> Value {
     let is_json = told.content_type.contains("json");
-    let mut content = json!({ "schema": schema(told.shape) });
+    let mut content = Map::from_iter([("schema".to_owned(), schema)]);
     if let Some(example) = told.example {
-        content["example"] = if is_json { parsed(example) } else { json!(example) };
+        content.insert("example".to_owned(), if is_json { parsed(example) } else { json!(example) });
     }
-    let mut shown = json!({ "description": told.about, "content": { told.content_type: content } });
-    if !told.headers.is_empty() {
-        shown["headers"] = headers(told.headers);
+    response(about, told.content_type, content, told.headers)
+}
+
+fn response(about: &str, content_type: &str, content: Map<String, Value>, known: &[(&str, &str)]) -> Value {
+    let mut shown = Map::from_iter([
+        ("description".to_owned(), json!(about)),
+        ("content".to_owned(), json!({ content_type: content })),
+    ]);
+    if !known.is_empty() {
+        shown.insert("headers".to_owned(), headers(known));
     }
-    shown
+    Value::Object(shown)
 }
 
 /// An error: its codes are all that this operation answers with under the status.
@@ -155,10 +159,6 @@ fn refused(status: u16, words: &[&str]) -> Value {
         { "$ref": "#/components/schemas/Error" },
         { "properties": { "error": { "properties": { "code": { "enum": words } } } } },
     ]});
-    let mut shown = json!({
-        "description": format!("Refused: {}.", listed.join(", ")),
-        "content": { "application/json": { "schema": schema } },
-    });
     let known: &[(&str, &str)] = match status {
         401 => &[],
         402 => &[
@@ -168,10 +168,8 @@ fn refused(status: u16, words: &[&str]) -> Value {
         429 | 503 => &[("Retry-After", "Seconds to wait.")],
         _ => &[],
     };
-    if !known.is_empty() {
-        shown["headers"] = headers(known);
-    }
-    shown
+    let about = format!("Refused: {}.", listed.join(", "));
+    response(&about, "application/json", Map::from_iter([("schema".to_owned(), schema)]), known)
 }
 
 fn headers(known: &[(&str, &str)]) -> Value {
