@@ -131,7 +131,7 @@ impl PostgresStore {
 
     pub(crate) async fn earned(&self, asset: &AssetId) -> Result<Amount, StoreError> {
         let query = "SELECT least(coalesce(sum(credits_posted), 0), 340282366920938463463374607431768211455)::text \
-             FROM accounts WHERE asset = $1 AND name >= 'payable:' AND name < 'payable;'";
+             FROM accounts WHERE asset = $1 AND starts_with(name, 'payable:')";
         let found = self.row(query, &[(&asset.as_str(), Type::TEXT)], |row| convert::text(row, 0)).await?;
         Ok(found.unwrap_or_default())
     }

@@ -51,6 +51,8 @@ mod on_chain;
 #[cfg(test)]
 mod operators;
 #[cfg(test)]
+mod paid_before;
+#[cfg(test)]
 mod paid_calls;
 #[cfg(test)]
 mod payments;

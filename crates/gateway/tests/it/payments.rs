@@ -11,14 +11,14 @@ use crate::world::{
 };
 
 /// Who asks, and where.
-struct Agent {
-    id: String,
-    bearer: String,
-    url: String,
+pub(crate) struct Agent {
+    pub(crate) id: String,
+    pub(crate) bearer: String,
+    pub(crate) url: String,
 }
 
 impl Agent {
-    async fn new(world: &World, credit: &str) -> Self {
+    pub(crate) async fn new(world: &World, credit: &str) -> Self {
         let (id, secret) = api_key(&world.gateway);
         assert!(world.gateway.cli(&["credit", "add", &id, credit]).status.success());
         let agent = Self { id, bearer: format!("Bearer {secret}"), url: world.gateway.url.clone() };
@@ -26,16 +26,16 @@ impl Agent {
         agent
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         post(&format!("{}/api/v1/{path}", self.url), body, &[("authorization", &self.bearer)]).await
     }
 
-    async fn spending(&self, of: &str) -> Answer {
+    pub(crate) async fn spending(&self, of: &str) -> Answer {
         let url = format!("{}/api/v1/payments/spending/{of}", self.url);
         get(&url, &[("authorization", &self.bearer)]).await.unwrap()
     }
 
-    async fn authorized(&self, arguments: &Value) -> String {
+    pub(crate) async fn authorized(&self, arguments: &Value) -> String {
         let body = json!({ "tool_name": "echo", "arguments": arguments });
         let answer = self.post("payments/authorize", &body).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -43,7 +43,7 @@ impl Agent {
     }
 }
 
-fn execution(arguments: &Value, authorization: &str) -> Value {
+pub(crate) fn execution(arguments: &Value, authorization: &str) -> Value {
     json!({ "tool_name": "echo", "arguments": arguments, "authorization": authorization })
 }
 

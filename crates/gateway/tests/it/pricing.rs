@@ -11,7 +11,7 @@ use crate::world::{
 };
 
 /// An API key of this world that its gateway knows, as a header; with this much credit.
-async fn caller(world: &World, credit: Option<&str>) -> (String, String) {
+pub(crate) async fn caller(world: &World, credit: Option<&str>) -> (String, String) {
     let (id, secret) = api_key(&world.gateway);
     if let Some(amount) = credit {
         assert!(world.gateway.cli(&["credit", "add", &id, amount]).status.success());
@@ -22,7 +22,7 @@ async fn caller(world: &World, credit: Option<&str>) -> (String, String) {
     (id, bearer)
 }
 
-async fn called(
+pub(crate) async fn called(
     world: &World,
     tool: &str,
     arguments: &Value,

@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tollgate_attest::Signer;
-use tollgate_domain::{AssetId, Digest, EscrowId, FreeCall, PaymentKey, Principal, ToolRef, TransferId, UnixMillis};
+use tollgate_domain::{
+    AssetId, Digest, EscrowId, FreeCall, PaymentKey, Principal, ToolRef, TransferId, UnixMillis,
+};
 use tollgate_ledger::escrow::{EscrowCommand, EscrowRow};
 use tollgate_ledger::{
     AccountName, Balances, Batch, BatchChanges, Books, Clearing, Command, EngineError, Funds, Outcome,

@@ -168,8 +168,7 @@ async fn p15_of_five_hundred_callers_over_two_gateways_exactly_a_hundred_are_fre
     let Some(database) = database().await else { return };
     let (one, other) = (gateway(&database, 1).await, gateway(&database, 2).await);
     let free = |from: u32| (from..from + 250).map(|number| free(&format!("alice/{number}"), 100));
-    let (here, there) =
-        tokio::join!(all_at_once(&one.store, free(0)), all_at_once(&other.store, free(250)));
+    let (here, there) = tokio::join!(all_at_once(&one.store, free(0)), all_at_once(&other.store, free(250)));
     assert_eq!(met(&here, "fresh") + met(&there, "fresh"), 100, "{here:?} {there:?}");
     assert_eq!(met(&here, "none free") + met(&there, "none free"), 400, "{here:?} {there:?}");
     for gateway in [&one, &other] {
