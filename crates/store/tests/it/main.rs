@@ -22,5 +22,8 @@ mod pins;
 mod postgres;
 #[cfg(test)]
 mod power;
+#[cfg(feature = "failpoints")]
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod world;
