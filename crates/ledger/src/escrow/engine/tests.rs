@@ -591,3 +591,24 @@ proptest! {
         prop_assert_eq!(together, one_by_one);
     }
 }
+
+#[test]
+fn each_milestone_is_released_once_whatever_was_released_before_it() {
+    let mut books = books();
+    assert!(books.commit(&[open(id(2), terms(1_000, &[400, 350, 250]))]).iter().all(Result::is_ok));
+    let at = |books: &mut Memory, by, event, now| books.step(step(id(2), by, event, now));
+    at(&mut books, by(PAYER), EscrowEvent::Fund, 1).unwrap();
+    at(&mut books, by(PAYER), EscrowEvent::Lock, 2).unwrap();
+    for place in [1, 0] {
+        let milestone = EscrowEvent::Accept(Part::Milestone(place));
+        at(&mut books, by(PAYER), milestone.clone(), 3).unwrap();
+        let before = books.credit(PROVIDER);
+        for again in [0, 1].into_iter().filter(|again| *again >= place) {
+            let again = EscrowEvent::Accept(Part::Milestone(again));
+            assert!(at(&mut books, by(PAYER), again, 4).is_err());
+        }
+        assert_eq!(books.credit(PROVIDER), before);
+    }
+    assert_eq!(books.credit(PROVIDER), START + 750);
+    assert_eq!(books.findings(), []);
+}
