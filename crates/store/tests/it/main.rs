@@ -8,6 +8,8 @@ mod conformance;
 #[cfg(test)]
 mod escrows;
 #[cfg(test)]
+mod fencing;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod keys;

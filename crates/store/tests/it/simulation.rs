@@ -36,7 +36,7 @@ use crate::world::signer;
 /// How many seeds are tried by default; in four tests, so that they run beside each other.
 const SEEDS: u64 = 200;
 /// How many batches a seed goes on for.
-const ROUNDS: u64 = 14;
+const ROUNDS: u64 = 12;
 
 /// A fault of the store itself, which must be noticed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
