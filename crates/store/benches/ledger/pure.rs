@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate_domain::{AssetId, EscrowId, PaymentKey, Principal, TransferId};
+use tollgate_domain::{AssetId, EscrowId, PaymentKey, Principal, ToolRef, TransferId, UnixMillis};
 use tollgate_ledger::escrow::EscrowRow;
 use tollgate_ledger::{
     AccountName, Balances, Batch, Books, Command, Record, Refusal, SealedReceipt, Sealer, SettlementRow,
@@ -38,6 +38,16 @@ impl Books for Memory {
 
     fn resolution(&mut self, _pending: &TransferId) -> Result<Option<Transfer>, Infallible> {
         Ok(None)
+    }
+
+    fn calls(
+        &mut self,
+        _caller: &Principal,
+        _tool: &ToolRef,
+        _since: UnixMillis,
+        _most: u64,
+    ) -> Result<u64, Infallible> {
+        Ok(0)
     }
 
     fn standing(&mut self, _principal: &Principal) -> Result<Record, Infallible> {

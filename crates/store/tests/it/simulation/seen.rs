@@ -86,6 +86,7 @@ pub(super) fn said(command: &Command, answer: &Result<Outcome, StoreError>) -> R
             Claimed::Failed { .. } => "failed",
             Claimed::InDoubt { .. } => "in doubt",
             Claimed::InsufficientFunds { .. } => "insufficient",
+            Claimed::NoFreeCall => "no free call",
         },
         Ok(Outcome::Advanced(advanced)) => return Ok(advanced.state.to_string()),
         Ok(Outcome::Recorded(_)) => "recorded",
