@@ -211,7 +211,8 @@ async fn f7_killed_again_and_again_under_load_everybody_is_told_and_charged_exac
             lanes.spawn(async move { clients.lane(paying).await });
         }
     }
-    let kills = std::env::var("TOLLGATE_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    let kills =
+        std::env::var_os("TOLLGATE_KILLS").map_or(KILLS, |kills| kills.to_str().unwrap().parse().unwrap());
     for turn in 0..kills {
         world = kill_once(world, &clients, turn).await;
         if turn % 100 == 99 {

@@ -289,7 +289,7 @@ fn simulate(seed: u64, broken: Option<Broken>) -> Result<Tally, String> {
 }
 
 fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|number| number.parse().unwrap())
+    std::env::var_os(name).map(|number| number.to_str().unwrap().parse().unwrap())
 }
 
 /// Every fourth seed, from this one on; or the one that was asked for.
