@@ -2,7 +2,7 @@
 //!
 //! Owns the goals and the page that shows them, `docs/reference/performance.md`. The measuring itself is done by three
 //! benches of the `gate` crate: how long one call stays in the gate, what the gateway takes at rest and adds to a stream,
-//! and the whole gateway beside nginx under load. On a shared machine an absolute figure says little; so the page shows
+//! and the whole gateway beside nginx under load; and by one of the `store` crate, of the books beside a bare loop. On a shared machine an absolute figure says little; so the page shows
 //! ratios, and absolute figures only where they are a goal themselves.
 
 mod figures;
@@ -24,6 +24,7 @@ use machine::Machine;
 const PAGE: &str = "docs/reference/performance.md";
 const RELEASE_BUILD: &[&str] = &["build", "--release", "--bin", "tollgate"];
 const BENCH: &[&str] = &["bench", "--package", "tollgate-gate"];
+const BOOKS: &[&str] = &["bench", "--package", "tollgate-store", "--features", "postgres"];
 
 /// How much is measured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,16 +45,23 @@ pub(crate) fn run(extent: Extent) -> Result<bool> {
     let tollgate = metadata.target_directory.join("release/tollgate");
     tools::run(Command::new("cargo").args(RELEASE_BUILD))?;
     tools::run(Command::new("cargo").args(BENCH).arg("--no-run"))?;
+    tools::run(Command::new("cargo").args(BOOKS).args(["--bench", "ledger", "--no-run"]))?;
 
     let machine = Machine::look(metadata.workspace_root.as_std_path())?;
     let mut figures = Figures::default();
-    figures.read(&output(&machine, "gate", &["--json"])?)?;
-    figures.read(&output(&machine, "footprint", &["--tollgate", tollgate.as_str()])?)?;
+    figures.read(&output(&machine, BENCH, "gate", &["--json"])?)?;
+    figures.read(&output(&machine, BENCH, "footprint", &["--tollgate", tollgate.as_str()])?)?;
     let mut load = vec!["--tollgate", tollgate.as_str()];
     if extent == Extent::Quick {
         load.push("--quick");
     }
-    figures.read(&output(&machine, "paired", &load)?)?;
+    figures.read(&output(&machine, BENCH, "paired", &load)?)?;
+
+    let mut books = vec!["--json"];
+    if extent == Extent::Quick {
+        books.push("--quick");
+    }
+    figures.read(&output(&machine, BOOKS, "ledger", &books)?)?;
 
     let results = goals::results(&figures)?;
     eprint!("\n{}", page::table(&results));
@@ -70,10 +78,10 @@ pub(crate) fn run(extent: Extent) -> Result<bool> {
 }
 
 /// What a bench prints on standard output; what it says meanwhile passes through.
-fn output(machine: &Machine, bench: &str, arguments: &[&str]) -> Result<String> {
+fn output(machine: &Machine, cargo: &[&str], bench: &str, arguments: &[&str]) -> Result<String> {
     let mut command = machine.undisturbed("cargo");
-    command.args(BENCH).args(["--quiet", "--bench", bench, "--"]).args(arguments);
-    eprintln!("+ cargo {} --bench {bench} -- {}", BENCH.join(" "), arguments.join(" "));
+    command.args(cargo).args(["--quiet", "--bench", bench, "--"]).args(arguments);
+    eprintln!("+ cargo {} --bench {bench} -- {}", cargo.join(" "), arguments.join(" "));
     let output = command
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())

@@ -77,7 +77,9 @@ pub struct AuditEntry {
 struct ControlSession;
 
 impl Session for ControlSession {
-    fn begin(&mut self) {}
+    fn begin(&mut self, _connection: &Connection) -> rusqlite::Result<()> {
+        Ok(())
+    }
 
     fn flush(&mut self, _connection: &Connection) -> Result<(), Failure> {
         Ok(())

@@ -14,6 +14,7 @@ use tollgate_ledger::{
     SettlementRow, Transfer,
 };
 
+use crate::account_cache::{AccountCache, Place};
 use crate::calls;
 use crate::escrows;
 use crate::receipts::Chain;
@@ -27,6 +28,7 @@ pub(crate) struct LedgerSession {
     /// Without a signer beside a gateway: only the gateway seals receipts.
     chain: Chain,
     standings: Arc<StandingCache>,
+    accounts: AccountCache,
     /// The commands of the open transaction.
     commands: Commands,
     /// Attempts that have not ended: what an advance asks for was most often written a moment ago. Only the gateway that owns
@@ -43,6 +45,7 @@ impl LedgerSession {
         Self {
             chain: Chain::new(signer),
             standings,
+            accounts: AccountCache::default(),
             commands: Commands::default(),
             open: HashMap::new(),
             moved: Vec::new(),
@@ -58,18 +61,20 @@ impl fmt::Debug for LedgerSession {
 }
 
 impl Session for LedgerSession {
-    fn begin(&mut self) {
+    fn begin(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.commands = Commands::default();
         self.moved.clear();
-        if !std::mem::replace(&mut self.is_committed, false) {
+        let was_committed = std::mem::replace(&mut self.is_committed, false);
+        if !was_committed {
             self.open.clear();
             self.chain.forget();
         }
+        self.accounts.begin(connection, was_committed)
     }
 
     fn flush(&mut self, connection: &Connection) -> Result<(), Failure> {
         let changes = self.commands.take_changes();
-        written::write(connection, &mut self.chain, &changes)?;
+        written::write(connection, &mut self.chain, &mut self.accounts, &changes)?;
         for row in changes.claimed {
             self.open.insert(row.key.clone(), row);
         }
@@ -92,8 +97,8 @@ impl Session for LedgerSession {
 impl Batch<'_, LedgerSession> {
     /// Decides a command. What it writes is written when the transaction ends.
     pub(crate) fn command(&mut self, command: &Command) -> Result<Outcome, Failure> {
-        let LedgerSession { chain, commands, open, .. } = self.session;
-        let mut file = File { connection: self.connection, open };
+        let LedgerSession { chain, accounts, commands, open, .. } = self.session;
+        let mut file = File { connection: self.connection, accounts, open };
         Ok(commands.apply(&mut file, &mut chain.sealer(self.connection), command)?)
     }
 }
@@ -110,6 +115,7 @@ impl From<EngineError<rusqlite::Error>> for Failure {
 /// The books as the last transaction left them.
 struct File<'a> {
     connection: &'a Connection,
+    accounts: &'a mut AccountCache,
     open: &'a HashMap<PaymentKey, Arc<SettlementRow>>,
 }
 
@@ -124,7 +130,14 @@ impl Books for File<'_> {
     }
 
     fn balances(&mut self, account: &AccountName, asset: &AssetId) -> rusqlite::Result<Balances> {
-        Ok(rows::account(self.connection, account, asset)?.map(|(_, balances)| balances).unwrap_or_default())
+        if let Some(place) = self.accounts.get(account, asset) {
+            return Ok(place.balances);
+        }
+        let Some((id, balances)) = rows::account(self.connection, account, asset)? else {
+            return Ok(Balances::default());
+        };
+        self.accounts.put(account, asset, Place { id, balances });
+        Ok(balances)
     }
 
     fn transfer(&mut self, id: &TransferId) -> rusqlite::Result<Option<Transfer>> {

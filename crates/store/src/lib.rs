@@ -38,6 +38,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod account_cache;
 mod backend;
 mod calls;
 mod check;

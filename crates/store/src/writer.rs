@@ -24,8 +24,8 @@ const LOG_PAGES_MAX: i32 = 16_000;
 
 /// What lives on the writer's thread between and within transactions.
 pub(crate) trait Session: Send + 'static {
-    /// A transaction begins: forget what the last one remembered.
-    fn begin(&mut self);
+    /// A transaction has begun: forget what the last one remembered.
+    fn begin(&mut self, connection: &Connection) -> rusqlite::Result<()>;
 
     /// Everything was applied: write what was kept back, before the commit. A refusal is of one of the commands, it is not
     /// said which.
@@ -304,7 +304,7 @@ impl<S: Session> WriterThread<S> {
     fn transact(&mut self, jobs: &mut [Box<dyn Job<S>>]) -> Result<(), Failed> {
         let written = self.connection.total_changes();
         self.connection.execute_batch("BEGIN IMMEDIATE").map_err(Failed::Before)?;
-        self.session.begin();
+        self.session.begin(&self.connection).map_err(Failed::Before)?;
         for job in jobs {
             let mut batch = Batch { connection: &self.connection, session: &mut self.session };
             job.apply(&mut batch).map_err(Failed::Before)?;

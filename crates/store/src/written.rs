@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use tollgate_domain::{AssetId, Principal};
 use tollgate_ledger::{
     AccountName, Balances, BatchChanges, Kept, Moved, NewReceipt, Record, RefundCause, Refusal,
     SettlementRow, Transfer,
 };
 
+use crate::account_cache::{AccountCache, Place};
 use crate::convert::{integer, millis};
 use crate::database::{exactly_one, is_taken};
 use crate::escrows;
@@ -20,6 +21,7 @@ use crate::writer::Failure;
 pub(crate) fn write(
     connection: &Connection,
     chain: &mut Chain,
+    accounts: &mut AccountCache,
     changes: &BatchChanges,
 ) -> Result<(), Failure> {
     for row in &changes.claimed {
@@ -34,7 +36,7 @@ pub(crate) fn write(
     for receipt in &changes.receipts {
         insert_receipt(connection, chain.signer(connection)?, receipt)?;
     }
-    let accounts = write_balances(connection, &changes.balances)?;
+    let accounts = write_balances(connection, accounts, &changes.balances)?;
     for transfer in &changes.transfers {
         insert_transfer(connection, &accounts, transfer)?;
     }
@@ -144,35 +146,43 @@ fn insert_receipt(connection: &Connection, signer: i64, receipt: &NewReceipt) ->
 /// The place in the table of each account that this transaction touches.
 type Places<'a> = HashMap<(&'a AccountName, &'a AssetId), i64>;
 
-/// Sets what stands on each account; one that was never used is opened.
+/// Sets what stands on each account; one that was never used is opened. Whatever is written was read in the same transaction: an
+/// account that is not remembered then is not there.
 fn write_balances<'a>(
     connection: &Connection,
+    known: &mut AccountCache,
     accounts: &'a [(AccountName, AssetId, Balances)],
 ) -> rusqlite::Result<Places<'a>> {
     let mut update = connection.prepare_cached(
-        "UPDATE accounts SET debits_pending = ?3, debits_posted = ?4, credits_pending = ?5, credits_posted = ?6 \
-         WHERE asset = ?1 AND name = ?2 RETURNING id",
+        "UPDATE accounts SET debits_pending = ?2, debits_posted = ?3, credits_pending = ?4, credits_posted = ?5 \
+         WHERE id = ?1",
     )?;
     let mut insert = connection.prepare_cached(
         "INSERT INTO accounts (asset, name, debits_pending, debits_posted, credits_pending, credits_posted) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let mut places = Places::with_capacity(accounts.len());
     for (name, asset, balances) in accounts {
         let Balances { debits_pending, debits_posted, credits_pending, credits_posted } = balances;
-        let row = params![
-            asset.as_str(),
-            name.to_string(),
-            debits_pending.to_string(),
-            debits_posted.to_string(),
-            credits_pending.to_string(),
-            credits_posted.to_string(),
-        ];
-        let place = match update.query_row(row, |row| row.get(0)).optional()? {
-            Some(place) => place,
-            None => insert.query_row(row, |row| row.get(0))?,
+        let [debits_pending, debits_posted, credits_pending, credits_posted] =
+            [debits_pending, debits_posted, credits_pending, credits_posted].map(ToString::to_string);
+        let id = match known.get(name, asset) {
+            Some(Place { id, .. }) => {
+                let row = params![id, debits_pending, debits_posted, credits_pending, credits_posted];
+                exactly_one(update.execute(row)?)?;
+                id
+            }
+            None => insert.insert(params![
+                asset.as_str(),
+                name.to_string(),
+                debits_pending,
+                debits_posted,
+                credits_pending,
+                credits_posted,
+            ])?,
         };
-        places.insert((name, asset), place);
+        known.put(name, asset, Place { id, balances: *balances });
+        places.insert((name, asset), id);
     }
     Ok(places)
 }

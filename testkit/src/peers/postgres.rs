@@ -68,6 +68,20 @@ impl Postgres {
     /// # Errors
     /// [`PeerError::Skip`] when PostgreSQL is not installed; others when it is and does not work.
     pub async fn start() -> Result<Self, PeerError> {
+        // A test does not pull the plug.
+        Self::start_with(&["fsync=off", "shared_buffers=32MB", "autovacuum=off"]).await
+    }
+
+    /// The same for a bench: a commit is on the disk, as at an operator's.
+    ///
+    /// # Errors
+    /// Those of [`Postgres::start`].
+    pub async fn start_durable() -> Result<Self, PeerError> {
+        let settings = ["fsync=on", "synchronous_commit=on", "shared_buffers=256MB", "max_wal_size=4GB"];
+        Self::start_with(&settings).await
+    }
+
+    async fn start_with(settings: &[&str]) -> Result<Self, PeerError> {
         let programs = programs()?;
         port::on_a_free_port(async |port| {
             let folder = tempfile::tempdir()?.keep();
@@ -80,7 +94,7 @@ impl Postgres {
                 return Err(error);
             }
             let log = folder.join("server.log");
-            let watcher = spawn(&programs, &folder, &cluster, port, &log)?;
+            let watcher = spawn(&programs, &folder, &cluster, (port, settings), &log)?;
             let (programs, databases) = (programs.clone(), AtomicU32::new(0));
             let mut server = Self { watcher, programs, folder, port, databases };
             server.wait_until_ready(&log).await?;
@@ -216,20 +230,19 @@ fn make_cluster(programs: &Path, folder: &Path, cluster: &Path) -> Result<(), Pe
     Err(PeerError::refused("make a database cluster", String::from_utf8_lossy(&output.stderr)))
 }
 
-fn spawn(programs: &Path, folder: &Path, cluster: &Path, port: u16, log: &Path) -> Result<Child, PeerError> {
+fn spawn(
+    programs: &Path,
+    folder: &Path,
+    cluster: &Path,
+    (port, settings): (u16, &[&str]),
+    log: &Path,
+) -> Result<Child, PeerError> {
     let server = unprivileged(&programs.join("postgres"), folder, cluster)?;
     let mut watched = Command::new("sh");
     watched.arg("-c").arg(WATCHER).arg(folder).arg(server.get_program()).args(server.get_args());
     watched.arg("-D").arg(cluster).arg("-k").arg(cluster).args(["-p", &port.to_string()]);
-    for setting in [
-        "listen_addresses=127.0.0.1",
-        "max_connections=200",
-        // A test does not pull the plug.
-        "fsync=off",
-        "dynamic_shared_memory_type=mmap",
-        "shared_buffers=32MB",
-        "autovacuum=off",
-    ] {
+    let always = ["listen_addresses=127.0.0.1", "max_connections=200", "dynamic_shared_memory_type=mmap"];
+    for setting in always.iter().chain(settings) {
         watched.arg("-c").arg(setting);
     }
     let output = fs::File::create(log)?;

@@ -9,6 +9,7 @@ pub(crate) struct Figures {
     slices: Vec<Slice>,
     gate: Vec<GateTime>,
     footprint: Vec<Footprint>,
+    ledger: Vec<Footprint>,
 }
 
 /// One line of a bench.
@@ -18,6 +19,7 @@ enum Line {
     Slice(Slice),
     Gate(GateTime),
     Footprint(Footprint),
+    Ledger(Footprint),
 }
 
 /// A second or so of load on one subject.
@@ -40,7 +42,7 @@ pub(crate) struct GateTime {
     pub(crate) complete_us: Microseconds,
 }
 
-/// One figure of one process.
+/// One figure of one process, or of one turn of the books.
 #[derive(Clone, Debug, Deserialize)]
 struct Footprint {
     what: String,
@@ -82,6 +84,7 @@ impl Figures {
                 Line::Slice(slice) => self.slices.push(slice),
                 Line::Gate(gate) => self.gate.push(gate),
                 Line::Footprint(figure) => self.footprint.push(figure),
+                Line::Ledger(figure) => self.ledger.push(figure),
             }
         }
         Ok(())
@@ -103,6 +106,15 @@ impl Figures {
     pub(crate) fn footprint(&self, what: &str) -> Result<f64> {
         let found = self.footprint.iter().find(|figure| figure.what == what);
         found.map(|figure| figure.value).with_context(|| format!("{what} was not measured"))
+    }
+
+    /// A figure of the books, over all its turns.
+    ///
+    /// # Errors
+    /// When it was not measured.
+    pub(crate) fn ledger(&self, what: &str) -> Result<Spread> {
+        let turns = self.ledger.iter().filter(|figure| figure.what == what).map(|figure| figure.value);
+        Spread::of(turns.collect()).with_context(|| format!("{what} was not measured"))
     }
 
     /// How a figure of one subject compares with its neighbour's, round by round.

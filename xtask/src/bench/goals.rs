@@ -21,6 +21,7 @@ pub(crate) enum Goal {
 pub(crate) enum Unit {
     /// Shares of what this neighbour shows.
     Times(&'static str),
+    PerSecond,
     Microseconds,
     Milliseconds,
     Megabytes,
@@ -84,6 +85,9 @@ pub(crate) fn results(figures: &Figures) -> Result<Vec<Outcome>> {
         let measured = Measured::Single(figures.footprint(name)?);
         Ok(Outcome { what, goal: Goal::AtMost(most), unit, measured })
     };
+    let books = |what, name, goal, unit| -> Result<Outcome> {
+        Ok(Outcome { what, goal, unit, measured: Measured::Ratio(figures.ledger(name)?) })
+    };
     let cpu = figures
         .ratio(Pair { subject: "plain", beside: "nginx", connections: 32 }, |s| s.cpu_us_per_request)?;
     Ok(vec![
@@ -119,6 +123,38 @@ pub(crate) fn results(figures: &Figures) -> Result<Vec<Outcome>> {
         single("memory of a call in flight, its body included", "call_in_flight_kb", 66.0, Unit::Kilobytes)?,
         single("start to the first call passed on", "start_ms", 100.0, Unit::Milliseconds)?,
         single("program without debug information", "binary_mb", 30.0, Unit::Megabytes)?,
+        books("books: decisions alone, transfers/s", "apply", Goal::AtLeast(1_000_000.0), Unit::PerSecond)?,
+        books("books in a file: durable transfers/s", "file_hot", Goal::AtLeast(150_000.0), Unit::PerSecond)?,
+        books(
+            "… beside a loop that only inserts the rows",
+            "file_share_hot",
+            Goal::AtLeast(0.60),
+            Unit::Times("bare loop"),
+        )?,
+        books(
+            "… by 32 callers who wait: durable reservations/s",
+            "holds",
+            Goal::AtLeast(40_000.0),
+            Unit::PerSecond,
+        )?,
+        books(
+            "… cost of a transfer in a large ledger",
+            "file_growth",
+            Goal::AtMost(1.25),
+            Unit::Times("a small one"),
+        )?,
+        books(
+            "books in PostgreSQL: durable transfers/s",
+            "database_hot",
+            Goal::AtLeast(50_000.0),
+            Unit::PerSecond,
+        )?,
+        books(
+            "… to one account that all credit",
+            "database_hot_to_spread",
+            Goal::AtLeast(1.0),
+            Unit::Times("spread accounts"),
+        )?,
     ])
 }
 

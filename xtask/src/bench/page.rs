@@ -41,6 +41,7 @@ pub(crate) fn text(results: &[Outcome], figures: &Figures, machine: &Machine) ->
         ("{{ratios}}", ratios(figures)?),
         ("{{gate}}", gate(figures)?),
         ("{{streams}}", streams(figures)?),
+        ("{{books}}", books(figures)?),
         ("{{date}}", machine.date.clone()),
         ("{{kernel}}", machine.kernel.clone()),
         ("{{processor}}", machine.processor.clone()),
@@ -139,6 +140,25 @@ fn streams(figures: &Figures) -> Result<String> {
     Ok(text)
 }
 
+fn books(figures: &Figures) -> Result<String> {
+    let mut text = String::from("| What | a second, median | range |\n|---|---|---|\n");
+    for (what, name) in [
+        ("decisions alone", "apply"),
+        ("file, one account credited", "file_hot"),
+        ("… bare loop", "file_bare_hot"),
+        ("file, ten thousand accounts", "file_spread"),
+        ("… bare loop", "file_bare_spread"),
+        ("file, reservations of 32 callers", "holds"),
+        ("… claims of 32 callers", "claims"),
+        ("PostgreSQL, one account credited", "database_hot"),
+        ("… ten thousand accounts", "database_spread"),
+    ] {
+        let Spread { median, lowest, highest, .. } = figures.ledger(name)?;
+        let _written = writeln!(text, "| {what} | {median:.0} | {lowest:.0} – {highest:.0} |");
+    }
+    Ok(text)
+}
+
 fn shown_goal(goal: Goal, unit: Unit) -> String {
     let (sign, bound) = match goal {
         Goal::AtLeast(least) => ('≥', least),
@@ -147,6 +167,7 @@ fn shown_goal(goal: Goal, unit: Unit) -> String {
     match unit {
         Unit::Times(neighbour) => format!("{sign} {bound:.2} × {neighbour}"),
         Unit::Ratio => format!("{sign} {bound:.1}"),
+        Unit::PerSecond => format!("{sign} {bound:.0}"),
         Unit::Microseconds => format!("{sign} {bound:.0} µs"),
         Unit::Milliseconds => format!("{sign} {bound:.0} ms"),
         Unit::Megabytes => format!("{sign} {bound:.0} MB"),
@@ -156,11 +177,14 @@ fn shown_goal(goal: Goal, unit: Unit) -> String {
 
 fn shown(measured: Measured, unit: Unit) -> String {
     match (measured, unit) {
+        (Measured::Ratio(Spread { median, lowest, highest, .. }), Unit::PerSecond) => {
+            format!("{median:.0} ({lowest:.0} – {highest:.0})")
+        }
         (Measured::Ratio(Spread { median, lowest, highest, .. }), _) => {
             format!("{median:.2} ({lowest:.2} – {highest:.2})")
         }
         (Measured::Microseconds { p50, min }, _) => format!("{p50:.1} µs (fastest {min:.1})"),
-        (Measured::Single(figure), Unit::Times(_) | Unit::Ratio) => format!("{figure:.1}"),
+        (Measured::Single(figure), Unit::Times(_) | Unit::Ratio | Unit::PerSecond) => format!("{figure:.1}"),
         (Measured::Single(figure), Unit::Microseconds) => format!("{figure:.0} µs"),
         (Measured::Single(figure), Unit::Milliseconds) => format!("{figure:.0} ms"),
         (Measured::Single(figure), Unit::Megabytes) => format!("{figure:.1} MB"),

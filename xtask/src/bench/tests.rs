@@ -52,7 +52,24 @@ fn complete_run() -> String {
     ];
     let footprints =
         footprints.map(|what| format!("{{\"kind\":\"footprint\",\"what\":\"{what}\",\"value\":2.5}}\n"));
-    load + &["prepaid", "l402", "x402"].map(|paying| gate(paying, 9.0)).concat() + &footprints.concat()
+    let books = [
+        "apply",
+        "file_hot",
+        "file_spread",
+        "file_bare_hot",
+        "file_bare_spread",
+        "file_share_hot",
+        "file_growth",
+        "holds",
+        "claims",
+        "database_hot",
+        "database_spread",
+        "database_hot_to_spread",
+    ];
+    let books = books.map(|what| format!("{{\"kind\":\"ledger\",\"what\":\"{what}\",\"value\":2.5}}\n"));
+    load + &books.concat()
+        + &["prepaid", "l402", "x402"].map(|paying| gate(paying, 9.0)).concat()
+        + &footprints.concat()
 }
 
 fn read(text: &str) -> Figures {

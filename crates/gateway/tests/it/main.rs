@@ -41,6 +41,8 @@ mod import;
 #[cfg(test)]
 mod interop;
 #[cfg(test)]
+mod kills;
+#[cfg(test)]
 mod lightning;
 #[cfg(test)]
 mod money;

@@ -16,6 +16,7 @@ fn accounts_have_one_text_form() {
         (AccountName::Credit(key.clone()), format!("credit:{key}")),
         (AccountName::Credit(holder), format!("credit:lightning:{}", "ab".repeat(32))),
         (AccountName::Payable("demo".parse().unwrap()), "payable:demo".to_owned()),
+        (AccountName::Unearned("demo".parse().unwrap()), "unearned:demo".to_owned()),
         (AccountName::Escrow(escrow), format!("escrow:{escrow}")),
         (AccountName::Stake(escrow), format!("stake:{escrow}")),
     ] {

@@ -231,6 +231,94 @@ fn a_refused_command_leaves_nothing_behind() {
     assert_ne!(books, start);
 }
 
+fn escrow() -> EscrowCommand {
+    let proposal = escrow::Proposal {
+        payer: alice(),
+        provider: Caller::ApiKey(KeyId::from_bytes([2; 16])).principal(),
+        mediator: escrow::Mediator::Service,
+        asset: asset(),
+        amount: Amount::new(10),
+        milestones: Vec::new(),
+        description: None,
+        timings: escrow::Timings::DEFAULT,
+        dispute_stake: Amount::new(10),
+        mediator_stake: Amount::ZERO,
+        confidence_min: tollgate_domain::Bps::ONE,
+    };
+    let terms = escrow::EscrowTerms::new(proposal).unwrap();
+    EscrowCommand::Open(escrow::OpenEscrow {
+        id: EscrowId::from_bytes([1; 16]),
+        terms,
+        now: UnixMillis::new(1),
+    })
+}
+
+#[test]
+fn a_batch_with_anything_to_write_is_not_empty() {
+    let mut books = Memory::default();
+    assert!(BatchChanges::default().is_empty());
+    let whole = {
+        let mut batch = Batch::default();
+        for command in [grant(10, 1), claim(0, 1, 10), advance(0, 1, ended(), Some("paid"))] {
+            batch.apply(&mut books, &mut Chain(0), &command).unwrap();
+        }
+        batch.take_changes()
+    };
+    let mut batch = Batch::default();
+    let escrow = Command::Escrow(Box::new(escrow()));
+    batch.apply(&mut Memory::default(), &mut Chain(0), &escrow).unwrap();
+    let escrows = batch.take_changes().escrows;
+    // Each kind of row alone: a store that took it for nothing would answer and not write.
+    let alone = [
+        BatchChanges { claimed: whole.claimed, ..BatchChanges::default() },
+        BatchChanges { moved: whole.moved, ..BatchChanges::default() },
+        BatchChanges { kept: whole.kept, ..BatchChanges::default() },
+        BatchChanges { receipts: whole.receipts, ..BatchChanges::default() },
+        BatchChanges { transfers: whole.transfers, ..BatchChanges::default() },
+        BatchChanges { balances: whole.balances, ..BatchChanges::default() },
+        BatchChanges { standings: whole.standings, ..BatchChanges::default() },
+        BatchChanges { escrows, ..BatchChanges::default() },
+    ];
+    for changes in alone {
+        assert!(!changes.is_empty(), "{changes:?}");
+        assert_ne!(changes, BatchChanges::default());
+    }
+}
+
+#[test]
+fn two_calls_of_one_caller_in_a_batch_both_count_for_its_standing() {
+    let mut books = Memory::default();
+    books.commit(&[
+        grant(10, 1),
+        claim(0, 1, 5),
+        claim(3, 2, 5),
+        advance(0, 1, ended(), Some("first")),
+        advance(3, 2, ended(), Some("second")),
+    ]);
+    assert_eq!(books.standings[&alice()].settled, 2);
+    books.commit(&[claim(2, 3, 1), advance(2, 3, ended(), None)]);
+    assert_eq!(books.standings[&alice()].settled, 3, "and so does a later one");
+}
+
+#[test]
+fn a_result_is_kept_without_salts_and_salts_without_a_result_and_neither_is_shown() {
+    let mut books = Memory::default();
+    books.commit(&[grant(10, 1), claim(0, 1, 5), claim(3, 2, 5)]);
+    let mut kept = Vec::new();
+    for (number, call, result, private) in
+        [(0, 1, Some(b"secret result".to_vec()), None), (3, 2, None, Some("secret salt".to_owned()))]
+    {
+        let Command::Advance(advance) = advance(number, call, ended(), None) else { unreachable!() };
+        let mut batch = Batch::default();
+        let command = Command::Advance(Advance { result, private, ..advance });
+        batch.apply(&mut books, &mut Chain(0), &command).unwrap();
+        kept.extend(batch.take_changes().kept);
+    }
+    assert_eq!(kept.len(), 2);
+    let shown = format!("{kept:?}");
+    assert!(shown.contains("Kept(for ") && !shown.contains("secret"), "{shown}");
+}
+
 fn commands() -> impl Strategy<Value = Vec<Command>> {
     let events = prop_oneof![
         3 => Just(ended()),

@@ -144,6 +144,10 @@ fn an_id_means_one_transfer_for_ever() {
     assert_eq!(world.book(&[plain(1, 2)]), Ok(false));
     let later = Transfer { at: UnixMillis::new(99), ..plain(1, 2) };
     assert_eq!(world.book(&[later]), Ok(true), "asked again");
+    assert_eq!(world.book(&[pending(7, 1)]), Ok(false));
+    let later = Transfer { expires: Some(UnixMillis::new(99)), ..pending(7, 1) };
+    assert_eq!(world.book(&[later]), Ok(true), "asked again, with another deadline");
+    assert_eq!(world.book(&[void(8, 7, 1)]), Ok(false));
     assert_eq!(world.totals(&alice()), (0, 2, 10));
     for other in [plain(1, 3), Transfer { credit: "payable:demo".parse().unwrap(), ..plain(1, 2) }] {
         assert_eq!(world.book(&[other]), Err(Refusal::TransferReused(id(1))));

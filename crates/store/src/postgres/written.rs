@@ -76,13 +76,16 @@ const BALANCES: &str = "INSERT INTO accounts (asset, name, debits_pending, debit
     debits_posted = excluded.debits_posted, credits_pending = excluded.credits_pending, \
     credits_posted = excluded.credits_posted";
 
+/// Each account is looked up by itself: of a join, the planner knows that both sides have one asset, and then walks through all of
+/// that asset for each transfer.
 const TRANSFERS: &str = "INSERT INTO transfers (id, kind, resolves, debit, credit, amount, call, note, at, expires) \
-    SELECT v.id, v.kind, v.resolves, d.id, c.id, v.amount::numeric, v.call, v.note, v.at, v.expires \
+    SELECT v.id, v.kind, v.resolves, \
+    (SELECT a.id FROM accounts a WHERE a.asset = v.asset AND a.name = v.debit), \
+    (SELECT a.id FROM accounts a WHERE a.asset = v.asset AND a.name = v.credit), \
+    v.amount::numeric, v.call, v.note, v.at, v.expires \
     FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], \
     $9::text[], $10::bigint[], $11::bigint[]) WITH ORDINALITY \
-    v(id, kind, resolves, debit, credit, asset, amount, call, note, at, expires, place) \
-    JOIN accounts d ON d.asset = v.asset AND d.name = v.debit \
-    JOIN accounts c ON c.asset = v.asset AND c.name = v.credit ORDER BY v.place";
+    v(id, kind, resolves, debit, credit, asset, amount, call, note, at, expires, place) ORDER BY v.place";
 
 const STANDINGS: &str = "INSERT INTO standings (principal, reputation, settled, failed) \
     SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::bigint[]) v(principal, reputation, settled, failed) \

@@ -13,7 +13,9 @@ use crate::{DiskFault, Failpoints};
 struct Stateless;
 
 impl Session for Stateless {
-    fn begin(&mut self) {}
+    fn begin(&mut self, _connection: &Connection) -> rusqlite::Result<()> {
+        Ok(())
+    }
 
     fn flush(&mut self, _connection: &Connection) -> Result<(), Failure> {
         Ok(())

@@ -8,6 +8,8 @@ mod conformance;
 #[cfg(test)]
 mod escrows;
 #[cfg(test)]
+mod fencing;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod keys;
@@ -22,5 +24,8 @@ mod pins;
 mod postgres;
 #[cfg(test)]
 mod power;
+#[cfg(feature = "failpoints")]
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod world;

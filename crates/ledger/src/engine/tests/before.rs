@@ -225,7 +225,10 @@ fn an_operator_gives_back_at_most_what_was_kept_and_once_under_each_id() {
         books.advance(&claim, paid).unwrap();
         let part = given_back(&claim, 41, 4, 0);
         assert_eq!(give_back(&mut books, &part), Ok(Amount::new(4)), "{settle}");
-        assert_eq!(give_back(&mut books, &part), Ok(Amount::new(4)), "{settle}: asked again, booked once");
+        let later = Refund { now: UnixMillis::new(99), ..part.clone() };
+        assert_eq!(give_back(&mut books, &later), Ok(Amount::new(4)), "{settle}: asked again, booked once");
+        let row = books.settlement(&claim.key).unwrap().unwrap();
+        assert_eq!((row.charged(), row.updated), (true, part.now), "{settle}: for the rest");
         let other = Refund { reason: "another".into(), ..part.clone() };
         assert_eq!(give_back(&mut books, &other), Err(Refusal::TransferReused(part.id)), "{settle}");
         let left = Amount::new(6);
@@ -244,4 +247,24 @@ fn an_operator_gives_back_at_most_what_was_kept_and_once_under_each_id() {
         assert!(row.state.is_terminal() && !row.charged(), "{settle}: the state stays, the charge is gone");
         assert!(!row.may_be_repeated(), "{settle}: a result that was given is not paid for once more");
     }
+}
+
+#[test]
+fn a_row_says_why_its_money_went_back_and_only_where_it_was_taken_before() {
+    let mut books = Memory::default();
+    let taken = before(Rail::X402, Funds::OnSettlement, 1);
+    books.claim(&taken);
+    books.advance(&taken, [settled()]).unwrap();
+    assert_eq!(books.advance(&taken, [Event::FoundInDoubt, Event::Refunded]), Ok(State::Refunded));
+    let row = books.settlement(&taken.key).unwrap().unwrap();
+    assert_eq!((row.refund, row.may_be_repeated()), (Some(RefundCause::InDoubt), false));
+    assert_eq!(books.transfers.last().unwrap().note, "refunded: in doubt after a crash");
+    assert!(!row.charged());
+
+    let key = PaymentKey::new(Rail::X402, "another").unwrap();
+    let reserved = Claim { key, ..claim_of(Rail::X402, Funds::OnSettlement, 2) };
+    books.claim(&reserved);
+    books.advance(&reserved, [Event::FoundInDoubt]).unwrap();
+    let row = books.settlement(&reserved.key).unwrap().unwrap();
+    assert_eq!((row.state, row.refund), (State::InDoubt, None), "nothing was taken, nothing went back");
 }

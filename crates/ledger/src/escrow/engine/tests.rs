@@ -600,3 +600,58 @@ proptest! {
         prop_assert_eq!(together, one_by_one);
     }
 }
+
+#[test]
+fn each_milestone_is_released_once_whatever_was_released_before_it() {
+    let mut books = books();
+    assert!(books.commit(&[open(id(2), terms(1_000, &[400, 350, 250]))]).iter().all(Result::is_ok));
+    let at = |books: &mut Memory, by, event, now| books.step(step(id(2), by, event, now));
+    at(&mut books, by(PAYER), EscrowEvent::Fund, 1).unwrap();
+    at(&mut books, by(PAYER), EscrowEvent::Lock, 2).unwrap();
+    for place in [1, 0] {
+        let milestone = EscrowEvent::Accept(Part::Milestone(place));
+        at(&mut books, by(PAYER), milestone.clone(), 3).unwrap();
+        let before = books.credit(PROVIDER);
+        for again in [0, 1].into_iter().filter(|again| *again >= place) {
+            let again = EscrowEvent::Accept(Part::Milestone(again));
+            assert!(at(&mut books, by(PAYER), again, 4).is_err());
+        }
+        assert_eq!(books.credit(PROVIDER), before);
+    }
+    assert_eq!(books.credit(PROVIDER), START + 750);
+    assert_eq!(books.findings(), []);
+}
+
+#[test]
+fn a_mediator_decides_only_once_both_sides_were_heard_and_not_after_handing_over() {
+    let mut books = books();
+    let rule = |confidence| EscrowEvent::Rule {
+        ruling: Ruling::Release,
+        confidence: Bps::new(confidence),
+        stake: None,
+        reason: None,
+    };
+    let shown = || EscrowEvent::Submit { statement: "see".parse().unwrap(), document: None };
+    let at = |books: &mut Memory, by, event| books.step(step(id(1), by, event, 3));
+    for (by, event) in [
+        (by(PAYER), EscrowEvent::Fund),
+        (by(PAYER), EscrowEvent::Lock),
+        (by(PROVIDER), delivered()),
+        (by(PAYER), dispute(10)),
+        (by(MEDIATOR), EscrowEvent::TakeUp),
+        (by(PAYER), shown()),
+    ] {
+        at(&mut books, by, event).unwrap();
+    }
+    let early = at(&mut books, by(MEDIATOR), rule(9_000));
+    assert!(matches!(early, Err(EscrowRefusal::WrongState { .. })), "one side was heard: {early:?}");
+    at(&mut books, by(PROVIDER), shown()).unwrap();
+    // Less sure than agreed: the operator's turn.
+    let handed_over = at(&mut books, by(MEDIATOR), rule(10)).unwrap();
+    assert!(!handed_over.row.state.is_terminal());
+    let late = at(&mut books, by(MEDIATOR), rule(9_000));
+    assert!(matches!(late, Err(EscrowRefusal::WrongState { .. })), "{late:?}");
+    let decided = at(&mut books, Who::Operator(None), rule(10_000)).unwrap();
+    assert!(decided.row.state.is_terminal(), "control");
+    assert_eq!(books.findings(), []);
+}

@@ -1,0 +1,302 @@
+//! What the clients of a simulation ask for, in numbers; and as commands of the ledger.
+
+use tollgate_domain::{
+    Amount, Binding, Bps, CallId, Caller, Digest, EscrowId, PaymentKey, Principal, Rail, Settle, TransferId,
+};
+use tollgate_ledger::escrow::{
+    EscrowCommand, EscrowEvent, EscrowTerms, Mediator, MoveEscrow, OpenEscrow, Part, Proposal, Timings, Who,
+};
+use tollgate_ledger::{
+    Advance, Claim, Clearing, Command, Event, Funds, Grant, Refund, RefundCause, Transfer, TransferKind,
+};
+
+use crate::world::{asset, at, credit, statement, tool};
+
+/// How many principals have prepaid credit.
+pub(super) const PRINCIPALS: u64 = 4;
+/// How many payment keys there are; they are fought over.
+pub(super) const KEYS: u64 = 12;
+/// How many escrows.
+pub(super) const ESCROWS: u64 = 4;
+/// Longer than a simulation, clock jumps included.
+const LONG_MS: u64 = 300 * 86_400_000;
+
+/// One request, as a client keeps it to send it again: every delivery is the same command.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Request {
+    pub(super) what: What,
+    /// The client's clock, which jumps.
+    pub(super) now: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum What {
+    Grant {
+        id: u64,
+        to: u64,
+        units: u128,
+    },
+    Claim {
+        key: u64,
+        call: u64,
+        caller: u64,
+        args: u8,
+        units: u128,
+    },
+    Step {
+        key: u64,
+        call: u64,
+        events: Vec<Step>,
+        number: u64,
+    },
+    Refund {
+        key: u64,
+        call: u64,
+        id: u64,
+        units: u128,
+        before: u128,
+    },
+    /// Linked gifts: all of them or none.
+    Give {
+        gifts: Vec<Gift>,
+    },
+    Reserve {
+        gift: Gift,
+        expires: u64,
+    },
+    Resolve {
+        gift: Gift,
+        of: u64,
+        posts: bool,
+    },
+    Escrow {
+        number: u64,
+        step: EscrowStep,
+    },
+}
+
+/// A transfer between the credit of two principals.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Gift {
+    pub(super) id: u64,
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) units: u128,
+}
+
+/// An event of a settlement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    Executed,
+    Submitted,
+    Settled,
+    Voided,
+    Failed,
+    Unknown,
+    InDoubt,
+    HandedOver,
+    RefundDue,
+    Refunded,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum EscrowStep {
+    Open,
+    Fund,
+    Lock,
+    Deliver,
+    Accept,
+    Cancel,
+}
+
+/// Keys 0 to 3 are settled on a chain, 4 to 6 have arrived over Lightning, the others are credit of the caller.
+pub(super) fn rail(key: u64) -> Rail {
+    match key {
+        0..4 => Rail::X402,
+        4..7 => Rail::L402,
+        _ => Rail::Credit,
+    }
+}
+
+/// Every other key is for a tool that is paid before it runs.
+pub(super) fn is_before(key: u64) -> bool {
+    key % 2 == 1
+}
+
+pub(super) fn principal(number: u64) -> Principal {
+    Caller::ApiKey(tollgate_domain::KeyId::from_bytes(bytes(number))).principal()
+}
+
+pub(super) fn holder(key: u64) -> Principal {
+    Caller::Preimage([u8::try_from(key).unwrap(); 32]).principal()
+}
+
+pub(super) fn payment_key(key: u64) -> PaymentKey {
+    PaymentKey::new(rail(key), format!("simulated-{key}")).unwrap()
+}
+
+pub(super) fn call_id(call: u64) -> CallId {
+    CallId::from_bytes(bytes(call))
+}
+
+pub(super) fn escrow_id(number: u64) -> EscrowId {
+    EscrowId::from_bytes(bytes(number + 1))
+}
+
+/// What escrow `number` is about.
+pub(super) fn escrow_units(number: u64) -> u128 {
+    u128::from(number) * 7 + 5
+}
+
+fn bytes(number: u64) -> [u8; 16] {
+    u128::from(number).to_be_bytes()
+}
+
+impl Request {
+    /// The command, the same each time.
+    pub(super) fn command(&self) -> Command {
+        let now = at(self.now);
+        match &self.what {
+            What::Grant { id, to, units } => Command::Grant(Grant {
+                from: Clearing::Manual,
+                to: principal(*to),
+                amount: Amount::new(*units),
+                asset: asset(),
+                id: TransferId::from_bytes(bytes(*id)),
+                note: "gift".to_owned(),
+                now,
+            }),
+            What::Claim { key, call, caller, args, units } => {
+                let funds = match rail(*key) {
+                    Rail::X402 => Funds::OnSettlement,
+                    Rail::L402 => Funds::Arrived { holder: holder(*key) },
+                    Rail::Credit => Funds::Credit(principal(*caller)),
+                };
+                Command::Claim(Claim {
+                    key: payment_key(*key),
+                    call: call_id(*call),
+                    caller: principal(*caller),
+                    payer: principal(*caller),
+                    settle: if is_before(*key) { Settle::Before } else { Settle::After },
+                    reference: "books".to_owned(),
+                    binding: Binding { tool: tool(), args: Digest::of(&[*args]), price_version: 1 },
+                    amount: Amount::new(*units),
+                    asset: asset(),
+                    funds,
+                    proof: "proof".into(),
+                    expires: at(self.now + LONG_MS),
+                    now,
+                })
+            }
+            What::Step { key, call, events, number } => {
+                // What is sealed twice is refused for its id; only what can happen once is sealed.
+                let is_last = events.iter().any(|event| matches!(event, Step::Settled | Step::Refunded));
+                Command::Advance(Advance {
+                    key: payment_key(*key),
+                    call: call_id(*call),
+                    events: events.iter().map(|event| event.event()).collect(),
+                    result: events.contains(&Step::Executed).then(|| number.to_be_bytes().to_vec()),
+                    private: None,
+                    statement: is_last.then(|| statement(call_id(*call))),
+                    now,
+                })
+            }
+            What::Refund { key, call, id, units, before } => Command::Refund(Refund {
+                key: payment_key(*key),
+                call: call_id(*call),
+                id: TransferId::from_bytes(bytes(*id)),
+                amount: Amount::new(*units),
+                before: Amount::new(*before),
+                reason: "simulated".to_owned(),
+                statement: None,
+                private: None,
+                now,
+            }),
+            What::Give { gifts } => {
+                Command::Book(gifts.iter().map(|gift| self.transfer(gift, TransferKind::Posted)).collect())
+            }
+            What::Reserve { gift, expires } => {
+                let expires = Some(at(*expires));
+                Command::Book(vec![Transfer { expires, ..self.transfer(gift, TransferKind::Pending) }])
+            }
+            What::Resolve { gift, of, posts } => {
+                let of = TransferId::from_bytes(bytes(*of));
+                let kind = if *posts { TransferKind::PostPending(of) } else { TransferKind::VoidPending(of) };
+                Command::Book(vec![self.transfer(gift, kind)])
+            }
+            What::Escrow { number, step } => Command::Escrow(Box::new(self.escrow(*number, *step))),
+        }
+    }
+
+    fn transfer(&self, gift: &Gift, kind: TransferKind) -> Transfer {
+        Transfer {
+            id: TransferId::from_bytes(bytes(gift.id)),
+            kind,
+            debit: credit(&principal(gift.from)),
+            credit: credit(&principal(gift.to)),
+            asset: asset(),
+            amount: Amount::new(gift.units),
+            call: None,
+            note: "gift".to_owned(),
+            at: at(self.now),
+            expires: None,
+        }
+    }
+
+    fn escrow(&self, number: u64, step: EscrowStep) -> EscrowCommand {
+        let (id, now) = (escrow_id(number), at(self.now));
+        let payer = || Who::Principal(principal(0));
+        let provider = || Who::Principal(principal(1));
+        let (by, event) = match step {
+            EscrowStep::Open => {
+                let wait = |default: u64| default.max(LONG_MS);
+                let timings = Timings {
+                    open_ms: wait(0),
+                    timeout_ms: wait(0),
+                    window_ms: wait(0),
+                    evidence_ms: wait(0),
+                    mediation_ms: wait(0),
+                };
+                let proposal = Proposal {
+                    payer: principal(0),
+                    provider: principal(1),
+                    mediator: Mediator::Principal(principal(2)),
+                    asset: asset(),
+                    amount: Amount::new(escrow_units(number)),
+                    milestones: Vec::new(),
+                    description: None,
+                    timings,
+                    dispute_stake: Amount::new(10),
+                    mediator_stake: Amount::new(5),
+                    confidence_min: Bps::new(8_000),
+                };
+                let terms = EscrowTerms::new(proposal).unwrap();
+                return EscrowCommand::Open(OpenEscrow { id, terms, now });
+            }
+            EscrowStep::Fund => (payer(), EscrowEvent::Fund),
+            EscrowStep::Lock => (payer(), EscrowEvent::Lock),
+            EscrowStep::Deliver => (provider(), EscrowEvent::Deliver { result: None, note: None }),
+            EscrowStep::Accept => (payer(), EscrowEvent::Accept(Part::Rest)),
+            EscrowStep::Cancel => (provider(), EscrowEvent::Cancel { reason: None }),
+        };
+        EscrowCommand::Move(MoveEscrow { id, by, event, key: None, expected: None, now })
+    }
+}
+
+impl Step {
+    fn event(self) -> Event {
+        let why = || "simulated".to_owned();
+        match self {
+            Self::Executed => Event::Executed { result: Digest::of(b"42") },
+            Self::Submitted => Event::Submitted,
+            Self::Settled => Event::Settled { reference: why() },
+            Self::Voided => Event::Voided { reason: why() },
+            Self::Failed => Event::Failed { reason: why() },
+            Self::Unknown => Event::Unknown { evidence: why() },
+            Self::InDoubt => Event::FoundInDoubt,
+            Self::HandedOver => Event::HandedOver { reason: why() },
+            Self::RefundDue => Event::RefundDue { cause: RefundCause::ToolFailed },
+            Self::Refunded => Event::Refunded,
+        }
+    }
+}
