@@ -14,7 +14,7 @@ mod source;
 mod understanding;
 
 pub use meaning::{
-    Admin, Breaker, Config, Credential, Document, Federation, GateApi, Lightning, LightningBackend, Limits,
+    Admin, Breaker, Config, Credential, Document, Escrow, Federation, GateApi, Lightning, LightningBackend, Limits, MediationService,
     Metrics, Otlp, OtlpHeaders, Receipts, Sampling, SandboxRails, Secret, Server, SessionKey, Settling,
     Source, TlsFiles, ToolPolicy, Transport, X402,
 };
