@@ -44,10 +44,14 @@ pub(crate) const fn next_step(refusal: &EscrowRefusal) -> &'static str {
             "Read `GET /api/v1/escrow/{escrow_id}` again, and send the version that it has now, or none."
         }
         EscrowRefusal::KeyReused => "Send another `Idempotency-Key` with another request.",
-        EscrowRefusal::Funds { .. } => "Ask the operator for prepaid credit, then send the same request again.",
+        EscrowRefusal::Funds { .. } => {
+            "Ask the operator for prepaid credit, then send the same request again."
+        }
         EscrowRefusal::Stake { .. } => "Leave `stake` out, or name at least the least.",
         EscrowRefusal::NotTakenUp(_) => "Send `POST /api/v1/escrow/{escrow_id}/mediate` first.",
-        EscrowRefusal::Part(_) => "Read `GET /api/v1/escrow/{escrow_id}` for what is left, and name a part of that.",
+        EscrowRefusal::Part(_) => {
+            "Read `GET /api/v1/escrow/{escrow_id}` for what is left, and name a part of that."
+        }
         EscrowRefusal::Evidence(_) | EscrowRefusal::Full => {
             "Go on with what was said so far, or release all that is left at once."
         }
@@ -59,7 +63,9 @@ pub(crate) fn facts(refusal: &EscrowRefusal) -> Value {
     match refusal {
         EscrowRefusal::WrongParty { event, role } => json!({ "event": event, "your_role": role.word() }),
         EscrowRefusal::WrongState { event, state } => json!({ "event": event, "state": state }),
-        EscrowRefusal::DeadlinePassed { event, due } => json!({ "event": event, "deadline": due.to_string() }),
+        EscrowRefusal::DeadlinePassed { event, due } => {
+            json!({ "event": event, "deadline": due.to_string() })
+        }
         EscrowRefusal::Changed { version, expected } => json!({ "version": version, "expected": expected }),
         EscrowRefusal::Funds { available, needed } => json!({ "available": available, "needed": needed }),
         EscrowRefusal::Stake { least } => json!({ "least": least }),

@@ -117,7 +117,9 @@ fn line(row: &EscrowRow) -> String {
 async fn show(escrow: &str, data: DataArgs) -> anyhow::Result<ExitCode> {
     let id: EscrowId = escrow.parse().context("an escrow is named by its id: esc_1…")?;
     let store = books::open(&data).await?;
-    let Some(row) = store.escrow(&id).await? else { bail!("there is no escrow {id}; see `tollgate escrow list`") };
+    let Some(row) = store.escrow(&id).await? else {
+        bail!("there is no escrow {id}; see `tollgate escrow list`")
+    };
     let history = store.escrow_history(&id).await?;
     let shown = view::with_events(&row, Some(Role::Operator), &dev::assets()?, &history);
     if data.json {
@@ -146,22 +148,26 @@ fn told(event: &Value) -> String {
     if let Some(members) = said.as_object_mut() {
         members.retain(|name, _| !["version", "at", "by", "event", "state"].contains(&name.as_str()));
     }
-    let said = if said.as_object().is_some_and(serde_json::Map::is_empty) { String::new() } else { said.to_string() };
+    let said = if said.as_object().is_some_and(serde_json::Map::is_empty) {
+        String::new()
+    } else {
+        said.to_string()
+    };
     format!("{}  {:<9} -> {:<10} by {}  {said}", text("at"), text("event"), text("state"), text("by"))
 }
 
 async fn resolve(args: ResolveArgs) -> anyhow::Result<ExitCode> {
     let id: EscrowId = args.escrow.parse().context("an escrow is named by its id: esc_1…")?;
-    let mut body = match &args.ruling {
+    let (ruling, share) = match &args.ruling {
         Ruling { split: Some(share), .. } => {
             let share: Bps = share.parse().context("--split is a share between 0 and 1")?;
-            json!({ "ruling": "split", "provider_share": share })
+            ("split", Some(share))
         }
-        Ruling { release: true, .. } => json!({ "ruling": "release" }),
-        Ruling { .. } => json!({ "ruling": "refund" }),
+        Ruling { release: true, .. } => ("release", None),
+        Ruling { .. } => ("refund", None),
     };
-    body["stake"] = json!(args.stake);
-    body["reason"] = json!(args.reason);
+    let body =
+        json!({ "ruling": ruling, "provider_share": share, "stake": args.stake, "reason": args.reason });
     let path = format!("escrows/{id}/resolve");
     let asked = Asked { command: "tollgate escrow resolve", of: json!(id), path: &path, body: Some(body) };
     let (is_done, answer) = args.gateway.ask(&args.data, asked).await?;

@@ -77,7 +77,7 @@ pub(super) async fn sandbox(
     let listen = listener.local_addr()?;
     let flags = Overrides { listen: Some(listen.to_string()), data: Some(data.display().to_string()) };
     let rails = dev::rails(listen, merchant.address())?;
-    start(configure(&flags, rails)?, Mode::Sandbox, listener).await
+    Box::pin(start(configure(&flags, rails)?, Mode::Sandbox, listener)).await
 }
 
 pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
@@ -89,7 +89,7 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
         Out::note(&format!("note: {notice}"));
     }
     let listener = bind(settings.config.listen).await?;
-    let running = start(Start { source: Some(source), settings }, Mode::Live, listener).await?;
+    let running = Box::pin(start(Start { source: Some(source), settings }, Mode::Live, listener)).await?;
     let gateway = running.gateway();
     let (servers, url) = (gateway.carriers.len(), &gateway.config.public_url);
     Out::note(&format!("tollgate serves {servers} server(s) at {url}"));

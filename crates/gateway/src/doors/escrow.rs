@@ -75,7 +75,9 @@ impl From<StoreError> for No {
         match error {
             StoreError::Refused(Refusal::Escrow(refusal)) => refusal.into(),
             StoreError::Busy => Self::Faulted(Fault::StoreBusy),
-            StoreError::Closed | StoreError::Unknown(_) => Self::Faulted(Fault::StoreClosed(error.to_string())),
+            StoreError::Closed | StoreError::Unknown(_) => {
+                Self::Faulted(Fault::StoreClosed(error.to_string()))
+            }
             other => Self::Faulted(Fault::Internal(format!("an escrow: {other}"))),
         }
     }
@@ -113,15 +115,16 @@ fn party(gateway: &Gateway, headers: &HeaderMap) -> Result<Principal, Denial> {
     let caller = authenticate(key, None, gateway.keys.as_ref());
     match caller.map_err(|error| unauthenticated(error.to_string()))? {
         caller @ Caller::ApiKey(_) => Ok(caller.principal()),
-        Caller::Anonymous | Caller::Wallet(_) | Caller::Preimage(_) => {
-            Err(unauthenticated("an escrow is between holders of API keys, and no API key was sent".to_owned()))
-        }
+        Caller::Anonymous | Caller::Wallet(_) | Caller::Preimage(_) => Err(unauthenticated(
+            "an escrow is between holders of API keys, and no API key was sent".to_owned(),
+        )),
     }
 }
 
 /// `Idempotency-Key`, if one is sent.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Denial> {
-    let refused = || malformed(format!("one Idempotency-Key has 1 to {KEY_BYTES_MAX} visible ASCII characters"));
+    let refused =
+        || malformed(format!("one Idempotency-Key has 1 to {KEY_BYTES_MAX} visible ASCII characters"));
     let mut lines = headers.get_all("idempotency-key").iter();
     let Some(line) = lines.next() else { return Ok(None) };
     let is_plain = |text: &&str| {
@@ -178,11 +181,13 @@ pub(crate) async fn create(
                 let id = id_for_key(&payer, key);
                 (id, store.escrow(&id).await?)
             }
-            None => (EscrowId::new(now, clock::random().map_err(|error| Fault::Internal(error.to_string()))?), None),
+            None => (
+                EscrowId::new(now, clock::random().map_err(|error| Fault::Internal(error.to_string()))?),
+                None,
+            ),
         };
-        let known = |principal: &Principal| {
-            keys.iter().any(|key| Caller::ApiKey(key.id).principal() == *principal)
-        };
+        let known =
+            |principal: &Principal| keys.iter().any(|key| Caller::ApiKey(key.id).principal() == *principal);
         let terms = asked.terms(payer, &gateway.config, before.as_ref(), known)?;
         let open = OpenEscrow { id, terms, now };
         let EscrowMoved { row, replayed } = store.escrow_command(EscrowCommand::Open(open)).await?;

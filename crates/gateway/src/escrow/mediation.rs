@@ -217,8 +217,12 @@ mod tests {
     #[test]
     fn the_signature_is_the_hmac_of_moment_and_body() {
         // printf '1700000000.{}' | openssl dgst -sha256 -hmac 'a secret of the operator'
-        let signed = signature(b"a secret of the operator", UnixMillis::from_secs(1_700_000_000), "{}").unwrap();
-        assert_eq!(signed, "t=1700000000,v1=065edfe806e24d099d07b6484b2c5ed6de36605eecfd6cd1aefdc76b3c0fc323");
+        let signed =
+            signature(b"a secret of the operator", UnixMillis::from_secs(1_700_000_000), "{}").unwrap();
+        assert_eq!(
+            signed,
+            "t=1700000000,v1=065edfe806e24d099d07b6484b2c5ed6de36605eecfd6cd1aefdc76b3c0fc323"
+        );
     }
 
     #[test]

@@ -99,7 +99,9 @@ mod tests {
     #[test]
     fn a_share_belongs_to_a_split_and_a_split_needs_one() {
         let split = read(r#"{"ruling":"split","provider_share":"0.25"}"#).unwrap();
-        assert!(matches!(split, EscrowEvent::Rule { ruling: Ruling::Split(share), .. } if share.get() == 2_500));
+        assert!(
+            matches!(split, EscrowEvent::Rule { ruling: Ruling::Split(share), .. } if share.get() == 2_500)
+        );
         assert_eq!(read(r#"{"ruling":"split"}"#), Err(VerdictError::NoShare));
         assert_eq!(read(r#"{"ruling":"refund","provider_share":"0.25"}"#), Err(VerdictError::Share));
         assert!(read(r#"{"ruling":"refund"}"#).is_ok(), "control");

@@ -43,7 +43,7 @@ pub(crate) fn escrow(row: &EscrowRow, role: Option<Role>, assets: &Assets) -> Va
         "updated_at": moment(row.updated),
     });
     if let Some(role) = role {
-        shown["your_role"] = json!(role.word());
+        put(&mut shown, "your_role", json!(role.word()));
     }
     shown
 }
@@ -56,8 +56,14 @@ pub(crate) fn with_events(
     history: &[EscrowRecord],
 ) -> Value {
     let mut shown = escrow(row, role, assets);
-    shown["events"] = history.iter().map(event).collect();
+    put(&mut shown, "events", history.iter().map(event).collect());
     shown
+}
+
+fn put(shown: &mut Value, name: &str, value: Value) {
+    if let Some(members) = shown.as_object_mut() {
+        members.insert(name.to_owned(), value);
+    }
 }
 
 /// What of the amount is held, or would be once it is funded.

@@ -102,7 +102,8 @@ mod tests {
     fn the_compatible_names_set_how_long_work_and_doubt_may_take() {
         let default = escrow(&[]).unwrap();
         assert_eq!((default.timings.timeout_ms, default.timings.window_ms), (300_000, 86_400_000));
-        let set = [("ESCROW_TIMEOUT", "60"), ("TOLLGATE__ESCROW__TIMEOUT_SECONDS", "7"), ("DISPUTE_WINDOW", "120")];
+        let set =
+            [("ESCROW_TIMEOUT", "60"), ("TOLLGATE__ESCROW__TIMEOUT_SECONDS", "7"), ("DISPUTE_WINDOW", "120")];
         let set = escrow(&set).unwrap();
         assert_eq!((set.timings.timeout_ms, set.timings.window_ms), (60_000, 120_000));
         for (name, value) in [

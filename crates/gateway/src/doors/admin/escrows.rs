@@ -18,10 +18,7 @@ use crate::doors::escrow::{PAGE, page};
 use crate::escrow::verdict::Verdict;
 use crate::escrow::view;
 
-pub(super) async fn list(
-    State(desk): State<Desk>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Failed> {
+pub(super) async fn list(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Result<Response, Failed> {
     let (filter, limit) = page(query.as_deref().unwrap_or_default()).map_err(Failed::Malformed)?;
     if filter.role.is_some() {
         return Err(Failed::Malformed("an operator has no role: ask without `role`".to_owned()));

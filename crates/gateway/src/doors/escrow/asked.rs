@@ -123,7 +123,10 @@ fn stake_of(mediator: &Mediator, amount: Amount, share: Bps) -> Amount {
 
 /// What a payer proposes.
 pub(super) fn created(body: &Bytes) -> Result<Create, Denial> {
-    parsed(body, r#"{"provider","amount","asset","description","mediator","milestones","timeout_seconds","dispute_window_seconds"}"#)
+    parsed(
+        body,
+        r#"{"provider","amount","asset","description","mediator","milestones","timeout_seconds","dispute_window_seconds"}"#,
+    )
 }
 
 pub(super) fn fund(body: &Bytes) -> Result<Step, Denial> {

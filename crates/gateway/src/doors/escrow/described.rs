@@ -107,7 +107,10 @@ pub(super) const CREATE: Operation = Operation {
     }),
     told: &[
         Told {
-            headers: &[("ETag", "The version of the escrow, for If-Match."), ("Location", "Where the escrow is.")],
+            headers: &[
+                ("ETag", "The version of the escrow, for If-Match."),
+                ("Location", "Where the escrow is."),
+            ],
             ..Told::json(
                 201,
                 "The escrow.",
@@ -133,7 +136,11 @@ pub(super) const LIST: Operation = Operation {
         200,
         "A page of them.",
         Shape::Named("Escrows"),
-        Some(concat!(r#"{"escrows":["#, example!("delivered", "null", "null", ""), r#"],"next_before":null}"#)),
+        Some(concat!(
+            r#"{"escrows":["#,
+            example!("delivered", "null", "null", ""),
+            r#"],"next_before":null}"#
+        )),
     )],
     codes: &[ASKED, &["malformed_frame"]],
 };
@@ -295,7 +302,10 @@ pub(super) const DISPUTE: Operation = Operation {
         shape: Shape::Json(
             r##"{"type":"object","required":["reason"],"additionalProperties":false,"properties":{"reason":{"type":"string","minLength":1,"maxLength":4096},"stake":{"anyOf":[{"$ref":"#/components/schemas/Amount"},{"type":"null"}],"description":"The agreed one without it."}}}"##,
         ),
-        examples: &[Example { shows: "With the agreed stake.", json: r#"{"reason":"half of the pages are missing"}"# }],
+        examples: &[Example {
+            shows: "With the agreed stake.",
+            json: r#"{"reason":"half of the pages are missing"}"#,
+        }],
     }),
     told: &[stands(example!(
         "disputed",

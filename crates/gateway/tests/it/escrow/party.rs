@@ -45,7 +45,8 @@ impl Party {
     /// A new key that the gateway knows, with so much credit.
     pub(crate) async fn new(gateway: &Gateway, credit: Option<&str>) -> Self {
         let (id, secret) = api_key(gateway);
-        let party = Self { id, secret: Some(secret), url: gateway.url.clone(), folder: gateway.folder.clone() };
+        let party =
+            Self { id, secret: Some(secret), url: gateway.url.clone(), folder: gateway.folder.clone() };
         if let Some(money) = credit {
             party.give(money);
         }
@@ -77,7 +78,8 @@ impl Party {
 
     fn cli(&self, arguments: &[&str]) -> Value {
         let done = command(&self.folder).args(arguments).args(["--json", "--data", "data"]).output().unwrap();
-        serde_json::from_slice(&done.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&done.stderr)))
+        serde_json::from_slice(&done.stdout)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&done.stderr)))
     }
 
     /// Gives prepaid credit.
@@ -91,12 +93,19 @@ impl Party {
         let account = format!("credit:{}", self.id);
         let rows = report["accounts"].as_array().unwrap();
         let Some(row) = rows.iter().find(|row| row["account"] == account.as_str()) else { return 0 };
-        let [debits, credits] = ["debits_posted", "credits_posted"].map(|side| row[side].as_str().unwrap().parse::<u128>().unwrap());
+        let [debits, credits] = ["debits_posted", "credits_posted"]
+            .map(|side| row[side].as_str().unwrap().parse::<u128>().unwrap());
         credits - debits
     }
 
     /// Asks at `/api/v1/escrow` and the place behind it; `null` is no body.
-    pub(crate) async fn ask(&self, method: Method, place: &str, body: &Value, headers: &[(&str, &str)]) -> Told {
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        place: &str,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> Told {
         let bearer = self.secret.as_ref().map(|secret| format!("Bearer {secret}"));
         let mut all = vec![("content-type", "application/json")];
         all.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));

@@ -95,7 +95,8 @@ async fn serve(mut socket: TcpStream, memory: &Mutex<Memory>) {
     };
     let Some((status, text)) = answer else { return };
     let length = text.len();
-    let head = format!("HTTP/1.1 {status} Said\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{text}");
+    let head =
+        format!("HTTP/1.1 {status} Said\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{text}");
     drop(write.write_all(head.as_bytes()).await);
 }
 
