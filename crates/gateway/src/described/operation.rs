@@ -30,6 +30,7 @@ pub(crate) struct Operation {
 pub(crate) enum Group {
     Tools,
     Escrow,
+    Payments,
     JsonRpc,
     Documents,
     GateApi,
@@ -40,9 +41,10 @@ pub(crate) enum Group {
 
 impl Group {
     /// In the order of the document.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Tools,
         Self::Escrow,
+        Self::Payments,
         Self::JsonRpc,
         Self::Documents,
         Self::GateApi,
@@ -56,6 +58,7 @@ impl Group {
         match self {
             Self::Tools => "Tools and calls",
             Self::Escrow => "Escrow",
+            Self::Payments => "Payments",
             Self::JsonRpc => "JSON-RPC",
             Self::Documents => "Documents",
             Self::GateApi => "Gate API",
@@ -71,6 +74,9 @@ impl Group {
             Self::Tools => "Find a tool, call it, pay for it, and see what became of a call.",
             Self::Escrow => {
                 "Money between two holders of API keys, held until the work is accepted, given up, or judged."
+            }
+            Self::Payments => {
+                "Beside a call: what it would cost, whether a payment would do, a reservation for later, what was spent."
             }
             Self::JsonRpc => {
                 "The same in plain JSON-RPC 2.0. MCP itself is spoken at `/mcp` and `/servers/{server}/mcp`."
