@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tollgate_domain::{CallId, KyaTier, Money, PriceUnknown, ToolRef};
+use tollgate_ledger::escrow::EscrowRefusal;
 use tollgate_rails::PaymentRefusal;
 use tollgate_risk::{Label, Limited};
 use tollgate_trust::TrustShortfall;
 
 use crate::code::{self, Code};
 use crate::demand::Demand;
+use crate::escrow;
 use crate::ports::Withheld;
 
 /// Why a call is not carried out, where the caller can do something about it.
@@ -120,6 +122,14 @@ pub enum Denial {
     },
     /// JSON-RPC batches are not accepted here.
     BatchRefused,
+    /// An escrow stays as it is.
+    Escrow(Box<EscrowRefusal>),
+}
+
+impl From<EscrowRefusal> for Denial {
+    fn from(refusal: EscrowRefusal) -> Self {
+        Self::Escrow(Box::new(refusal))
+    }
 }
 
 impl From<Limited> for Denial {
@@ -166,6 +176,7 @@ impl Denial {
             Self::BodyTooLarge { .. } => code::BODY_TOO_LARGE,
             Self::RequestTimedOut { .. } => code::REQUEST_TIMED_OUT,
             Self::BatchRefused => code::BATCH_REFUSED,
+            Self::Escrow(refusal) => escrow::code(refusal),
         }
     }
 
@@ -238,6 +249,7 @@ impl Denial {
                 format!("The body of the request did not arrive within {body_ms_max} ms.")
             }
             Self::BatchRefused => "JSON-RPC batches are not accepted on this endpoint.".to_owned(),
+            Self::Escrow(refusal) => format!("The escrow stays as it is: {refusal}."),
         }
     }
 
@@ -292,6 +304,7 @@ impl Denial {
             Self::BodyTooLarge { .. } => "Send a smaller request.",
             Self::RequestTimedOut { .. } => "Send the whole request at once; nothing was charged.",
             Self::BatchRefused => "Send each request on its own.",
+            Self::Escrow(refusal) => escrow::next_step(refusal),
         }
     }
 
@@ -322,7 +335,8 @@ impl Denial {
             | Self::OriginRefused(_)
             | Self::BodyTooLarge { .. }
             | Self::RequestTimedOut { .. }
-            | Self::BatchRefused => None,
+            | Self::BatchRefused
+            | Self::Escrow(_) => None,
         }
     }
 
@@ -363,6 +377,7 @@ impl Denial {
             Self::RateLimited { limit, .. } => {
                 json!({ "limit": limit.name, "rate": limit.rate, "per": limit.per })
             }
+            Self::Escrow(refusal) => escrow::facts(refusal),
             _ => json!({}),
         }
     }

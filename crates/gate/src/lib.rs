@@ -25,6 +25,7 @@ mod code;
 mod complete;
 mod demand;
 mod denial;
+mod escrow;
 mod fault;
 mod found;
 mod permitted;

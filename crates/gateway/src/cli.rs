@@ -6,6 +6,7 @@ mod call;
 mod client;
 mod connect;
 mod doctor;
+mod escrow;
 mod keys;
 mod ledger;
 mod log;
@@ -76,6 +77,9 @@ enum Command {
     Refund(refund::RefundArgs),
     /// Have the running gateway read its configuration again, and say what has changed; exit 1 if it is refused.
     Reload(reload::ReloadArgs),
+    /// Look at escrows, and decide disputes.
+    #[command(subcommand)]
+    Escrow(escrow::EscrowCommand),
     /// Make and revoke API keys and admin keys.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -380,6 +384,7 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Credit(command) => books::credit(command).await,
         Command::Refund(args) => refund::refund(args).await,
         Command::Reload(args) => reload::reload(args).await,
+        Command::Escrow(command) => escrow::run(command).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Pins(command) => pins::run(command).await,
         Command::Server(command) => server::run(command).await,

@@ -7,6 +7,7 @@ mod body;
 mod calls;
 mod dev;
 mod documents;
+mod escrow;
 mod execute;
 mod gate_api;
 mod health;

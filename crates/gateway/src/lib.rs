@@ -20,6 +20,7 @@ pub mod described;
 pub mod dev;
 pub mod document;
 pub mod doors;
+mod escrow;
 pub mod federation;
 pub mod foundation;
 mod gateway;

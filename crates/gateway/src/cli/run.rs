@@ -19,13 +19,14 @@ use crate::clients::{self, ClientKind, Endpoint};
 use crate::config::{Environment, Overlay, Overrides, SandboxRails, Settings, SettingsSource};
 use crate::control::{self, Control, Started};
 use crate::data::DataDirectory;
+use crate::escrow::{mediation, sweep};
 use crate::foundation::Foundation;
 use crate::gateway::Gateway;
 use crate::live::Live;
 use crate::telemetry::survey;
 use crate::{clock, dev, keys, pins, server};
 
-/// How often settlements without a definite answer are looked up again, and stored results pruned.
+/// How often settlements without a definite answer are looked up again, escrows past their deadline ended, and stored results pruned.
 const UPKEEP_MS: u64 = 2_000;
 
 pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
@@ -76,7 +77,7 @@ pub(super) async fn sandbox(
     let listen = listener.local_addr()?;
     let flags = Overrides { listen: Some(listen.to_string()), data: Some(data.display().to_string()) };
     let rails = dev::rails(listen, merchant.address())?;
-    start(configure(&flags, rails)?, Mode::Sandbox, listener).await
+    Box::pin(start(configure(&flags, rails)?, Mode::Sandbox, listener)).await
 }
 
 pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
@@ -88,7 +89,7 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
         Out::note(&format!("note: {notice}"));
     }
     let listener = bind(settings.config.listen).await?;
-    let running = start(Start { source: Some(source), settings }, Mode::Live, listener).await?;
+    let running = Box::pin(start(Start { source: Some(source), settings }, Mode::Live, listener)).await?;
     let gateway = running.gateway();
     let (servers, url) = (gateway.carriers.len(), &gateway.config.public_url);
     Out::note(&format!("tollgate serves {servers} server(s) at {url}"));
@@ -146,6 +147,7 @@ pub(super) async fn start(start: Start, mode: Mode, listener: TcpListener) -> an
     let live = Live::new(gateway, background.clone(), stop.clone());
     background.spawn(pins::watch(Arc::clone(&foundation.pins), Arc::clone(&live), stop.clone()));
     background.spawn(upkeep(Arc::clone(&live), stop.clone()));
+    background.spawn(mediation::watch(Arc::clone(&live), stop.clone()));
     live.follow();
     let is_read_again = started.source.is_some();
     let control = Control::new(live, foundation, started, background.clone());
@@ -184,6 +186,9 @@ async fn upkeep(live: Arc<Live>, stop: CancellationToken) {
         let gateway = live.snapshot();
         if let Err(error) = gateway.gate.reconcile().await {
             tracing::error!(%error, "could not look up open settlements");
+        }
+        if let Err(error) = sweep::sweep(&gateway.gate.ports().store).await {
+            tracing::error!(%error, "could not look for escrows whose deadline has passed");
         }
         if let Err(error) = gateway.gate.ports().store.prune(clock::now()).await {
             tracing::error!(%error, "could not prune old results");

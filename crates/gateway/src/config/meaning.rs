@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tollgate_domain::{Assets, Bps, Digest, Pricing, Requirement, ServerName, Settle, ToolName};
 use tollgate_federation::{Pattern, Separator};
+use tollgate_ledger::escrow::Timings;
 use tollgate_registry::{PinPolicy, ResultPolicy};
 use tollgate_risk::Plan;
 use tollgate_store::DatabaseUrl;
@@ -88,6 +89,8 @@ pub struct Config {
     pub receipts: Receipts,
     /// Who may read the metrics.
     pub metrics: Metrics,
+    /// What escrows are agreed on with, where their payers say nothing else.
+    pub escrow: Escrow,
     /// A floor under every tool's least reputation (`MCP_TRUST_MIN_REPUTATION`).
     pub min_reputation: Bps,
     /// Accepted settings that have no effect in this version.
@@ -378,4 +381,34 @@ pub struct Metrics {
     pub token: Option<Secret>,
     /// Whether everybody may.
     pub public: bool,
+}
+
+/// What escrows are agreed on with, where their payers say nothing else. An escrow that was agreed on keeps its terms.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Escrow {
+    /// How long each step may take.
+    pub timings: Timings,
+    /// The least stake of a dispute, as a share of the amount; zero: none.
+    pub dispute_stake: Bps,
+    /// The stake of a mediator who is a principal, likewise.
+    pub mediator_stake: Bps,
+    /// How sure a mediator must be.
+    pub confidence_min: Bps,
+    /// The operator's mediation service.
+    pub mediation: Option<MediationService>,
+}
+
+/// A mediation service, asked over a webhook.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MediationService {
+    /// Where it is.
+    pub url: http::Uri,
+    /// What its requests are signed with.
+    pub secret: Secret,
+    /// How long it may take for one answer.
+    pub timeout_ms: u64,
+    /// How often it is asked about one dispute at most.
+    pub attempts_max: u32,
+    /// The pause before it is asked a second time; each further one is twice as long.
+    pub retry_ms: u64,
 }

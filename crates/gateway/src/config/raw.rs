@@ -43,6 +43,8 @@ pub struct RawConfig {
     pub receipts: RawReceipts,
     /// Who may read `/metrics`. Default: callers on the gateway's own machine.
     pub metrics: RawMetrics,
+    /// What escrows are agreed on with. One that was agreed on keeps its terms.
+    pub escrow: RawEscrow,
     /// The gate API, for tools that run elsewhere. Without it there is none.
     pub gate_api: Option<RawGateApi>,
     /// Tools about this gateway itself (what is for sale, the caller's credit and receipts), at `/servers/tollgate/mcp`: true
@@ -442,4 +444,44 @@ pub struct RawMetrics {
     pub token: Option<String>,
     /// Whether everybody may read them without a token. Default: false.
     pub public: bool,
+}
+
+/// What escrows are agreed on with, where their payers say nothing else.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawEscrow {
+    /// From its creation until it must be funded and locked. Default: 86400.
+    pub open_seconds: Option<u64>,
+    /// From lock until it must be delivered; then the payer has the money back. `ESCROW_TIMEOUT` lies over it. Default: 300.
+    pub timeout_seconds: Option<u64>,
+    /// From delivery until what is left is released, unless the payer disputes. `DISPUTE_WINDOW` lies over it. Default: 86400.
+    pub dispute_window_seconds: Option<u64>,
+    /// How long the parties of a dispute may show evidence. Default: 259200.
+    pub evidence_seconds: Option<u64>,
+    /// How long a mediator may take; then the operator decides. Default: 259200.
+    pub mediation_seconds: Option<u64>,
+    /// The stake of whoever disputes, as a share of the amount, and at least 10 atomic units; 0: none. Default: 0.05.
+    pub dispute_stake: Option<RawShare>,
+    /// The stake of a mediator who is no service, likewise. Default: 0.05.
+    pub mediator_stake: Option<RawShare>,
+    /// How sure a mediator must be for a verdict to count; one that is less sure hands over to the operator. Default: 0.8.
+    pub confidence_min: Option<RawShare>,
+    /// A mediation service that is asked over a webhook. Default: none.
+    pub mediation: Option<RawMediation>,
+}
+
+/// A mediation service. Its requests are signed: `Tollgate-Signature: t=SECONDS,v1=HEX`, the HMAC-SHA256 of `SECONDS.BODY`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawMediation {
+    /// Where disputes are sent, by POST.
+    pub url: String,
+    /// What the requests are signed with; at least 32 random characters, such as `${MEDIATION_SECRET}`.
+    pub secret: String,
+    /// How long it may take for one answer, in milliseconds. Default: 10000.
+    pub timeout_ms: Option<u64>,
+    /// How often it is asked about one dispute at most. Default: 5.
+    pub attempts: Option<u32>,
+    /// The pause before it is asked again, in milliseconds; each further one is twice as long. Default: 5000.
+    pub retry_ms: Option<u64>,
 }

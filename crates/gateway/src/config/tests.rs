@@ -201,7 +201,7 @@ fn compatible_names_configure_a_gateway_without_a_file() {
     assert_eq!(x402.asset.id().as_str(), "eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e");
     let Settling::Chain { rpc_url, chain_id, .. } = &x402.settling else { panic!("a chain") };
     assert_eq!((rpc_url.to_string().as_str(), *chain_id), ("https://sepolia.base.org/", 84_532));
-    assert_eq!(config.notices.len(), 2, "what has no effect yet is said: {:?}", config.notices);
+    assert_eq!(config.notices.len(), 1, "what has no effect yet is said: {:?}", config.notices);
     let wrong = environment_of(&[("ESCROW_TIMEOUT", "five minutes")]);
     assert!(load(None, &wrong, &Overrides::default(), None).is_err());
 }

@@ -1,6 +1,7 @@
 //! From what was written to what it means: every value parsed, every problem reported.
 
 mod builtin;
+mod escrow;
 mod federation;
 mod gate_api;
 mod price;
@@ -94,6 +95,7 @@ impl Config {
         let secret = reader.kept(gate_secret(environment)).flatten();
         let database = reader.database(&raw.database, secret.is_some());
         let metrics = reader.metrics(raw.metrics);
+        let escrow = reader.escrow(&raw.escrow, environment);
         let mut notices = reader.notices(environment, x402.is_some() || raw.payment.x402.is_some());
         let (otlp, without_otlp) = reader.otlp(&raw.telemetry, environment);
         notices.extend(without_otlp);
@@ -139,6 +141,7 @@ impl Config {
                 result_ttl_ms: raw.receipts.result_ttl_seconds.unwrap_or(86_400).saturating_mul(1_000),
             },
             metrics,
+            escrow,
             min_reputation,
             notices,
             inherited: ["PATH", "HOME"]
@@ -351,6 +354,12 @@ impl Reader<'_> {
         if is_free {
             self.refuse(&at, "a free tool settles nothing: leave it out, or name a `price`");
         }
+        if word == "escrow" {
+            let message = "a call cannot be settled over an escrow: use `before`, whose money goes back when the tool fails, \
+                or agree on an escrow at /api/v1/escrow for work that is judged by people";
+            self.refuse(&at, message);
+            return Settle::default();
+        }
         self.parse(&at, word, "after or before").unwrap_or_default()
     }
 
@@ -391,8 +400,6 @@ impl Reader<'_> {
         for (name, what) in [
             ("HIGH_VALUE_THRESHOLD", "a decimal number of whole tokens"),
             ("MAX_DAILY_SPENT", "a decimal number of whole tokens"),
-            ("ESCROW_TIMEOUT", "a whole number of seconds"),
-            ("DISPUTE_WINDOW", "a whole number of seconds"),
         ] {
             let Some(value) = environment.get(name) else { continue };
             let decimal = value.split_once('.').map_or_else(
@@ -401,7 +408,7 @@ impl Reader<'_> {
             );
             if decimal {
                 notices.push(format!(
-                    "{name} is set; escrow and budgets are not part of this version, so it has no effect"
+                    "{name} is set; budgets are not part of this version, so it has no effect"
                 ));
             } else {
                 self.refuse(name, format!("{value:?} is not {what}"));

@@ -18,15 +18,20 @@ pub fn masked(settings: &Value) -> Value {
     }
     let headers = shown.pointer_mut("/telemetry/otlp/headers").and_then(Value::as_object_mut);
     headers.into_iter().flat_map(|headers| headers.values_mut()).for_each(mask);
-    let places =
-        ["/metrics/token", "/gate_api/key", "/payment/lightning/lnbits_invoice_key", "/database/url"];
+    let places = [
+        "/metrics/token",
+        "/gate_api/key",
+        "/payment/lightning/lnbits_invoice_key",
+        "/database/url",
+        "/escrow/mediation/secret",
+    ];
     for place in places {
         mask_at(&mut shown, place);
     }
     let session_keys = members_of(&mut shown, "/federation/session_keys");
     session_keys.filter(|key| key.as_str() != Some("own")).for_each(mask);
     // The URL of a node often carries its key.
-    for place in ["/payment/x402/rpc_url", "/payment/lightning/lnbits_url"] {
+    for place in ["/payment/x402/rpc_url", "/payment/lightning/lnbits_url", "/escrow/mediation/url"] {
         if let Some(Value::String(url)) = shown.pointer_mut(place) {
             *url = node_url(url);
         }

@@ -29,6 +29,7 @@ pub(crate) struct Operation {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Group {
     Tools,
+    Escrow,
     Payments,
     JsonRpc,
     Documents,
@@ -40,8 +41,9 @@ pub(crate) enum Group {
 
 impl Group {
     /// In the order of the document.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Tools,
+        Self::Escrow,
         Self::Payments,
         Self::JsonRpc,
         Self::Documents,
@@ -55,6 +57,7 @@ impl Group {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Tools => "Tools and calls",
+            Self::Escrow => "Escrow",
             Self::Payments => "Payments",
             Self::JsonRpc => "JSON-RPC",
             Self::Documents => "Documents",
@@ -69,6 +72,9 @@ impl Group {
     pub(crate) const fn about(self) -> &'static str {
         match self {
             Self::Tools => "Find a tool, call it, pay for it, and see what became of a call.",
+            Self::Escrow => {
+                "Money between two holders of API keys, held until the work is accepted, given up, or judged."
+            }
             Self::Payments => {
                 "Beside a call: what it would cost, whether a payment would do, a reservation for later, what was spent."
             }
@@ -97,6 +103,8 @@ pub(crate) enum Access {
     Anyone,
     /// Anyone; a credential says who calls, a payment pays.
     Caller,
+    /// Whoever has an API key.
+    ApiKey,
     /// Probes: anyone, as often as they like.
     Probe,
     /// This machine, or whoever has the token of the metrics.
@@ -113,7 +121,7 @@ impl Access {
     /// The codes that come with it at every door.
     pub(crate) const fn codes(self) -> &'static [&'static str] {
         match self {
-            Self::Anyone | Self::Caller => &["origin_refused", "rate_limited"],
+            Self::Anyone | Self::Caller | Self::ApiKey => &["origin_refused", "rate_limited"],
             Self::Probe => &["origin_refused"],
             Self::Metrics => &["origin_refused", "not_found"],
             Self::GateKey => &["origin_refused", "rate_limited", "unauthenticated", "not_found", "internal"],
@@ -127,6 +135,7 @@ impl Access {
         match self {
             Self::Anyone | Self::Probe | Self::Dev => &[],
             Self::Caller => &["apiKey", "apiKeyHeader", "x402", "l402", "payment"],
+            Self::ApiKey => &["apiKey", "apiKeyHeader"],
             Self::Metrics => &["metricsToken"],
             Self::GateKey => &["gateKey"],
             Self::AdminKey => &["adminKey"],
@@ -135,7 +144,7 @@ impl Access {
 
     /// Whether it goes without a credential, too.
     pub(crate) const fn is_open(self) -> bool {
-        !matches!(self, Self::GateKey | Self::AdminKey)
+        !matches!(self, Self::GateKey | Self::AdminKey | Self::ApiKey)
     }
 }
 

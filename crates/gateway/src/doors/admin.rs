@@ -4,6 +4,7 @@
 
 mod answer;
 mod described;
+mod escrows;
 mod refunds;
 mod view;
 
@@ -90,6 +91,9 @@ pub(super) fn doors() -> Doors<Desk> {
         .post("/admin/v1/reload", reload, &described::RELOAD)
         .get("/admin/v1/audit", audit, &described::AUDIT)
         .post("/admin/v1/refunds", refunds::refund, &described::REFUND)
+        .get("/admin/v1/escrows", escrows::list, &escrows::LIST)
+        .get("/admin/v1/escrows/{id}", escrows::show, &escrows::SHOW)
+        .post("/admin/v1/escrows/{id}/resolve", escrows::resolve, &escrows::RESOLVE)
 }
 
 /// The key first, then from where: whoever has none learns nothing else.

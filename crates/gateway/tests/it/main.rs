@@ -31,6 +31,8 @@ mod demands;
 #[cfg(test)]
 mod endings;
 #[cfg(test)]
+mod escrow;
+#[cfg(test)]
 mod federation;
 #[cfg(test)]
 mod first_transport;

@@ -11,6 +11,7 @@ use tollgate_testkit::journal_server::{Behaviour, Journal, Script};
 use tollgate_testkit::peers::available;
 use tollgate_testkit::peers::postgres::{self, Database};
 
+use crate::escrow::{Party, until_state};
 use crate::world::{
     Gateway, PRICE, PRICED, START, World, call, call_body, code, delivered, modern_headers, statement,
 };
@@ -149,6 +150,47 @@ async fn f7_one_gateway_is_killed_under_load_the_other_goes_on_and_nobody_is_cha
     let charged = PRICE * u128::try_from(CALLS / 2).unwrap();
     assert_eq!(pair.first.payer_account(), [charged, START, 0, 0], "charged for what was delivered");
     assert_eq!(pair.second.account("payable:up"), [0, charged, 0, 0]);
+    assert_eq!(pair.trial_balance(), "");
+    pair.second.assert_books_in_order();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p22_an_escrow_is_one_at_every_gateway_and_its_deadline_passes_once() {
+    let Some(mut pair) = Pair::new(Script::echo(), "echo").await else { return };
+    let payer = Party::new(&pair.first.gateway, Some("10USDC")).await;
+    let provider = Party::new(&pair.first.gateway, None).await;
+    let (payer_there, provider_there) = (payer.at(&pair.second).await, provider.at(&pair.second).await);
+    let short = json!({ "timeout_seconds": 1, "dispute_window_seconds": 1 });
+    let never = payer.open(&provider, &short).await;
+    payer_there.step(&never, "fund", &json!({})).await.done();
+    payer.step(&never, "fund", &json!({})).await.refused(409, "escrow_wrong_state");
+    payer.step(&never, "lock", &json!({})).await.done();
+    let silent = payer.open(&provider, &short).await;
+    payer.step(&silent, "fund", &json!({})).await.done();
+    provider_there.step(&silent, "lock", &json!({})).await.done();
+    provider.step(&silent, "complete", &json!({})).await.done();
+    // Of a hundred who end one at once, over both, one does.
+    let raced = payer.open(&provider, &json!({})).await;
+    for (who, step) in [(&payer, "fund"), (&payer_there, "lock"), (&provider, "complete")] {
+        who.step(&raced, step, &json!({})).await.done();
+    }
+    let mut ends = JoinSet::new();
+    for number in 0..40 {
+        let who = [&payer, &provider_there, &payer_there, &provider][number % 4].clone();
+        let (id, step) = (raced.clone(), if number % 2 == 0 { "accept" } else { "cancel" });
+        ends.spawn(async move { who.step(&id, step, &json!({})).await.status });
+    }
+    let ended = ends.join_all().await;
+    assert_eq!(ended.iter().filter(|status| **status == 200).count(), 1, "{ended:?}");
+    pair.second = pair.second.killed_and_restarted().await;
+    for party in [&payer, &payer.at(&pair.second).await] {
+        until_state(party, &never, "refunded").await;
+        until_state(party, &silent, "released").await;
+    }
+    let outcome = (payer.credit(), provider.credit());
+    assert!([(8_000_000, 2_000_000), (9_000_000, 1_000_000)].contains(&outcome), "{outcome:?}");
+    let expired = "SELECT count(*) FROM tollgate.escrow_events WHERE event = 'expire'";
+    assert_eq!(pair.database.psql(expired).unwrap(), "2", "each once");
     assert_eq!(pair.trial_balance(), "");
     pair.second.assert_books_in_order();
 }

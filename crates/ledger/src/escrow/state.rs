@@ -152,6 +152,9 @@ impl EscrowState {
 }
 
 impl Phase {
+    /// Every word.
+    pub const WORDS: [&'static str; 3] = ["evidence", "mediation", "operator"];
+
     /// The word it is stored and shown with.
     pub const fn word(self) -> &'static str {
         match self {

@@ -120,6 +120,15 @@ pub enum TermsError {
     /// A party that nobody can hold to account.
     #[error("the {0} is nobody in particular")]
     Nobody(&'static str),
+    /// A party that can never act here. Whoever knows the keys finds out; [`EscrowTerms::new`] does not.
+    #[error("the {0} is not the id of a valid API key of this gateway")]
+    Unknown(&'static str),
+    /// An asset that this gateway keeps no accounts in. Likewise.
+    #[error("the asset is none that this gateway takes")]
+    Asset,
+    /// A mediation service where the operator has named none. Likewise.
+    #[error("this gateway has no mediation service")]
+    NoService,
     /// Too many milestones.
     #[error("there are {0} milestones, more than 32")]
     Milestones(usize),

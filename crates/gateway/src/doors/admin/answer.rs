@@ -3,8 +3,9 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
-use tollgate_gate::RefundRefused;
-use tollgate_ledger::StoreError;
+use tollgate_gate::{Denial, RefundRefused};
+use tollgate_ledger::escrow::EscrowRefusal;
+use tollgate_ledger::{Refusal, StoreError};
 use tollgate_store::AuditEntry;
 
 use crate::control::{Applied, Difference, Refused};
@@ -24,6 +25,8 @@ pub(super) enum Failed {
     Refused(Refused),
     /// Nothing goes back.
     Refund(RefundRefused),
+    /// An escrow stays as it is.
+    Escrow(EscrowRefusal),
     /// The data directory cannot be read.
     Store(StoreError),
 }
@@ -42,7 +45,10 @@ impl From<Refused> for Failed {
 
 impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
+        match error {
+            StoreError::Refused(Refusal::Escrow(refusal)) => Self::Escrow(refusal),
+            other => Self::Store(other),
+        }
     }
 }
 
@@ -74,6 +80,12 @@ impl IntoResponse for Failed {
                 (status(refused), refused.code(), refused.to_string(), refused.next_step())
             }
             Self::Refund(refused) => no_refund(refused),
+            Self::Escrow(refusal) => {
+                let denial = Denial::from(refusal.clone());
+                let code = denial.code();
+                let status = StatusCode::from_u16(code.http).unwrap_or(StatusCode::CONFLICT);
+                (status, code.word, denial.message(), denial.next_step())
+            }
             Self::Store(error) => {
                 tracing::error!(%error, "could not read the data directory");
                 let message = "The data directory cannot be read now.".to_owned();

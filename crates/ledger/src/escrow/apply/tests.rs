@@ -1,5 +1,6 @@
 //! Every event in every state by every role, against a table that is written out.
 
+use proptest::prelude::*;
 use tollgate_domain::{Caller, EscrowId, KeyId, Principal};
 
 use super::*;
@@ -378,5 +379,116 @@ fn p8_parts_of_nothing_and_of_more_than_is_left_are_refused() {
     assert_eq!(described(&part(1_001).unwrap()).0, "released", "control");
     for units in [0, 1_002, u128::MAX] {
         assert!(matches!(part(units), Err(EscrowRefusal::Part(_))), "{units}");
+    }
+}
+
+/// Any state in which money may be, with any counts and stakes, and a deadline about now.
+fn any_state() -> impl Strategy<Value = EscrowState> {
+    let due = || (999_990_u64..1_000_010).prop_map(UnixMillis::new);
+    let phase = prop_oneof![
+        due().prop_map(|until| Phase::Evidence { until }),
+        due().prop_map(|until| Phase::Mediation { until }),
+        Just(Phase::Operator),
+    ];
+    let disputed = (phase, 0_u8..18, 0_u8..18, 0_u128..100, proptest::option::of(0_u128..100));
+    let disputed = disputed.prop_map(|(phase, payer_evidence, provider_evidence, stake, mediator)| {
+        let (stake, mediator_stake) = (Amount::new(stake), mediator.map(Amount::new));
+        EscrowState::Disputed(Dispute { phase, payer_evidence, provider_evidence, stake, mediator_stake })
+    });
+    let ended = proptest::sample::select(vec![
+        EscrowState::Released,
+        EscrowState::Refunded,
+        EscrowState::Resolved { ruling: Ruling::Release, by_default: true },
+        EscrowState::Cancelled,
+        EscrowState::Expired,
+    ]);
+    prop_oneof![
+        1 => due().prop_map(|expires| EscrowState::Created { expires }),
+        1 => due().prop_map(|expires| EscrowState::Funded { expires }),
+        1 => due().prop_map(|deadline| EscrowState::Locked { deadline }),
+        1 => due().prop_map(|window_ends| EscrowState::Delivered { window_ends }),
+        5 => disputed,
+        1 => ended,
+    ]
+}
+
+fn any_event() -> impl Strategy<Value = EscrowEvent> {
+    let ruling = prop_oneof![
+        Just(Ruling::Release),
+        Just(Ruling::Refund),
+        (0_u16..=10_000).prop_map(|share| Ruling::Split(Bps::new(share))),
+    ];
+    let stake = proptest::option::of(prop_oneof![Just(StakeRuling::Return), Just(StakeRuling::Forfeit)]);
+    let rule = (ruling, 0_u16..=10_000, stake).prop_map(|(ruling, confidence, stake)| EscrowEvent::Rule {
+        ruling,
+        confidence: Bps::new(confidence),
+        stake,
+        reason: None,
+    });
+    let known = events().into_iter().map(|(_, event)| event).collect::<Vec<_>>();
+    prop_oneof![
+        6 => proptest::sample::select(known),
+        3 => rule,
+        1 => (0_u128..1_200).prop_map(|units| EscrowEvent::Accept(Part::Amount(Amount::new(units)))),
+        1 => (0_u8..4).prop_map(|place| EscrowEvent::Accept(Part::Milestone(place))),
+        1 => (0_u128..30).prop_map(|units| EscrowEvent::Dispute {
+            stake: Amount::new(units),
+            reason: "why".parse().unwrap(),
+        }),
+    ]
+}
+
+/// What stands on the accounts of an escrow in this state: its own, and that of stakes.
+fn held(state: &EscrowState, rest: u128) -> (u128, u128) {
+    match state {
+        EscrowState::Funded { .. } | EscrowState::Locked { .. } | EscrowState::Delivered { .. } => (rest, 0),
+        EscrowState::Disputed(dispute) => {
+            (rest, dispute.stake.get() + dispute.mediator_stake.unwrap_or_default().get())
+        }
+        _ => (0, 0),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_096))]
+
+    /// What moves is what one state holds more than the other: nothing is lost, made, or paid from a purse that has it not.
+    #[test]
+    fn p22_whatever_follows_on_anything_the_money_is_all_there(
+        state in any_state(),
+        event in any_event(),
+        role in proptest::sample::select(ROLES.to_vec()),
+        now in 999_980_u64..1_000_020,
+        gone in 0_u128..1_001,
+    ) {
+        let mut row = row(state);
+        if !matches!(state, EscrowState::Created { .. } | EscrowState::Funded { .. }) {
+            row.released = Amount::new(gone);
+        }
+        let now = UnixMillis::new(now);
+        let Ok(Applied { state: next, movements }) = apply(&row, &event, role, now) else { return Ok(()) };
+        prop_assert!(!state.is_terminal(), "what has ended stays ended");
+        let late = state.due().is_some_and(|due| now >= due);
+        prop_assert_eq!(late, role == Role::Clock, "before a deadline the clock does nothing, after it nobody else");
+        let (mut escrow, mut stake) = held(&state, row.rest().get());
+        let mut left = row.rest().get();
+        for Movement { from, to, amount } in movements {
+            prop_assert!(from != to && !amount.is_zero());
+            for (purse, sign) in [(from, false), (to, true)] {
+                let account = match purse {
+                    Purse::Escrow => &mut escrow,
+                    Purse::Stake => &mut stake,
+                    Purse::Payer | Purse::Provider | Purse::Mediator => continue,
+                };
+                let units = amount.get();
+                let after = if sign { account.checked_add(units) } else { account.checked_sub(units) };
+                prop_assert!(after.is_some(), "more leaves than is there");
+                *account = after.unwrap_or_default();
+            }
+            if from == Purse::Escrow {
+                left -= amount.get();
+            }
+        }
+        prop_assert_eq!((escrow, stake), held(&next, left));
     }
 }

@@ -1,0 +1,56 @@
+//! Deadlines that have passed: the clock is told to each escrow.
+//!
+//! Nothing depends on how soon: after a deadline no party can act any more, whoever looks first. So it is right after a restart,
+//! however long nobody looked, and with several gateways, of which each may try: the ledger lets it happen once.
+
+use tollgate_domain::EscrowId;
+use tollgate_ledger::escrow::{EscrowCommand, EscrowEvent, EscrowMoved, EscrowStore, MoveEscrow, Who};
+use tollgate_ledger::{Refusal, StoreError};
+use tollgate_store::Store;
+
+use crate::clock;
+
+/// How many escrows are told at once: one commit carries them all.
+const AT_ONCE_MAX: u32 = 128;
+/// How many times in a row a sweep looks again: what is due beyond waits for the next one.
+const ROUNDS_MAX: usize = 64;
+
+/// Tells every escrow whose deadline has passed.
+///
+/// # Errors
+/// When the ledger cannot be read. One escrow that cannot be told holds up no other.
+pub(crate) async fn sweep(store: &Store) -> Result<(), StoreError> {
+    for _ in 0..ROUNDS_MAX {
+        let due = store.due_escrows(clock::now(), AT_ONCE_MAX).await?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        let moved = futures_util::future::join_all(due.iter().map(|id| expire(store, *id))).await;
+        // Without any that moved on, looking again would find the same ones.
+        if !moved.into_iter().any(|is_on| is_on) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Whether this escrow's deadline is behind it now.
+async fn expire(store: &Store, id: EscrowId) -> bool {
+    let now = clock::now();
+    let step = MoveEscrow { id, by: Who::Clock, event: EscrowEvent::Expire, key: None, expected: None, now };
+    match store.escrow_command(EscrowCommand::Move(step)).await {
+        Ok(EscrowMoved { row, .. }) => {
+            tracing::info!(escrow = %id, state = row.state.word(), "the deadline of an escrow has passed");
+            true
+        }
+        // Another gateway, or a party at the last moment, was there first.
+        Err(StoreError::Refused(Refusal::Escrow(refusal))) => {
+            tracing::debug!(escrow = %id, %refusal, "nothing is due any more");
+            true
+        }
+        Err(error) => {
+            tracing::error!(escrow = %id, %error, "could not end an escrow whose deadline has passed");
+            false
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A party of an escrow: an API key, and what it asks.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::{Value, json};
+use tollgate_testkit::http::send;
+
+use crate::paid_calls::api_key;
+use crate::world::{Gateway, command, soon};
+
+/// A holder of an API key.
+#[derive(Clone)]
+pub(crate) struct Party {
+    pub(crate) id: String,
+    secret: Option<String>,
+    url: String,
+    folder: PathBuf,
+}
+
+/// What a party was told.
+pub(crate) struct Told {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+impl Told {
+    /// What it asked for was done.
+    #[track_caller]
+    pub(crate) fn done(self) -> Value {
+        assert!(self.status == 200 || self.status == 201, "{} {}", self.status, self.body);
+        self.body
+    }
+
+    /// It was not.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, code: &str) {
+        assert_eq!((self.status, &self.body["error"]["code"]), (status, &json!(code)), "{}", self.body);
+    }
+}
+
+impl Party {
+    /// A new key that the gateway knows, with so much credit.
+    pub(crate) async fn new(gateway: &Gateway, credit: Option<&str>) -> Self {
+        let (id, secret) = api_key(gateway);
+        let party =
+            Self { id, secret: Some(secret), url: gateway.url.clone(), folder: gateway.folder.clone() };
+        if let Some(money) = credit {
+            party.give(money);
+        }
+        party.until_known().await;
+        party
+    }
+
+    /// Asks until the gateway knows the key.
+    async fn until_known(&self) {
+        soon(async {
+            while self.ask(Method::GET, "", &Value::Null, &[]).await.status != 200 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    }
+
+    /// The same party at another gateway.
+    pub(crate) async fn at(&self, gateway: &Gateway) -> Self {
+        let party = Self { url: gateway.url.clone(), folder: gateway.folder.clone(), ..self.clone() };
+        party.until_known().await;
+        party
+    }
+
+    /// The same without a key.
+    pub(crate) fn anonymous(&self) -> Self {
+        Self { secret: None, ..self.clone() }
+    }
+
+    fn cli(&self, arguments: &[&str]) -> Value {
+        let done = command(&self.folder).args(arguments).args(["--json", "--data", "data"]).output().unwrap();
+        serde_json::from_slice(&done.stdout)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&done.stderr)))
+    }
+
+    /// Gives prepaid credit.
+    pub(crate) fn give(&self, money: &str) {
+        self.cli(&["credit", "add", &self.id, money]);
+    }
+
+    /// The prepaid credit that can be spent, in atomic units.
+    pub(crate) fn credit(&self) -> u128 {
+        let report = self.cli(&["ledger", "check"]);
+        let account = format!("credit:{}", self.id);
+        let rows = report["accounts"].as_array().unwrap();
+        let Some(row) = rows.iter().find(|row| row["account"] == account.as_str()) else { return 0 };
+        let [debits, credits] = ["debits_posted", "credits_posted"]
+            .map(|side| row[side].as_str().unwrap().parse::<u128>().unwrap());
+        credits - debits
+    }
+
+    /// Asks at `/api/v1/escrow` and the place behind it; `null` is no body.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        place: &str,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> Told {
+        let bearer = self.secret.as_ref().map(|secret| format!("Bearer {secret}"));
+        let mut all = vec![("content-type", "application/json")];
+        all.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
+        all.extend(headers);
+        let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+        let answer = send(method, &format!("{}/api/v1/escrow{place}", self.url), &all, body).await.unwrap();
+        Told { status: answer.status.as_u16(), body: answer.json().unwrap() }
+    }
+
+    /// One step of an escrow.
+    pub(crate) async fn step(&self, id: &str, step: &str, body: &Value) -> Told {
+        self.ask(Method::POST, &format!("/{id}/{step}"), body, &[]).await
+    }
+
+    /// Opens an escrow over 1 USDC.
+    pub(crate) async fn open(&self, provider: &Self, more: &Value) -> String {
+        let mut terms = json!({ "provider": provider.id, "amount": "1000000", "asset": "USDC" });
+        terms.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let made = self.ask(Method::POST, "", &terms, &[]).await.done();
+        made["escrow_id"].as_str().unwrap().to_owned()
+    }
+}
+
+/// Waits until an escrow stands there.
+pub(crate) async fn until_state(party: &Party, id: &str, state: &str) {
+    soon(async {
+        loop {
+            let seen = party.ask(Method::GET, &format!("/{id}"), &Value::Null, &[]).await.done();
+            if seen["state"] == state {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
