@@ -6,7 +6,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tollgate_domain::{Amount, AssetId, Binding, Caller, PaymentKey, Principal, Quote, Rail, UnixMillis};
+use tollgate_domain::{
+    Amount, AssetId, Binding, Caller, Digest, PaymentKey, Principal, Quote, Rail, UnixMillis,
+};
 
 /// A boxed future: rails are a run-time plural (`Arc<dyn PaymentRail>`).
 pub type RailFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -49,6 +51,8 @@ pub struct Proof {
     pub key: PaymentKey,
     /// Who pays, as the proof shows.
     pub payer: Caller,
+    /// The digest of the quote that it comes with, see [`Binding::quote`].
+    pub quote: Option<Digest>,
     /// The rail's own reading of the proof.
     pub opened: Arc<dyn Any + Send + Sync>,
 }

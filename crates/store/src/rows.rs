@@ -20,7 +20,7 @@ macro_rules! settlements {
         concat!(
             "SELECT key, attempt, call, caller, server, tool, args, price_version, amount, asset, funds, proof, expires, ",
             "state, claimed, updated, result, reference, reason, receipt, settle, coalesce(payer, caller), refund, ",
-            "refunded FROM settlements ",
+            "refunded, quote FROM settlements ",
             $tail
         )
     };
@@ -46,6 +46,7 @@ fn settlement(row: &Row<'_>) -> rusqlite::Result<SettlementRow> {
             tool: ToolRef { server: convert::text(row, 4)?, tool: convert::text(row, 5)? },
             args: convert::digest(row, 6)?,
             price_version: convert::small_count(row, 7)?,
+            quote: row.get::<_, Option<[u8; 32]>>(24)?.map(Digest::from_bytes),
         },
         amount: convert::text(row, 8)?,
         asset: convert::text(row, 9)?,

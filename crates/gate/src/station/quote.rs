@@ -42,6 +42,7 @@ impl<S> Call<S> {
                 tool: self.request.tool.clone(),
                 args: self.args_digest()?,
                 price_version: self.listed.price_version,
+                quote: None,
             },
             price: self.listed.price.clone(),
             settle: self.listed.settle,

@@ -74,6 +74,8 @@ mod servers;
 #[cfg(feature = "postgres")]
 mod several_gateways;
 #[cfg(test)]
+mod stolen_proofs;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 #[cfg(feature = "otel")]

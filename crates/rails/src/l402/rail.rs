@@ -316,6 +316,7 @@ impl PaymentRail for L402 {
             rail: Rail::L402,
             key,
             payer: Caller::Preimage(opened.payment_hash),
+            quote: None,
             opened: Arc::new(opened),
         })
     }
@@ -347,6 +348,7 @@ impl PaymentRail for L402 {
                 tool: quote.binding.tool.clone(),
                 args: quote.binding.args,
                 price_version: terms.price.version,
+                quote: None,
             },
             amount: terms.price.amount,
             asset: terms.price.asset.clone(),

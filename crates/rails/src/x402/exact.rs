@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tollgate_domain::{Amount, Asset, Caller, PaymentKey, Quote, Rail, Settle, UnixMillis};
+use tollgate_domain::{Amount, Asset, Binding, Caller, Digest, PaymentKey, Quote, Rail, Settle, UnixMillis};
 
 use super::settler::Settler;
 use super::wire::{Accepted, AcceptedExtra, ExactEntry, ExactExtra, PaymentPayload, Text};
@@ -395,6 +395,7 @@ impl PaymentRail for ExactEvm {
             rail: Rail::X402,
             key: self.key(&opened.signed.authorization)?,
             payer: Caller::Wallet(*opened.signed.authorization.from.as_bytes()),
+            quote: Some(Digest::of(opened.seal.as_bytes())),
             opened: Arc::new(opened),
         })
     }
@@ -415,7 +416,8 @@ impl PaymentRail for ExactEvm {
         Ok(Payment {
             key: proof.key.clone(),
             payer: proof.payer,
-            binding: sealed.binding,
+            // Everything that the payer signed can be read on the chain once it is settled. The seal cannot.
+            binding: Binding { quote: proof.quote, ..sealed.binding },
             amount: sealed.amount,
             asset: sealed.asset,
             funds: match self.config.settling {

@@ -32,6 +32,7 @@ pub(crate) fn quote_for(server: &str, tool: &str, arguments: &str, amount: u128)
             tool: ToolRef { server: server.parse().unwrap(), tool: tool.parse().unwrap() },
             args: Digest::of(arguments.as_bytes()),
             price_version: 1,
+            quote: None,
         },
         price: Price::any_of([Money { amount: Amount::new(amount), asset: usdc() }]),
         settle: Settle::After,

@@ -273,13 +273,14 @@ async fn keys_of_any_process_count_for_all() {
 async fn f12_newer_tables_are_refused_and_not_changed() {
     let Some(database) = database().await else { return };
     drop(gateway(&database, 1).await);
+    let version = database.psql("SELECT version FROM tollgate.schema_version").unwrap();
     database.psql("UPDATE tollgate.schema_version SET version = 99").unwrap();
     let directory = TempDir::new().unwrap();
     let url = || database.url().parse().unwrap();
     let refused = Store::connect(url(), directory.path(), signer(), Options::default()).await;
     assert!(matches!(refused, Err(OpenError::NewerDatabase { found: 99, .. })), "{refused:?}");
     assert_eq!(database.psql("SELECT version FROM tollgate.schema_version").unwrap(), "99");
-    database.psql("UPDATE tollgate.schema_version SET version = 1").unwrap();
+    database.psql(&format!("UPDATE tollgate.schema_version SET version = {version}")).unwrap();
     let opened = Store::connect(url(), directory.path(), signer(), Options::default()).await;
     assert!(opened.is_ok(), "control: {opened:?}");
 }

@@ -93,7 +93,7 @@ pub(crate) fn claim(rail: Rail, proof: &str) -> Claim {
         payer: alice(),
         settle: Settle::After,
         reference: String::new(),
-        binding: Binding { tool: tool(), args: Digest::of(b"{}"), price_version: 1 },
+        binding: Binding { tool: tool(), args: Digest::of(b"{}"), price_version: 1, quote: None },
         amount: Amount::new(10),
         asset: asset(),
         funds,
