@@ -51,6 +51,7 @@ codes! {
     PAYMENT_REPLAYED = "payment_replayed", 409, -31015, AfterChange;
     PAYMENT_IN_FLIGHT = "payment_in_flight", 409, -31016, Later;
     PAYMENT_FAILED = "payment_failed", 402, -31017, AfterChange;
+    RESULT_EXPIRED = "result_expired", 410, -31060, AfterChange;
     RATE_LIMITED = "rate_limited", 429, -31018, Later;
     MALFORMED_FRAME = "malformed_frame", 400, -32600, AfterChange;
     SESSION_MISSING = "session_missing", 400, -31030, AfterChange;

@@ -32,6 +32,7 @@ mod ports;
 mod receipt;
 mod recover;
 mod refund;
+mod result;
 mod station;
 mod street;
 mod take;

@@ -14,6 +14,7 @@ mod paying;
 mod pins;
 mod receipt;
 mod refund;
+mod result;
 mod run;
 mod server;
 mod wrap;
@@ -169,6 +170,9 @@ pub(crate) struct CallArgs {
     /// Print `{"result":…,"receipt":…}` and nothing else.
     #[arg(long)]
     json: bool,
+    /// A new file for the payment that was made: whoever has it can read the result again, see `tollgate receipt result`.
+    #[arg(long, value_name = "FILE")]
+    payment_to: Option<PathBuf>,
     /// The folder with the payer's key (payer.key).
     #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
     data: PathBuf,
@@ -210,26 +214,31 @@ pub(crate) struct ConnectArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReceiptCommand {
+    /// Read the result of a paid call again, by its receipt, with the payment or the API key of the call.
+    Result(result::ResultArgs),
     /// Check a receipt offline, with the gateway's public key alone.
-    Verify {
-        /// The receipt: an envelope, or the {envelope, salts} that a call returned.
-        file: PathBuf,
-        /// The public keys: a JWKS file as served at /.well-known/jwks.json. Default: the keys of the data directory.
-        #[arg(long, value_name = "FILE")]
-        keys: Option<PathBuf>,
-        /// The data directory whose public key is used when no --keys are given.
-        #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
-        data: PathBuf,
-        /// A file with the arguments, to be compared with the receipt.
-        #[arg(long, value_name = "FILE")]
-        arguments: Option<PathBuf>,
-        /// A file with the result, to be compared with the receipt.
-        #[arg(long, value_name = "FILE")]
-        result: Option<PathBuf>,
-        /// Print the statement as JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The receipt: an envelope, or the {envelope, salts} that a call returned.
+    file: PathBuf,
+    /// The public keys: a JWKS file as served at /.well-known/jwks.json. Default: the keys of the data directory.
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// The data directory whose public key is used when no --keys are given.
+    #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
+    data: PathBuf,
+    /// A file with the arguments, to be compared with the receipt.
+    #[arg(long, value_name = "FILE")]
+    arguments: Option<PathBuf>,
+    /// A file with the result, to be compared with the receipt.
+    #[arg(long, value_name = "FILE")]
+    result: Option<PathBuf>,
+    /// Print the statement as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -365,7 +374,8 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Wrap(args) => Box::pin(wrap::wrap(args)).await,
         Command::Call(args) => call::call(args).await,
         Command::Connect(args) => connect::connect(args).await,
-        Command::Receipt(command) => receipt::run(command),
+        Command::Receipt(ReceiptCommand::Result(args)) => result::result(args).await,
+        Command::Receipt(ReceiptCommand::Verify(args)) => receipt::verify_file(args),
         Command::Ledger(LedgerCommand::Check(data)) => books::check(data).await,
         Command::Ledger(LedgerCommand::Statement(args)) => ledger::statement(args).await,
         Command::Ledger(LedgerCommand::Journal(selected)) => ledger::journal(selected).await,

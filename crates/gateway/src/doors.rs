@@ -14,6 +14,7 @@ mod json_rpc;
 mod mcp;
 mod metrics;
 mod rates;
+mod results;
 
 pub(crate) use calls::pricing;
 pub(crate) use execute::resolve;

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
 use crate::described::Doors;
-use crate::doors::{calls, dev, documents, execute, gate_api, health, json_rpc, metrics};
+use crate::doors::{calls, dev, documents, execute, gate_api, health, json_rpc, metrics, results};
 use crate::gateway::Gateway;
 
 /// Which doors are open that need not be.
@@ -33,6 +33,7 @@ pub(super) fn doors(open: Open) -> Doors {
         .get("/readyz", health::ready, &health::READY)
         .get("/metrics", metrics::metrics, &metrics::METRICS)
         .merge(calls::doors())
+        .merge(results::doors())
         .merge(execute::doors())
         .merge(json_rpc::doors())
         .merge(documents::doors());

@@ -67,6 +67,8 @@ mod rest_apis;
 #[cfg(test)]
 mod result_scan;
 #[cfg(test)]
+mod results;
+#[cfg(test)]
 mod sandbox;
 #[cfg(test)]
 mod servers;
