@@ -9,11 +9,13 @@ mod doctor;
 mod keys;
 mod ledger;
 mod log;
+mod operator;
 mod out;
 mod paying;
 mod pins;
 mod receipt;
 mod refund;
+mod reload;
 mod result;
 mod run;
 mod server;
@@ -73,6 +75,8 @@ enum Command {
     Credit(CreditCommand),
     /// Give back what was kept of a paid call, or a part of it, as credit of whoever paid; exit 1 if nothing was kept.
     Refund(refund::RefundArgs),
+    /// Have the running gateway read its configuration again, and say what has changed; exit 1 if it is refused.
+    Reload(reload::ReloadArgs),
     /// Make and revoke API keys and admin keys.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -385,6 +389,7 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Calls(CallsCommand::List { limit, data }) => books::calls(limit, data).await,
         Command::Credit(command) => books::credit(command).await,
         Command::Refund(args) => refund::refund(args).await,
+        Command::Reload(args) => reload::reload(args).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Pins(command) => pins::run(command).await,
         Command::Server(command) => server::run(command).await,
