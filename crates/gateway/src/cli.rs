@@ -14,6 +14,7 @@ mod out;
 mod paying;
 mod pins;
 mod receipt;
+mod reconcile;
 mod refund;
 mod reload;
 mod result;
@@ -75,6 +76,8 @@ enum Command {
     Credit(CreditCommand),
     /// Give back what was kept of a paid call, or a part of it, as credit of whoever paid; exit 1 if nothing was kept.
     Refund(refund::RefundArgs),
+    /// Hold the books against chain and wallet; exit 1 if they differ. Changes nothing.
+    Reconcile(reconcile::ReconcileArgs),
     /// Have the running gateway read its configuration again, and say what has changed; exit 1 if it is refused.
     Reload(reload::ReloadArgs),
     /// Make and revoke API keys and admin keys.
@@ -389,6 +392,7 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Calls(CallsCommand::List { limit, data }) => books::calls(limit, data).await,
         Command::Credit(command) => books::credit(command).await,
         Command::Refund(args) => refund::refund(args).await,
+        Command::Reconcile(args) => reconcile::reconcile(args).await,
         Command::Reload(args) => reload::reload(args).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Pins(command) => pins::run(command).await,

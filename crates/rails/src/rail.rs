@@ -220,6 +220,17 @@ pub enum SettlementAnswer {
     Absent,
 }
 
+/// Money that came in by a rail's own list, whatever the books know of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    /// Where it is found: what a settlement of it would have as its reference.
+    pub reference: String,
+    /// Who sent it, as the rail writes it.
+    pub payer: String,
+    /// How much.
+    pub amount: Amount,
+}
+
 /// One way for money to arrive.
 pub trait PaymentRail: Send + Sync + fmt::Debug {
     /// Which rail this is.
@@ -276,4 +287,24 @@ pub trait PaymentRail: Send + Sync + fmt::Debug {
     /// Finds out what became of a settlement, without sending anything.
     fn look_up<'a>(&'a self, settlement: &'a Settlement, now: UnixMillis)
     -> RailFuture<'a, SettlementAnswer>;
+
+    /// How much came in for a settlement that is booked under `reference`, by the rail's own evidence; `None` when nothing did.
+    /// Sends nothing.
+    ///
+    /// # Errors
+    /// Why the rail cannot tell, in its words.
+    fn confirm<'a>(
+        &'a self,
+        settlement: &'a Settlement,
+        reference: &'a str,
+        now: UnixMillis,
+    ) -> RailFuture<'a, Result<Option<Amount>, String>>;
+
+    /// What came in lately, with its asset; `None` where the rail has no list, because nothing comes in but what a payer shows.
+    ///
+    /// # Errors
+    /// Why the rail cannot tell, in its words.
+    fn arrivals(&self) -> RailFuture<'_, Result<Option<(AssetId, Vec<Arrival>)>, String>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }

@@ -1,5 +1,6 @@
 //! The embedded ledger store: one SQLite file with one writer.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,6 +126,24 @@ impl Store {
     pub(crate) async fn earned(&self, asset: &AssetId) -> Result<Amount, StoreError> {
         let asset = asset.clone();
         self.inner.readers.read(move |connection| rows::earned(connection, &asset)).await
+    }
+
+    pub(crate) async fn settlements_since(
+        &self,
+        since: UnixMillis,
+        limit: u32,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
+        self.inner.readers.read(move |connection| rows::settlements_since(connection, since, limit)).await
+    }
+
+    pub(crate) async fn settlements_by_reference(
+        &self,
+        references: HashSet<String>,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
+        self.inner
+            .readers
+            .read(move |connection| rows::settlements_by_reference(connection, &references))
+            .await
     }
 
     /// Adds an API key.

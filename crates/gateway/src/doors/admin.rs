@@ -4,6 +4,7 @@
 
 mod answer;
 mod described;
+mod reconciliation;
 mod refunds;
 mod view;
 
@@ -90,6 +91,11 @@ pub(super) fn doors() -> Doors<Desk> {
         .post("/admin/v1/reload", reload, &described::RELOAD)
         .get("/admin/v1/audit", audit, &described::AUDIT)
         .post("/admin/v1/refunds", refunds::refund, &described::REFUND)
+        .merge(Doors::new(reconciliation::SCHEMAS).get(
+            "/admin/v1/reconciliation",
+            reconciliation::read,
+            &reconciliation::RECONCILIATION,
+        ))
 }
 
 /// The key first, then from where: whoever has none learns nothing else.

@@ -57,6 +57,8 @@ mod pins;
 #[cfg(test)]
 mod rate_limits;
 #[cfg(test)]
+mod reconcile;
+#[cfg(test)]
 mod refunds;
 #[cfg(test)]
 mod refusals;

@@ -14,7 +14,7 @@ use super::macaroon::{Macaroon, MacaroonError};
 use super::secret::GateSecret;
 use super::terms::{PriceTerm, Terms, tool_text};
 use crate::lightning::invoice::sats_for;
-use crate::lightning::{Invoice, InvoiceRequest, LightningWallet, Preimage, WalletError};
+use crate::lightning::{Invoice, InvoiceRequest, InvoiceState, LightningWallet, Preimage, WalletError};
 use crate::mpp::{self, Challenges, RealmError};
 use crate::rail::{
     Funds, Offer, OfferError, OfferForms, Payment, PaymentRail, PaymentRefusal, Presented, Proof, RailFuture,
@@ -373,6 +373,28 @@ impl PaymentRail for L402 {
         _now: UnixMillis,
     ) -> RailFuture<'a, SettlementAnswer> {
         Box::pin(std::future::ready(arrived(settlement)))
+    }
+
+    /// The wallet tells whether an invoice was paid, and an invoice is paid whole: it was over this amount when it was made.
+    fn confirm<'a>(
+        &'a self,
+        settlement: &'a Settlement,
+        _reference: &'a str,
+        now: UnixMillis,
+    ) -> RailFuture<'a, Result<Option<Amount>, String>> {
+        Box::pin(async move {
+            let mut hash = [0; 32];
+            hex::decode_to_slice(settlement.key.proof(), &mut hash)
+                .map_err(|error| format!("stored payment hash: {error}"))?;
+            match self.wallet.look_up(hash, now).await.map_err(|error| chain(&error))? {
+                InvoiceState::Settled { .. } => Ok(Some(settlement.amount)),
+                InvoiceState::Open
+                | InvoiceState::Held
+                | InvoiceState::Expired
+                | InvoiceState::Cancelled
+                | InvoiceState::Unknown => Ok(None),
+            }
+        })
     }
 }
 

@@ -284,3 +284,9 @@ async fn f12_newer_tables_are_refused_and_not_changed() {
     let opened = Store::connect(url(), directory.path(), signer(), Options::default()).await;
     assert!(opened.is_ok(), "control: {opened:?}");
 }
+
+#[tokio::test]
+async fn attempts_are_found_by_age_and_reference_over_postgresql() {
+    let Some(database) = database().await else { return };
+    attempts_are_found_by_age_and_reference(&gateway(&database, 1).await.store).await;
+}
