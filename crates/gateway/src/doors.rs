@@ -13,10 +13,10 @@ mod health;
 mod json_rpc;
 mod mcp;
 mod metrics;
+mod payments;
 mod rates;
 mod results;
 
-pub(crate) use calls::pricing;
 pub(crate) use execute::resolve;
 
 use std::net::SocketAddr;

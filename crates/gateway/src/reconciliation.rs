@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tollgate_domain::{Amount, AssetId, CallId, Rail, UnixMillis};
 use tollgate_gate::Ports;
 use tollgate_ledger::{Funds, SettlementRow, State, StoreError};
-use tollgate_rails::{Arrival, PaymentRail, Settlement};
+use tollgate_rails::{Arrival, Arrivals, PaymentRail, Settlement};
 
 use crate::clock;
 use crate::gateway::Gateway;
@@ -86,11 +86,10 @@ pub(crate) async fn reconcile(gateway: &Gateway, since: UnixMillis) -> Result<Re
     for rail in ports.rails() {
         match rail.arrivals().await {
             Ok(None) => {}
-            Ok(Some((asset, arrivals))) => {
-                let wanted: HashSet<String> =
-                    arrivals.iter().map(|arrival| arrival.reference.clone()).collect();
+            Ok(Some(Arrivals { asset, each })) => {
+                let wanted: HashSet<String> = each.iter().map(|arrival| arrival.reference.clone()).collect();
                 let known = ports.store.settlements_by_reference(wanted).await?;
-                differences.extend(unknown_to_the_books(rail.rail(), &asset, &arrivals, &known));
+                differences.extend(unknown_to_the_books(rail.rail(), &asset, &each, &known));
             }
             Err(reason) => {
                 differences.push(Difference::NotAnswered { rail: rail.rail(), call: None, reason });
@@ -179,11 +178,12 @@ fn unknown_to_the_books(
     differences
 }
 
-/// Whether a rail moved, or has to move, the money of this attempt: credit and sandbox money are on these books alone.
+/// Whether a rail moved, or has to move, the money of this attempt: credit and sandbox money are on these books alone, and a free call
+/// moves none.
 fn comes_from_outside(row: &SettlementRow) -> bool {
     match row.funds {
         Funds::OnSettlement | Funds::Arrived { .. } => true,
-        Funds::Credit(_) => false,
+        Funds::Credit(_) | Funds::Free(_) => false,
     }
 }
 
@@ -233,7 +233,9 @@ impl Difference {
             Self::MissingOnRail(booked) => booked.to_json("missing_on_rail"),
             Self::AmountDiffers { booked, shown } => {
                 let mut said = booked.to_json("amount_differs");
-                said["on_rail"] = json!(shown);
+                if let Value::Object(members) = &mut said {
+                    members.insert("on_rail".to_owned(), json!(shown));
+                }
                 said
             }
             Self::MissingInBooks { rail, reference, payer, asset, amount } => json!({

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use tollgate_domain::{
-    Amount, AssetId, Binding, Caller, Digest, PaymentKey, Principal, Quote, Rail, UnixMillis,
+    Amount, AssetId, Binding, Caller, Digest, FreeCall, PaymentKey, Principal, Quote, Rail, UnixMillis,
 };
 
 /// A boxed future: rails are a run-time plural (`Arc<dyn PaymentRail>`).
@@ -75,6 +75,8 @@ pub enum Funds {
     Sandbox,
     /// It is credit of this principal on the gateway's books.
     Credit(Principal),
+    /// There is none: the call is one of so many that the caller has free.
+    Free(FreeCall),
 }
 
 impl Funds {
@@ -82,7 +84,7 @@ impl Funds {
     pub fn settles_on_our_books(&self) -> bool {
         match self {
             Self::OnSettlement => false,
-            Self::Arrived | Self::Sandbox | Self::Credit(_) => true,
+            Self::Arrived | Self::Sandbox | Self::Credit(_) | Self::Free(_) => true,
         }
     }
 }
@@ -231,6 +233,15 @@ pub struct Arrival {
     pub amount: Amount,
 }
 
+/// What came in on a rail of late.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Arrivals {
+    /// Of what.
+    pub asset: AssetId,
+    /// Each movement.
+    pub each: Vec<Arrival>,
+}
+
 /// One way for money to arrive.
 pub trait PaymentRail: Send + Sync + fmt::Debug {
     /// Which rail this is.
@@ -300,11 +311,11 @@ pub trait PaymentRail: Send + Sync + fmt::Debug {
         now: UnixMillis,
     ) -> RailFuture<'a, Result<Option<Amount>, String>>;
 
-    /// What came in lately, with its asset; `None` where the rail has no list, because nothing comes in but what a payer shows.
+    /// What came in lately; `None` where the rail has no list, because nothing comes in but what a payer shows.
     ///
     /// # Errors
     /// Why the rail cannot tell, in its words.
-    fn arrivals(&self) -> RailFuture<'_, Result<Option<(AssetId, Vec<Arrival>)>, String>> {
+    fn arrivals(&self) -> RailFuture<'_, Result<Option<Arrivals>, String>> {
         Box::pin(std::future::ready(Ok(None)))
     }
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use tollgate_attest::Signer;
-use tollgate_domain::{AssetId, EscrowId, PaymentKey, Principal, TransferId};
+use tollgate_domain::{AssetId, EscrowId, PaymentKey, Principal, ToolRef, TransferId, UnixMillis};
 use tollgate_ledger::escrow::EscrowRow;
 use tollgate_ledger::{
     AccountName, Balances, Batch as Commands, Books, Command, EngineError, Moved, Outcome, Record,
     SettlementRow, Transfer,
 };
 
+use crate::calls;
 use crate::escrows;
 use crate::receipts::Chain;
 use crate::rows;
@@ -132,6 +133,16 @@ impl Books for File<'_> {
 
     fn resolution(&mut self, pending: &TransferId) -> rusqlite::Result<Option<Transfer>> {
         rows::resolution(self.connection, pending)
+    }
+
+    fn calls(
+        &mut self,
+        caller: &Principal,
+        tool: &ToolRef,
+        since: UnixMillis,
+        most: u64,
+    ) -> rusqlite::Result<u64> {
+        calls::calls(self.connection, caller, tool, since, most)
     }
 
     fn standing(&mut self, principal: &Principal) -> rusqlite::Result<Record> {

@@ -39,6 +39,7 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod calls;
 mod check;
 mod control;
 mod convert;

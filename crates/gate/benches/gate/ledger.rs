@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tollgate_domain::{AssetId, CallId, PaymentKey, Principal, ReceiptId, UnixMillis};
+use tollgate_domain::{AssetId, CallId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis};
 use tollgate_ledger::{
     AccountBalance, AccountName, Advanced, Balances, Claimed, Command, Event, LedgerStore, Outcome,
-    RecentCall, Record, SettlementRow, State, StoreError, StoredAnswer, Transfer,
+    RecentCall, Record, SettlementRow, Spent, State, StoreError, StoredAnswer, Transfer,
 };
 use tollgate_rails::RailFuture;
 use tollgate_rails::lightning::{
@@ -47,6 +47,20 @@ impl LedgerStore for WillingLedger {
             Command::Record { .. } => Ok(Outcome::Recorded(self.envelope.clone())),
             Command::Grant(_) | Command::Book(_) | Command::Refund(_) | Command::Escrow(_) => unasked(),
         }
+    }
+
+    async fn calls(
+        &self,
+        _caller: &Principal,
+        _tool: &ToolRef,
+        _since: UnixMillis,
+        _most: u64,
+    ) -> Result<u64, StoreError> {
+        unasked()
+    }
+
+    async fn spent(&self, _caller: &Principal, _since: [UnixMillis; 2]) -> Result<Vec<Spent>, StoreError> {
+        unasked()
     }
 
     async fn standing(&self, _principal: &Principal) -> Result<Record, StoreError> {

@@ -26,7 +26,7 @@ impl Call<Received> {
         let proof = match opened {
             Ok(proof) => proof,
             Err(refusal) => {
-                let demand = self.demand_afresh(gate, now).await;
+                let demand = self.demand_afresh(gate, None, now).await;
                 return Err(self.refuse(Denial::PaymentRefused { refusal, demand }));
             }
         };

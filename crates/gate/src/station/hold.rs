@@ -39,10 +39,19 @@ impl Call<Screened> {
                 Err(Unclaimed::Refused(verdict)) => return Err(self.refuse(*verdict)),
             }
         }
+        // Only now: while a free call was left, the price did not matter.
+        self.within_maximum(&bill.quote).map_err(|denial| self.refuse(denial))?;
         let verdict = match pay::demand(&self, &self.stage.paid.caller, &bill.quote, gate, now).await {
             Err(verdict) => verdict,
             Ok(mut demand) => {
-                demand.reason = Some(format!("{} The credit of this caller is too low.", demand.sentence()));
+                let mut reason = demand.sentence();
+                if bill.payments.iter().any(|payment| matches!(payment.funds, Funds::Free(_))) {
+                    reason.push_str(" The free calls of this caller are used up.");
+                }
+                if bill.payments.iter().any(|payment| matches!(payment.funds, Funds::Credit(_))) {
+                    reason.push_str(" The credit of this caller is too low.");
+                }
+                demand.reason = Some(reason);
                 Denial::PaymentRequired(Box::new(demand)).into()
             }
         };
@@ -70,6 +79,7 @@ impl Call<Screened> {
                 Funds::Arrived => tollgate_ledger::Funds::Arrived { holder: payment.payer.principal() },
                 Funds::Sandbox => tollgate_ledger::Funds::Credit(self.payer(payment)),
                 Funds::Credit(principal) => tollgate_ledger::Funds::Credit(principal.clone()),
+                Funds::Free(free) => tollgate_ledger::Funds::Free(*free),
             },
             proof: payment.proof.as_str().into(),
             expires: payment.expires,
@@ -99,7 +109,7 @@ impl Call<Screened> {
                     .into(),
             ),
             Ok(Claimed::InDoubt { call }) => refused(self.in_doubt(gate, call).await),
-            Ok(Claimed::InsufficientFunds { .. }) => Err(Unclaimed::Short),
+            Ok(Claimed::InsufficientFunds { .. } | Claimed::NoFreeCall) => Err(Unclaimed::Short),
             Err(error) => refused(store_fault(error).into()),
         }
     }
@@ -144,7 +154,7 @@ impl Call<Screened> {
 }
 
 enum Unclaimed {
-    /// Not enough credit in this asset; nothing was written.
+    /// Not enough credit in this asset, or no free call left; nothing was written.
     Short,
     /// Not claimed, for good.
     Refused(Box<Verdict>),

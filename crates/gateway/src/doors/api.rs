@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
 use crate::described::Doors;
-use crate::doors::{calls, dev, documents, execute, gate_api, health, json_rpc, metrics, results};
+use crate::doors::{calls, dev, documents, execute, gate_api, health, json_rpc, metrics, payments, results};
 use crate::gateway::Gateway;
 
 /// Which doors are open that need not be.
@@ -35,6 +35,7 @@ pub(super) fn doors(open: Open) -> Doors {
         .merge(calls::doors())
         .merge(results::doors())
         .merge(execute::doors())
+        .merge(payments::doors())
         .merge(json_rpc::doors())
         .merge(documents::doors());
     let doors = if open.gate_api { doors.merge(gate_api::doors()) } else { doors };

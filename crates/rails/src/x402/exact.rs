@@ -7,9 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tollgate_domain::{
-    Amount, Asset, AssetId, Binding, Caller, Digest, PaymentKey, Quote, Rail, Settle, UnixMillis,
-};
+use tollgate_domain::{Amount, Asset, Binding, Caller, Digest, PaymentKey, Quote, Rail, Settle, UnixMillis};
 
 use super::settler::Settler;
 use super::wire::{Accepted, AcceptedExtra, ExactEntry, ExactExtra, PaymentPayload, Text};
@@ -17,7 +15,7 @@ use crate::evm::{Address, Authorization, Domain, SignatureError, SignedAuthoriza
 use crate::mpp::{self, Challenges};
 use crate::quote_seal::{QuoteSealer, SealError, SealedQuote};
 use crate::rail::{
-    Arrival, Funds, Offer, OfferError, OfferForms, Payment, PaymentRail, PaymentRefusal, Presented, Proof,
+    Arrivals, Funds, Offer, OfferError, OfferForms, Payment, PaymentRail, PaymentRefusal, Presented, Proof,
     RailFuture, Settlement, SettlementAnswer,
 };
 
@@ -470,12 +468,12 @@ impl PaymentRail for ExactEvm {
         })
     }
 
-    fn arrivals(&self) -> RailFuture<'_, Result<Option<(AssetId, Vec<Arrival>)>, String>> {
+    fn arrivals(&self) -> RailFuture<'_, Result<Option<Arrivals>, String>> {
         Box::pin(async move {
             match &self.config.settling {
                 Settling::Chain(settler) => {
-                    let arrived = settler.arrivals(self.config.pay_to).await?;
-                    Ok(Some((self.config.asset.id().clone(), arrived)))
+                    let each = settler.arrivals(self.config.pay_to).await?;
+                    Ok(Some(Arrivals { asset: self.config.asset.id().clone(), each }))
                 }
                 Settling::Sandbox => Ok(None),
             }

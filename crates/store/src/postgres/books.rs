@@ -5,12 +5,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tollgate_attest::Signer;
-use tollgate_domain::{AssetId, Digest, EscrowId, PaymentKey, Principal, TransferId};
+use tollgate_domain::{
+    AssetId, Digest, EscrowId, FreeCall, PaymentKey, Principal, ToolRef, TransferId, UnixMillis,
+};
 use tollgate_ledger::escrow::{EscrowCommand, EscrowRow};
 use tollgate_ledger::{
     AccountName, Balances, Batch, BatchChanges, Books, Clearing, Command, EngineError, Funds, Outcome,
     Record, Refusal, SealedReceipt, Sealer, SettlementRow, Transfer,
 };
+
+use super::calls::Calls;
 
 /// The rows that a batch asks for.
 #[derive(Debug, Default)]
@@ -21,17 +25,19 @@ pub(super) struct Wanted {
     pub(super) resolutions: HashSet<TransferId>,
     pub(super) standings: HashSet<Principal>,
     pub(super) escrows: HashSet<EscrowId>,
+    pub(super) calls: HashSet<Calls>,
 }
 
 impl Wanted {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { settlements, accounts, transfers, resolutions, standings, escrows } = self;
+        let Self { settlements, accounts, transfers, resolutions, standings, escrows, calls } = self;
         settlements.is_empty()
             && accounts.is_empty()
             && transfers.is_empty()
             && resolutions.is_empty()
             && standings.is_empty()
             && escrows.is_empty()
+            && calls.is_empty()
     }
 
     /// What these commands name themselves, to be read in one go. Too little or too much costs time, never correctness.
@@ -41,6 +47,12 @@ impl Wanted {
             match command {
                 Command::Claim(claim) => {
                     wanted.settlements.insert(claim.key.clone());
+                    if let Funds::Free(FreeCall { calls, per }) = claim.funds {
+                        let (caller, tool) = (claim.caller.clone(), claim.binding.tool.clone());
+                        let since = per.start(claim.now);
+                        wanted.calls.insert(Calls { caller, tool, since, most: calls });
+                        continue;
+                    }
                     let payer = payer(&claim.key, &claim.funds);
                     let payable = AccountName::Payable(claim.binding.tool.server.clone());
                     wanted.accounts.extend(payer.map(|payer| (payer, claim.asset.clone())));
@@ -97,6 +109,7 @@ fn payer(key: &PaymentKey, funds: &Funds) -> Option<AccountName> {
         Funds::OnSettlement => Clearing::of(key.rail()).map(AccountName::Clearing),
         Funds::Arrived { holder } => Some(AccountName::Credit(holder.clone())),
         Funds::Credit(principal) => Some(AccountName::Credit(principal.clone())),
+        Funds::Free(_) => None,
     }
 }
 
@@ -110,6 +123,7 @@ pub(super) struct Loaded {
     pub(super) resolutions: HashMap<TransferId, Option<Transfer>>,
     pub(super) standings: HashMap<Principal, Record>,
     pub(super) escrows: HashMap<EscrowId, Option<Arc<EscrowRow>>>,
+    pub(super) calls: HashMap<Calls, u64>,
 }
 
 /// The last receipt of this gateway's key.
@@ -205,6 +219,20 @@ impl Books for View<'_> {
     fn resolution(&mut self, pending: &TransferId) -> Result<Option<Transfer>, NotRead> {
         self.loaded.resolutions.get(pending).cloned().ok_or_else(|| {
             self.wanted.resolutions.insert(*pending);
+            NotRead
+        })
+    }
+
+    fn calls(
+        &mut self,
+        caller: &Principal,
+        tool: &ToolRef,
+        since: UnixMillis,
+        most: u64,
+    ) -> Result<u64, NotRead> {
+        let calls = Calls { caller: caller.clone(), tool: tool.clone(), since, most };
+        self.loaded.calls.get(&calls).copied().ok_or_else(|| {
+            self.wanted.calls.insert(calls);
             NotRead
         })
     }

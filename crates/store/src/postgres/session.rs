@@ -10,10 +10,12 @@ use tollgate_domain::{CallId, Principal};
 use tollgate_ledger::{Command, Outcome, Refusal};
 
 use super::books::{self, Decided, Head, Loaded, Wanted};
+use super::calls::{self, Calls};
 use super::convert::{self, ReadError};
 use super::escrows;
 use super::rows::{self, accounts, settlements, transfers};
 use super::written::{self, Statements, WriteError};
+use crate::convert::{integer, millis};
 use crate::writer::Hooks;
 
 /// Who writes: a gateway in the epoch that it took when it started.
@@ -219,7 +221,7 @@ impl Session {
 
     /// Reads what is wanted, in one round trip.
     async fn load(&self, wanted: &Wanted) -> Result<Vec<Found>, ReadError> {
-        let Wanted { settlements, accounts, transfers, resolutions, standings, escrows } = wanted;
+        let Wanted { settlements, accounts, transfers, resolutions, standings, escrows, calls } = wanted;
         let keys: Vec<String> = settlements.iter().map(ToString::to_string).collect();
         let assets: Vec<&str> = accounts.iter().map(|(_, asset)| asset.as_str()).collect();
         let names: Vec<String> = accounts.iter().map(|(name, _)| name.to_string()).collect();
@@ -227,7 +229,8 @@ impl Session {
         let resolved: Vec<&[u8]> = resolutions.iter().map(|id| id.as_bytes().as_slice()).collect();
         let principals: Vec<&str> = standings.iter().map(Principal::as_str).collect();
         let escrows: Vec<&[u8]> = escrows.iter().map(|id| id.as_bytes().as_slice()).collect();
-        let (settlements, accounts, transfers, resolutions, standings, escrows) = tokio::join!(
+        let calls: Vec<&Calls> = calls.iter().collect();
+        let (settlements, accounts, transfers, resolutions, standings, escrows, counts) = tokio::join!(
             biased;
             async { self.query(keys.len(), &self.read.settlements, &[&keys]).await },
             async { self.query(names.len(), &self.read.accounts, &[&assets, &names]).await },
@@ -235,6 +238,7 @@ impl Session {
             async { self.query(resolved.len(), &self.read.resolutions, &[&resolved]).await },
             async { self.query(principals.len(), &self.read.standings, &[&principals]).await },
             async { self.query(escrows.len(), &self.read.escrows, &[&escrows]).await },
+            self.count(&calls),
         );
         let mut found = Vec::new();
         for row in settlements? {
@@ -256,7 +260,19 @@ impl Session {
         for row in escrows? {
             found.push(Found::Escrow(escrows::escrow(&row)?));
         }
+        for (asked, row) in calls.into_iter().zip(counts?) {
+            found.push(Found::Calls(asked.clone(), convert::count(&row, 0)?));
+        }
         Ok(found)
+    }
+
+    async fn count(&self, calls: &[&Calls]) -> Result<Vec<tokio_postgres::Row>, Error> {
+        let callers: Vec<&str> = calls.iter().map(|asked| asked.caller.as_str()).collect();
+        let servers: Vec<&str> = calls.iter().map(|asked| asked.tool.server.as_str()).collect();
+        let tools: Vec<&str> = calls.iter().map(|asked| asked.tool.tool.as_str()).collect();
+        let since: Vec<i64> = calls.iter().map(|asked| millis(asked.since)).collect();
+        let most: Vec<i64> = calls.iter().map(|asked| integer(asked.most)).collect();
+        self.query(calls.len(), &self.read.calls, &[&callers, &servers, &tools, &since, &most]).await
     }
 
     /// Asks nothing where nothing is wanted.
@@ -287,6 +303,7 @@ enum Found {
     Resolution(tollgate_ledger::Transfer),
     Standing(Principal, tollgate_ledger::Record),
     Escrow(tollgate_ledger::escrow::EscrowRow),
+    Calls(Calls, u64),
 }
 
 impl Found {
@@ -310,6 +327,9 @@ impl Found {
             }
             Self::Escrow(row) => {
                 loaded.escrows.insert(row.id, Some(Arc::new(row)));
+            }
+            Self::Calls(asked, count) => {
+                loaded.calls.insert(asked, count);
             }
         }
     }
@@ -349,11 +369,12 @@ struct Queries {
     resolutions: Statement,
     standings: Statement,
     escrows: Statement,
+    calls: Statement,
 }
 
 impl Queries {
     async fn prepare(client: &Client) -> Result<Self, Error> {
-        let (hold, fence, settlements, accounts, transfers, resolutions, standings, escrows) = tokio::try_join!(
+        let (hold, fence, settlements, accounts, transfers, resolutions, standings, escrows, calls) = tokio::try_join!(
             client.prepare("UPDATE shards SET seq = seq + 1 WHERE id = 1"),
             client.prepare("UPDATE gateways SET batch = $3 WHERE id = $1 AND epoch = $2"),
             client
@@ -366,8 +387,9 @@ impl Queries {
                 "SELECT principal, reputation, settled, failed FROM standings WHERE principal = ANY($1)"
             ),
             client.prepare(escrows::BY_IDS),
+            client.prepare(calls::CALLS),
         )?;
-        Ok(Self { hold, fence, settlements, accounts, transfers, resolutions, standings, escrows })
+        Ok(Self { hold, fence, settlements, accounts, transfers, resolutions, standings, escrows, calls })
     }
 }
 
