@@ -116,4 +116,8 @@ pub struct Binding {
     pub args: Digest,
     /// The version of the price list that the quote was made from.
     pub price_version: u32,
+    /// The digest of the sealed quote that a payment answers, where its rail makes proofs public once they are settled: only
+    /// payer and gateway know the seal, so only the payer can show the same proof with the same quote again. `None` where
+    /// the proof itself stays a secret.
+    pub quote: Option<Digest>,
 }

@@ -52,6 +52,7 @@ codes! {
     PAYMENT_REPLAYED = "payment_replayed", 409, -31015, AfterChange;
     PAYMENT_IN_FLIGHT = "payment_in_flight", 409, -31016, Later;
     PAYMENT_FAILED = "payment_failed", 402, -31017, AfterChange;
+    RESULT_EXPIRED = "result_expired", 410, -31064, AfterChange;
     AUTHORIZATION_UNKNOWN = "authorization_unknown", 404, -31061, AfterChange;
     AUTHORIZATION_OTHER_CALL = "authorization_other_call", 409, -31062, AfterChange;
     NOT_YOURS = "not_yours", 403, -31063, AfterChange;

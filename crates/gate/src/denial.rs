@@ -108,6 +108,8 @@ pub enum Denial {
     },
     /// A request of the era of sessions names none, and its server gives sessions out.
     SessionMissing,
+    /// The result of a call that was sold is asked for, and is not kept any more.
+    ResultExpired,
     /// `Host` or `Origin` is not one of ours.
     OriginRefused(String),
     /// The body is larger than the limit.
@@ -172,6 +174,7 @@ impl Denial {
             Self::MalformedFrame { json_rpc, .. } => Code { json_rpc: *json_rpc, ..code::MALFORMED_FRAME },
             Self::HeaderMismatch { json_rpc, .. } => Code { json_rpc: *json_rpc, ..code::HEADER_MISMATCH },
             Self::SessionMissing => code::SESSION_MISSING,
+            Self::ResultExpired => code::RESULT_EXPIRED,
             Self::OriginRefused(_) => code::ORIGIN_REFUSED,
             Self::BodyTooLarge { .. } => code::BODY_TOO_LARGE,
             Self::RequestTimedOut { .. } => code::REQUEST_TIMED_OUT,
@@ -243,6 +246,9 @@ impl Denial {
             Self::SessionMissing => {
                 "The Mcp-Session-Id header is missing, and this server gives sessions out.".to_owned()
             }
+            Self::ResultExpired => {
+                "The result of this call was delivered, and is not kept any more.".to_owned()
+            }
             Self::OriginRefused(reason) => format!("The request's origin is not accepted: {reason}."),
             Self::BodyTooLarge { bytes_max } => format!("The body is larger than {bytes_max} bytes."),
             Self::RequestTimedOut { body_ms_max } => {
@@ -300,6 +306,7 @@ impl Denial {
             Self::SessionMissing => {
                 "Send `initialize` first, then every request with the Mcp-Session-Id of its answer; nothing was charged."
             }
+            Self::ResultExpired => "Make a new call; the receipt of this one still verifies.",
             Self::OriginRefused(_) => "Call the gateway by a host name that its configuration lists.",
             Self::BodyTooLarge { .. } => "Send a smaller request.",
             Self::RequestTimedOut { .. } => "Send the whole request at once; nothing was charged.",
@@ -332,6 +339,7 @@ impl Denial {
             | Self::MalformedFrame { .. }
             | Self::HeaderMismatch { .. }
             | Self::SessionMissing
+            | Self::ResultExpired
             | Self::OriginRefused(_)
             | Self::BodyTooLarge { .. }
             | Self::RequestTimedOut { .. }

@@ -38,16 +38,7 @@ pub struct Found<'a> {
 /// # Errors
 /// A [`Denial`] when more than one payment or key is presented, or a payment stands where none may.
 pub fn request<'m>(found: Found<'_>, meta: impl Fn(&str) -> Option<&'m [u8]>) -> Result<Request, Denial> {
-    refuse_query_carriers(found.query)?;
-    let presented = match carriers::extract(found.headers, &meta) {
-        Ok(None) => Presentation::Nothing,
-        Ok(Some(presented)) => Presentation::Payment(presented),
-        Err(error @ CarrierError::Several(_)) => return Err(Denial::PaymentAmbiguous(error.to_string())),
-        Err(error) => Presentation::Unreadable(error.to_string()),
-    };
-    let api_key = presented_key(lines(found.headers, "authorization"), lines(found.headers, "x-api-key"))
-        .map_err(|error| Denial::Unauthenticated { reason: error.to_string() })?
-        .map(str::to_owned);
+    let Credentials { presented, api_key } = credentials(found.headers, found.query, &meta)?;
     let idempotency_key = match lines(found.headers, IDEMPOTENCY_KEY).next() {
         Some(key) => Some(key.to_owned()),
         None => meta(IDEMPOTENCY_META).and_then(tollgate_mcp::json::string),
@@ -70,6 +61,31 @@ pub fn request<'m>(found: Found<'_>, meta: impl Fn(&str) -> Option<&'m [u8]>) ->
         maximum: found.maximum,
         origin: found.origin,
     })
+}
+
+/// Who a request says it is from, and what it pays with.
+pub(crate) struct Credentials {
+    pub(crate) presented: Presentation,
+    pub(crate) api_key: Option<String>,
+}
+
+/// Finds the credentials of a request; nothing of them is believed.
+pub(crate) fn credentials<'m>(
+    headers: &HeaderMap,
+    query: Option<&str>,
+    meta: impl Fn(&str) -> Option<&'m [u8]>,
+) -> Result<Credentials, Denial> {
+    refuse_query_carriers(query)?;
+    let presented = match carriers::extract(headers, meta) {
+        Ok(None) => Presentation::Nothing,
+        Ok(Some(presented)) => Presentation::Payment(presented),
+        Err(error @ CarrierError::Several(_)) => return Err(Denial::PaymentAmbiguous(error.to_string())),
+        Err(error) => Presentation::Unreadable(error.to_string()),
+    };
+    let api_key = presented_key(lines(headers, "authorization"), lines(headers, "x-api-key"))
+        .map_err(|error| Denial::Unauthenticated { reason: error.to_string() })?
+        .map(str::to_owned);
+    Ok(Credentials { presented, api_key })
 }
 
 /// A payment in a URL ends up in logs and histories of every hop: such a carrier is refused, not ignored.

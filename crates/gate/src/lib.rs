@@ -36,6 +36,7 @@ mod reading;
 mod receipt;
 mod recover;
 mod refund;
+mod result;
 mod station;
 mod street;
 mod take;

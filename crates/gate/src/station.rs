@@ -11,6 +11,8 @@ mod screen;
 use tollgate_domain::{CallId, ToolRef};
 use tollgate_ledger::{StoreError, StoredAnswer};
 
+pub(crate) use authenticate::open;
+
 use crate::call::Call;
 use crate::denial::Denial;
 use crate::fault::Fault;

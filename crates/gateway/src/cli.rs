@@ -15,8 +15,10 @@ mod out;
 mod paying;
 mod pins;
 mod receipt;
+mod reconcile;
 mod refund;
 mod reload;
+mod result;
 mod run;
 mod server;
 mod wrap;
@@ -75,6 +77,8 @@ enum Command {
     Credit(CreditCommand),
     /// Give back what was kept of a paid call, or a part of it, as credit of whoever paid; exit 1 if nothing was kept.
     Refund(refund::RefundArgs),
+    /// Hold the books against chain and wallet; exit 1 if they differ. Changes nothing.
+    Reconcile(reconcile::ReconcileArgs),
     /// Have the running gateway read its configuration again, and say what has changed; exit 1 if it is refused.
     Reload(reload::ReloadArgs),
     /// Look at escrows, and decide disputes.
@@ -177,6 +181,9 @@ pub(crate) struct CallArgs {
     /// Print `{"result":…,"receipt":…}` and nothing else.
     #[arg(long)]
     json: bool,
+    /// A new file for the payment that was made: whoever has it can read the result again, see `tollgate receipt result`.
+    #[arg(long, value_name = "FILE")]
+    payment_to: Option<PathBuf>,
     /// The folder with the payer's key (payer.key).
     #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
     data: PathBuf,
@@ -218,26 +225,31 @@ pub(crate) struct ConnectArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReceiptCommand {
+    /// Read the result of a paid call again, by its receipt, with the payment or the API key of the call.
+    Result(result::ResultArgs),
     /// Check a receipt offline, with the gateway's public key alone.
-    Verify {
-        /// The receipt: an envelope, or the {envelope, salts} that a call returned.
-        file: PathBuf,
-        /// The public keys: a JWKS file as served at /.well-known/jwks.json. Default: the keys of the data directory.
-        #[arg(long, value_name = "FILE")]
-        keys: Option<PathBuf>,
-        /// The data directory whose public key is used when no --keys are given.
-        #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
-        data: PathBuf,
-        /// A file with the arguments, to be compared with the receipt.
-        #[arg(long, value_name = "FILE")]
-        arguments: Option<PathBuf>,
-        /// A file with the result, to be compared with the receipt.
-        #[arg(long, value_name = "FILE")]
-        result: Option<PathBuf>,
-        /// Print the statement as JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The receipt: an envelope, or the {envelope, salts} that a call returned.
+    file: PathBuf,
+    /// The public keys: a JWKS file as served at /.well-known/jwks.json. Default: the keys of the data directory.
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// The data directory whose public key is used when no --keys are given.
+    #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
+    data: PathBuf,
+    /// A file with the arguments, to be compared with the receipt.
+    #[arg(long, value_name = "FILE")]
+    arguments: Option<PathBuf>,
+    /// A file with the result, to be compared with the receipt.
+    #[arg(long, value_name = "FILE")]
+    result: Option<PathBuf>,
+    /// Print the statement as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -373,7 +385,8 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Wrap(args) => Box::pin(wrap::wrap(args)).await,
         Command::Call(args) => call::call(args).await,
         Command::Connect(args) => connect::connect(args).await,
-        Command::Receipt(command) => receipt::run(command),
+        Command::Receipt(ReceiptCommand::Result(args)) => result::result(args).await,
+        Command::Receipt(ReceiptCommand::Verify(args)) => receipt::verify_file(args),
         Command::Ledger(LedgerCommand::Check(data)) => books::check(data).await,
         Command::Ledger(LedgerCommand::Statement(args)) => ledger::statement(args).await,
         Command::Ledger(LedgerCommand::Journal(selected)) => ledger::journal(selected).await,
@@ -383,6 +396,7 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Calls(CallsCommand::List { limit, data }) => books::calls(limit, data).await,
         Command::Credit(command) => books::credit(command).await,
         Command::Refund(args) => refund::refund(args).await,
+        Command::Reconcile(args) => reconcile::reconcile(args).await,
         Command::Reload(args) => reload::reload(args).await,
         Command::Escrow(command) => escrow::run(command).await,
         Command::Keys(command) => keys::run(command).await,

@@ -16,6 +16,7 @@ mod mcp;
 mod metrics;
 mod payments;
 mod rates;
+mod results;
 
 pub(crate) use execute::resolve;
 

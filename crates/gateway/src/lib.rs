@@ -29,6 +29,7 @@ pub mod live;
 pub mod pins;
 pub mod ports;
 pub mod proxies;
+mod reconciliation;
 mod reserved;
 mod result_scan;
 pub mod server;

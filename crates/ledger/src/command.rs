@@ -195,7 +195,7 @@ pub enum Claimed {
     },
     /// The key was used for another request.
     OtherRequest {
-        /// What differs: `tool`, `args`, `price_version` or `caller`.
+        /// What differs: `tool`, `args`, `price_version`, `caller` or `quote`.
         differs: &'static str,
     },
     /// The payment of this key definitely failed; the proof is worth nothing.

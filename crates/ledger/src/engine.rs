@@ -249,8 +249,8 @@ pub(crate) fn grant<B: Books>(
     Ok((granted, Some(draft.changes)))
 }
 
-/// What of a repeated claim differs from the row, if anything. The caller is compared as well: a proof may become
-/// public once it is settled, and the stored result belongs to the one who asked first. Asset and amount are not: a
+/// What of a repeated claim differs from the row, if anything. Caller and quote are compared as well: a proof may become
+/// public once it is settled, and the stored result, or what went back, belongs to the one who asked first. Asset and amount are not: a
 /// caller with credit in several assets is tried in the order of the price, whichever paid the first time.
 fn difference(row: &SettlementRow, claim: &Claim) -> Option<&'static str> {
     if row.binding.tool != claim.binding.tool {
@@ -261,6 +261,8 @@ fn difference(row: &SettlementRow, claim: &Claim) -> Option<&'static str> {
         Some("price_version")
     } else if row.caller != claim.caller {
         Some("caller")
+    } else if row.binding.quote != claim.binding.quote {
+        Some("quote")
     } else {
         None
     }

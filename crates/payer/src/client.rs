@@ -11,7 +11,7 @@ use tollgate_egress::Client;
 use crate::answer::{Heard, RpcError};
 use crate::demand::{Carrier, ResultParts};
 use crate::offer::{self, Allowed, Offer, Terms};
-use crate::payment;
+use crate::payment::{self, Payment};
 use crate::request::ToolCall;
 use crate::session::Session;
 use crate::verdict::Verdict;
@@ -66,6 +66,25 @@ pub struct PaidWith {
     pub rail: Rail,
     /// Where the money moved: a transaction of the network as the server named it, or the payment hash.
     pub reference: Option<String>,
+    /// The very payment, to show it again.
+    pub proof: Proof,
+}
+
+/// A payment as the line of an HTTP header, `name: value`. Whoever has it may see what it paid for: never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proof(String);
+
+impl Proof {
+    /// The line.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Proof([redacted])")
+    }
 }
 
 /// What a server answered to a call without a payment.
@@ -212,7 +231,7 @@ impl PayingClient {
                 Ok(heard) => {
                     let outcome = match Verdict::of(heard) {
                         Verdict::Unclear { reason, call } => Err((reason, call)),
-                        Verdict::Result(parts) => Ok(finished(*parts, Some(&terms))),
+                        Verdict::Result(parts) => Ok(finished(*parts, Some((&terms, &payment)))),
                         Verdict::NotTaken { code, message } => {
                             Ok(Err(PayError::PaymentRefused { code, message }))
                         }
@@ -248,9 +267,9 @@ impl fmt::Debug for PayingClient {
     }
 }
 
-fn finished(parts: ResultParts, terms: Option<&Terms>) -> Result<Paid, PayError> {
+fn finished(parts: ResultParts, paid: Option<(&Terms, &Payment)>) -> Result<Paid, PayError> {
     let transaction = parts.transaction;
-    let paid = terms.map(|terms| PaidWith {
+    let paid = paid.map(|(terms, payment)| PaidWith {
         money: terms.money.clone(),
         network: terms.network.clone(),
         rail: terms.rail,
@@ -258,6 +277,7 @@ fn finished(parts: ResultParts, terms: Option<&Terms>) -> Result<Paid, PayError>
             Rail::L402 => Some(terms.recipient.clone()),
             Rail::X402 | Rail::Credit => transaction,
         },
+        proof: Proof(payment.header_line()),
     });
     let paid = Paid { result: parts.raw, receipt: parts.receipt, paid };
     if parts.is_error { Err(PayError::ToolFailed(Box::new(paid))) } else { Ok(paid) }

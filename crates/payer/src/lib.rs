@@ -48,7 +48,7 @@ mod session;
 mod verdict;
 mod wallet;
 
-pub use client::{Asked, Paid, PaidWith, PayingClient, Priced, Retries};
+pub use client::{Asked, Paid, PaidWith, PayingClient, Priced, Proof, Retries};
 pub use error::{ExitCode, PayError};
 pub use lightning::{DevLightning, LightningError, LightningFuture, LightningPayer};
 pub use offer::Terms;

@@ -55,6 +55,14 @@ impl Payment {
         }
     }
 
+    /// The HTTP header in which it travels, as one line.
+    pub(crate) fn header_line(&self) -> String {
+        match self {
+            Self::X402(payload) => format!("{PAYMENT_SIGNATURE}: {}", STANDARD.encode(payload.get())),
+            Self::L402(credential) => format!("{AUTHORIZATION}: L402 {credential}"),
+        }
+    }
+
     /// The HTTP header in which it travels; `None` if it does not fit into one. Marked, so that nobody prints it.
     pub(crate) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         let (name, value) = match self {

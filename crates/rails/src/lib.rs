@@ -23,6 +23,6 @@ pub mod rail;
 pub mod x402;
 
 pub use rail::{
-    Funds, Offer, OfferError, OfferForms, Payment, PaymentRail, PaymentRefusal, Presented, Proof, RailFuture,
-    Settlement, SettlementAnswer,
+    Arrival, Arrivals, Funds, Offer, OfferError, OfferForms, Payment, PaymentRail, PaymentRefusal, Presented,
+    Proof, RailFuture, Settlement, SettlementAnswer,
 };

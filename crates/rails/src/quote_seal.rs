@@ -145,7 +145,7 @@ fn read(body: &[u8]) -> Option<SealedQuote> {
     let server: ServerName = take_text(&mut rest)?.parse().ok()?;
     let tool: ToolName = take_text(&mut rest)?.parse().ok()?;
     let asset: AssetId = take_text(&mut rest)?.parse().ok()?;
-    let binding = Binding { tool: ToolRef { server, tool }, args, price_version };
+    let binding = Binding { tool: ToolRef { server, tool }, args, price_version, quote: None };
     rest.is_empty().then_some(SealedQuote { binding, amount, asset, expires, nonce })
 }
 

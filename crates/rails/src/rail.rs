@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use tollgate_domain::{
-    Amount, AssetId, Binding, Caller, FreeCall, PaymentKey, Principal, Quote, Rail, UnixMillis,
+    Amount, AssetId, Binding, Caller, Digest, FreeCall, PaymentKey, Principal, Quote, Rail, UnixMillis,
 };
 
 /// A boxed future: rails are a run-time plural (`Arc<dyn PaymentRail>`).
@@ -51,6 +51,8 @@ pub struct Proof {
     pub key: PaymentKey,
     /// Who pays, as the proof shows.
     pub payer: Caller,
+    /// The digest of the quote that it comes with, see [`Binding::quote`].
+    pub quote: Option<Digest>,
     /// The rail's own reading of the proof.
     pub opened: Arc<dyn Any + Send + Sync>,
 }
@@ -220,6 +222,26 @@ pub enum SettlementAnswer {
     Absent,
 }
 
+/// Money that came in by a rail's own list, whatever the books know of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    /// Where it is found: what a settlement of it would have as its reference.
+    pub reference: String,
+    /// Who sent it, as the rail writes it.
+    pub payer: String,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// What came in on a rail of late.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Arrivals {
+    /// Of what.
+    pub asset: AssetId,
+    /// Each movement.
+    pub each: Vec<Arrival>,
+}
+
 /// One way for money to arrive.
 pub trait PaymentRail: Send + Sync + fmt::Debug {
     /// Which rail this is.
@@ -276,4 +298,24 @@ pub trait PaymentRail: Send + Sync + fmt::Debug {
     /// Finds out what became of a settlement, without sending anything.
     fn look_up<'a>(&'a self, settlement: &'a Settlement, now: UnixMillis)
     -> RailFuture<'a, SettlementAnswer>;
+
+    /// How much came in for a settlement that is booked under `reference`, by the rail's own evidence; `None` when nothing did.
+    /// Sends nothing.
+    ///
+    /// # Errors
+    /// Why the rail cannot tell, in its words.
+    fn confirm<'a>(
+        &'a self,
+        settlement: &'a Settlement,
+        reference: &'a str,
+        now: UnixMillis,
+    ) -> RailFuture<'a, Result<Option<Amount>, String>>;
+
+    /// What came in lately; `None` where the rail has no list, because nothing comes in but what a payer shows.
+    ///
+    /// # Errors
+    /// Why the rail cannot tell, in its words.
+    fn arrivals(&self) -> RailFuture<'_, Result<Option<Arrivals>, String>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }

@@ -91,7 +91,7 @@ async fn pair(
         payer: caller.clone(),
         settle: Settle::After,
         reference: String::new(),
-        binding: Binding { tool: tool.clone(), args: Digest::of(b"{}"), price_version: 1 },
+        binding: Binding { tool: tool.clone(), args: Digest::of(b"{}"), price_version: 1, quote: None },
         amount: Amount::new(1),
         asset: asset.clone(),
         funds: Funds::Credit(caller.clone()),

@@ -1,5 +1,6 @@
 //! The store as the rest of the house sees it, whichever engine keeps it.
 
+use std::collections::HashSet;
 use std::path::Path;
 #[cfg(feature = "postgres")]
 use std::sync::Arc;
@@ -287,6 +288,30 @@ impl Store {
     /// [`StoreError::Definite`] when they cannot be read.
     pub async fn signers(&self) -> Result<Vec<PublicKey>, StoreError> {
         either!(self, store => store.signers().await)
+    }
+
+    /// The latest attempts that changed at `since` or later, the newest first, at most `limit`: what is held against the rails.
+    /// Reads every attempt; for people, not for calls.
+    ///
+    /// # Errors
+    /// [`StoreError::Definite`] when they cannot be read.
+    pub async fn settlements_since(
+        &self,
+        since: UnixMillis,
+        limit: u32,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
+        either!(self, store => store.settlements_since(since, limit).await)
+    }
+
+    /// Every attempt whose money is found under one of these references. Reads every attempt; for people, not for calls.
+    ///
+    /// # Errors
+    /// [`StoreError::Definite`] when they cannot be read.
+    pub async fn settlements_by_reference(
+        &self,
+        references: HashSet<String>,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
+        either!(self, store => store.settlements_by_reference(references).await)
     }
 
     /// Checks the books against each other, every receipt and its place in the chain against [`Self::signers`], and a file

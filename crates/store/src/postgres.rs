@@ -24,6 +24,7 @@ mod url;
 mod writer;
 mod written;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -197,6 +198,28 @@ async fn be(client: &Client, key: &[u8; 32]) -> Result<Option<Identity>, tokio_p
         tokio::time::sleep(TAKE_AGAIN).await;
     }
     Ok(None)
+}
+
+impl PostgresStore {
+    pub(crate) async fn settlements_since(
+        &self,
+        since: UnixMillis,
+        limit: u32,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
+        let (since, limit) = (crate::convert::millis(since), i64::from(limit));
+        let asked: [(&(dyn ToSql + Sync), Type); 2] = [(&since, Type::INT8), (&limit, Type::INT8)];
+        let query = settlements!("WHERE updated >= $1 ORDER BY id DESC LIMIT $2");
+        self.rows(query, &asked, rows::settlement).await
+    }
+
+    pub(crate) async fn settlements_by_reference(
+        &self,
+        references: HashSet<String>,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
+        let references: Vec<String> = references.into_iter().collect();
+        let asked: [(&(dyn ToSql + Sync), Type); 1] = [(&references, Type::TEXT_ARRAY)];
+        self.rows(settlements!("WHERE reference = ANY($1) ORDER BY id"), &asked, rows::settlement).await
+    }
 }
 
 impl LedgerStore for PostgresStore {

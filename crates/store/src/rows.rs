@@ -1,6 +1,8 @@
 //! Rows of the ledger file as values of the ledger, and the queries that read them. Used by the writer inside its
 //! transaction and by readers beside it.
 
+use std::collections::HashSet;
+
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tollgate_attest::PublicKey;
@@ -20,7 +22,7 @@ macro_rules! settlements {
         concat!(
             "SELECT key, attempt, call, caller, server, tool, args, price_version, amount, asset, funds, proof, expires, ",
             "state, claimed, updated, result, reference, reason, receipt, settle, coalesce(payer, caller), refund, ",
-            "refunded FROM settlements ",
+            "refunded, quote FROM settlements ",
             $tail
         )
     };
@@ -46,6 +48,7 @@ fn settlement(row: &Row<'_>) -> rusqlite::Result<SettlementRow> {
             tool: ToolRef { server: convert::text(row, 4)?, tool: convert::text(row, 5)? },
             args: convert::digest(row, 6)?,
             price_version: convert::small_count(row, 7)?,
+            quote: row.get::<_, Option<[u8; 32]>>(24)?.map(Digest::from_bytes),
         },
         amount: convert::text(row, 8)?,
         asset: convert::text(row, 9)?,
@@ -121,6 +124,29 @@ pub(crate) fn open_settlements(connection: &Connection) -> rusqlite::Result<Vec<
          AND state <> 'failed' AND state <> 'in_doubt' ORDER BY id"
     ))?;
     query.query_map([], settlement)?.collect()
+}
+
+/// The latest attempts that changed at `since` or later, the newest first, at most `limit`.
+pub(crate) fn settlements_since(
+    connection: &Connection,
+    since: UnixMillis,
+    limit: u32,
+) -> rusqlite::Result<Vec<SettlementRow>> {
+    let mut query = connection.prepare(settlements!("WHERE updated >= ?1 ORDER BY id DESC LIMIT ?2"))?;
+    query.query_map(params![convert::millis(since), limit], settlement)?.collect()
+}
+
+/// Every attempt with one of these references.
+pub(crate) fn settlements_by_reference(
+    connection: &Connection,
+    references: &HashSet<String>,
+) -> rusqlite::Result<Vec<SettlementRow>> {
+    let mut query = connection.prepare(settlements!("WHERE reference IS NOT NULL ORDER BY id"))?;
+    let rows = query.query_map([], |row| {
+        let wanted = references.contains(row.get_ref(17)?.as_str()?);
+        wanted.then(|| settlement(row)).transpose()
+    })?;
+    rows.filter_map(Result::transpose).collect()
 }
 
 /// Every attempt, in order of claiming.

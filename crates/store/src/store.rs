@@ -1,5 +1,6 @@
 //! The embedded ledger store: one SQLite file with one writer.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,7 @@ pub(crate) static LEDGER: Schema = Schema {
         include_str!("schema/ledger_5.sql"),
         include_str!("schema/ledger_6.sql"),
         include_str!("schema/ledger_7.sql"),
+        include_str!("schema/ledger_8.sql"),
     ],
     // NORMAL would lose acknowledged calls on power loss.
     kept: Kept::OverPowerCut,
@@ -125,6 +127,24 @@ impl Store {
     pub(crate) async fn earned(&self, asset: &AssetId) -> Result<Amount, StoreError> {
         let asset = asset.clone();
         self.inner.readers.read(move |connection| rows::earned(connection, &asset)).await
+    }
+
+    pub(crate) async fn settlements_since(
+        &self,
+        since: UnixMillis,
+        limit: u32,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
+        self.inner.readers.read(move |connection| rows::settlements_since(connection, since, limit)).await
+    }
+
+    pub(crate) async fn settlements_by_reference(
+        &self,
+        references: HashSet<String>,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
+        self.inner
+            .readers
+            .read(move |connection| rows::settlements_by_reference(connection, &references))
+            .await
     }
 
     /// Adds an API key.

@@ -52,8 +52,8 @@ pub(crate) fn write(
 fn insert_settlement(connection: &Connection, row: &SettlementRow) -> Result<(), Failure> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO settlements (key, attempt, call, caller, server, tool, args, price_version, amount, asset, \
-         funds, proof, expires, state, claimed, updated, reference, settle, payer) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+         funds, proof, expires, state, claimed, updated, reference, settle, payer, quote) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
     )?;
     let inserted = insert.execute(params![
         row.key.to_string(),
@@ -75,6 +75,7 @@ fn insert_settlement(connection: &Connection, row: &SettlementRow) -> Result<(),
         row.reference,
         row.settle.word(),
         row.payer.as_str(),
+        row.binding.quote.map(|digest| *digest.as_bytes()),
     ]);
     match inserted {
         Ok(_) => Ok(()),

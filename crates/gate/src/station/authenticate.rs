@@ -38,6 +38,7 @@ impl Call<Received> {
     }
 }
 
+/// Opens a presented payment with the rail that reads it; accepts nothing.
 pub(crate) fn open<P: Ports>(ports: &P, presented: &Presented) -> Result<Proof, PaymentRefusal> {
     let rail = ports.rails().iter().find(|rail| rail.reads(presented)).ok_or_else(|| {
         PaymentRefusal::Unreadable("no rail of this gateway takes payments of this kind".to_owned())

@@ -92,7 +92,9 @@ impl Call<Quoted> {
         let row = gate.ports.ledger().settlement(&proof.key).await;
         let row = row.map_err(|error| self.refuse(store_fault(error)))?;
         let row = row.filter(|row| {
-            let is_same = row.binding.tool == quote.binding.tool && row.binding.args == quote.binding.args;
+            let is_same = row.binding.tool == quote.binding.tool && row.binding.args == quote.binding.args
+                // Not so for whoever read the proof on the chain and asked for a quote of their own.
+                && row.binding.quote == proof.quote;
             row.state == State::Refunded && row.may_be_repeated() && is_same
         });
         Ok(row.map(|row| Payment {

@@ -85,6 +85,7 @@ impl<S> Call<S> {
             tool: self.request.tool.clone(),
             args: self.args_digest()?,
             price_version: self.listed.price_version,
+            quote: None,
         };
         let expires = now.plus_millis(gate.limits.quote_ttl_ms);
         let settle = self.listed.settle;

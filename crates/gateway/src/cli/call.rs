@@ -1,5 +1,7 @@
 //! `tollgate call`: the paying client.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -38,7 +40,9 @@ pub(crate) async fn call(args: CallArgs) -> anyhow::Result<ExitCode> {
     };
     match paid {
         Ok(paid) => {
+            // The result first: it is paid for.
             show(&paid, args.json)?;
+            keep(&paid, args.payment_to.as_deref())?;
             Ok(ExitCode::SUCCESS)
         }
         Err(PayError::ToolFailed(paid)) => {
@@ -112,6 +116,16 @@ fn show(paid: &Paid, as_json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Writes the payment into a new file that nobody else may read.
+fn keep(paid: &Paid, file: Option<&Path>) -> anyhow::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let (Some(file), Some(with)) = (file, &paid.paid) else { return Ok(()) };
+    let mut open = OpenOptions::new();
+    let opened = open.write(true).create_new(true).mode(0o600).open(file);
+    let written = opened.and_then(|mut file| writeln!(file, "{}", with.proof.expose()));
+    written.with_context(|| format!("write the payment to {}", file.display()))
+}
+
 fn envelope(paid: &Paid) -> anyhow::Result<String> {
     let receipt = paid.receipt.as_deref().context("the gateway gave no receipt")?;
     let receipt: Value = serde_json::from_str(receipt).context("read the receipt")?;
@@ -128,7 +142,7 @@ fn unchecked(envelope: &str) -> Option<Value> {
 }
 
 /// The text blocks of a result, or all of it where it has none.
-fn text_of(result: &str) -> String {
+pub(super) fn text_of(result: &str) -> String {
     let parsed: Option<Value> = serde_json::from_str(result).ok();
     let texts: Vec<&str> = parsed
         .iter()

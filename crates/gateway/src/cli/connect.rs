@@ -176,7 +176,7 @@ fn named(texts: &[String], assets: &Assets) -> anyhow::Result<Vec<(Asset, Amount
 }
 
 /// The owner's headers. A header is never printed: it may hold a secret.
-fn headers(texts: &[String], environment: &Environment) -> anyhow::Result<HeaderMap> {
+pub(super) fn headers(texts: &[String], environment: &Environment) -> anyhow::Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     for (index, text) in texts.iter().enumerate() {
         let place = format!("--header number {}", index + 1);

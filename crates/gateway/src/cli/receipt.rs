@@ -9,7 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tollgate_attest::{PublicKey, Signer, keys_from_jwks, verify};
 
-use super::{FINDING, Out, ReceiptCommand};
+use super::{FINDING, Out, VerifyArgs};
 use crate::data::DataDirectory;
 
 /// What a call returns: the envelope and, for the parties, the salts of its digests.
@@ -34,8 +34,8 @@ struct Salts {
     result: String,
 }
 
-pub(crate) fn run(command: ReceiptCommand) -> anyhow::Result<ExitCode> {
-    let ReceiptCommand::Verify { file, keys, data, arguments, result, json } = command;
+pub(crate) fn verify_file(args: VerifyArgs) -> anyhow::Result<ExitCode> {
+    let VerifyArgs { file, keys, data, arguments, result, json } = args;
     let text = read(&file)?;
     let keys = public_keys(keys.as_deref(), &data)?;
     let given = given(&text);

@@ -123,7 +123,7 @@ impl Access {
         match self {
             Self::Anyone | Self::Caller | Self::ApiKey => &["origin_refused", "rate_limited"],
             Self::Probe => &["origin_refused"],
-            Self::Metrics => &["origin_refused", "not_found"],
+            Self::Metrics => &["origin_refused", "unauthenticated", "not_found"],
             Self::GateKey => &["origin_refused", "rate_limited", "unauthenticated", "not_found", "internal"],
             Self::AdminKey => &["origin_refused", "rate_limited", "unauthenticated", "not_found", "internal"],
             Self::Dev => &["origin_refused", "rate_limited", "not_found"],

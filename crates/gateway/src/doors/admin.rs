@@ -5,6 +5,7 @@
 mod answer;
 mod described;
 mod escrows;
+mod reconciliation;
 mod refunds;
 mod view;
 
@@ -94,6 +95,11 @@ pub(super) fn doors() -> Doors<Desk> {
         .get("/admin/v1/escrows", escrows::list, &escrows::LIST)
         .get("/admin/v1/escrows/{id}", escrows::show, &escrows::SHOW)
         .post("/admin/v1/escrows/{id}/resolve", escrows::resolve, &escrows::RESOLVE)
+        .merge(Doors::new(reconciliation::SCHEMAS).get(
+            "/admin/v1/reconciliation",
+            reconciliation::read,
+            &reconciliation::RECONCILIATION,
+        ))
 }
 
 /// The key first, then from where: whoever has none learns nothing else.

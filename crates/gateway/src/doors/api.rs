@@ -6,7 +6,9 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
 use crate::described::Doors;
-use crate::doors::{calls, dev, documents, escrow, execute, gate_api, health, json_rpc, metrics, payments};
+use crate::doors::{
+    calls, dev, documents, escrow, execute, gate_api, health, json_rpc, metrics, payments, results,
+};
 use crate::gateway::Gateway;
 
 /// Which doors are open that need not be.
@@ -33,6 +35,7 @@ pub(super) fn doors(open: Open) -> Doors {
         .get("/readyz", health::ready, &health::READY)
         .get("/metrics", metrics::metrics, &metrics::METRICS)
         .merge(calls::doors())
+        .merge(results::doors())
         .merge(execute::doors())
         .merge(escrow::doors())
         .merge(payments::doors())

@@ -10,7 +10,7 @@ use serde_json::json;
 use tollgate_domain::Digest;
 
 use crate::config::Metrics;
-use crate::described::{Access, Group, Operation, Shape, Told};
+use crate::described::{Access, Group, Operation, Told};
 use crate::doors::Peer;
 use crate::gateway::Gateway;
 use crate::telemetry;
@@ -29,8 +29,9 @@ pub(crate) async fn metrics(
             ([(header::CONTENT_TYPE, telemetry::CONTENT_TYPE)], telemetry::render(&gateway)).into_response()
         }
         Err((status, next_step)) => {
+            let code = if status == StatusCode::UNAUTHORIZED { "unauthenticated" } else { "not_found" };
             let body = json!({ "error": {
-                "code": "not_found", "message": "The metrics are not for this caller.",
+                "code": code, "message": "The metrics are not for this caller.",
                 "next_step": next_step, "retryable": false,
             }});
             let mut response = (status, axum::Json(body)).into_response();
@@ -81,22 +82,12 @@ pub(crate) const METRICS: Operation = Operation {
     about: "Without `metrics.token` they are for callers on the gateway's own machine; with it, for whoever shows it; with `metrics.public`, for everybody.",
     parameters: &[],
     body: None,
-    told: &[
-        Told::text(
-            200,
-            "The metrics.",
-            telemetry::CONTENT_TYPE,
-            Some("# TYPE tollgate_ready gauge\ntollgate_ready 1\n"),
-        ),
-        Told::json(
-            401,
-            "The token of `metrics.token` is needed.",
-            Shape::Named("Error"),
-            Some(
-                r#"{"error":{"code":"not_found","message":"The metrics are not for this caller.","next_step":"Send the token of `metrics.token` as `Authorization: Bearer …`.","retryable":false}}"#,
-            ),
-        ),
-    ],
+    told: &[Told::text(
+        200,
+        "The metrics.",
+        telemetry::CONTENT_TYPE,
+        Some("# TYPE tollgate_ready gauge\ntollgate_ready 1\n"),
+    )],
     codes: &[],
 };
 

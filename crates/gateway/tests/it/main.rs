@@ -67,6 +67,8 @@ mod pricing;
 #[cfg(test)]
 mod rate_limits;
 #[cfg(test)]
+mod reconcile;
+#[cfg(test)]
 mod refunds;
 #[cfg(test)]
 mod refusals;
@@ -77,12 +79,16 @@ mod rest_apis;
 #[cfg(test)]
 mod result_scan;
 #[cfg(test)]
+mod results;
+#[cfg(test)]
 mod sandbox;
 #[cfg(test)]
 mod servers;
 #[cfg(test)]
 #[cfg(feature = "postgres")]
 mod several_gateways;
+#[cfg(test)]
+mod stolen_proofs;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]

@@ -38,6 +38,7 @@ fn row(call: u8, units: u128, state: State) -> SettlementRow {
             tool: ToolRef { server: "demo".parse().unwrap(), tool: "add".parse().unwrap() },
             args: Digest::of(b"{}"),
             price_version: 1,
+            quote: None,
         },
         amount: Amount::new(units),
         asset: asset(),

@@ -151,6 +151,7 @@ fn claim(number: u8, call: u8, units: u128) -> Command {
             tool: ToolRef { server: "demo".parse().unwrap(), tool: "add".parse().unwrap() },
             args: Digest::of(b"{}"),
             price_version: 1,
+            quote: None,
         },
         amount: Amount::new(units),
         asset: asset(),

@@ -159,6 +159,7 @@ fn claim_of(rail: Rail, funds: Funds, call: u8) -> Claim {
             tool: ToolRef { server: "demo".parse().unwrap(), tool: "add".parse().unwrap() },
             args: Digest::of(b"{}"),
             price_version: 1,
+            quote: None,
         },
         amount: Amount::new(10),
         asset: asset(),

@@ -194,14 +194,37 @@ impl Chain {
         second_and_third: [[u8; 32]; 2],
         blocks: std::ops::RangeInclusive<u64>,
     ) -> Result<Vec<Log>, RpcError> {
-        let method = "eth_getLogs";
         let [second, third] = second_and_third.map(|word| prefixed(&word));
         let events: Vec<String> = events.iter().map(|event| prefixed(event)).collect();
+        self.filtered(contract, json!([events, second, third]), blocks).await
+    }
+
+    /// The events of one kind in a range of blocks whose third topic is this, such as the transfers to one account.
+    ///
+    /// # Errors
+    /// [`RpcError`].
+    pub async fn logs_to(
+        &self,
+        contract: Address,
+        event: [u8; 32],
+        third: [u8; 32],
+        blocks: std::ops::RangeInclusive<u64>,
+    ) -> Result<Vec<Log>, RpcError> {
+        self.filtered(contract, json!([prefixed(&event), null, prefixed(&third)]), blocks).await
+    }
+
+    async fn filtered(
+        &self,
+        contract: Address,
+        topics: Value,
+        blocks: std::ops::RangeInclusive<u64>,
+    ) -> Result<Vec<Log>, RpcError> {
+        let method = "eth_getLogs";
         let filter = json!({
             "address": contract.to_lower(),
             "fromBlock": format!("{:#x}", blocks.start()),
             "toBlock": format!("{:#x}", blocks.end()),
-            "topics": [events, second, third],
+            "topics": topics,
         });
         let logs = self.node.call(method, json!([filter])).await?;
         let wires: Vec<LogWire> = serde_json::from_value(logs).map_err(|error| unreadable(method, error))?;

@@ -8,14 +8,14 @@ use std::fmt;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tollgate_domain::UnixMillis;
+use tollgate_domain::{Amount, UnixMillis};
 
 use super::chain::{Chain, Fees, Log, TransactionReceipt, prefixed};
 use super::eip712::word;
 use super::rpc::RpcError;
 use super::transaction::{SignedTransaction, Transaction, transfer_with_authorization};
 use super::{Address, Authorization, SignedAuthorization, SigningKey};
-use crate::rail::{RailFuture, SettlementAnswer};
+use crate::rail::{Arrival, RailFuture, SettlementAnswer};
 use crate::x402::settler::{Settler, reason};
 
 /// `Transfer(address,address,uint256)` (ERC-20).
@@ -299,6 +299,65 @@ impl EvmSettler {
     }
 }
 
+impl EvmSettler {
+    async fn confirm_now(
+        &self,
+        signed: &SignedAuthorization,
+        reference: &str,
+    ) -> Result<Option<Amount>, String> {
+        let id = self.chain.id().await.map_err(|error| error.to_string())?;
+        if id != self.config.chain_id {
+            return Err(reason::NETWORK_MISMATCH.to_owned());
+        }
+        let mut hash = [0; 32];
+        let digits = reference.strip_prefix("0x").unwrap_or_default();
+        if hex::decode_to_slice(digits, &mut hash).is_err() {
+            return Ok(None);
+        }
+        let receipt = self.chain.receipt(hash).await.map_err(|error| error.to_string())?;
+        let receipt = receipt.filter(|receipt| receipt.succeeded);
+        Ok(receipt.and_then(|receipt| self.moved(&signed.authorization, &receipt)))
+    }
+
+    /// What a receipt moved for this authorization: the transfer that its token logged behind the use of its nonce.
+    fn moved(&self, authorization: &Authorization, receipt: &TransactionReceipt) -> Option<Amount> {
+        let (from, to) = (authorization.from.to_word(), authorization.to.to_word());
+        let mut logs = receipt.logs.iter().filter(|log| log.address == self.config.token);
+        let used = [AUTHORIZATION_USED, from, authorization.nonce];
+        logs.by_ref().find(|log| log.topics == used)?;
+        let moved = logs.find(|log| matches!(log.topics.first(), Some(&TRANSFER | &AUTHORIZATION_USED)))?;
+        (moved.topics == [TRANSFER, from, to]).then(|| amount_of(&moved.data))
+    }
+
+    async fn arrivals_now(&self, recipient: Address) -> Result<Vec<Arrival>, RpcError> {
+        let mut end = self.chain.block_number().await?;
+        let first = end.saturating_sub(self.config.look_back_blocks_max);
+        let step = self.config.blocks_per_search_max.max(1).saturating_sub(1);
+        let mut arrived = Vec::new();
+        loop {
+            let start = end.saturating_sub(step).max(first);
+            let logs =
+                self.chain.logs_to(self.config.token, TRANSFER, recipient.to_word(), start..=end).await?;
+            arrived.extend(logs.iter().map(|log| Arrival {
+                reference: prefixed(&log.transaction),
+                payer: log.topics.get(1).map(|word| prefixed(&word[12..])).unwrap_or_default(),
+                amount: amount_of(&log.data),
+            }));
+            if start <= first {
+                return Ok(arrived);
+            }
+            end = start.saturating_sub(1);
+        }
+    }
+}
+
+/// The number in the data of a transfer. One of more than 128 bits, which no token here has, is shown as the largest.
+fn amount_of(data: &[u8]) -> Amount {
+    let (high, low) = data.split_at(data.len().saturating_sub(16));
+    let low = low.iter().fold(0_u128, |sum, byte| (sum << 8) | u128::from(*byte));
+    Amount::new(if high.iter().all(|byte| *byte == 0) { low } else { u128::MAX })
+}
+
 /// What a transaction did for one authorization.
 enum Effect {
     Paid,
@@ -331,6 +390,18 @@ impl Settler for EvmSettler {
         _now: UnixMillis,
     ) -> RailFuture<'a, SettlementAnswer> {
         Box::pin(async move { self.look_up_now(signed).await.unwrap_or_else(|stopped| stopped) })
+    }
+
+    fn confirm<'a>(
+        &'a self,
+        signed: &'a SignedAuthorization,
+        reference: &'a str,
+    ) -> RailFuture<'a, Result<Option<Amount>, String>> {
+        Box::pin(self.confirm_now(signed, reference))
+    }
+
+    fn arrivals(&self, recipient: Address) -> RailFuture<'_, Result<Vec<Arrival>, String>> {
+        Box::pin(async move { self.arrivals_now(recipient).await.map_err(|error| error.to_string()) })
     }
 }
 

@@ -14,7 +14,7 @@ use super::macaroon::{Macaroon, MacaroonError};
 use super::secret::GateSecret;
 use super::terms::{PriceTerm, Terms, tool_text};
 use crate::lightning::invoice::sats_for;
-use crate::lightning::{Invoice, InvoiceRequest, LightningWallet, Preimage, WalletError};
+use crate::lightning::{Invoice, InvoiceRequest, InvoiceState, LightningWallet, Preimage, WalletError};
 use crate::mpp::{self, Challenges, RealmError};
 use crate::rail::{
     Funds, Offer, OfferError, OfferForms, Payment, PaymentRail, PaymentRefusal, Presented, Proof, RailFuture,
@@ -316,6 +316,7 @@ impl PaymentRail for L402 {
             rail: Rail::L402,
             key,
             payer: Caller::Preimage(opened.payment_hash),
+            quote: None,
             opened: Arc::new(opened),
         })
     }
@@ -347,6 +348,7 @@ impl PaymentRail for L402 {
                 tool: quote.binding.tool.clone(),
                 args: quote.binding.args,
                 price_version: terms.price.version,
+                quote: None,
             },
             amount: terms.price.amount,
             asset: terms.price.asset.clone(),
@@ -371,6 +373,28 @@ impl PaymentRail for L402 {
         _now: UnixMillis,
     ) -> RailFuture<'a, SettlementAnswer> {
         Box::pin(std::future::ready(arrived(settlement)))
+    }
+
+    /// The wallet tells whether an invoice was paid, and an invoice is paid whole: it was over this amount when it was made.
+    fn confirm<'a>(
+        &'a self,
+        settlement: &'a Settlement,
+        _reference: &'a str,
+        now: UnixMillis,
+    ) -> RailFuture<'a, Result<Option<Amount>, String>> {
+        Box::pin(async move {
+            let mut hash = [0; 32];
+            hex::decode_to_slice(settlement.key.proof(), &mut hash)
+                .map_err(|error| format!("stored payment hash: {error}"))?;
+            match self.wallet.look_up(hash, now).await.map_err(|error| chain(&error))? {
+                InvoiceState::Settled { .. } => Ok(Some(settlement.amount)),
+                InvoiceState::Open
+                | InvoiceState::Held
+                | InvoiceState::Expired
+                | InvoiceState::Cancelled
+                | InvoiceState::Unknown => Ok(None),
+            }
+        })
     }
 }
 

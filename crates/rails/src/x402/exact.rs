@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tollgate_domain::{Amount, Asset, Caller, PaymentKey, Quote, Rail, Settle, UnixMillis};
+use tollgate_domain::{Amount, Asset, Binding, Caller, Digest, PaymentKey, Quote, Rail, Settle, UnixMillis};
 
 use super::settler::Settler;
 use super::wire::{Accepted, AcceptedExtra, ExactEntry, ExactExtra, PaymentPayload, Text};
@@ -15,8 +15,8 @@ use crate::evm::{Address, Authorization, Domain, SignatureError, SignedAuthoriza
 use crate::mpp::{self, Challenges};
 use crate::quote_seal::{QuoteSealer, SealError, SealedQuote};
 use crate::rail::{
-    Funds, Offer, OfferError, OfferForms, Payment, PaymentRail, PaymentRefusal, Presented, Proof, RailFuture,
-    Settlement, SettlementAnswer,
+    Arrivals, Funds, Offer, OfferError, OfferForms, Payment, PaymentRail, PaymentRefusal, Presented, Proof,
+    RailFuture, Settlement, SettlementAnswer,
 };
 
 /// An authorization must still be valid this many seconds after it is presented: time to run a quick tool and to get the
@@ -395,6 +395,7 @@ impl PaymentRail for ExactEvm {
             rail: Rail::X402,
             key: self.key(&opened.signed.authorization)?,
             payer: Caller::Wallet(*opened.signed.authorization.from.as_bytes()),
+            quote: Some(Digest::of(opened.seal.as_bytes())),
             opened: Arc::new(opened),
         })
     }
@@ -415,7 +416,8 @@ impl PaymentRail for ExactEvm {
         Ok(Payment {
             key: proof.key.clone(),
             payer: proof.payer,
-            binding: sealed.binding,
+            // Everything that the payer signed can be read on the chain once it is settled. The seal cannot.
+            binding: Binding { quote: proof.quote, ..sealed.binding },
             amount: sealed.amount,
             asset: sealed.asset,
             funds: match self.config.settling {
@@ -445,6 +447,35 @@ impl PaymentRail for ExactEvm {
             match self.chain(settlement) {
                 Ok((settler, signed)) => settler.look_up(&signed, now).await,
                 Err(answer) => answer,
+            }
+        })
+    }
+
+    fn confirm<'a>(
+        &'a self,
+        settlement: &'a Settlement,
+        reference: &'a str,
+        _now: UnixMillis,
+    ) -> RailFuture<'a, Result<Option<Amount>, String>> {
+        Box::pin(async move {
+            // Not `stored`: a row that contradicts its proof is what is looked for here.
+            let signed = SignedAuthorization::from_proof_text(&settlement.proof)
+                .map_err(|error| format!("stored proof: {error}"))?;
+            match &self.config.settling {
+                Settling::Chain(settler) => settler.confirm(&signed, reference).await,
+                Settling::Sandbox => Err(NO_CHAIN.to_owned()),
+            }
+        })
+    }
+
+    fn arrivals(&self) -> RailFuture<'_, Result<Option<Arrivals>, String>> {
+        Box::pin(async move {
+            match &self.config.settling {
+                Settling::Chain(settler) => {
+                    let each = settler.arrivals(self.config.pay_to).await?;
+                    Ok(Some(Arrivals { asset: self.config.asset.id().clone(), each }))
+                }
+                Settling::Sandbox => Ok(None),
             }
         })
     }

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use tollgate_domain::UnixMillis;
+use tollgate_domain::{Amount, UnixMillis};
 
-use crate::evm::SignedAuthorization;
-use crate::rail::{RailFuture, SettlementAnswer};
+use crate::evm::{Address, SignedAuthorization};
+use crate::rail::{Arrival, RailFuture, SettlementAnswer};
 
 /// Moves the money of one authorization. Both verbs are idempotent by (token, payer, nonce).
 pub trait Settler: Send + Sync + fmt::Debug {
@@ -22,6 +22,22 @@ pub trait Settler: Send + Sync + fmt::Debug {
         signed: &'a SignedAuthorization,
         now: UnixMillis,
     ) -> RailFuture<'a, SettlementAnswer>;
+
+    /// How much the transaction `reference` moved for this authorization; `None` when nothing.
+    ///
+    /// # Errors
+    /// Why the chain does not tell.
+    fn confirm<'a>(
+        &'a self,
+        signed: &'a SignedAuthorization,
+        reference: &'a str,
+    ) -> RailFuture<'a, Result<Option<Amount>, String>>;
+
+    /// What `recipient` was sent lately, as far back as the settler looks.
+    ///
+    /// # Errors
+    /// Why the chain does not tell.
+    fn arrivals(&self, recipient: Address) -> RailFuture<'_, Result<Vec<Arrival>, String>>;
 }
 
 /// Error words as the official x402 SDKs emit them (`@x402/evm` 2.27.0), for `errorReason` of a settle response.

@@ -9,7 +9,7 @@ use super::{ExactEvm, ExactEvmConfig, Settler, Settling};
 use crate::evm::{Address, Authorization, SignedAuthorization, SigningKey};
 use crate::mpp::Challenges;
 use crate::quote_seal::QuoteSealer;
-use crate::rail::{RailFuture, SettlementAnswer};
+use crate::rail::{Arrival, RailFuture, SettlementAnswer};
 
 pub(crate) const NOW: UnixMillis = UnixMillis::from_secs(1_795_219_200);
 pub(crate) const SECRET: [u8; 32] = [7; 32];
@@ -32,6 +32,7 @@ pub(crate) fn quote_for(server: &str, tool: &str, arguments: &str, amount: u128)
             tool: ToolRef { server: server.parse().unwrap(), tool: tool.parse().unwrap() },
             args: Digest::of(arguments.as_bytes()),
             price_version: 1,
+            quote: None,
         },
         price: Price::any_of([Money { amount: Amount::new(amount), asset: usdc() }]),
         settle: Settle::After,
@@ -104,5 +105,19 @@ impl Settler for MemoryToken {
         let answer =
             found.map_or(SettlementAnswer::Absent, |reference| SettlementAnswer::Settled { reference });
         Box::pin(std::future::ready(answer))
+    }
+
+    fn confirm<'a>(
+        &'a self,
+        signed: &'a SignedAuthorization,
+        reference: &'a str,
+    ) -> RailFuture<'a, Result<Option<Amount>, String>> {
+        let Authorization { from, nonce, value, .. } = signed.authorization;
+        let moved = self.moved.lock().unwrap().get(&(from, nonce)).is_some_and(|known| known == reference);
+        Box::pin(std::future::ready(Ok(moved.then_some(value))))
+    }
+
+    fn arrivals(&self, _recipient: Address) -> RailFuture<'_, Result<Vec<Arrival>, String>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 }

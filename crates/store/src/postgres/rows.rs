@@ -19,7 +19,7 @@ macro_rules! settlements {
             "SELECT ",
             $distinct,
             " key, attempt, call, caller, server, tool, args, price_version, amount::text, asset, funds, proof, expires, ",
-            "state, claimed, updated, result, reference, reason, receipt, settle, payer, refund, refunded::text ",
+            "state, claimed, updated, result, reference, reason, receipt, settle, payer, refund, refunded::text, quote ",
             "FROM settlements ",
             $tail
         )
@@ -60,6 +60,7 @@ pub(super) fn settlement(row: &Row) -> Result<SettlementRow, ReadError> {
             tool: ToolRef { server: convert::text(row, 4)?, tool: convert::text(row, 5)? },
             args: convert::digest(row, 6)?,
             price_version: convert::small_count(row, 7)?,
+            quote: convert::optional_bytes(row, 24)?.map(Digest::from_bytes),
         },
         amount: convert::text(row, 8)?,
         asset: convert::text(row, 9)?,

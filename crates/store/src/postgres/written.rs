@@ -44,14 +44,14 @@ pub(super) enum WriteError {
 }
 
 const CLAIMED: &str = "INSERT INTO settlements (owner, key, attempt, call, caller, server, tool, args, price_version, amount, asset, \
-    funds, proof, expires, state, claimed, updated, result, reference, reason, receipt, settle, payer, refund, refunded) \
-    SELECT $1::integer, v.key, v.attempt, v.call, v.caller, v.server, v.tool, v.args, v.price_version, v.amount::numeric, v.asset, \
+    funds, proof, expires, state, claimed, updated, result, reference, reason, receipt, settle, payer, refund, refunded, \
+    quote) SELECT $1::integer, v.key, v.attempt, v.call, v.caller, v.server, v.tool, v.args, v.price_version, v.amount::numeric, v.asset, \
     v.funds, v.proof, v.expires, v.state, v.claimed, v.updated, v.result, v.reference, v.reason, v.receipt, v.settle, \
-    v.payer, v.refund, v.refunded::numeric FROM unnest($2::text[], $3::bigint[], $4::bytea[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::bigint[], \
+    v.payer, v.refund, v.refunded::numeric, v.quote FROM unnest($2::text[], $3::bigint[], $4::bytea[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::bigint[], \
     $10::text[], $11::text[], $12::text[], $13::text[], $14::bigint[], $15::text[], $16::bigint[], $17::bigint[], \
-    $18::bytea[], $19::text[], $20::text[], $21::bytea[], $22::text[], $23::text[], $24::text[], $25::text[]) WITH ORDINALITY \
+    $18::bytea[], $19::text[], $20::text[], $21::bytea[], $22::text[], $23::text[], $24::text[], $25::text[], $26::bytea[]) WITH ORDINALITY \
     v(key, attempt, call, caller, server, tool, args, price_version, amount, asset, funds, proof, expires, state, claimed, \
-    updated, result, reference, reason, receipt, settle, payer, refund, refunded, place) ORDER BY v.place";
+    updated, result, reference, reason, receipt, settle, payer, refund, refunded, quote, place) ORDER BY v.place";
 
 const MOVED: &str = "UPDATE settlements s SET state = v.state, updated = v.updated, result = v.result, reference = v.reference, \
     reason = v.reason, receipt = v.receipt, refund = v.refund, refunded = v.refunded::numeric \
@@ -170,6 +170,7 @@ impl Write<'_> {
             &column(rows, |row| row.payer.as_str()),
             &column(rows, |row| row.refund.map(RefundCause::word)),
             &column(rows, |row| row.refunded.to_string()),
+            &column(rows, |row| row.binding.quote.as_ref().map(|digest| digest.as_bytes().as_slice())),
         ];
         self.rows("settlements", rows.len(), &self.statements.claimed, parameters).await
     }

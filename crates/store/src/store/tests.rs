@@ -30,6 +30,7 @@ fn claim(number: u8) -> Claim {
             tool: ToolRef { server: "demo".parse().unwrap(), tool: "add".parse().unwrap() },
             args: Digest::of(b"{}"),
             price_version: 1,
+            quote: None,
         },
         amount: Amount::new(10),
         asset: "lightning:regtest/msat".parse().unwrap(),

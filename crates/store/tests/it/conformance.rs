@@ -155,7 +155,8 @@ pub(crate) mod promises {
     }
 
     pub(crate) async fn p3_a_proof_for_anything_else_is_refused_and_writes_nothing(store: &impl LedgerStore) {
-        let first = claim(Rail::X402, "0x1");
+        let mut first = claim(Rail::X402, "0x1");
+        first.binding.quote = Some(Digest::of(b"the quote it answers"));
         fresh(store, &first).await;
         store.advance(paid(&first)).await.unwrap();
         let before = store.trial_balance().await.unwrap();
@@ -166,6 +167,8 @@ pub(crate) mod promises {
         };
         for (claim, differs) in [
             (changed(|claim| claim.binding.tool.tool = "sub".parse().unwrap()), "tool"),
+            (changed(|claim| claim.binding.quote = Some(Digest::of(b"a quote of somebody else"))), "quote"),
+            (changed(|claim| claim.binding.quote = None), "quote"),
             (changed(|claim| claim.binding.args = Digest::of(b"other")), "args"),
             (changed(|claim| claim.binding.price_version = 2), "price_version"),
             (changed(|claim| claim.caller = wallet()), "caller"),

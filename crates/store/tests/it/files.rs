@@ -261,3 +261,9 @@ async fn writes_build_no_tables_of_their_own_and_recovery_uses_its_index() {
         assert!(plan.iter().all(|step| step.contains(index)), "{plan:?}");
     }
 }
+
+#[tokio::test]
+async fn attempts_are_found_by_age_and_reference_in_a_file() {
+    let directory = TempDir::new().unwrap();
+    attempts_are_found_by_age_and_reference(&open(&directory)).await;
+}

@@ -314,3 +314,9 @@ async fn tables_of_the_first_version_are_brought_up_to_date() {
     assert_eq!(gateway.store.claim(free("alice/2", 1)).await, Ok(Claimed::NoFreeCall));
     in_order(&gateway.store).await;
 }
+
+#[tokio::test]
+async fn attempts_are_found_by_age_and_reference_over_postgresql() {
+    let Some(database) = database().await else { return };
+    attempts_are_found_by_age_and_reference(&gateway(&database, 1).await.store).await;
+}

@@ -93,7 +93,7 @@ pub(crate) fn claim(rail: Rail, proof: &str) -> Claim {
         payer: alice(),
         settle: Settle::After,
         reference: String::new(),
-        binding: Binding { tool: tool(), args: Digest::of(b"{}"), price_version: 1 },
+        binding: Binding { tool: tool(), args: Digest::of(b"{}"), price_version: 1, quote: None },
         amount: Amount::new(10),
         asset: asset(),
         funds,
@@ -211,4 +211,25 @@ pub(crate) async fn answered(store: &impl LedgerStore, first: &Claim) -> StoredA
     let claimed = store.claim(repeat(first)).await;
     assert_eq!(claimed, Ok(Claimed::Answered { call: first.call }));
     store.answer(&first.call).await.unwrap().unwrap()
+}
+
+/// What a reconciliation reads: attempts by when they changed, newest first, and by where their money is found.
+pub(crate) async fn attempts_are_found_by_age_and_reference(store: &Store) {
+    let (settled, running) = (claim(Rail::X402, "0x1"), claim(Rail::X402, "0x2"));
+    for claim in [&settled, &running] {
+        assert_eq!(store.claim(claim.clone()).await, Ok(Claimed::Fresh { attempt: 1 }));
+    }
+    store.advance(paid(&settled)).await.unwrap();
+    let calls =
+        |rows: Vec<tollgate_ledger::SettlementRow>| rows.iter().map(|row| row.call).collect::<Vec<_>>();
+    let since = async |moment, limit| calls(store.settlements_since(at(moment), limit).await.unwrap());
+    assert_eq!(since(100, 10).await, [running.call, settled.call]);
+    assert_eq!(since(100, 1).await, [running.call]);
+    assert_eq!(since(200, 10).await, [settled.call], "it changed when it was paid");
+    assert_eq!(since(201, 10).await, []);
+    let under = async |reference: &str| {
+        calls(store.settlements_by_reference([reference.to_owned()].into()).await.unwrap())
+    };
+    assert_eq!(under("0xabc").await, [settled.call]);
+    assert_eq!(under("0xab").await, []);
 }

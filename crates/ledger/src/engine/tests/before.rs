@@ -87,6 +87,25 @@ fn what_a_failed_tool_was_paid_goes_back_and_pays_for_the_same_request_once_more
 }
 
 #[test]
+fn p3_what_went_back_is_spent_with_the_quote_of_the_first_time_only() {
+    let quoted = |quote: Option<&[u8]>, call| {
+        let mut claim = before(Rail::X402, Funds::OnSettlement, call);
+        claim.binding.quote = quote.map(Digest::of);
+        claim
+    };
+    let mut books = Memory::default();
+    let first = quoted(Some(b"mine"), 1);
+    books.claim(&first);
+    books.advance(&first, [settled()]).unwrap();
+    books.advance(&first, refund(RefundCause::ToolFailed)).unwrap();
+    for (call, other) in [(2, Some(b"thief".as_slice())), (3, None)] {
+        assert_eq!(books.claim(&quoted(other, call)), Claimed::OtherRequest { differs: "quote" });
+        assert_eq!(has(&books, AccountName::Credit(bob())), 10);
+    }
+    assert_eq!(books.claim(&quoted(Some(b"mine"), 4)), Claimed::Fresh { attempt: 2 }, "control");
+}
+
+#[test]
 fn what_went_back_and_was_spent_elsewhere_does_not_pay_again() {
     let mut books = Memory::default();
     let first = before(Rail::X402, Funds::OnSettlement, 1);

@@ -24,6 +24,7 @@ fn quote_for(tool: &str, args: &[u8], price_version: u32, msat: u128) -> Quote {
             tool: ToolRef { server: "demo".parse().unwrap(), tool: tool.parse().unwrap() },
             args: Digest::of(args),
             price_version,
+            quote: None,
         },
         price: Price::any_of([
             Money { amount: Amount::new(10_000), asset: usdc },

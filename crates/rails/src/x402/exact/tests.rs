@@ -103,7 +103,7 @@ fn a_price_in_other_assets_is_not_offered_here() {
 fn an_honest_payment_pays_exactly_its_call() {
     let (rail, quote) = (rail(), quote());
     let payment = judge(&rail, &payment_for(&rail, &quote), &quote, NOW).unwrap();
-    assert_eq!(payment.binding, quote.binding);
+    assert_eq!(Binding { quote: None, ..payment.binding.clone() }, quote.binding);
     assert_eq!((payment.amount, &payment.asset), (Amount::new(10_000), usdc().id()));
     assert_eq!(payment.payer, Caller::Wallet(*payer().address().as_bytes()));
     assert_eq!(payment.funds, Funds::Sandbox);
@@ -372,7 +372,7 @@ fn an_mpp_credential_pays_with_the_same_authorization() {
     let (rail, quote) = (rail(), quote());
     let credential = mpp_payment_for(&rail, &quote);
     let payment = judge_mpp(&rail, &credential, &quote).unwrap();
-    assert_eq!((payment.amount, payment.binding), (Amount::new(10_000), quote.binding.clone()));
+    assert_eq!((payment.amount, payment.binding.args), (Amount::new(10_000), quote.binding.args));
     // Carried as x402, the very same authorization has the very same key: it can be spent once.
     let mut x402 = payment_for(&rail, &quote);
     let mpp_payload = &credential["payload"];
@@ -506,4 +506,22 @@ proptest! {
             prop_assert_eq!((payment.key, payment.amount, payment.binding), (honest.key, honest.amount, honest.binding));
         }
     }
+}
+
+#[test]
+fn p3_a_payment_is_bound_to_the_very_quote_that_it_came_with() {
+    let (rail, quote) = (rail(), quote());
+    let payment = payment_for(&rail, &quote);
+    let paid = judge(&rail, &payment, &quote, NOW).unwrap();
+    assert!(paid.binding.quote.is_some());
+    // All of this can be read on the chain. The other quote is for the same request, and as good as the first.
+    let other = ready(rail.offer(&quote, [6; 32], NOW)).unwrap().unwrap();
+    let mut stolen = payment.clone();
+    stolen["accepted"] = serde_json::from_str(&other.forms.x402_accepts[0]).unwrap();
+    let stolen = judge(&rail, &stolen, &quote, NOW).unwrap();
+    assert_eq!(stolen.key, paid.key);
+    assert_ne!(stolen.binding, paid.binding);
+    assert_eq!(judge(&rail, &payment, &quote, NOW).unwrap().binding, paid.binding, "control");
+    let mpp = judge_mpp(&rail, &mpp_payment_for(&rail, &quote), &quote).unwrap();
+    assert_eq!(mpp.binding, paid.binding, "one quote in two forms");
 }

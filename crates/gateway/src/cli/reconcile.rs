@@ -1,0 +1,69 @@
+//! `tollgate reconcile`: asks the running gateway to hold its books against chain and wallet.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::operator::{Asked, RunningGateway};
+use super::{DataArgs, FINDING, Out};
+
+#[derive(Debug, Args)]
+pub(crate) struct ReconcileArgs {
+    /// How many hours back.
+    #[arg(long, value_name = "NUMBER", default_value_t = 24)]
+    hours: u64,
+    #[command(flatten)]
+    gateway: RunningGateway,
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+pub(crate) async fn reconcile(args: ReconcileArgs) -> anyhow::Result<ExitCode> {
+    let path = format!("reconciliation?hours={}", args.hours);
+    let asked = Asked { command: "tollgate reconcile", of: json!("reconciliation"), path: &path, body: None };
+    let (is_done, answer) = args.gateway.ask(&args.data, asked).await?;
+    Out::line(&if args.data.json { answer.to_string() } else { in_words(is_done, &answer) });
+    let in_order = is_done && answer.get("in_order").and_then(Value::as_bool) == Some(true);
+    Ok(if in_order { ExitCode::SUCCESS } else { ExitCode::from(FINDING) })
+}
+
+fn in_words(is_done: bool, answer: &Value) -> String {
+    let of = |value: &Value, member: &str| match value.pointer(member) {
+        Some(Value::String(text)) => text.clone(),
+        None | Some(Value::Null) => "none".to_owned(),
+        Some(other) => other.to_string(),
+    };
+    if !is_done {
+        return format!("{}\n{}", of(answer, "/error/message"), of(answer, "/error/next_step"));
+    }
+    let mut lines =
+        vec![format!("{} payments since {} were compared", of(answer, "/compared"), of(answer, "/since"))];
+    for difference in answer.pointer("/differences").and_then(Value::as_array).into_iter().flatten() {
+        let of = |member| of(difference, member);
+        let (call, rail, reference, asset) = (of("/call_id"), of("/rail"), of("/reference"), of("/asset"));
+        let (books, shown) = (of("/in_books"), of("/on_rail"));
+        lines.push(match of("/kind").as_str() {
+            "missing_on_rail" => {
+                format!("missing on {rail}: {call}, {books} of {asset}, booked under {reference}")
+            }
+            "missing_in_books" => {
+                format!("missing in the books: {shown} of {asset} from {} under {reference}", of("/payer"))
+            }
+            "amount_differs" => {
+                format!(
+                    "differs: {call}, {books} in the books and {shown} on {rail} of {asset} under {reference}"
+                )
+            }
+            "in_doubt" => format!("in doubt: {call}, {books} of {asset}, {}", of("/state")),
+            _ => format!("{rail} did not answer for {call}: {}", of("/reason")),
+        });
+    }
+    if answer.get("is_cut").and_then(Value::as_bool) == Some(true) {
+        lines.push("there were more payments than are compared at once: ask for fewer --hours".to_owned());
+    }
+    if answer.get("in_order").and_then(Value::as_bool) == Some(true) {
+        lines.push("books and rails agree".to_owned());
+    }
+    lines.join("\n")
+}
