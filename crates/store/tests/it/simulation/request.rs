@@ -179,7 +179,12 @@ impl Request {
                     payer: principal(*caller),
                     settle: if is_before(*key) { Settle::Before } else { Settle::After },
                     reference: "books".to_owned(),
-                    binding: Binding { tool: tool(), args: Digest::of(&[*args]), price_version: 1 },
+                    binding: Binding {
+                        tool: tool(),
+                        args: Digest::of(&[*args]),
+                        price_version: 1,
+                        quote: None,
+                    },
                     amount: Amount::new(*units),
                     asset: asset(),
                     funds,
