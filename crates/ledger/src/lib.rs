@@ -35,6 +35,7 @@ mod account;
 pub mod audit;
 mod batch;
 mod booking;
+pub mod budget;
 mod command;
 mod draft;
 mod engine;
