@@ -52,6 +52,9 @@ codes! {
     PAYMENT_IN_FLIGHT = "payment_in_flight", 409, -31016, Later;
     PAYMENT_FAILED = "payment_failed", 402, -31017, AfterChange;
     RATE_LIMITED = "rate_limited", 429, -31018, Later;
+    BUDGET_EXCEEDED = "budget_exceeded", 403, -31040, Later;
+    APPROVAL_REQUIRED = "approval_required", 403, -31041, Later;
+    SPENDING_STOPPED = "spending_stopped", 403, -31042, Later;
     MALFORMED_FRAME = "malformed_frame", 400, -32600, AfterChange;
     SESSION_MISSING = "session_missing", 400, -31030, AfterChange;
     HEADER_MISMATCH = "header_mismatch", 400, -32020, AfterChange;

@@ -30,6 +30,7 @@ mod permitted;
 mod ports;
 mod receipt;
 mod recover;
+mod spending;
 mod station;
 mod street;
 

@@ -1,6 +1,8 @@
 //! The command line. Results go to standard output, everything else to standard error.
 
+mod approvals;
 mod books;
+mod budget;
 mod call;
 mod client;
 mod connect;
@@ -66,6 +68,12 @@ enum Command {
     /// Make and revoke API keys and admin keys.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Look at the budgets of callers; stop spending and let it go on.
+    #[command(subcommand)]
+    Budget(budget::BudgetCommand),
+    /// Calls that wait for an approval.
+    #[command(subcommand)]
+    Approvals(approvals::ApprovalsCommand),
     /// Look at the definitions of tools, what changed in them, and approve them.
     #[command(subcommand)]
     Pins(PinsCommand),
@@ -279,6 +287,9 @@ pub(crate) enum KeysCommand {
         /// Make an admin key instead, which changes servers and prices over the admin API and pays for nothing.
         #[arg(long)]
         admin: bool,
+        /// To what its holder belongs, such as team=research: what budgets select by. Repeatable.
+        #[arg(long, value_name = "NAME=VALUE", conflicts_with = "admin")]
+        label: Vec<String>,
         #[command(flatten)]
         data: DataArgs,
     },
@@ -351,6 +362,8 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Calls(CallsCommand::List { limit, data }) => books::calls(limit, data).await,
         Command::Credit(command) => books::credit(command).await,
         Command::Keys(command) => keys::run(command).await,
+        Command::Budget(command) => budget::run(command).await,
+        Command::Approvals(command) => approvals::run(command).await,
         Command::Pins(command) => pins::run(command).await,
         Command::Server(command) => server::run(command).await,
         Command::Client(args) => client::client(&args),

@@ -28,6 +28,7 @@ pub mod ports;
 pub mod proxies;
 mod reserved;
 pub mod server;
+pub mod spending;
 pub mod telemetry;
 pub mod text_file;
 pub mod tls;

@@ -1,11 +1,15 @@
 //! An independent look over the books: it adds up the transfers itself and trusts neither the stored totals nor the
 //! code that booked. Owns the list of what must hold; never repairs.
 
+mod budgets;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, TransferId};
 
+use self::budgets::Budgets;
+use crate::budget::{Counter, Usage};
 use crate::{AccountBalance, AccountName, SettlementRow, State, Transfer, TransferKind};
 
 /// One thing that does not hold.
@@ -53,6 +57,8 @@ pub enum Finding {
     NotReleased(CallId),
     /// A payment key has more than one attempt that is not voided.
     SpentTwice(PaymentKey),
+    /// A counter of a budget is not the sum of what its settlements have taken.
+    BudgetDiffers(Counter),
     /// A receipt, or its place in the chain, is not what was signed.
     ReceiptChain(String),
     /// A settlement names a receipt that is not there.
@@ -84,6 +90,9 @@ impl fmt::Display for Finding {
                 write!(f, "{call} ended without payment, but its reservation was not released")
             }
             Self::SpentTwice(key) => write!(f, "{key} has more than one attempt that is not voided"),
+            Self::BudgetDiffers(Counter { node, asset, span }) => {
+                write!(f, "what is used of {node} per {span} in {asset} is not the sum of its settlements")
+            }
             Self::ReceiptChain(reason) => write!(f, "receipts: {reason}"),
             Self::ReceiptMissing(call) => write!(f, "the receipt of {call} is not there"),
             Self::Storage(reason) => write!(f, "storage: {reason}"),
@@ -116,7 +125,8 @@ enum Resolution {
     Voided,
 }
 
-/// Takes every transfer (in the order of booking), every stored account and every settlement, then reports.
+/// Takes every transfer (in the order of booking), every stored account, every counter of a budget and then every settlement,
+/// and reports.
 #[derive(Default)]
 pub struct Auditor {
     sums: BTreeMap<(AssetId, AccountName), Sums>,
@@ -125,6 +135,7 @@ pub struct Auditor {
     holds: BTreeMap<TransferId, Hold>,
     settlements: BTreeMap<CallId, (State, Amount, AssetId)>,
     live: BTreeMap<PaymentKey, u32>,
+    budgets: Budgets,
     findings: Vec<Finding>,
 }
 
@@ -193,8 +204,14 @@ impl Auditor {
         self.stored.insert((stored.asset.clone(), stored.account.clone()), sums);
     }
 
+    /// Adds a counter of a budget as it is stored; before any settlement.
+    pub fn usage(&mut self, counter: Counter, stored: Usage) {
+        self.budgets.usage(counter, stored);
+    }
+
     /// Adds an attempt, voided ones included.
     pub fn settlement(&mut self, row: &SettlementRow) {
+        self.budgets.settlement(row);
         self.settlements.insert(row.call, (row.state, row.amount, row.asset.clone()));
         if row.state != State::Voided {
             let live = self.live.entry(row.key.clone()).or_default();
@@ -208,6 +225,7 @@ impl Auditor {
         self.compare_settlements();
         let twice = self.live.iter().filter(|(_, live)| **live > 1);
         self.findings.extend(twice.map(|(key, _)| Finding::SpentTwice(key.clone())));
+        self.findings.extend(self.budgets.findings());
         self.findings
     }
 

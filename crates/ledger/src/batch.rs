@@ -4,9 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tollgate_domain::{AssetId, CallId, Digest, PaymentKey, Principal, ReceiptId, TransferId, UnixMillis};
+use tollgate_domain::{
+    ApprovalId, AssetId, CallId, Digest, PaymentKey, Principal, ReceiptId, TransferId, UnixMillis,
+};
 
 use crate::booking;
+use crate::budget::{self, Approval, BudgetChanges, Counter, Stops, Usage, Wanted};
 use crate::engine::{self, Books, Changes, ClaimDecision, EngineError};
 use crate::{
     AccountName, Advance, Advanced, Balances, Claim, Claimed, Command, Grant, Granted, Outcome, Record,
@@ -95,12 +98,14 @@ pub struct BatchChanges {
     pub balances: Vec<(AccountName, AssetId, Balances)>,
     /// What is remembered of each principal whose standing moved.
     pub standings: Vec<(Principal, Record)>,
+    /// What changes of budgets.
+    pub budgets: BudgetChanges,
 }
 
 impl BatchChanges {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        let Self { claimed, moved, kept, receipts, transfers, balances, standings } = self;
+        let Self { claimed, moved, kept, receipts, transfers, balances, standings, budgets } = self;
         claimed.is_empty()
             && moved.is_empty()
             && kept.is_empty()
@@ -108,6 +113,7 @@ impl BatchChanges {
             && transfers.is_empty()
             && balances.is_empty()
             && standings.is_empty()
+            && budgets.is_empty()
     }
 }
 
@@ -125,6 +131,7 @@ pub struct Batch {
     kept: Vec<Kept>,
     receipts: Vec<NewReceipt>,
     transfers: Vec<Transfer>,
+    budgets: budget::Draft,
 }
 
 /// One account in one asset, as the batch leaves it.
@@ -158,6 +165,7 @@ impl Batch {
                 self.book(changes.unwrap_or_default());
                 Ok(Outcome::Booked(booked))
             }
+            Command::Budget(change) => self.budgets.apply(books, change).map(Outcome::Budget),
         }
     }
 
@@ -174,6 +182,7 @@ impl Batch {
             kept,
             receipts,
             transfers,
+            budgets,
         } = std::mem::take(self);
         let balances = accounts.into_iter().flat_map(|(name, assets)| {
             let changed = assets.into_iter().filter(|account| account.is_changed);
@@ -181,19 +190,24 @@ impl Batch {
         });
         let balances = balances.collect();
         let standings = standings.into_iter().collect();
-        BatchChanges { claimed, moved, kept, receipts, transfers, balances, standings }
+        let budgets = budgets.take_changes();
+        BatchChanges { claimed, moved, kept, receipts, transfers, balances, standings, budgets }
     }
 
     fn claim<B: Books>(&mut self, books: &mut B, claim: &Claim) -> Result<Claimed, EngineError<B::Error>> {
         Ok(match engine::claim(&mut Seen { batch: self, books }, claim)? {
-            ClaimDecision::Fresh { attempt, mut changes } => {
+            ClaimDecision::Fresh { attempt, mut changes, warnings } => {
                 if let Some(row) = changes.settlement.take() {
                     let row = Arc::new(row);
                     self.settlements.insert(row.key.clone(), Some(Arc::clone(&row)));
                     self.claimed.push(row);
                 }
                 self.book(*changes);
-                Claimed::Fresh { attempt }
+                if warnings.is_empty() {
+                    Claimed::Fresh { attempt }
+                } else {
+                    Claimed::Warned { attempt, warnings }
+                }
             }
             ClaimDecision::InProgress(row) => {
                 Claimed::InProgress { call: row.call, state: row.state, since: row.claimed }
@@ -203,6 +217,7 @@ impl Batch {
             ClaimDecision::Failed(reason) => Claimed::Failed { reason },
             ClaimDecision::InDoubt(call) => Claimed::InDoubt { call },
             ClaimDecision::InsufficientFunds(available) => Claimed::InsufficientFunds { available },
+            ClaimDecision::Barred(barrier) => Claimed::Barred(barrier),
         })
     }
 
@@ -266,6 +281,7 @@ impl Batch {
     }
 
     fn book(&mut self, changes: Changes) {
+        self.budgets.keep(changes.usages, changes.approval);
         for (name, asset, balances) in changes.balances {
             let account = Account { asset, balances, is_changed: true };
             let accounts = self.accounts.entry(name).or_default();
@@ -340,6 +356,26 @@ impl<B: Books> Books for Seen<'_, B> {
             Some(known) => Ok(*known),
             None => self.books.standing(principal),
         }
+    }
+
+    fn usage(&mut self, counter: &Counter) -> Result<Option<Usage>, B::Error> {
+        self.batch.budgets.usage(self.books, counter)
+    }
+
+    fn stops(&mut self) -> Result<Arc<Stops>, B::Error> {
+        self.batch.budgets.stops(self.books)
+    }
+
+    fn approval_of(&mut self, wanted: &Wanted) -> Result<Option<Approval>, B::Error> {
+        self.batch.budgets.approval_of(self.books, wanted)
+    }
+
+    fn approval(&mut self, id: &ApprovalId) -> Result<Option<Approval>, B::Error> {
+        self.batch.budgets.approval(self.books, id)
+    }
+
+    fn waiting(&mut self, caller: &Principal, now: UnixMillis) -> Result<u32, B::Error> {
+        self.batch.budgets.waiting(self.books, caller, now)
     }
 }
 

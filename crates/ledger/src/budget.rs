@@ -10,6 +10,8 @@
 
 mod approval;
 mod ask;
+mod change;
+mod draft;
 mod plan;
 mod reservation;
 mod selector;
@@ -21,11 +23,15 @@ mod window;
 
 pub use approval::{Approval, ApprovalError, ApprovalEvent, ApprovalState, ApprovalStateError, Wanted};
 pub use ask::{Ask, Counted, Node, NodeKey};
-pub use plan::{Bounds, Branch, Each, Kind, KindError, Limits, PER_CALLER, Plan, Spender};
+pub use change::{Change, Changed, WAITING_MAX};
+pub use draft::BudgetChanges;
+pub(crate) use draft::Draft;
+pub use plan::{APPROVAL_TTL_MS, Bounds, Branch, Each, Kind, KindError, Limits, PER_CALLER, Plan, Spender};
 pub use reservation::{Reservation, ReservationError, Taken};
 pub use selector::{Pattern, PatternError, Selector};
-pub use spent::{Spent, spent};
+pub use spent::{Spent, spending, spent};
 pub use stop::{Stop, Stops, Target, TargetError};
 pub use usage::{Counter, Usage};
-pub use weigh::{Barrier, BudgetBooks, Exceeded, LimitKind, Warning, Weighed, give_back, weigh};
+pub(crate) use weigh::give_back;
+pub use weigh::{Barrier, Exceeded, LimitKind, Warning, Weighed, weigh};
 pub use window::{Calendar, Span, SpanError, Zone, ZoneError};

@@ -8,6 +8,7 @@ use tollgate_domain::{
     Amount, AssetId, Binding, CallId, PaymentKey, Principal, PrincipalError, TransferId, UnixMillis,
 };
 
+use crate::budget::{self, Ask, Barrier, Warning};
 use crate::{BookingError, Clearing, Event, IllegalTransition, State, Transfer};
 
 /// Where the money of a claimed call comes from. Written `on_settlement`, `arrived:<holder>`, `credit:<principal>`.
@@ -87,6 +88,8 @@ pub enum Command {
     Grant(Grant),
     /// Book linked transfers: all of them or none. Each has an id that means it for ever, see [`crate::requested_id`].
     Book(Vec<Transfer>),
+    /// Change what may be spent: approvals and stops.
+    Budget(budget::Change),
 }
 
 /// The answer to a [`Command`], each to the command of its name.
@@ -100,6 +103,8 @@ pub enum Outcome {
     Recorded(String),
     /// To [`Command::Grant`].
     Granted(Granted),
+    /// To [`Command::Budget`].
+    Budget(budget::Changed),
     /// To [`Command::Book`].
     Booked(Booked),
 }
@@ -132,6 +137,8 @@ pub struct Claim {
     pub proof: Arc<str>,
     /// Until when the proof can be used on its rail.
     pub expires: UnixMillis,
+    /// The budgets that bound it.
+    pub budget: Ask,
     /// Now.
     pub now: UnixMillis,
 }
@@ -151,6 +158,13 @@ pub enum Claimed {
     Fresh {
         /// Which attempt with this key, from 1.
         attempt: u32,
+    },
+    /// The same, and soft limits were passed by it.
+    Warned {
+        /// Which attempt with this key, from 1.
+        attempt: u32,
+        /// Which.
+        warnings: Vec<Warning>,
     },
     /// Another call holds the key and has not ended.
     InProgress {
@@ -187,6 +201,8 @@ pub enum Claimed {
         /// What is available.
         available: Amount,
     },
+    /// A budget keeps the call from being claimed. Nothing was written.
+    Barred(Barrier),
 }
 
 /// What a call left behind for whoever repeats its proof or asks for its status.
@@ -324,6 +340,12 @@ pub enum Refusal {
     /// The transfer cannot be booked.
     #[error(transparent)]
     Booking(#[from] BookingError),
+    /// The approval cannot be decided like that.
+    #[error(transparent)]
+    Approval(#[from] budget::ApprovalError),
+    /// There are as many stops as there may be.
+    #[error("{} stops are the most there may be; resume some, or stop everything", budget::Stops::MAX)]
+    TooManyStops,
     /// There is nobody to sign receipts with here.
     #[error("this store was opened without a signer of receipts")]
     NoSigner,

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, Principal, TransferId};
+use tollgate_domain::{Amount, ApprovalId, AssetId, CallId, PaymentKey, Principal, TransferId, UnixMillis};
 
+use crate::budget::{self, Approval, Barrier, Counter, Stops, Usage, Wanted, Warning, Weighed};
 use crate::draft::Draft;
 use crate::{
-    AccountName, Advance, Balances, BookingError, Claim, Event, Grant, Granted, Record, Refusal,
+    AccountName, Advance, Balances, BookingError, Claim, Effect, Event, Grant, Granted, Record, Refusal,
     SettlementRow, State, Transfer, TransferKind, Verdict,
 };
 
@@ -46,6 +47,36 @@ pub trait Books {
     /// # Errors
     /// When the books cannot be read.
     fn standing(&mut self, principal: &Principal) -> Result<Record, Self::Error>;
+
+    /// What a counter of a budget says; `None` for one that was never used.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn usage(&mut self, counter: &Counter) -> Result<Option<Usage>, Self::Error>;
+
+    /// Everything that may not spend.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn stops(&mut self) -> Result<Arc<Stops>, Self::Error>;
+
+    /// The latest approval that was asked for exactly this and is not used.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn approval_of(&mut self, wanted: &Wanted) -> Result<Option<Approval>, Self::Error>;
+
+    /// The approval with this id.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn approval(&mut self, id: &ApprovalId) -> Result<Option<Approval>, Self::Error>;
+
+    /// How many calls of a caller wait for an approval that has not expired.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn waiting(&mut self, caller: &Principal, now: UnixMillis) -> Result<u32, Self::Error>;
 }
 
 /// Why there is no decision.
@@ -71,6 +102,10 @@ pub(crate) struct Changes {
     pub settlement: Option<SettlementRow>,
     /// Whose standing moves, and how.
     pub judged: Option<(Principal, Verdict)>,
+    /// What counters of budgets say.
+    pub usages: Vec<(Counter, Usage)>,
+    /// The approval that is used or given back.
+    pub approval: Option<Approval>,
 }
 
 /// What a [`Claim`] comes to.
@@ -82,6 +117,8 @@ pub(crate) enum ClaimDecision {
         attempt: u32,
         /// What to write.
         changes: Box<Changes>,
+        /// Soft limits that it passes.
+        warnings: Vec<Warning>,
     },
     /// Another call holds the key and has not ended: this row.
     InProgress(Arc<SettlementRow>),
@@ -95,6 +132,8 @@ pub(crate) enum ClaimDecision {
     InDoubt(CallId),
     /// The credit does not cover the price; this is available.
     InsufficientFunds(Amount),
+    /// A budget keeps it from being claimed.
+    Barred(Barrier),
 }
 
 /// Decides a claim.
@@ -119,6 +158,14 @@ pub(crate) fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecis
             }
         }
     };
+    // Behind the key: whoever repeats what is paid already gets its answer, whatever may be spent by now.
+    let weighed = budget::weigh(books, &claim.budget, &wanted(claim), claim.call, claim.now);
+    let (reservation, usages, approval, warnings) = match weighed.map_err(EngineError::Books)? {
+        Weighed::Within { reservation, usages, approval, warnings } => {
+            (reservation, usages, approval, warnings)
+        }
+        Weighed::Barred(barrier) => return Ok(ClaimDecision::Barred(barrier)),
+    };
     let mut draft = Draft::new(books);
     match draft.fund(claim) {
         Ok(()) => {}
@@ -128,8 +175,9 @@ pub(crate) fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecis
         Err(error) => return Err(error),
     }
     let mut changes = draft.changes;
-    changes.settlement = Some(new_row(claim, attempt));
-    Ok(ClaimDecision::Fresh { attempt, changes: Box::new(changes) })
+    changes.settlement = Some(SettlementRow { reserved: reservation, ..new_row(claim, attempt) });
+    (changes.usages, changes.approval) = (usages, approval.map(|approval| *approval));
+    Ok(ClaimDecision::Fresh { attempt, changes: Box::new(changes), warnings })
 }
 
 /// Decides an advance: every event in order, then what to book. The receipt, if any, is the store's to add.
@@ -145,6 +193,7 @@ pub(crate) fn advance<B: Books>(books: &mut B, advance: &Advance) -> Result<Chan
         return Err(EngineError::Refused(Refusal::OtherCall { current: row.call }));
     }
     let mut draft = Draft::new(books);
+    let mut is_void = false;
     for event in &advance.events {
         let (state, effect) =
             row.state.apply(event).map_err(|illegal| EngineError::Refused(Refusal::Illegal(illegal)))?;
@@ -152,8 +201,13 @@ pub(crate) fn advance<B: Books>(books: &mut B, advance: &Advance) -> Result<Chan
         row.updated = advance.now;
         note(&mut row, event);
         draft.resolve(&row, effect, advance.now)?;
+        is_void |= effect == Effect::Void;
     }
     let mut changes = draft.changes;
+    if is_void {
+        let back = budget::give_back(books, &row.reserved, &wanted_by(&row), row.call, advance.now);
+        (changes.usages, changes.approval) = back.map_err(EngineError::Books)?;
+    }
     changes.judged = verdict(&advance.events)
         .filter(|_| Record::is_kept_for(&row.caller))
         .map(|verdict| (row.caller.clone(), verdict));
@@ -233,6 +287,29 @@ fn new_row(claim: &Claim, attempt: u32) -> SettlementRow {
         reference: None,
         reason: None,
         receipt: None,
+        reserved: budget::Reservation::default(),
+    }
+}
+
+/// What a claim spends, as an approval names it.
+fn wanted(claim: &Claim) -> Wanted {
+    Wanted {
+        caller: claim.caller.clone(),
+        tool: claim.binding.tool.clone(),
+        args: claim.binding.args,
+        asset: claim.asset.clone(),
+        amount: claim.amount,
+    }
+}
+
+/// The same of an attempt that was claimed.
+fn wanted_by(row: &SettlementRow) -> Wanted {
+    Wanted {
+        caller: row.caller.clone(),
+        tool: row.binding.tool.clone(),
+        args: row.binding.args,
+        asset: row.asset.clone(),
+        amount: row.amount,
     }
 }
 

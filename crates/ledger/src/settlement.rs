@@ -9,6 +9,7 @@ use tollgate_domain::{
     Amount, AssetId, Binding, CallId, Digest, PaymentKey, Principal, ReceiptId, TransferId, UnixMillis,
 };
 
+use crate::budget::Reservation;
 use crate::{Funds, hold_id};
 
 /// Where the settlement of one call stands.
@@ -232,6 +233,8 @@ pub struct SettlementRow {
     pub reason: Option<String>,
     /// The latest receipt of the call.
     pub receipt: Option<ReceiptId>,
+    /// What it has taken of budgets.
+    pub reserved: Reservation,
 }
 
 impl SettlementRow {

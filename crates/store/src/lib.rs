@@ -38,6 +38,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod budgets;
 mod check;
 mod control;
 mod convert;

@@ -19,7 +19,7 @@ macro_rules! settlements {
     ($tail:literal) => {
         concat!(
             "SELECT key, attempt, call, caller, server, tool, args, price_version, amount, asset, funds, proof, expires, ",
-            "state, claimed, updated, result, reference, reason, receipt FROM settlements ",
+            "state, claimed, updated, result, reference, reason, receipt, coalesce(reserved, '') FROM settlements ",
             $tail
         )
     };
@@ -58,6 +58,7 @@ fn settlement(row: &Row<'_>) -> rusqlite::Result<SettlementRow> {
         reference: row.get(17)?,
         reason: row.get(18)?,
         receipt: convert::optional_id(row, 19)?,
+        reserved: convert::text(row, 20)?,
     })
 }
 

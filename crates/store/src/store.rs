@@ -1,14 +1,17 @@
 //! The embedded ledger store: one SQLite file with one writer.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tollgate_attest::{PublicKey, Signer};
 use tollgate_domain::{
-    Amount, AssetId, CallId, Digest, KeyId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis,
+    Amount, ApprovalId, AssetId, CallId, Digest, KeyId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis,
 };
 use tollgate_ledger::audit::Finding;
+use tollgate_ledger::budget::{self, Ask, Barrier, Counter, Stops, Usage, Wanted, Weighed};
 use tollgate_ledger::{
     AccountBalance, AccountName, Balances, Command, LedgerStore, Outcome, RecentCall, Record, SettlementRow,
     StoreError, StoredAnswer, Transfer,
@@ -17,13 +20,13 @@ use tollgate_registry::{Approval, Observed, PinPolicy, PinRecord, Sighting};
 
 use crate::database::{self, Kept, Opener, Schema};
 use crate::keys::{self, KeyRecord, NewKey};
-use crate::ledger::LedgerSession;
+use crate::ledger::{File, LedgerSession};
 use crate::lock::DirectoryLock;
 use crate::open::{OpenError, Options};
 use crate::readers::Readers;
 use crate::standing_cache::StandingCache;
 use crate::writer::{Hooks, Writer};
-use crate::{check, pins, rows};
+use crate::{budgets, check, pins, rows};
 
 /// The ledger file.
 static LEDGER: Schema = Schema {
@@ -34,6 +37,7 @@ static LEDGER: Schema = Schema {
         include_str!("schema/ledger_2.sql"),
         include_str!("schema/ledger_3.sql"),
         include_str!("schema/ledger_4.sql"),
+        include_str!("schema/ledger_5.sql"),
     ],
     // NORMAL would lose acknowledged calls on power loss.
     kept: Kept::OverPowerCut,
@@ -41,6 +45,8 @@ static LEDGER: Schema = Schema {
 
 /// How many results are looked at in one transaction, so that pruning never holds calls up for long.
 const PRUNED_ROWS_MAX: u32 = 256;
+/// How often counters of budgets are looked through for those that say nothing any more: all of them are read for it.
+const BUDGETS_FORGOTTEN_MS: u64 = 3_600_000;
 
 /// The ledger in a data directory. Clones share it; the last one to go finishes what is queued and closes the file.
 #[derive(Clone, Debug)]
@@ -55,6 +61,8 @@ struct Inner {
     readers: Readers,
     standings: Arc<StandingCache>,
     results_kept: Duration,
+    /// When counters of budgets were last looked through, in milliseconds since the epoch.
+    budgets_forgotten: AtomicU64,
     _lock: Option<DirectoryLock>,
 }
 
@@ -101,6 +109,7 @@ impl Store {
             readers: Readers::new(&LEDGER, directory.to_owned()),
             standings,
             results_kept: options.results_kept,
+            budgets_forgotten: AtomicU64::new(0),
             _lock: lock,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -212,6 +221,11 @@ impl Store {
     pub async fn prune(&self, now: UnixMillis) -> Result<usize, StoreError> {
         let kept = u64::try_from(self.inner.results_kept.as_millis()).unwrap_or(u64::MAX);
         let before = UnixMillis::new(now.get().saturating_sub(kept));
+        let forgotten = UnixMillis::new(self.inner.budgets_forgotten.load(Ordering::Relaxed));
+        if now.millis_since(forgotten) >= BUDGETS_FORGOTTEN_MS {
+            self.inner.writer.write(move |batch| Ok(budgets::forget(batch.connection, now)?)).await?;
+            self.inner.budgets_forgotten.store(now.get(), Ordering::Relaxed);
+        }
         let (mut forgotten, mut after) = (0_usize, 0);
         loop {
             let pruned =
@@ -256,6 +270,46 @@ impl LedgerStore for Store {
         limit: u32,
     ) -> Result<Vec<Transfer>, StoreError> {
         self.inner.readers.read(move |connection| rows::expired(connection, since, now, limit)).await
+    }
+
+    async fn foresee(
+        &self,
+        asks: Vec<(Ask, Wanted)>,
+        now: UnixMillis,
+    ) -> Result<Vec<Option<Barrier>>, StoreError> {
+        let nobody = CallId::from_bytes([0; 16]);
+        // A few single rows of small tables, for every demand to pay: on this thread.
+        self.inner.readers.read_here(|connection| {
+            let mut books = File { connection, open: &HashMap::new() };
+            let barrier = |(ask, wanted): (Ask, Wanted)| {
+                Ok(match budget::weigh(&mut books, &ask, &wanted, nobody, now)? {
+                    Weighed::Within { .. } => None,
+                    Weighed::Barred(barrier) => Some(barrier),
+                })
+            };
+            asks.into_iter().map(barrier).collect()
+        })
+    }
+
+    async fn usages(&self, counters: Vec<Counter>) -> Result<Vec<Option<Usage>>, StoreError> {
+        let read = self.inner.readers.read(move |connection| {
+            counters.iter().map(|counter| budgets::usage(connection, counter)).collect()
+        });
+        read.await
+    }
+
+    async fn stops(&self) -> Result<Stops, StoreError> {
+        let stops = self.inner.readers.read(budgets::stops).await?;
+        Ok(Stops::clone(&stops))
+    }
+
+    async fn approval(&self, id: &ApprovalId) -> Result<Option<budget::Approval>, StoreError> {
+        let id = *id;
+        self.inner.readers.read(move |connection| budgets::approval(connection, &id)).await
+    }
+
+    async fn approvals(&self, limit: u32) -> Result<Vec<budget::Approval>, StoreError> {
+        self.inner.readers.read(move |connection| budgets::approvals(connection, limit)).await
     }
 
     async fn settlement(&self, key: &PaymentKey) -> Result<Option<SettlementRow>, StoreError> {

@@ -9,6 +9,7 @@ use tollgate_ledger::{
     AccountName, Balances, BatchChanges, Kept, Moved, NewReceipt, Record, Refusal, SettlementRow, Transfer,
 };
 
+use crate::budgets;
 use crate::convert::{integer, millis};
 use crate::database::{exactly_one, is_taken};
 use crate::receipts::Chain;
@@ -40,14 +41,15 @@ pub(crate) fn write(
     for (principal, record) in &changes.standings {
         write_standing(connection, principal, record)?;
     }
+    budgets::write(connection, &changes.budgets)?;
     Ok(())
 }
 
 fn insert_settlement(connection: &Connection, row: &SettlementRow) -> Result<(), Failure> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO settlements (key, attempt, call, caller, server, tool, args, price_version, amount, asset, \
-         funds, proof, expires, state, claimed, updated) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+         funds, proof, expires, state, claimed, updated, reserved) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, nullif(?17, ''))",
     )?;
     let inserted = insert.execute(params![
         row.key.to_string(),
@@ -66,6 +68,7 @@ fn insert_settlement(connection: &Connection, row: &SettlementRow) -> Result<(),
         row.state.word(),
         millis(row.claimed),
         millis(row.updated),
+        row.reserved.to_string(),
     ]);
     match inserted {
         Ok(_) => Ok(()),

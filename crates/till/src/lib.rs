@@ -34,6 +34,7 @@ mod payment;
 mod rails;
 pub mod raw;
 pub mod sandbox;
+pub mod spending;
 mod till;
 
 pub use environment::Environment;

@@ -1,12 +1,14 @@
-use tollgate_domain::{Principal, UnixMillis};
+use tollgate_domain::{Asset, Money, Principal, UnixMillis};
+use tollgate_ledger::budget::Warning;
 use tollgate_ledger::{Claim, Claimed, LedgerStore};
 use tollgate_rails::x402::settler::reason;
 use tollgate_rails::{Funds, Payment};
 
-use crate::call::{Call, Held, Hold, Screened};
+use crate::call::{Bill, Call, Held, Hold, Paid, Screened};
 use crate::denial::Denial;
 use crate::fault::Fault;
 use crate::ports::Ports;
+use crate::spending::{self, Barred};
 use crate::station::{Refusal, Verdict, pay, store_fault};
 use crate::street::Gate;
 
@@ -17,8 +19,9 @@ impl Call<Screened> {
         let Some(bill) = &self.stage.paid.bill else {
             return Ok(self.stamped(|stage| held(stage, None)));
         };
+        let (mut barred, mut is_short): (Option<Barred>, bool) = (None, false);
         for payment in &bill.payments {
-            match self.claim(gate, payment, now).await {
+            match self.claim(gate, payment, bill, now).await {
                 Ok(attempt) => {
                     gate.ports.reached("after_claim");
                     let hold = Some(Hold { payment: payment.clone(), attempt });
@@ -32,9 +35,17 @@ impl Call<Screened> {
                     return Err(self.refuse(Denial::PaymentFailed { reason, demand }));
                 }
                 // Too little credit in this asset: the next asset of the price may do.
-                Err(Unclaimed::Short) => {}
+                Err(Unclaimed::Short) => is_short = true,
+                // Nor does a budget in this asset bound another.
+                Err(Unclaimed::Barred(found)) => barred = barred.or(Some(*found)),
                 Err(Unclaimed::Refused(verdict)) => return Err(self.refuse(*verdict)),
             }
+        }
+        // What is short of money in one asset may pay with it from elsewhere: the demand names what fits into the budgets.
+        if let Some(barred) = barred.filter(|_| !is_short) {
+            let Paid { caller, principal, .. } = &self.stage.paid;
+            let verdict = barred.at_claim(caller, principal, &bill.quote.binding, gate, now).await;
+            return Err(self.refuse(verdict));
         }
         let verdict = match pay::demand(&self, &self.stage.paid.caller, &bill.quote, gate, now).await {
             Err(verdict) => verdict,
@@ -50,8 +61,10 @@ impl Call<Screened> {
         &self,
         gate: &Gate<P>,
         payment: &Payment,
+        bill: &Bill,
         now: UnixMillis,
     ) -> Result<u32, Unclaimed> {
+        let Paid { caller, principal, .. } = &self.stage.paid;
         let claim = Claim {
             key: payment.key.clone(),
             call: self.id,
@@ -67,11 +80,20 @@ impl Call<Screened> {
             },
             proof: payment.proof.as_str().into(),
             expires: payment.expires,
+            budget: spending::ask(self, caller, principal, &payment.asset, &gate.ports),
             now,
         };
         let refused = |verdict: Verdict| Err(Unclaimed::Refused(Box::new(verdict)));
         match gate.ports.ledger().claim(claim).await {
             Ok(Claimed::Fresh { attempt }) => Ok(attempt),
+            Ok(Claimed::Warned { attempt, warnings }) => {
+                for Warning { counter, warn, used } in &warnings {
+                    let (node, span) = (counter.node.path(), counter.span);
+                    tracing::warn!(call = %self.id, node, %span, %warn, %used, asset = %counter.asset, "a soft limit of a budget is passed");
+                }
+                gate.ports.warned(&warnings);
+                Ok(attempt)
+            }
             Ok(Claimed::Answered { call }) => match gate.ports.ledger().answer(&call).await {
                 Ok(Some(answer)) => refused(Verdict::Repeated(answer)),
                 Ok(None) => {
@@ -101,6 +123,21 @@ impl Call<Screened> {
                 .into(),
             ),
             Ok(Claimed::InsufficientFunds { .. }) => Err(Unclaimed::Short),
+            Ok(Claimed::Barred(barrier)) => {
+                let mut priced = bill.quote.price.options().iter().map(|option| &option.asset);
+                // An earlier price may have been in an asset that this one is not in.
+                let asset = priced
+                    .find(|asset| *asset.id() == payment.asset)
+                    .cloned()
+                    .map_or_else(|| Asset::new(payment.asset.as_str(), "units", 0), Ok);
+                match asset {
+                    Ok(asset) => {
+                        let price = Money { amount: payment.amount, asset };
+                        Err(Unclaimed::Barred(Box::new(Barred { barrier, price })))
+                    }
+                    Err(error) => refused(Fault::Internal(error.to_string()).into()),
+                }
+            }
             Err(error) => refused(store_fault(error).into()),
         }
     }
@@ -115,6 +152,8 @@ impl Call<Screened> {
 enum Unclaimed {
     /// Not enough credit in this asset; nothing was written.
     Short,
+    /// A budget keeps it from being claimed; nothing was written.
+    Barred(Box<Barred>),
     /// Not claimed, for good.
     Refused(Box<Verdict>),
 }

@@ -1,11 +1,14 @@
 //! What an operator wrote: the shape of `tollgate.yaml`. Its JSON Schema is generated from here.
 
+mod budgets;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 pub use tollgate_till::raw::{RawAsset, RawLightning, RawPayment, RawX402};
 
+pub use self::budgets::{RawBudgetLimits, RawBudgetNode, RawBudgetWarnings, RawBudgets, RawSelect};
 use crate::builtin::Builtin;
 
 /// The configuration of `tollgate serve`.
@@ -31,6 +34,8 @@ pub struct RawConfig {
     pub virtual_servers: BTreeMap<String, RawVirtual>,
     /// How money arrives.
     pub payment: RawPayment,
+    /// How far callers may spend.
+    pub budgets: RawBudgets,
     /// Limits.
     pub limits: RawLimits,
     /// Receipts.

@@ -3,6 +3,7 @@
 //! There is none before an admin key was made. Its keys are a kind of their own: an API key of a payer opens nothing here.
 
 mod answer;
+mod budgets;
 mod view;
 
 use std::sync::Arc;
@@ -67,6 +68,7 @@ fn router() -> Router<Desk> {
         .route("/admin/v1/servers/{server}/tools/{tool}/price", put(put_price).delete(remove_price))
         .route("/admin/v1/reload", post(reload))
         .route("/admin/v1/audit", get(audit))
+        .merge(budgets::routes())
         .fallback(super::documents::not_found)
 }
 

@@ -229,6 +229,7 @@ fn left_open(number: u8) -> Claim {
         funds: Funds::OnSettlement,
         proof: signed.to_proof_text().into(),
         expires: now().plus_millis(60_000),
+        budget: tollgate_ledger::budget::Ask::default(),
         now: now(),
     }
 }

@@ -49,6 +49,7 @@ fn row(call: u8, units: u128, state: State) -> SettlementRow {
         reference: None,
         reason: None,
         receipt: None,
+        reserved: crate::budget::Reservation::default(),
     }
 }
 

@@ -1,9 +1,10 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use tollgate_domain::{AssetId, CallId, Caller, KeyId, PaymentKey, Principal, UnixMillis};
+use tollgate_domain::{ApprovalId, AssetId, CallId, Caller, KeyId, PaymentKey, Principal, UnixMillis};
 
 use super::*;
+use crate::budget::{Approval, Counter, Stops, Usage, Wanted};
 use crate::{
     AccountName, Balances, Batch, BookingError, Clearing, Command, Outcome, Record, SealedReceipt, Sealer,
     SettlementRow, expiry_id, requested_id,
@@ -28,6 +29,21 @@ impl Books for Empty {
     }
     fn standing(&mut self, _: &Principal) -> Result<Record, Infallible> {
         Ok(Record::default())
+    }
+    fn usage(&mut self, _counter: &Counter) -> Result<Option<Usage>, Infallible> {
+        Ok(None)
+    }
+    fn stops(&mut self) -> Result<Arc<Stops>, Infallible> {
+        Ok(Arc::default())
+    }
+    fn approval_of(&mut self, _wanted: &Wanted) -> Result<Option<Approval>, Infallible> {
+        Ok(None)
+    }
+    fn approval(&mut self, _id: &ApprovalId) -> Result<Option<Approval>, Infallible> {
+        Ok(None)
+    }
+    fn waiting(&mut self, _caller: &Principal, _now: UnixMillis) -> Result<u32, Infallible> {
+        Ok(0)
     }
 }
 

@@ -11,9 +11,11 @@ use super::{Ask, Calendar, Counted, Node, NodeKey, Selector, Span};
 
 /// The path of the limits that hold for every caller, each with counters of its own.
 pub const PER_CALLER: &str = "per_caller";
+/// How long a call waits for an approval, and an approval for its call, unless it is said: an hour.
+pub const APPROVAL_TTL_MS: u64 = 3_600_000;
 
 /// All budgets of a gateway. The default bounds nothing.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
     /// By what windows begin and end.
     pub calendar: Calendar,
@@ -21,6 +23,19 @@ pub struct Plan {
     pub per_caller: Limits,
     /// The tree.
     pub branches: Vec<Branch>,
+    /// How long a call waits for an approval, and an approval for its call.
+    pub approval_ttl_ms: u64,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            calendar: Calendar::default(),
+            per_caller: Limits::default(),
+            branches: Vec::new(),
+            approval_ttl_ms: APPROVAL_TTL_MS,
+        }
+    }
 }
 
 /// One node of the tree, with what is below it.
@@ -147,6 +162,12 @@ impl Plan {
 }
 
 impl Branch {
+    /// The node itself in an asset, where all its callers share its counters.
+    pub fn shared(&self, asset: &AssetId) -> Option<Node> {
+        let bounds = self.limits.0.get(asset).filter(|_| self.each.is_none())?;
+        Some(bounds.clone().node(NodeKey::new(&self.path, None)))
+    }
+
     fn collect(&self, spender: &Spender<'_>, asset: &AssetId, nodes: &mut Vec<Node>, of_agents: &mut Bounds) {
         let tool = spender.tool.map(ToString::to_string);
         let subject = match self.each {

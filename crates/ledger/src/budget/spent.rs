@@ -2,7 +2,8 @@
 
 use tollgate_domain::{Amount, AssetId, UnixMillis};
 
-use super::{Ask, Counter, NodeKey, Span, Usage};
+use super::{Ask, Counter, NodeKey, Plan, Span, Spender, Usage};
+use crate::{LedgerStore, StoreError};
 
 /// One window of one node that bounds a caller.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,4 +47,25 @@ pub fn spent(ask: &Ask, asset: &AssetId, usages: &[Option<Usage>], now: UnixMill
         }
     };
     ask.counters(asset).zip(known).map(line).collect()
+}
+
+/// What bounds a spender whatever it calls, in each of these assets, and how much of it is used.
+///
+/// # Errors
+/// When the books cannot be read.
+pub async fn spending<S: LedgerStore>(
+    store: &S,
+    plan: &Plan,
+    spender: &Spender<'_>,
+    assets: &[AssetId],
+    now: UnixMillis,
+) -> Result<Vec<Spent>, StoreError> {
+    let mut all = Vec::new();
+    for asset in assets {
+        let ask = plan.ask(spender, asset);
+        let counters = ask.counters(asset).map(|(counter, _, _)| counter).collect();
+        let usages = store.usages(counters).await?;
+        all.extend(spent(&ask, asset, &usages, now));
+    }
+    Ok(all)
 }

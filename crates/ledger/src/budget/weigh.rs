@@ -1,40 +1,11 @@
 //! The decision: whether a call fits into every budget that it belongs to, and what it takes from them.
 
-use tollgate_domain::{Amount, ApprovalId, CallId, UnixMillis};
+use tollgate_domain::{Amount, CallId, UnixMillis};
 
 use super::{
-    Approval, ApprovalEvent, Ask, Counter, NodeKey, Reservation, Span, Stops, Taken, Target, Usage, Wanted,
+    Approval, ApprovalEvent, Ask, Counter, NodeKey, Reservation, Span, Taken, Target, Usage, Wanted,
 };
-
-/// The part of the books that budgets are decided on, as the commands so far leave it.
-pub trait BudgetBooks {
-    /// Why it could not be read.
-    type Error;
-
-    /// What a counter says; `None` for one that was never used.
-    ///
-    /// # Errors
-    /// When the books cannot be read.
-    fn usage(&mut self, counter: &Counter) -> Result<Option<Usage>, Self::Error>;
-
-    /// Everything that is stopped.
-    ///
-    /// # Errors
-    /// When the books cannot be read.
-    fn stops(&mut self) -> Result<std::sync::Arc<Stops>, Self::Error>;
-
-    /// The latest approval that was asked for exactly this and is not used yet.
-    ///
-    /// # Errors
-    /// When the books cannot be read.
-    fn approval_of(&mut self, wanted: &Wanted) -> Result<Option<Approval>, Self::Error>;
-
-    /// The approval with this id.
-    ///
-    /// # Errors
-    /// When the books cannot be read.
-    fn approval(&mut self, id: &ApprovalId) -> Result<Option<Approval>, Self::Error>;
-}
+use crate::Books;
 
 /// What keeps a call from being claimed. Nothing was written.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -109,7 +80,7 @@ pub enum Weighed {
         /// What the counters say from then on.
         usages: Vec<(Counter, Usage)>,
         /// The approval that is used, as it stands from then on.
-        approval: Option<Approval>,
+        approval: Option<Box<Approval>>,
         /// Soft limits that it passes.
         warnings: Vec<Warning>,
     },
@@ -122,7 +93,7 @@ pub enum Weighed {
 ///
 /// # Errors
 /// When the books cannot be read.
-pub fn weigh<B: BudgetBooks>(
+pub fn weigh<B: Books>(
     books: &mut B,
     ask: &Ask,
     wanted: &Wanted,
@@ -178,7 +149,7 @@ pub fn weigh<B: BudgetBooks>(
             return Ok(Weighed::Barred(Barrier::NeedsApproval { node: node.key.clone(), above }));
         };
         reservation.approval = Some(used.id);
-        approval = Some(used);
+        approval = Some(Box::new(used));
     }
     Ok(Weighed::Within { reservation, usages, approval, warnings })
 }
@@ -201,7 +172,7 @@ fn above_per_call(ask: &Ask, amount: Amount) -> Option<Exceeded> {
 /// # Errors
 /// When the books cannot be read.
 #[expect(clippy::type_complexity, reason = "what is written of each kind, side by side")]
-pub fn give_back<B: BudgetBooks>(
+pub(crate) fn give_back<B: Books>(
     books: &mut B,
     reservation: &Reservation,
     wanted: &Wanted,

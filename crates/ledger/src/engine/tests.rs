@@ -36,6 +36,21 @@ impl Books for Memory {
     fn standing(&mut self, _principal: &Principal) -> Result<Record, Infallible> {
         Ok(Record::default())
     }
+    fn usage(&mut self, _counter: &Counter) -> Result<Option<Usage>, Infallible> {
+        Ok(None)
+    }
+    fn stops(&mut self) -> Result<Arc<Stops>, Infallible> {
+        Ok(Arc::default())
+    }
+    fn approval_of(&mut self, _wanted: &Wanted) -> Result<Option<Approval>, Infallible> {
+        Ok(None)
+    }
+    fn approval(&mut self, _id: &ApprovalId) -> Result<Option<Approval>, Infallible> {
+        Ok(None)
+    }
+    fn waiting(&mut self, _caller: &Principal, _now: UnixMillis) -> Result<u32, Infallible> {
+        Ok(0)
+    }
 }
 
 impl Memory {
@@ -60,7 +75,7 @@ impl Memory {
 
     fn claim(&mut self, claim: &Claim) -> Claimed {
         match super::claim(self, claim).unwrap() {
-            ClaimDecision::Fresh { attempt, changes } => {
+            ClaimDecision::Fresh { attempt, changes, .. } => {
                 self.write(*changes);
                 Claimed::Fresh { attempt }
             }
@@ -72,6 +87,7 @@ impl Memory {
             ClaimDecision::Failed(reason) => Claimed::Failed { reason },
             ClaimDecision::InDoubt(call) => Claimed::InDoubt { call },
             ClaimDecision::InsufficientFunds(available) => Claimed::InsufficientFunds { available },
+            ClaimDecision::Barred(barrier) => Claimed::Barred(barrier),
         }
     }
 
@@ -140,6 +156,7 @@ fn claim_of(rail: Rail, funds: Funds, call: u8) -> Claim {
         funds,
         proof: "a bearer secret".into(),
         expires: UnixMillis::new(1000),
+        budget: budget::Ask::default(),
         now: UnixMillis::new(u64::from(call)),
     }
 }

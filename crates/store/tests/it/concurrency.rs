@@ -26,6 +26,7 @@ async fn all_at_once(
             Ok(Claimed::Fresh { .. }) => "fresh",
             Ok(Claimed::InProgress { .. }) => "in progress",
             Ok(Claimed::InsufficientFunds { .. }) => "insufficient",
+            Ok(Claimed::Barred(_)) => "barred",
             other => panic!("{other:?}"),
         };
         *met.entry(word).or_default() += 1;

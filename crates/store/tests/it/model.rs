@@ -167,13 +167,14 @@ impl Model {
 
 fn word(claimed: &Claimed) -> &'static str {
     match claimed {
-        Claimed::Fresh { .. } => "fresh",
+        Claimed::Fresh { .. } | Claimed::Warned { .. } => "fresh",
         Claimed::InProgress { .. } => "in progress",
         Claimed::Answered { .. } => "answered",
         Claimed::OtherRequest { .. } => "other request",
         Claimed::Failed { .. } => "failed",
         Claimed::InDoubt { .. } => "in doubt",
         Claimed::InsufficientFunds { .. } => "insufficient",
+        Claimed::Barred(_) => "barred",
     }
 }
 

@@ -23,6 +23,10 @@ pub(super) enum Failed {
     Refused(Refused),
     /// The data directory cannot be read.
     Store(StoreError),
+    /// There is nothing like that.
+    Unknown(String),
+    /// It cannot be done as things stand.
+    Conflict(String),
 }
 
 impl From<Refused> for Failed {
@@ -33,7 +37,10 @@ impl From<Refused> for Failed {
 
 impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
+        match error {
+            StoreError::Refused(refusal) => Self::Conflict(refusal.to_string()),
+            error => Self::Store(error),
+        }
     }
 }
 
@@ -63,6 +70,15 @@ impl IntoResponse for Failed {
             }
             Self::Refused(refused) => {
                 (status(refused), refused.code(), refused.to_string(), refused.next_step())
+            }
+            Self::Unknown(what) => (
+                StatusCode::NOT_FOUND,
+                "not_found",
+                format!("There is no {what}."),
+                "GET /admin/v1/approvals and /admin/v1/budgets list what there is.",
+            ),
+            Self::Conflict(reason) => {
+                (StatusCode::CONFLICT, "conflict", reason.clone(), "Look at it again; nothing was changed.")
             }
             Self::Store(error) => {
                 tracing::error!(%error, "could not read the data directory");

@@ -2,10 +2,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use tollgate_domain::{AssetId, Digest, Principal, ToolRef};
+use tollgate_domain::{ApprovalId, AssetId, Digest, PaymentKey, Principal, ToolRef, TransferId};
 
 use super::*;
-use crate::budget::{Calendar, Counted, Node, Stop};
+use crate::budget::{Calendar, Counted, Node, Stop, Stops};
+use crate::{AccountName, Balances, Record, SettlementRow, Transfer};
 
 /// Books in memory.
 #[derive(Default)]
@@ -15,8 +16,27 @@ struct Memory {
     approvals: Vec<Approval>,
 }
 
-impl BudgetBooks for Memory {
+impl Books for Memory {
     type Error = std::convert::Infallible;
+
+    fn settlement(&mut self, _: &PaymentKey) -> Result<Option<Arc<SettlementRow>>, Self::Error> {
+        Ok(None)
+    }
+    fn balances(&mut self, _: &AccountName, _: &AssetId) -> Result<Balances, Self::Error> {
+        Ok(Balances::default())
+    }
+    fn transfer(&mut self, _: &TransferId) -> Result<Option<Transfer>, Self::Error> {
+        Ok(None)
+    }
+    fn resolution(&mut self, _: &TransferId) -> Result<Option<Transfer>, Self::Error> {
+        Ok(None)
+    }
+    fn standing(&mut self, _: &Principal) -> Result<Record, Self::Error> {
+        Ok(Record::default())
+    }
+    fn waiting(&mut self, _: &Principal, _: UnixMillis) -> Result<u32, Self::Error> {
+        Ok(0)
+    }
 
     fn usage(&mut self, counter: &Counter) -> Result<Option<Usage>, Self::Error> {
         Ok(self.usages.get(counter).copied())
@@ -41,7 +61,7 @@ impl Memory {
         match weigh(self, ask, wanted, call(), now).unwrap() {
             Weighed::Barred(barrier) => Err(barrier),
             Weighed::Within { reservation, usages, approval, .. } => {
-                self.write(usages, approval);
+                self.write(usages, approval.map(|approval| *approval));
                 Ok(reservation)
             }
         }
