@@ -14,6 +14,7 @@ pub mod mcp_client;
 pub mod mcp_python;
 pub mod port;
 mod rust_client;
+pub mod schemathesis;
 pub mod sdk_clients;
 pub mod x402_python;
 
@@ -23,6 +24,7 @@ pub use inspector::Inspector;
 pub use l402_js::L402Js;
 pub use lnbits::Lnbits;
 pub use mcp_python::McpPython;
+pub use schemathesis::{Errors, Schemathesis};
 pub use x402_python::X402Python;
 
 use std::fmt;

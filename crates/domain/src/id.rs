@@ -29,6 +29,7 @@ kinds! {
     Key = "key", "Ids of API keys.";
     AdminKey = "adm", "Ids of admin keys.";
     Approval = "appr", "Ids of approvals that were asked for.";
+    Escrow = "esc", "Ids of escrows.";
 }
 
 /// A time-ordered id that knows what it names: `call_1` + 22 base-62 digits of 16 bytes.

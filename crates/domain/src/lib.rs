@@ -38,7 +38,7 @@ pub use amount::{Amount, AmountError};
 pub use asset::{Asset, AssetError, AssetId, Assets, Money, MoneyError};
 pub use caller::{Caller, Principal, PrincipalError};
 pub use digest::{Digest, DigestError};
-pub use id::{AdminKey, Approval, Call, Id, IdError, Key, Kind, Receipt, Transfer};
+pub use id::{AdminKey, Approval, Call, Escrow, Id, IdError, Key, Kind, Receipt, Transfer};
 pub use labels::{Labels, LabelsError};
 pub use name::{NameError, ServerName, ToolName, ToolRef};
 pub use origin::Origin;
@@ -60,3 +60,5 @@ pub type KeyId = Id<Key>;
 pub type AdminKeyId = Id<AdminKey>;
 /// The id of one asked approval: `appr_1…`.
 pub type ApprovalId = Id<Approval>;
+/// The id of one escrow: `esc_1…`.
+pub type EscrowId = Id<Escrow>;

@@ -1,14 +1,23 @@
 //! Keys of the federated doors, derived once from the gateway's secret, and who a caller is to them.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
 use aws_lc_rs::{digest, hmac};
 
-/// Keys that every gateway with the same secret shares.
+/// Keys that every gateway with the same secret shares: the first seals, every one opens. So a key can be replaced while what
+/// the one before has sealed lives on.
+#[derive(Clone)]
 pub struct Keys {
-    pub(crate) session: LessSafeKey,
-    pub(crate) task: hmac::Key,
+    first: Arc<Pair>,
+    older: Vec<Arc<Pair>>,
+}
+
+/// What is derived from one secret.
+struct Pair {
+    session: LessSafeKey,
+    task: hmac::Key,
 }
 
 impl Keys {
@@ -18,7 +27,39 @@ impl Keys {
         let session = hmac::sign(&root, b"tollgate federated session 1");
         let task = hmac::sign(&root, b"tollgate federated task 1");
         let session = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, session.as_ref()).ok()?);
-        Some(Self { session, task: hmac::Key::new(hmac::HMAC_SHA256, task.as_ref()) })
+        let task = hmac::Key::new(hmac::HMAC_SHA256, task.as_ref());
+        Some(Self { first: Arc::new(Pair { session, task }), older: Vec::new() })
+    }
+
+    /// These keys, which also open what `older` ones have sealed.
+    #[must_use]
+    pub fn then(mut self, older: &Self) -> Self {
+        self.older.extend(older.each().map(Arc::clone));
+        self
+    }
+
+    /// The key that seals sessions.
+    pub(crate) fn sealing(&self) -> &LessSafeKey {
+        &self.first.session
+    }
+
+    /// The keys that open sessions, the newest first.
+    pub(crate) fn opening(&self) -> impl Iterator<Item = &LessSafeKey> {
+        self.each().map(|pair| &pair.session)
+    }
+
+    /// The key that tags tasks.
+    pub(crate) fn tagging(&self) -> &hmac::Key {
+        &self.first.task
+    }
+
+    /// The keys that know a tag, the newest first.
+    pub(crate) fn knowing(&self) -> impl Iterator<Item = &hmac::Key> {
+        self.each().map(|pair| &pair.task)
+    }
+
+    fn each(&self) -> impl Iterator<Item = &Arc<Pair>> {
+        std::iter::once(&self.first).chain(&self.older)
     }
 }
 

@@ -3,7 +3,7 @@
 //! The id carries the session of every member, when it ends, and whose it is; nobody but a gateway with the same secret can
 //! read or make one. It cannot grow once it was given out, so every member's session is opened with it.
 
-use aws_lc_rs::aead::{Aad, Nonce};
+use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use tollgate_domain::{ServerName, UnixMillis};
@@ -76,7 +76,7 @@ impl Session {
         });
         let form: Form = (VERSION, self.expires.get(), members.collect());
         let mut sealed = serde_json::to_vec(&form).map_err(|_| SessionError::TooLong)?;
-        let tag = keys.session.seal_in_place_separate_tag(
+        let tag = keys.sealing().seal_in_place_separate_tag(
             Nonce::assume_unique_for_key(nonce),
             Aad::from(bound_to(door, principal)),
             &mut sealed,
@@ -100,12 +100,11 @@ impl Session {
         if text.len() > SEALED_BYTES_MAX {
             return Err(SessionError::Unknown);
         }
-        let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| SessionError::Unknown)?;
-        let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_BYTES).ok_or(SessionError::Unknown)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SessionError::Unknown)?;
-        let opened = keys.session.open_in_place(nonce, Aad::from(bound_to(door, principal)), sealed);
-        let opened = opened.map_err(|_| SessionError::Unknown)?;
-        let form: Form = serde_json::from_slice(opened).map_err(|_| SessionError::Unknown)?;
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| SessionError::Unknown)?;
+        let bound_to = bound_to(door, principal);
+        let opened = keys.opening().find_map(|key| unsealed(key, &bytes, &bound_to));
+        let opened = opened.ok_or(SessionError::Unknown)?;
+        let form: Form = serde_json::from_slice(&opened).map_err(|_| SessionError::Unknown)?;
         let (VERSION, expires, members) = form else { return Err(SessionError::Unknown) };
         let expires = UnixMillis::new(expires);
         if expires <= now {
@@ -122,6 +121,16 @@ impl Session {
     pub fn member(&self, server: &ServerName) -> Option<&Member> {
         self.members.iter().find(|member| member.server == *server)
     }
+}
+
+/// What is sealed, if this key did it. Opening destroys what does not open, so each key gets its own copy.
+fn unsealed(key: &LessSafeKey, bytes: &[u8], bound_to: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, sealed) = bytes.split_at_checked(NONCE_BYTES)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let mut sealed = sealed.to_vec();
+    let length = key.open_in_place(nonce, Aad::from(bound_to), &mut sealed).ok()?.len();
+    sealed.truncate(length);
+    Some(sealed)
 }
 
 /// What the seal is bound to without being in it: shown elsewhere or by another caller, it does not open.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use tollgate_domain::UnixMillis;
+use tollgate_domain::{CallId, UnixMillis};
 use tollgate_ledger::{Event, LedgerStore, SettlementRow, State};
 use tollgate_rails::{PaymentRail, Settlement, SettlementAnswer};
 
@@ -31,7 +31,7 @@ impl<P: Ports> Gate<P> {
     pub async fn recover(&self) -> Result<Recovered, Fault> {
         let mut recovered = Recovered::default();
         for row in self.ports.ledger().open_settlements().await.map_err(store_fault)? {
-            let state = self.resume(&row).await?;
+            let state = self.resume(&row, self.ports.may_have_run(row.call)).await?;
             tracing::info!(call = %row.call, key = %row.key, from = %row.state, to = %state, "settlement resumed");
             if state.is_terminal() {
                 recovered.ended = recovered.ended.saturating_add(1);
@@ -50,7 +50,7 @@ impl<P: Ports> Gate<P> {
         let mut recovered = Recovered::default();
         let open = self.ports.ledger().open_settlements().await.map_err(store_fault)?;
         for row in open.into_iter().filter(|row| row.state == State::Unknown) {
-            let ended = self.resume(&row).await?.is_terminal();
+            let ended = self.resume(&row, true).await?.is_terminal();
             if ended {
                 recovered.ended = recovered.ended.saturating_add(1);
             } else {
@@ -60,10 +60,21 @@ impl<P: Ports> Gate<P> {
         Ok(recovered)
     }
 
-    async fn resume(&self, row: &SettlementRow) -> Result<State, Fault> {
+    /// Drives on the settlement of one call whose task ended without an ending, such as by a panic: now, and not at the next
+    /// start. `may_have_run` says whether its tool may have been asked. `None`: it has no settlement, nothing was claimed.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the ledger cannot be read or written; then the next start takes it up.
+    pub async fn take_up(&self, call: CallId, may_have_run: bool) -> Result<Option<State>, Fault> {
+        let row = self.ports.ledger().settlement_by_call(&call).await.map_err(store_fault)?;
+        let Some(row) = row else { return Ok(None) };
+        self.resume(&row, may_have_run).await.map(Some)
+    }
+
+    async fn resume(&self, row: &SettlementRow, may_have_run: bool) -> Result<State, Fault> {
         let now = self.ports.now();
         match row.state {
-            State::Executing if self.ports.may_have_run(row.call) => {
+            State::Executing if may_have_run => {
                 let told = Told { settlement: "in_doubt", ..self.told_of(row, "abandoned", now)? };
                 self.advance(&row.key, row.call, vec![Event::FoundInDoubt], None, Some(told)).await?;
                 Ok(State::InDoubt)

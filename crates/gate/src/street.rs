@@ -48,7 +48,7 @@ impl<P: Ports> Gate<P> {
     /// A [`Refusal`], decided before any money moved.
     pub async fn authorize(&self, request: Request, now: UnixMillis) -> Result<Call<Held>, Refusal> {
         let call = self.vet(request, now).await?;
-        self.hold(call, now).await
+        self.hold(call).await
     }
 
     /// The part of it that leaves nothing behind: everything left of the hold.
@@ -69,7 +69,8 @@ impl<P: Ports> Gate<P> {
     ///
     /// # Errors
     /// A [`Refusal`], when the payment was used before or the credit is too low.
-    pub async fn hold(&self, call: Call<Screened>, now: UnixMillis) -> Result<Call<Held>, Refusal> {
+    pub async fn hold(&self, call: Call<Screened>) -> Result<Call<Held>, Refusal> {
+        let now = call.received; // one moment for the whole half
         call.hold(self, now).await
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use http::HeaderName;
 use tokio_util::task::TaskTracker;
-use tollgate_domain::ServerName;
+use tollgate_domain::{Digest, ServerName};
 use tollgate_egress::Policy;
 use tollgate_exec::breaker::BreakerLimits;
 use tollgate_exec::client::ClientLimits;
@@ -21,6 +21,7 @@ use tollgate_exec::probe::{ProbeLimits, Probed};
 use tollgate_exec::sse::{SseConfig, SseLimits};
 use tollgate_exec::stdio::{StdioConfig, StdioLimits};
 use tollgate_exec::{Health, HttpUpstream, McpClient, RestUpstream, SseUpstream, StdioUpstream, Upstream};
+use tollgate_federation::Keys;
 use tollgate_gate::{Gate, GateLimits};
 use tollgate_mcp::origin::AllowedHosts;
 use tollgate_rails::carriers::PAYMENT_HEADERS;
@@ -30,7 +31,7 @@ use tollgate_till::{CALLERS_MAX, FINALITY_MS};
 use crate::builtin::BuiltinTools;
 use crate::carrier::Carrier;
 use crate::catalog::Tools;
-use crate::config::{Breaker, Config, Server, Transport};
+use crate::config::{Breaker, Config, Server, SessionKey, Transport};
 use crate::federation::Federations;
 use crate::foundation::Foundation;
 use crate::gateway::Gateway;
@@ -92,8 +93,8 @@ pub async fn assemble(
     };
     let hosts = allowed_hosts(&config)?;
     let previous_federations = previous.map(|previous| &previous.federations);
-    let federations =
-        Federations::new(&config, &carriers, Arc::clone(&foundation.sessions), previous_federations);
+    let session_keys = session_keys(&config, &foundation.sessions)?;
+    let federations = Federations::new(&config, &carriers, Arc::new(session_keys), previous_federations);
     Ok(Gateway {
         mode: foundation.mode,
         gate: Gate::new(ports, limits),
@@ -115,6 +116,17 @@ pub async fn assemble(
         dev: foundation.dev.clone(),
         config,
     })
+}
+
+/// The keys of federated sessions: the first seals, and all of them open.
+fn session_keys(config: &Config, own: &Keys) -> anyhow::Result<Keys> {
+    let keys = config.federation.session_keys.iter().map(|key| match key {
+        SessionKey::Own => Some(own.clone()),
+        SessionKey::Given(text) => Keys::derive(Digest::of(&text.0).as_bytes()),
+    });
+    let keys: Option<Vec<Keys>> = keys.collect();
+    let joined = keys.and_then(|keys| keys.into_iter().reduce(|newer, older| newer.then(&older)));
+    joined.context("derive the keys of federated sessions")
 }
 
 /// Connects to one server for real, asks what it is, and ends what was started for it.

@@ -136,13 +136,13 @@ impl Carrier {
         self.upstream.stop();
     }
 
-    /// Sends the caller's own MCP request and takes the tool's answer out of what comes back.
+    /// Sends the caller's own MCP request and takes the tool's answer out of what comes back. Only a permitted call comes here.
     ///
     /// # Errors
     /// When no answer came.
     pub async fn exchange(
         &self,
-        permitted: &Permitted,
+        _permitted: &Permitted,
         request: Request<Body>,
         id: &RequestId,
         limits: intercept::Limits,
@@ -150,7 +150,6 @@ impl Carrier {
         tasks: &TaskTracker,
     ) -> Result<Intercepted, UpstreamError> {
         let ticket = self.health.admit()?;
-        let _mark = self.mark(permitted)?;
         // Only in the era of sessions is there a way back to a stream that ended early.
         let resumes = request.headers().contains_key(headers::SESSION_ID);
         let resume = resumes.then(|| Resume::after(Arc::clone(&self.upstream), request.headers()));
@@ -179,10 +178,6 @@ impl Carrier {
         deadline: Instant,
     ) -> Outcome<ToolAnswer> {
         let context: Vec<(&str, &str)> = context.iter().map(|(key, raw)| (*key, raw.as_str())).collect();
-        let _mark = match self.mark(permitted) {
-            Ok(mark) => mark,
-            Err(error) => return Outcome::Lost(error.kind()),
-        };
         let calling = self.client.call_tool(permitted.tool().tool.as_str(), permitted.arguments(), &context);
         match tokio::time::timeout_at(deadline, calling).await {
             Err(_) => {
@@ -228,9 +223,13 @@ impl Carrier {
         outcome
     }
 
-    /// Remembers that this call leaves now. Without the mark it must not: after a crash nobody could tell.
+    /// Remembers that this call leaves now. Without the mark it must not: after a crash nobody could tell. Whoever carries it
+    /// out keeps the mark until the end is on the books: a crash before that must find a call that may have run.
     /// A free call leaves nothing behind that could be asked about.
-    fn mark(&self, permitted: &Permitted) -> Result<Option<Mark<'_>>, UpstreamError> {
+    ///
+    /// # Errors
+    /// When the mark cannot be written.
+    pub fn mark(&self, permitted: &Permitted) -> Result<Option<Mark<'_>>, UpstreamError> {
         if !permitted.is_paid() {
             return Ok(None);
         }

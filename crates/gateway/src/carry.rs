@@ -11,14 +11,15 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate_domain::{FailureKind, Outcome};
 use tollgate_gate::{
-    Answer, Call, Completed, Denial, Door, Ending, Fault, Held, Refusal, ToolAnswer, delivered, denied,
-    faulted,
+    Answer, Call, Completed, Denial, Door, Ending, Fault, Held, Refusal, Screened, ToolAnswer, delivered,
+    denied, faulted,
 };
 
 use crate::carrier::Carrier;
 use crate::clock;
 use crate::gateway::Gateway;
 use crate::telemetry::{Arrival, Watch};
+use crate::unfinished::Unfinished;
 
 /// Vets a call, carries it out over the gateway's own session, and renders how it ended: the way of the doors that are
 /// not MCP.
@@ -33,19 +34,23 @@ pub async fn run(
     arrival: Arrival<'_>,
 ) -> Result<Answer, Refusal> {
     let watch = Watch::begin(gateway, door.word()).traced(arrival);
-    let (carrier, held) = match vetted(gateway, &watch, request).await {
+    let (carrier, vetted) = match vetted(gateway, &watch, request).await {
         Ok(vetted) => vetted,
         Err(refusal) => {
             watch.refused(&refusal);
             return Err(refusal);
         }
     };
-    let call = held.id();
+    let call = vetted.id();
     let (done, ended) = oneshot::channel();
-    gateway.calls.spawn(carry_out(Arc::clone(gateway), watch, Arc::clone(&carrier), held, done));
+    // The claim is made in that task: a caller who hangs up meanwhile must not leave it without an end.
+    gateway.calls.spawn(see_through(Arc::clone(gateway), watch, Arc::clone(&carrier), vetted, done));
     let completed = match ended.await {
-        Ok(Ok(completed)) => completed,
-        Ok(Err(fault)) => return Ok(faulted(&fault, Some(call), door, gateway.naming(resource_url))),
+        Ok(Ended::Completed(completed)) => completed,
+        Ok(Ended::Refused(refusal)) => return Err(refusal),
+        Ok(Ended::Faulted(fault)) => {
+            return Ok(faulted(&fault, Some(call), door, gateway.naming(resource_url)));
+        }
         Err(_) => {
             let fault = Fault::Internal("the task of a call ended without a word".to_owned());
             return Ok(faulted(&fault, Some(call), door, gateway.naming(resource_url)));
@@ -54,11 +59,19 @@ pub async fn run(
     Ok(rendered(gateway, &carrier, completed, door, resource_url))
 }
 
+/// What became of a call in its task.
+enum Ended {
+    Completed(Completed),
+    /// It could not be claimed.
+    Refused(Refusal),
+    Faulted(Fault),
+}
+
 async fn vetted(
     gateway: &Gateway,
     watch: &Watch,
     request: tollgate_gate::Request,
-) -> Result<(Arc<Carrier>, Call<Held>), Refusal> {
+) -> Result<(Arc<Carrier>, Call<Screened>), Refusal> {
     let now = clock::now();
     let tool = request.tool.clone();
     // Before the claim: a call that is held has a way to its server.
@@ -66,30 +79,59 @@ async fn vetted(
         return Err(Refusal::denied(Denial::UnknownTool(tool)));
     };
     gateway.tools.ready(&tool, now).await.map_err(|error| Refusal::faulted(error.fault()))?;
-    let held = watch.authorize(&gateway.gate, request, now).await?;
-    Ok((carrier, held))
+    let vetted = watch.vet(&gateway.gate, request, now).await?;
+    Ok((carrier, vetted))
+}
+
+/// Claims, carries out and completes a call, whatever happens to the caller meanwhile.
+async fn see_through(
+    gateway: Arc<Gateway>,
+    watch: Watch,
+    carrier: Arc<Carrier>,
+    vetted: Call<Screened>,
+    mut done: oneshot::Sender<Ended>,
+) {
+    let mut unfinished = Unfinished::begin(&gateway, vetted.id());
+    let ended = match watch.hold(&gateway.gate, vetted).await {
+        Ok(held) => carry_out(&gateway, (watch, &mut unfinished), &carrier, held, &mut done).await,
+        Err(refusal) => {
+            watch.refused(&refusal);
+            Ended::Refused(refusal)
+        }
+    };
+    unfinished.over();
+    // Whoever asked may be gone; the call has its ending all the same.
+    drop(done.send(ended));
 }
 
 async fn carry_out(
-    gateway: Arc<Gateway>,
-    mut watch: Watch,
-    carrier: Arc<Carrier>,
+    gateway: &Gateway,
+    (mut watch, unfinished): (Watch, &mut Unfinished),
+    carrier: &Carrier,
     held: Call<Held>,
-    mut done: oneshot::Sender<Result<Completed, Fault>>,
-) {
+    done: &mut oneshot::Sender<Ended>,
+) -> Ended {
     let deadline = Instant::now() + Duration::from_millis(held.listed().deadline_ms);
     let (permitted, held) = held.permit();
     watch.asks(&held);
-    watch.leaves(&carrier, &permitted, &mut HeaderMap::new());
+    watch.leaves(carrier, &permitted, &mut HeaderMap::new());
     let context = watch.context();
-    let outcome = tokio::select! {
-        biased;
-        () = done.closed() => Outcome::Lost(FailureKind::Abandoned),
-        outcome = carrier.call(&permitted, &context, deadline) => outcome,
+    // Kept until the end is on the books.
+    let mark = carrier.mark(&permitted);
+    unfinished.asks();
+    let outcome = match &mark {
+        Err(error) => Outcome::Lost(error.kind()),
+        Ok(_) => tokio::select! {
+            biased;
+            () = done.closed() => Outcome::Lost(FailureKind::Abandoned),
+            () = gateway.readiness.given_up() => Outcome::Lost(FailureKind::TimedOut),
+            outcome = carrier.call(&permitted, &context, deadline) => outcome,
+        },
     };
-    let completed = watch.complete(&gateway.gate, held, &permitted, outcome).await;
-    // Whoever asked may be gone; the call has its ending all the same.
-    drop(done.send(completed));
+    match watch.complete(&gateway.gate, held, &permitted, outcome).await {
+        Ok(completed) => Ended::Completed(completed),
+        Err(fault) => Ended::Faulted(fault),
+    }
 }
 
 /// An ended call for a door that is not MCP.

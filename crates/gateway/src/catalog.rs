@@ -7,6 +7,7 @@ mod elsewhere;
 mod following;
 mod pinned;
 mod schema;
+mod shown;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::carrier::fault_of;
 use crate::config::{Server, ToolPolicy};
 use crate::pins::Pins;
 pub(crate) use schema::Compiled;
+pub(crate) use shown::ShownTools;
 
 use pinned::Judgement;
 
@@ -49,6 +51,8 @@ struct ServerTools {
     listed: ArcSwapOption<HashMap<ToolName, Entry>>,
     /// When the list was last asked for; held while it is, so that one question serves all who wait.
     asked: Mutex<Option<UnixMillis>>,
+    /// Who listens is told here what may be shown.
+    shown: shown::Teller,
 }
 
 /// One listed tool.
@@ -85,8 +89,8 @@ impl Tools {
         pins: Arc<Pins>,
     ) -> Self {
         let servers = servers.into_iter().map(|(name, policy, client)| {
-            let (listed, asked) = (ArcSwapOption::empty(), Mutex::default());
-            (name, Arc::new(ServerTools { policy, client, listed, asked }))
+            let (listed, asked, shown) = (ArcSwapOption::empty(), Mutex::default(), Arc::default());
+            (name, Arc::new(ServerTools { policy, client, listed, asked, shown }))
         });
         Self { servers: servers.collect(), pins, elsewhere: HashMap::new() }
     }
@@ -139,7 +143,7 @@ impl Tools {
             let judgement = judged.as_mut().map(|judged| judged.remove(definition.name.as_str()));
             list(name, &server.policy, definition, judgement.unwrap_or(Some(Judgement::UNPINNED))?)
         });
-        server.listed.store(Some(Arc::new(listed.collect())));
+        server.list(listed.collect());
         Ok(())
     }
 

@@ -84,8 +84,12 @@ enum Command {
     Client(client::ClientArgs),
     /// Check a configuration and print what it means.
     Validate(ServeArgs),
-    /// Print the JSON Schema of the configuration file.
-    Schema,
+    /// Print the JSON Schema of the configuration file, or the OpenAPI document of the HTTP API.
+    Schema {
+        /// Print the OpenAPI 3.1 document that a gateway serves at /api/openapi.json.
+        #[arg(long)]
+        openapi: bool,
+    },
     /// Say what is wrong with this set-up and what to do about it.
     Doctor(ServeArgs),
     /// The demo MCP server of `tollgate dev`, over stdio.
@@ -368,7 +372,7 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Server(command) => server::run(command).await,
         Command::Client(args) => client::client(&args),
         Command::Validate(args) => doctor::validate(&args),
-        Command::Schema => doctor::schema(),
+        Command::Schema { openapi } => doctor::schema(openapi),
         Command::Doctor(args) => doctor::doctor(&args).await,
         Command::DemoServer => demo::serve_stdio().await.map(|()| ExitCode::SUCCESS),
     }

@@ -15,8 +15,8 @@ mod understanding;
 
 pub use meaning::{
     Admin, Breaker, Config, Credential, Document, Federation, GateApi, Lightning, LightningBackend, Limits,
-    Metrics, Otlp, OtlpHeaders, Receipts, Sampling, SandboxRails, Secret, Server, Settling, Source, TlsFiles,
-    ToolPolicy, Transport, X402,
+    Metrics, Otlp, OtlpHeaders, Receipts, Sampling, SandboxRails, Secret, Server, SessionKey, Settling,
+    Source, TlsFiles, ToolPolicy, Transport, X402,
 };
 pub use overlay::{ORIGIN as ADMIN_ORIGIN, Overlay};
 pub use reading::{Overrides, load, load_text, load_tree, schema};

@@ -2,6 +2,8 @@
 
 mod admin;
 mod api;
+mod asked;
+mod body;
 mod calls;
 mod dev;
 mod documents;
@@ -30,7 +32,14 @@ use tower::ServiceExt;
 
 use crate::builtin;
 use crate::control::Control;
+use crate::described::Described;
 use crate::gateway::Gateway;
+
+/// What every door of the HTTP API says of itself, also where it is closed.
+pub(crate) fn described() -> Described {
+    let every = api::Open { gate_api: true, dev: true };
+    api::doors(every).described().and(admin::doors().described())
+}
 
 /// Who asks, beside what is asked: where the request came from.
 #[derive(Clone, Copy, Debug)]
@@ -53,9 +62,7 @@ pub async fn operate(
     request: Request<Incoming>,
     address: SocketAddr,
 ) -> Response<Body> {
-    let arrived = arrived(&gateway, &request, address);
-    let admitted = arrived.and_then(|peer| rates::admit(&gateway, Entrance::Shared, peer).map(|()| peer));
-    let peer = match admitted {
+    let peer = match arrived(&gateway, &request, address) {
         Ok(peer) => peer,
         Err(denial) => return respond(denied(&denial, None, Door::Rest, gateway.naming(""))),
     };

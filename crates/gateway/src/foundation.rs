@@ -40,8 +40,8 @@ pub struct Foundation {
     pub leases: Arc<Leases>,
     /// The rails, in the order in which they are offered.
     pub rails: Vec<Arc<dyn PaymentRail>>,
-    /// The keys of federated sessions.
-    pub sessions: Arc<Keys>,
+    /// The keys of federated sessions that follow from the gateway's own secret.
+    pub sessions: Keys,
     /// The public keys of receipts.
     pub receipt_keys: Vec<PublicKey>,
     /// Calls being carried out: each must be completed before the process ends.
@@ -86,7 +86,7 @@ impl Foundation {
             marks,
             leases: Arc::default(),
             rails,
-            sessions: Arc::new(sessions),
+            sessions,
             receipt_keys,
             calls: TaskTracker::new(),
             tasks: TaskTracker::new(),

@@ -15,6 +15,7 @@ pub mod clients;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod described;
 pub mod dev;
 pub mod document;
 pub mod doors;
@@ -32,5 +33,6 @@ pub mod spending;
 pub mod telemetry;
 pub mod text_file;
 pub mod tls;
+pub mod unfinished;
 
 pub use tollgate_till::{clock, data, dispatch, keys};

@@ -32,6 +32,8 @@ use crate::tls::Tls;
 /// After a failed accept (such as no free file descriptor) the loop rests, instead of spinning.
 const ACCEPT_REST_MS: u64 = 100;
 
+/// Half of it is the part of the drain in which nothing is waited for any more: calls get an ending, callers their answers.
+const END_MS: u64 = 4_000;
 /// How long the collector may take for what is left at the end, within the limit of the drain.
 const FLUSH_MS_MAX: u64 = 2_000;
 
@@ -39,6 +41,7 @@ const FLUSH_MS_MAX: u64 = 2_000;
 #[derive(Debug, Default)]
 pub struct Readiness {
     draining: CancellationToken,
+    given_up: CancellationToken,
 }
 
 impl Readiness {
@@ -50,6 +53,11 @@ impl Readiness {
     /// Cancelled from the moment on that no new work is taken.
     pub fn draining(&self) -> CancellationToken {
         self.draining.clone()
+    }
+
+    /// Waits until the calls that run are not waited for any more: each ends now, without its tool's answer.
+    pub async fn given_up(&self) {
+        self.given_up.cancelled().await;
     }
 }
 
@@ -107,10 +115,23 @@ pub async fn serve(control: Arc<Control>, listener: TcpListener, stop: Cancellat
     let limit = Duration::from_millis(gateway.config.limits.drain_ms);
     tracing::info!(limit_ms = gateway.config.limits.drain_ms, "draining");
     tasks.close();
+    let end = limit.min(Duration::from_millis(END_MS)) / 2;
     let drained = tokio::time::timeout(limit, async {
-        graceful.shutdown().await;
-        gateway.calls.close();
-        gateway.calls.wait().await;
+        let ended = async {
+            graceful.shutdown().await;
+            gateway.calls.close();
+            gateway.calls.wait().await;
+        };
+        tokio::pin!(ended);
+        if tokio::time::timeout(limit.saturating_sub(end), &mut ended).await.is_err() {
+            tracing::warn!(
+                "the drain comes to its limit; calls that still run end without their tool's answer"
+            );
+            gateway.readiness.given_up.cancel();
+            if tokio::time::timeout(end / 2, &mut ended).await.is_err() {
+                tracing::warn!("callers do not take their answers; they are left behind");
+            }
+        }
         control.live().stop_servers().await;
         gateway.tasks.close();
         gateway.tasks.wait().await;

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use tollgate_domain::{Amount, AssetId, Principal, Rail, ServerName};
+use tollgate_domain::{Amount, AssetId, EscrowId, Principal, Rail, ServerName};
 
 /// Where money enters or leaves the books.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -20,7 +20,7 @@ pub enum Clearing {
 }
 
 /// An account of the books. There is one per asset. Written `clearing:x402`, `clearing:l402`, `clearing:manual`,
-/// `clearing:sandbox`, `credit:<principal>`, `payable:<server>`.
+/// `clearing:sandbox`, `credit:<principal>`, `payable:<server>`, `escrow:<escrow>`, `stake:<escrow>`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AccountName {
     /// The other side of everything that comes in from outside. Its debits exceed its credits.
@@ -30,13 +30,17 @@ pub enum AccountName {
     Credit(Principal),
     /// What is owed to the operator of a server for its answered calls.
     Payable(ServerName),
+    /// What an escrow holds for its two parties.
+    Escrow(EscrowId),
+    /// What was staked in the dispute over an escrow.
+    Stake(EscrowId),
 }
 
 /// Why a text names no account.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no account; accounts are clearing:x402, clearing:l402, clearing:manual, clearing:sandbox, credit:<principal>, \
-     payable:<server>"
+     payable:<server>, escrow:<escrow>, stake:<escrow>"
 )]
 pub struct AccountNameError(String);
 
@@ -54,7 +58,7 @@ impl Clearing {
 impl AccountName {
     /// Whether this account may never be debited (or reserved) beyond its posted credits.
     pub const fn debits_must_not_exceed_credits(&self) -> bool {
-        matches!(self, Self::Credit(_))
+        matches!(self, Self::Credit(_) | Self::Escrow(_) | Self::Stake(_))
     }
 }
 
@@ -67,6 +71,8 @@ impl fmt::Display for AccountName {
             Self::Clearing(Clearing::Sandbox) => f.write_str("clearing:sandbox"),
             Self::Credit(principal) => write!(f, "credit:{principal}"),
             Self::Payable(server) => write!(f, "payable:{server}"),
+            Self::Escrow(escrow) => write!(f, "escrow:{escrow}"),
+            Self::Stake(escrow) => write!(f, "stake:{escrow}"),
         }
     }
 }
@@ -89,6 +95,8 @@ impl FromStr for AccountName {
             ("clearing", "sandbox") => Ok(Self::Clearing(Clearing::Sandbox)),
             ("credit", principal) => principal.parse().map(Self::Credit).map_err(|_| refused()),
             ("payable", server) => server.parse().map(Self::Payable).map_err(|_| refused()),
+            ("escrow", escrow) => escrow.parse().map(Self::Escrow).map_err(|_| refused()),
+            ("stake", escrow) => escrow.parse().map(Self::Stake).map_err(|_| refused()),
             _ => Err(refused()),
         }
     }

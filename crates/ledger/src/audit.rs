@@ -2,14 +2,17 @@
 //! code that booked. Owns the list of what must hold; never repairs.
 
 mod budgets;
+mod escrows;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, TransferId};
+use tollgate_domain::{Amount, AssetId, CallId, EscrowId, PaymentKey, TransferId};
 
 use self::budgets::Budgets;
+use self::escrows::Escrows;
 use crate::budget::{Counter, Usage};
+use crate::escrow::EscrowRow;
 use crate::{AccountBalance, AccountName, SettlementRow, State, Transfer, TransferKind};
 
 /// One thing that does not hold.
@@ -59,6 +62,10 @@ pub enum Finding {
     SpentTwice(PaymentKey),
     /// A counter of a budget is not the sum of what its settlements have taken.
     BudgetDiffers(Counter),
+    /// The accounts of an escrow do not hold what its state says.
+    EscrowDiffers(EscrowId),
+    /// An escrow ended, and what it gave out is not what came in.
+    EscrowUneven(EscrowId),
     /// A receipt, or its place in the chain, is not what was signed.
     ReceiptChain(String),
     /// A settlement names a receipt that is not there.
@@ -93,6 +100,8 @@ impl fmt::Display for Finding {
             Self::BudgetDiffers(Counter { node, asset, span }) => {
                 write!(f, "what is used of {node} per {span} in {asset} is not the sum of its settlements")
             }
+            Self::EscrowDiffers(id) => write!(f, "the accounts of {id} do not hold what its state says"),
+            Self::EscrowUneven(id) => write!(f, "{id} ended without giving out exactly what came in"),
             Self::ReceiptChain(reason) => write!(f, "receipts: {reason}"),
             Self::ReceiptMissing(call) => write!(f, "the receipt of {call} is not there"),
             Self::Storage(reason) => write!(f, "storage: {reason}"),
@@ -136,6 +145,7 @@ pub struct Auditor {
     settlements: BTreeMap<CallId, (State, Amount, AssetId)>,
     live: BTreeMap<PaymentKey, u32>,
     budgets: Budgets,
+    escrows: Escrows,
     findings: Vec<Finding>,
 }
 
@@ -219,10 +229,16 @@ impl Auditor {
         }
     }
 
+    /// Adds an escrow.
+    pub fn escrow(&mut self, row: &EscrowRow) {
+        self.escrows.add(row);
+    }
+
     /// Compares everything with everything else. Empty when the books are in order.
     pub fn finish(mut self) -> Vec<Finding> {
         self.compare_totals();
         self.compare_settlements();
+        self.findings.extend(self.escrows.findings(&self.sums));
         let twice = self.live.iter().filter(|(_, live)| **live > 1);
         self.findings.extend(twice.map(|(key, _)| Finding::SpentTwice(key.clone())));
         self.findings.extend(self.budgets.findings());
@@ -265,7 +281,7 @@ impl Auditor {
 
     /// After every transfer, not only at the end: a balance that was negative for a while was negative.
     fn overdrawn(&mut self, transfer: &Transfer) {
-        let AccountName::Credit(_) = transfer.debit else {
+        let (AccountName::Credit(_) | AccountName::Escrow(_) | AccountName::Stake(_)) = transfer.debit else {
             return;
         };
         let key = (transfer.asset.clone(), transfer.debit.clone());

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tollgate_domain::{
-    ApprovalId, AssetId, CallId, Digest, PaymentKey, Principal, ReceiptId, TransferId, UnixMillis,
+    ApprovalId, AssetId, CallId, Digest, EscrowId, PaymentKey, Principal, ReceiptId, TransferId, UnixMillis,
 };
 
 use crate::booking;
 use crate::budget::{self, Approval, BudgetChanges, Counter, Stops, Usage, Wanted};
 use crate::engine::{self, Books, Changes, ClaimDecision, EngineError};
+use crate::escrow::{self, EscrowChanges, EscrowCommand, EscrowMoved, EscrowRow};
 use crate::{
     AccountName, Advance, Advanced, Balances, Claim, Claimed, Command, Grant, Granted, Outcome, Record,
     Refusal, SettlementRow, State, Transfer,
@@ -100,12 +101,14 @@ pub struct BatchChanges {
     pub standings: Vec<(Principal, Record)>,
     /// What changes of budgets.
     pub budgets: BudgetChanges,
+    /// Escrows that were opened or moved on, in order.
+    pub escrows: Vec<EscrowChanges>,
 }
 
 impl BatchChanges {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        let Self { claimed, moved, kept, receipts, transfers, balances, standings, budgets } = self;
+        let Self { claimed, moved, kept, receipts, transfers, balances, standings, budgets, escrows } = self;
         claimed.is_empty()
             && moved.is_empty()
             && kept.is_empty()
@@ -114,6 +117,7 @@ impl BatchChanges {
             && balances.is_empty()
             && standings.is_empty()
             && budgets.is_empty()
+            && escrows.is_empty()
     }
 }
 
@@ -132,6 +136,8 @@ pub struct Batch {
     receipts: Vec<NewReceipt>,
     transfers: Vec<Transfer>,
     budgets: budget::Draft,
+    open_escrows: HashMap<EscrowId, Arc<EscrowRow>>,
+    escrows: Vec<EscrowChanges>,
 }
 
 /// One account in one asset, as the batch leaves it.
@@ -166,6 +172,7 @@ impl Batch {
                 Ok(Outcome::Booked(booked))
             }
             Command::Budget(change) => self.budgets.apply(books, change).map(Outcome::Budget),
+            Command::Escrow(command) => self.escrow(books, command).map(Outcome::Escrow),
         }
     }
 
@@ -183,6 +190,8 @@ impl Batch {
             receipts,
             transfers,
             budgets,
+            open_escrows: _,
+            escrows,
         } = std::mem::take(self);
         let balances = accounts.into_iter().flat_map(|(name, assets)| {
             let changed = assets.into_iter().filter(|account| account.is_changed);
@@ -191,7 +200,7 @@ impl Batch {
         let balances = balances.collect();
         let standings = standings.into_iter().collect();
         let budgets = budgets.take_changes();
-        BatchChanges { claimed, moved, kept, receipts, transfers, balances, standings, budgets }
+        BatchChanges { claimed, moved, kept, receipts, transfers, balances, standings, budgets, escrows }
     }
 
     fn claim<B: Books>(&mut self, books: &mut B, claim: &Claim) -> Result<Claimed, EngineError<B::Error>> {
@@ -278,6 +287,22 @@ impl Batch {
             self.book(changes);
         }
         Ok(granted)
+    }
+
+    fn escrow<B: Books>(
+        &mut self,
+        books: &mut B,
+        command: &EscrowCommand,
+    ) -> Result<EscrowMoved, EngineError<B::Error>> {
+        let (moved, changes) = escrow::decide(&mut Seen { batch: self, books }, command)?;
+        if let Some(mut changes) = changes {
+            if let Some(escrow) = changes.escrow.take() {
+                self.open_escrows.insert(escrow.row.id, Arc::clone(&escrow.row));
+                self.escrows.push(escrow);
+            }
+            self.book(changes);
+        }
+        Ok(moved)
     }
 
     fn book(&mut self, changes: Changes) {
@@ -376,6 +401,13 @@ impl<B: Books> Books for Seen<'_, B> {
 
     fn waiting(&mut self, caller: &Principal, now: UnixMillis) -> Result<u32, B::Error> {
         self.batch.budgets.waiting(self.books, caller, now)
+    }
+
+    fn escrow(&mut self, id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, B::Error> {
+        match self.batch.open_escrows.get(id) {
+            Some(known) => Ok(Some(Arc::clone(known))),
+            None => self.books.escrow(id),
+        }
     }
 }
 

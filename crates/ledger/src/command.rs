@@ -9,6 +9,7 @@ use tollgate_domain::{
 };
 
 use crate::budget::{self, Ask, Barrier, Warning};
+use crate::escrow::{EscrowCommand, EscrowMoved, EscrowRefusal};
 use crate::{BookingError, Clearing, Event, IllegalTransition, State, Transfer};
 
 /// Where the money of a claimed call comes from. Written `on_settlement`, `arrived:<holder>`, `credit:<principal>`.
@@ -90,6 +91,8 @@ pub enum Command {
     Book(Vec<Transfer>),
     /// Change what may be spent: approvals and stops.
     Budget(budget::Change),
+    /// Open an escrow, or move it along.
+    Escrow(Box<EscrowCommand>),
 }
 
 /// The answer to a [`Command`], each to the command of its name.
@@ -107,6 +110,8 @@ pub enum Outcome {
     Budget(budget::Changed),
     /// To [`Command::Book`].
     Booked(Booked),
+    /// To [`Command::Escrow`].
+    Escrow(EscrowMoved),
 }
 
 /// The answer to [`Command::Book`].
@@ -346,6 +351,9 @@ pub enum Refusal {
     /// There are as many stops as there may be.
     #[error("{} stops are the most there may be; resume some, or stop everything", budget::Stops::MAX)]
     TooManyStops,
+    /// The escrow stays as it is.
+    #[error(transparent)]
+    Escrow(#[from] EscrowRefusal),
     /// There is nobody to sign receipts with here.
     #[error("this store was opened without a signer of receipts")]
     NoSigner,

@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
-use tollgate_domain::{Amount, ApprovalId, AssetId, CallId, PaymentKey, Principal, TransferId, UnixMillis};
+use tollgate_domain::{
+    Amount, ApprovalId, AssetId, CallId, EscrowId, PaymentKey, Principal, TransferId, UnixMillis,
+};
 
 use crate::budget::{self, Approval, Barrier, Counter, Stops, Usage, Wanted, Warning, Weighed};
 use crate::draft::Draft;
+use crate::escrow::{EscrowChanges, EscrowRow};
 use crate::{
     AccountName, Advance, Balances, BookingError, Claim, Effect, Event, Grant, Granted, Record, Refusal,
     SettlementRow, State, Transfer, TransferKind, Verdict,
@@ -77,6 +80,12 @@ pub trait Books {
     /// # Errors
     /// When the books cannot be read.
     fn waiting(&mut self, caller: &Principal, now: UnixMillis) -> Result<u32, Self::Error>;
+
+    /// One escrow.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn escrow(&mut self, id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Self::Error>;
 }
 
 /// Why there is no decision.
@@ -106,6 +115,8 @@ pub(crate) struct Changes {
     pub usages: Vec<(Counter, Usage)>,
     /// The approval that is used or given back.
     pub approval: Option<Approval>,
+    /// The escrow that moved.
+    pub escrow: Option<EscrowChanges>,
 }
 
 /// What a [`Claim`] comes to.

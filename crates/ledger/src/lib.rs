@@ -41,6 +41,7 @@ pub mod budget;
 mod command;
 mod draft;
 mod engine;
+pub mod escrow;
 mod port;
 mod settlement;
 mod standing;

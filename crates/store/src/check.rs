@@ -6,7 +6,7 @@ use tollgate_attest::{Segment, verify_chain};
 use tollgate_domain::Digest;
 use tollgate_ledger::audit::{Auditor, Finding};
 
-use crate::{budgets, convert, rows};
+use crate::{budgets, convert, escrows, rows};
 
 /// Everything that does not hold, as of one moment. Runs beside the writer.
 pub(crate) fn check(connection: &Connection) -> rusqlite::Result<Vec<Finding>> {
@@ -21,6 +21,7 @@ pub(crate) fn check(connection: &Connection) -> rusqlite::Result<Vec<Finding>> {
         auditor.usage(counter, usage);
     }
     rows::each_settlement(&snapshot, |row| auditor.settlement(&row))?;
+    escrows::each(&snapshot, |row| auditor.escrow(&row))?;
     let mut findings = auditor.finish();
     findings.extend(receipts(&snapshot)?);
     findings.extend(missing_receipts(&snapshot)?);

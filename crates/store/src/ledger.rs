@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use tollgate_attest::Signer;
-use tollgate_domain::{ApprovalId, AssetId, PaymentKey, Principal, TransferId, UnixMillis};
+use tollgate_domain::{ApprovalId, AssetId, EscrowId, PaymentKey, Principal, TransferId, UnixMillis};
 use tollgate_ledger::budget::{Approval, Counter, Stops, Usage, Wanted};
+use tollgate_ledger::escrow::EscrowRow;
 use tollgate_ledger::{
     AccountName, Balances, Batch as Commands, Books, Command, EngineError, Moved, Outcome, Record,
     SettlementRow, Transfer,
@@ -18,7 +19,7 @@ use crate::receipts::Chain;
 use crate::standing_cache::StandingCache;
 use crate::writer::{Batch, Failure, Session};
 use crate::written;
-use crate::{budgets, rows};
+use crate::{budgets, escrows, rows};
 
 /// The writer's memory of the ledger file.
 pub(crate) struct LedgerSession {
@@ -155,5 +156,9 @@ impl Books for File<'_> {
 
     fn waiting(&mut self, caller: &Principal, now: UnixMillis) -> rusqlite::Result<u32> {
         budgets::waiting(self.connection, caller, now)
+    }
+
+    fn escrow(&mut self, id: &EscrowId) -> rusqlite::Result<Option<Arc<EscrowRow>>> {
+        Ok(escrows::by_id(self.connection, id)?.map(Arc::new))
     }
 }

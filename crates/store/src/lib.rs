@@ -43,6 +43,7 @@ mod check;
 mod control;
 mod convert;
 mod database;
+mod escrows;
 #[cfg(any(test, feature = "failpoints"))]
 mod failpoints;
 mod invoices;

@@ -38,6 +38,7 @@ static LEDGER: Schema = Schema {
         include_str!("schema/ledger_3.sql"),
         include_str!("schema/ledger_4.sql"),
         include_str!("schema/ledger_5.sql"),
+        include_str!("schema/ledger_6.sql"),
     ],
     // NORMAL would lose acknowledged calls on power loss.
     kept: Kept::OverPowerCut,
@@ -113,6 +114,10 @@ impl Store {
             _lock: lock,
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub(crate) fn readers(&self) -> &Readers {
+        &self.inner.readers
     }
 
     /// Whether money operations are accepted: not any more after the disk failed to keep what it was given.

@@ -12,6 +12,7 @@ use tollgate_ledger::{
 use crate::budgets;
 use crate::convert::{integer, millis};
 use crate::database::{exactly_one, is_taken};
+use crate::escrows;
 use crate::receipts::Chain;
 use crate::writer::Failure;
 
@@ -42,6 +43,9 @@ pub(crate) fn write(
         write_standing(connection, principal, record)?;
     }
     budgets::write(connection, &changes.budgets)?;
+    for escrow in &changes.escrows {
+        escrows::write(connection, escrow)?;
+    }
     Ok(())
 }
 

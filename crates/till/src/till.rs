@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate_attest::{PublicKey, Signer};
-use tollgate_domain::Digest;
-use tollgate_ledger::StoreError;
+use tollgate_domain::{CallId, Digest};
+use tollgate_ledger::{LedgerStore, StoreError};
 use tollgate_rails::PaymentRail;
 use tollgate_store::{Commits, Options, Store};
 
@@ -97,6 +97,17 @@ pub enum TillError {
     /// A rail cannot be built.
     #[error(transparent)]
     Rail(#[from] RailError),
+    /// Sandbox rails would decide about real money: a look at their own books finds no trace of it, and calls it failed.
+    #[error(
+        "{calls} call(s) in this data directory wait for real money on its rail, the first is {first}; open it with the \
+         settings that it was used with, or use another data directory for sandbox money"
+    )]
+    RealMoneyOpen {
+        /// How many.
+        calls: usize,
+        /// The first of them.
+        first: CallId,
+    },
 }
 
 impl Till {
@@ -124,6 +135,9 @@ impl Till {
             None => data.key("gate.key")?,
         };
         let Rails { offered, dev } = rails(&funding, &data, &secret)?;
+        if dev.is_some() {
+            without_real_money(&store).await?;
+        }
         Ok(Self {
             data,
             store,
@@ -134,5 +148,16 @@ impl Till {
             secret,
             dev,
         })
+    }
+}
+
+/// Sandbox money is on our books from the claim on: what waits for a rail is not sandbox money.
+async fn without_real_money(store: &Store) -> Result<(), TillError> {
+    let open = store.open_settlements().await?;
+    let real: Vec<CallId> =
+        open.iter().filter(|row| !row.funds.settles_on_our_books()).map(|row| row.call).collect();
+    match real.first() {
+        Some(first) => Err(TillError::RealMoneyOpen { calls: real.len(), first: *first }),
+        None => Ok(()),
     }
 }

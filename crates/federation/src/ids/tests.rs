@@ -46,6 +46,15 @@ fn m12_a_task_is_known_to_its_caller_only() {
         let elsewhere = TaskIds { keys: &other, principal: Principal::of(Some("k1")) };
         assert_eq!(elsewhere.resolve(&names, &public), None);
     }
+    let newer = Keys::derive(&[2; 32]).unwrap();
+    let rotated = newer.clone().then(&keys);
+    let principal = Principal::of(Some("k1"));
+    let before = of(Some("k1")).public(&names, &server("a"), "t-1");
+    let by = |keys| TaskIds { keys, principal };
+    assert_eq!(by(&rotated).resolve(&names, &before), Some((&server("a"), "t-1")), "an older key knows it");
+    let after = by(&rotated).public(&names, &server("a"), "t-1");
+    assert_eq!(by(&newer).resolve(&names, &after), Some((&server("a"), "t-1")), "the newest tags");
+    assert_eq!(by(&keys).resolve(&names, &after), None);
     assert_eq!(of(None).resolve(&names, "a__t-1"), None);
     assert_eq!(of(None).resolve(&names, "a__t-1.AAAA"), None);
 }

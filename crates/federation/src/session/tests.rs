@@ -35,6 +35,20 @@ fn m7_a_session_opens_for_its_principal_at_its_door_before_its_end_only() {
 }
 
 #[test]
+fn an_older_key_opens_what_it_has_sealed_and_the_newest_seals() {
+    let principal = Principal::of(None);
+    let open = |text: &str, keys: &Keys| Session::open(text, keys, "mcp", &principal, UnixMillis::new(0));
+    let before = session().seal(&keys(1), "mcp", &principal, [7; 12]).unwrap();
+    let rotated = keys(2).then(&keys(1));
+    assert_eq!(open(&before, &rotated), Ok(session()));
+    assert_eq!(open(&before, &keys(2)), Err(SessionError::Unknown), "control: once the older one is dropped");
+    let after = session().seal(&rotated, "mcp", &principal, [8; 12]).unwrap();
+    assert_eq!(open(&after, &keys(2)), Ok(session()));
+    assert_eq!(open(&after, &keys(1)), Err(SessionError::Unknown), "nothing new is sealed by the older one");
+    assert_eq!(open(&before, &keys(3).then(&rotated)), Ok(session()), "as often as one likes");
+}
+
+#[test]
 fn m7_no_changed_character_opens() {
     let principal = Principal::of(None);
     let sealed = session().seal(&keys(1), "mcp", &principal, [7; 12]).unwrap();

@@ -26,9 +26,17 @@ impl Tools {
                 *server = Arc::clone(before);
                 continue;
             }
+            let shown = Arc::clone(&before.shown);
             let is_judged_alike = server.policy.pins == before.policy.pins
                 && server.policy.has_policy() == before.policy.has_policy();
             if !is_judged_alike {
+                *server = Arc::new(ServerTools {
+                    policy: server.policy.clone(),
+                    client: Arc::clone(&before.client),
+                    listed: ArcSwapOption::empty(),
+                    asked: Mutex::default(),
+                    shown,
+                });
                 continue;
             }
             // A list that is being read now goes to the older policy alone: it counts as not read here.
@@ -40,6 +48,7 @@ impl Tools {
                 client: Arc::clone(&before.client),
                 listed: ArcSwapOption::new(listed),
                 asked: Mutex::new(asked),
+                shown,
             });
         }
         self

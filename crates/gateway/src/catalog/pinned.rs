@@ -14,7 +14,7 @@ use tollgate_mcp::json;
 use tollgate_mcp::tools::{self, ToolDefinition, ToolsError};
 use tollgate_registry::{Definition, Drift};
 
-use super::{Entry, ListError, ServerTools, Tools};
+use super::{Entry, ListError, ServerTools, Tools, shown};
 use crate::clock;
 use crate::pins::Seen;
 use crate::reserved::is_reserved;
@@ -38,8 +38,15 @@ impl Judgement {
 }
 
 impl ServerTools {
-    fn is_pinned(&self) -> bool {
+    pub(super) fn is_pinned(&self) -> bool {
         self.policy.has_policy() && !self.policy.pins.is_off()
+    }
+
+    /// Puts another list in the place of the one before, and tells who listens.
+    pub(super) fn list(&self, entries: HashMap<ToolName, Entry>) {
+        let entries = Arc::new(entries);
+        self.listed.store(Some(Arc::clone(&entries)));
+        shown::tell(&self.shown, &entries);
     }
 
     fn entry(&self, tool: &ToolName) -> Option<Entry> {
@@ -123,7 +130,7 @@ impl Tools {
                     entry.listed = Arc::new(Listed { withheld, ..entry.listed.as_ref().clone() });
                 }
             }
-            server.listed.store(Some(Arc::new(entries)));
+            server.list(entries);
         }
     }
 

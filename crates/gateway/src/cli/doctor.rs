@@ -13,9 +13,11 @@ use super::run::overrides;
 use super::{FINDING, Out, ServeArgs};
 use crate::config::{Config, Environment, Settling, Transport, load, schema as config_schema};
 use crate::data::DataDirectory;
+use crate::described;
 
-pub(crate) fn schema() -> anyhow::Result<ExitCode> {
-    Out::line(&serde_json::to_string_pretty(&config_schema())?);
+pub(crate) fn schema(openapi: bool) -> anyhow::Result<ExitCode> {
+    let schema = if openapi { described::openapi() } else { config_schema() };
+    Out::line(&serde_json::to_string_pretty(&schema)?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -176,6 +176,17 @@ pub struct Federation {
     pub list_ms_max: u64,
     /// How long a session lasts.
     pub session_ttl_ms: u64,
+    /// The keys of sessions and tasks, the one that seals first; never empty.
+    pub session_keys: Vec<SessionKey>,
+}
+
+/// Where a key of sessions and tasks comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SessionKey {
+    /// From this gateway's own secret.
+    Own,
+    /// From a text that several gateways may share.
+    Given(Secret),
 }
 
 /// The gate API.

@@ -272,6 +272,9 @@ pub struct RawFederation {
     pub list_ms_max: Option<u64>,
     /// How long a session of the era of sessions lasts, in seconds. Default: 86400.
     pub session_ttl_seconds: Option<u64>,
+    /// The keys of sessions and tasks, such as `${SESSION_KEY}` with at least 32 random characters: the first seals, all open. `own`
+    /// is the one that follows from this gateway's own secret. Default: [own].
+    pub session_keys: Vec<String>,
 }
 
 /// A virtual server.

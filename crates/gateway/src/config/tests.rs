@@ -195,6 +195,12 @@ fn several_servers_have_names_and_selections_that_are_checked() {
     let config = load_text(&yaml, &[]).unwrap();
     assert_eq!(config.federation.session_ttl_ms, 60_000);
     assert_eq!((config.federation.list_ms_max, config.federation.plain), (10_000, None));
+    assert_eq!(config.federation.session_keys, [SessionKey::Own]);
+    let shared = "9f86d081884c7d659a2feaa0c55ad015";
+    let keyed = load_text(&format!("{WHOLE}federation: {{ session_keys: [{shared}, own] }}\n"), &[]).unwrap();
+    let given = SessionKey::Given(Secret(shared.as_bytes().to_vec()));
+    assert_eq!(keyed.federation.session_keys, [given, SessionKey::Own]);
+    assert!(!format!("{keyed:?}").contains(shared), "C4");
     let [exact, every] = config.virtual_servers[&"sel".parse().unwrap()].as_slice() else {
         panic!("two patterns")
     };
@@ -206,6 +212,13 @@ fn several_servers_have_names_and_selections_that_are_checked() {
     );
     for (bad, at) in [
         ("federation: { separator: \"-\" }", "federation.separator"),
+        ("federation: { session_keys: [short] }", "federation.session_keys[0]"),
+        (
+            "federation: { session_keys: [\"9f86d081884c7d659a2feaa0 55ad015 3c\"] }",
+            "federation.session_keys[0]",
+        ),
+        ("federation: { session_keys: [own, own] }", "federation.session_keys[1]"),
+        ("federation: { session_keys: [own, a, b, c, d] }", "federation.session_keys"),
         ("virtual: { sel: { tools: [] } }", "virtual.sel.tools"),
         ("virtual: { sel: { tools: [forecast] } }", "virtual.sel.tools[0]"),
         ("virtual: { sel: { tools: [nobody/forecast] } }", "virtual.sel.tools[0]"),

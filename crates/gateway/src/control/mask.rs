@@ -22,6 +22,8 @@ pub fn masked(settings: &Value) -> Value {
     for place in places {
         mask_at(&mut shown, place);
     }
+    let session_keys = members_of(&mut shown, "/federation/session_keys");
+    session_keys.filter(|key| key.as_str() != Some("own")).for_each(mask);
     // The URL of a node often carries its key.
     for place in ["/payment/x402/rpc_url", "/payment/lightning/lnbits_url"] {
         if let Some(Value::String(url)) = shown.pointer_mut(place) {
@@ -63,6 +65,10 @@ fn mask_at(tree: &mut Value, place: &str) {
     if let Some(value) = tree.pointer_mut(place) {
         mask(value);
     }
+}
+
+fn members_of<'v>(tree: &'v mut Value, place: &str) -> impl Iterator<Item = &'v mut Value> {
+    tree.pointer_mut(place).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
 fn mask(value: &mut Value) {
@@ -136,6 +142,7 @@ mod tests {
             }, "c": { "url": "https://c.example/mcp", "credential": { "value": "Bearer ${C_TOKEN}" } } },
             "metrics": { "token": "s3cret" },
             "gate_api": { "key": "s3cret" },
+            "federation": { "session_keys": ["s3cret", "${OLDER}", "own"] },
             "payment": {
                 "x402": { "rpc_url": "https://node.example/v2/s3cret", "pay_to": "0x1" },
                 "lightning": { "lnbits_url": "https://ln.example", "lnbits_invoice_key": "s3cret" },
@@ -154,6 +161,7 @@ mod tests {
             servers["c"],
             json!({ "url": "https://c.example/mcp", "credential": { "value": "Bearer ${C_TOKEN}" } })
         );
+        assert_eq!(shown["federation"]["session_keys"], json!(["***", "${OLDER}", "own"]));
         assert_eq!(shown["payment"]["lightning"]["lnbits_url"], "https://ln.example");
         assert!(is_masked(&servers["a"]) && is_masked(&servers["b"]));
         assert!(!is_masked(&servers["c"]), "control: a reference can be sent back");

@@ -1,7 +1,8 @@
-//! When the configuration is read again without being asked over the network: SIGHUP, or the file is another one.
+//! When the configuration is read again without being asked over the network: SIGHUP, or the file is another one, or the `.env`
+//! file of the working folder, which is a part of it.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,10 @@ const LOOK_MS: u64 = 500;
 /// What tells one state of a file from another: an editor writes it anew, or puts another file in its place.
 type Stamp = (u64, u64, u64, i64, i64);
 
-/// Reads the configuration again on SIGHUP and when its file has changed, until `stop` is cancelled.
+/// What a configuration is read from, at one moment: its own file, and the `.env` file. What is not there has no stamp.
+type Stamps = (Option<Stamp>, Option<Stamp>);
+
+/// Reads the configuration again on SIGHUP and when one of its files has changed, until `stop` is cancelled.
 ///
 /// # Errors
 /// When the signal cannot be waited for.
@@ -29,16 +33,21 @@ pub fn watch(
 }
 
 async fn watching(control: Arc<Control>, mut hang_ups: Signal) {
-    let file = control.file().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()));
-    // Nothing is known of the file: it may have changed since the gateway was started with it.
-    let (mut read, mut seen) = (None, None);
+    let absolute = |file: &Path| std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let file = control.file().map(absolute);
+    let environment = absolute(Path::new(".env"));
+    // Nothing is known of the files: they may have changed since the gateway was started with them.
+    let (mut read, mut seen): (Option<Stamps>, Option<Stamps>) = (None, None);
     loop {
         let by_signal = tokio::select! {
             _ = hang_ups.recv() => true,
             () = tokio::time::sleep(Duration::from_millis(LOOK_MS)) => false,
         };
-        let now = stamp(file.clone()).await;
-        // Read once it has been the same for two looks: an editor may not be done. A file that is gone is on its way back.
+        let now = (stamp(file.clone()).await, stamp(Some(environment.clone())).await);
+        let is_there = file.is_none() || now.0.is_some();
+        let now = is_there.then_some(now);
+        // Read once it has been the same for two looks: an editor may not be done. A file that is gone is on its way back;
+        // an `.env` file may be gone for good.
         let is_settled = now.is_some() && now == seen && now != read;
         seen = now;
         if by_signal || is_settled {

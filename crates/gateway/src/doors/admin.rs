@@ -4,28 +4,34 @@
 
 mod answer;
 mod budgets;
+mod described;
 mod view;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, Path, RawQuery, State};
+use axum::extract::{Extension, RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
 use bytes::Bytes;
 use http::{HeaderMap, Request, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tollgate_domain::AdminKeyId;
+use tollgate_gate::{Door, denied};
 use tollgate_mcp::{Limits, json as strict};
+use tollgate_risk::Entrance;
 use tollgate_trust::admin_presented;
 
 use self::answer::Failed;
 use super::Peer;
+use super::asked::Segments;
+use super::documents::{method_not_allowed, not_found};
+use super::execute::into_response;
 use super::metrics::is_near;
+use super::rates::admit;
 use crate::control::{Author, Change, Control};
+use crate::described::Doors;
 use crate::gateway::Gateway;
 
 /// What every path of the admin API begins with.
@@ -49,27 +55,41 @@ struct Admin(AdminKeyId);
 
 /// Answers whoever shows an admin key.
 pub(super) async fn answer(desk: Desk, mut request: Request<Body>, peer: Peer) -> Response {
-    match admitted(&desk, request.headers(), peer).await {
+    let admitted = admitted(&desk, request.headers(), peer).await;
+    // Limits are for strangers: an operator must get in to change one that is too tight. Whoever guesses is a stranger.
+    if admitted.is_err()
+        && let Err(denial) = admit(&desk.gateway, Entrance::Shared, peer)
+    {
+        return into_response(denied(&denial, None, Door::Rest, desk.gateway.naming("")));
+    }
+    match admitted {
         Ok(admin) => {
             request.extensions_mut().insert(admin);
-            let answered = tower::ServiceExt::oneshot(router().with_state(desk), request).await;
+            let router =
+                doors().into_router().fallback(not_found).method_not_allowed_fallback(method_not_allowed);
+            let answered = tower::ServiceExt::oneshot(router.with_state(desk), request).await;
             answered.unwrap_or_else(|never| match never {})
         }
         // As if nothing were here: whether there is an admin API is nobody's business.
-        Err(Failed::Closed) => super::documents::not_found().await.into_response(),
+        Err(Failed::Closed) => not_found().await.into_response(),
         Err(failed) => failed.into_response(),
     }
 }
 
-fn router() -> Router<Desk> {
-    Router::new()
-        .route("/admin/v1/servers", get(view::servers))
-        .route("/admin/v1/servers/{server}", get(view::server).put(put_server).delete(remove_server))
-        .route("/admin/v1/servers/{server}/tools/{tool}/price", put(put_price).delete(remove_price))
-        .route("/admin/v1/reload", post(reload))
-        .route("/admin/v1/audit", get(audit))
-        .merge(budgets::routes())
-        .fallback(super::documents::not_found)
+/// The paths of the admin API.
+pub(super) fn doors() -> Doors<Desk> {
+    const SERVER: &str = "/admin/v1/servers/{server}";
+    const PRICE: &str = "/admin/v1/servers/{server}/tools/{tool}/price";
+    Doors::new(described::SCHEMAS)
+        .get("/admin/v1/servers", view::servers, &described::SERVERS)
+        .get(SERVER, view::server, &described::SERVER)
+        .put(SERVER, put_server, &described::PUT_SERVER)
+        .delete(SERVER, remove_server, &described::REMOVE_SERVER)
+        .put(PRICE, put_price, &described::PUT_PRICE)
+        .delete(PRICE, remove_price, &described::REMOVE_PRICE)
+        .post("/admin/v1/reload", reload, &described::RELOAD)
+        .get("/admin/v1/audit", audit, &described::AUDIT)
+        .merge(budgets::doors())
 }
 
 /// The key first, then from where: whoever has none learns nothing else.
@@ -95,7 +115,7 @@ async fn admitted(desk: &Desk, headers: &HeaderMap, peer: Peer) -> Result<Admin,
 async fn put_server(
     State(desk): State<Desk>,
     Extension(admin): Extension<Admin>,
-    Path(server): Path<String>,
+    Segments(server): Segments<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failed> {
@@ -110,7 +130,7 @@ async fn put_server(
 async fn remove_server(
     State(desk): State<Desk>,
     Extension(admin): Extension<Admin>,
-    Path(server): Path<String>,
+    Segments(server): Segments<String>,
     headers: HeaderMap,
 ) -> Result<Response, Failed> {
     changed(&desk, admin, &headers, Change::RemoveServer(server)).await
@@ -126,7 +146,7 @@ struct Price {
 async fn put_price(
     State(desk): State<Desk>,
     Extension(admin): Extension<Admin>,
-    Path((server, tool)): Path<(String, String)>,
+    Segments((server, tool)): Segments<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failed> {
@@ -138,7 +158,7 @@ async fn put_price(
 async fn remove_price(
     State(desk): State<Desk>,
     Extension(admin): Extension<Admin>,
-    Path((server, tool)): Path<(String, String)>,
+    Segments((server, tool)): Segments<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Failed> {
     changed(&desk, admin, &headers, Change::RemovePrice(server, tool)).await
@@ -156,17 +176,27 @@ async fn reload(State(desk): State<Desk>, Extension(admin): Extension<Admin>) ->
 
 /// `GET /admin/v1/audit?limit=&before=`: what was changed, the latest first.
 async fn audit(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Result<Response, Failed> {
+    let (before, limit) = page(query.as_deref().unwrap_or_default())?;
+    let entries = desk.control.foundation().control.audit(before, limit).await?;
+    Ok(answer::audit(&entries))
+}
+
+/// The page of the audit that is asked for: before which entry, and how many.
+fn page(query: &str) -> Result<(Option<u64>, u32), Failed> {
+    let unknown =
+        || Failed::Malformed(format!("the query is limit=NUMBER (1 to {AUDIT_MAX}) and before=SEQ"));
     let (mut before, mut limit) = (None, AUDIT);
-    for pair in query.iter().flat_map(|query| query.split('&')).filter(|pair| !pair.is_empty()) {
-        let unknown = || Failed::Malformed("the query is limit=NUMBER and before=SEQ".to_owned());
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=').ok_or_else(unknown)? {
-            ("limit", number) => limit = number.parse().map_err(|_| unknown())?,
+            ("limit", number) => {
+                let read = number.parse().ok().filter(|limit| (1..=AUDIT_MAX).contains(limit));
+                limit = read.ok_or_else(unknown)?;
+            }
             ("before", number) => before = Some(number.parse().map_err(|_| unknown())?),
             _ => return Err(unknown()),
         }
     }
-    let entries = desk.control.foundation().control.audit(before, limit.clamp(1, AUDIT_MAX)).await?;
-    Ok(answer::audit(&entries))
+    Ok((before, limit))
 }
 
 /// The version that a change is made to: `If-Match` with one ETag; without it, or with `*`, whatever there is.
@@ -176,8 +206,9 @@ fn expected(headers: &HeaderMap) -> Result<Option<String>, Failed> {
     match (lines.next().map(|line| line.to_str()), lines.next()) {
         (None, _) | (Some(Ok("*")), None) => Ok(None),
         (Some(Ok(tag)), None) => {
-            let version =
-                tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).ok_or_else(malformed)?;
+            let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+            // A list of them, of which any could be meant, is no single version.
+            let version = version.filter(|version| !version.contains('"')).ok_or_else(malformed)?;
             Ok(Some(version.to_owned()))
         }
         (Some(_), _) => Err(malformed()),
@@ -186,9 +217,12 @@ fn expected(headers: &HeaderMap) -> Result<Option<String>, Failed> {
 
 /// Strictly first: two parsers must not read two different changes.
 async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Failed> {
-    let body: Bytes = axum::body::to_bytes(body, BODY_BYTES_MAX)
-        .await
-        .map_err(|_| Failed::Malformed(format!("the body is longer than {BODY_BYTES_MAX} bytes")))?;
+    let body: Bytes = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| {
+        Failed::Malformed(format!("the body is longer than {BODY_BYTES_MAX} bytes, or broke off"))
+    })?;
     strict::check(&body, Limits::CALLER).map_err(|error| Failed::Malformed(error.to_string()))?;
     serde_json::from_slice(&body).map_err(|error| Failed::Malformed(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

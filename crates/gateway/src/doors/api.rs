@@ -4,26 +4,38 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
 
+use crate::described::Doors;
 use crate::doors::{calls, dev, documents, execute, gate_api, health, json_rpc, metrics};
 use crate::gateway::Gateway;
 
+/// Which doors are open that need not be.
+#[derive(Clone, Copy)]
+pub(super) struct Open {
+    pub(super) gate_api: bool,
+    pub(super) dev: bool,
+}
+
 /// All routed paths.
-pub(crate) fn router(gateway: &Gateway) -> Router<Arc<Gateway>> {
-    let router = Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(metrics::metrics))
-        .route("/api/v1/tools", get(calls::tools))
-        .route("/api/v1/execute", post(execute::execute))
-        .route("/api/v1/calls/{id}", get(calls::call))
-        .route("/api/v1/receipts/{id}", get(calls::receipt))
-        .route("/v1/execute", post(json_rpc::execute))
-        .route("/.well-known/jwks.json", get(documents::jwks))
-        .route("/docs/errors/{code}", get(documents::error_page))
+pub(super) fn router(gateway: &Gateway) -> Router<Arc<Gateway>> {
+    let open = Open { gate_api: gateway.config.gate_api.is_some(), dev: gateway.dev.is_some() };
+    doors(open)
+        .into_router()
         .fallback(documents::not_found)
-        .layer(DefaultBodyLimit::disable());
-    let router = if gateway.config.gate_api.is_some() { router.merge(gate_api::router()) } else { router };
-    if gateway.dev.is_some() { router.merge(dev::router()) } else { router }
+        .method_not_allowed_fallback(documents::method_not_allowed)
+        .layer(DefaultBodyLimit::disable())
+}
+
+/// The doors behind the router, each with what it says of itself.
+pub(super) fn doors(open: Open) -> Doors {
+    let doors = Doors::new(health::SCHEMAS)
+        .get("/healthz", health::alive, &health::ALIVE)
+        .get("/readyz", health::ready, &health::READY)
+        .get("/metrics", metrics::metrics, &metrics::METRICS)
+        .merge(calls::doors())
+        .merge(execute::doors())
+        .merge(json_rpc::doors())
+        .merge(documents::doors());
+    let doors = if open.gate_api { doors.merge(gate_api::doors()) } else { doors };
+    if open.dev { doors.merge(dev::doors()) } else { doors }
 }

@@ -1,7 +1,6 @@
 //! `POST /api/v1/execute`: one tool call over plain HTTP, paid by x402 or L402 headers or from prepaid credit.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -14,9 +13,16 @@ use tollgate_gate::{Answer, CreditUse, Denial, Door, Found, Refusal, denied, ren
 use tollgate_mcp::{Limits, json};
 
 use crate::carry::run;
+use crate::described::{Access, Body, Doors, Example, Group, Operation, Schema, Shape, Told, UNREAD};
 use crate::doors::Peer;
+use crate::doors::body::within;
 use crate::gateway::Gateway;
 use crate::telemetry::{Arrival, Watch};
+
+/// The doors of this file.
+pub(super) fn doors() -> Doors {
+    Doors::new(SCHEMAS).post("/api/v1/execute", execute, &EXECUTE)
+}
 
 /// The body of a request to execute a tool.
 #[derive(Deserialize)]
@@ -50,12 +56,7 @@ pub(crate) async fn execute(
 
 /// A whole request body, within the limits of length and time.
 pub(crate) async fn read(gateway: &Gateway, body: axum::body::Body) -> Result<Bytes, Denial> {
-    let (bytes_max, body_ms_max) = (gateway.config.limits.body_bytes_max, gateway.config.limits.body_ms_max);
-    let reading = axum::body::to_bytes(body, bytes_max);
-    match tokio::time::timeout(Duration::from_millis(body_ms_max), reading).await {
-        Ok(read) => read.map_err(|_| Denial::BodyTooLarge { bytes_max }),
-        Err(_elapsed) => Err(Denial::RequestTimedOut { body_ms_max }),
-    }
+    within(body, &gateway.config.limits).await
 }
 
 /// An answer of the street as an axum response.
@@ -139,3 +140,104 @@ fn maximum(gateway: &Gateway, tool: &ToolRef, amount: Amount) -> Option<Money> {
     let first = listed.price.options().first()?;
     Some(Money { amount, asset: first.asset.clone() })
 }
+
+/// The codes of a call of a tool over HTTP: what the street refuses with, and what may go wrong behind it.
+pub(crate) const STREET: &[&str] = &[
+    "unauthenticated",
+    "trust_insufficient",
+    "unknown_tool",
+    "unknown_server",
+    "tool_not_approved",
+    "invalid_arguments",
+    "price_above_maximum",
+    "budget_exceeded",
+    "approval_required",
+    "spending_stopped",
+    "payment_required",
+    "payment_unreadable",
+    "payment_ambiguous",
+    "payment_carrier_refused",
+    "payment_invalid",
+    "payment_wrong_target",
+    "payment_wrong_amount",
+    "payment_other_call",
+    "payment_expired",
+    "payment_window",
+    "payment_replayed",
+    "payment_in_flight",
+    "payment_failed",
+    "upstream_unreachable",
+    "upstream_timed_out",
+    "upstream_broken",
+    "upstream_demands_payment",
+    "settlement_pending",
+    "store_busy",
+    "store_closed",
+    "wallet_unavailable",
+    "internal",
+];
+
+/// How [`execute`] is described.
+pub(crate) const EXECUTE: Operation = Operation {
+    id: "execute",
+    group: Group::Tools,
+    access: Access::Caller,
+    summary: "Calls one tool, and pays for it.",
+    about: "Unpaid, a tool with a price answers 402 with every way to pay it, in headers and body. Pay one offer and send the same request again: \
+        the x402 payment in `PAYMENT-SIGNATURE`, or `Authorization: L402 <macaroon>:<preimage>`. With an API key and `auto_pay`, prepaid credit is spent. \
+        The same payment with the same request brings the stored result; with another request it is refused. A tool that fails is not charged.",
+    parameters: &[],
+    body: Some(Body {
+        shape: Shape::Named("Execute"),
+        examples: &[
+            Example {
+                shows: "At most 1 USDC, from prepaid credit where the caller has some.",
+                json: r#"{"tool_name":"web-search","arguments":{"query":"hello"},"auto_pay":true,"max_price":"1000000"}"#,
+            },
+            Example {
+                shows: "A tool of a server that is named, without arguments.",
+                json: r#"{"tool_name":"search/web-search"}"#,
+            },
+        ],
+    }),
+    told: &[Told {
+        headers: &[
+            ("PAYMENT-RESPONSE", "x402: how the payment was settled, in base64."),
+            ("Payment-Receipt", "The receipt of the HTTP `Payment` scheme."),
+        ],
+        ..Told::json(
+            200,
+            "The tool's result, and the receipt of the call.",
+            Shape::Named("Executed"),
+            Some(
+                r#"{"result":{"content":[{"type":"text","text":"hello"}],"structuredContent":{"echo":{"query":"hello"}}},"call_id":"call_103518Rpy1IgAnbQiqcrFy6","receipt":{"envelope":{"payloadType":"application/vnd.tollgate.call-receipt+json","payload":"eyJ2IjoxfQ==","signatures":[{"keyid":"5vQm","sig":"AAAA"}]}}}"#,
+            ),
+        )
+    }],
+    codes: &[UNREAD, STREET],
+};
+
+/// What these operations name.
+pub(crate) const SCHEMAS: &[Schema] = &[
+    Schema {
+        name: "Execute",
+        json: r##"{"type":"object","required":["tool_name"],"additionalProperties":false,"properties":{
+            "tool_name":{"type":"string","description":"The tool, or `server/tool` where several servers have one of that name."},
+            "arguments":{"type":["object","null"],"description":"Forwarded byte for byte. Default: none."},
+            "auto_pay":{"type":"boolean","default":false,"description":"Whether prepaid credit of the caller may be spent."},
+            "max_price":{"anyOf":[{"$ref":"#/components/schemas/Amount"},{"type":"null"}],"description":"The most to pay, in the asset of the tool's first price. A higher price is refused, not demanded."}}}"##,
+    },
+    Schema {
+        name: "Executed",
+        json: r##"{"type":"object","required":["result","call_id"],"properties":{
+            "result":{"description":"What the tool answered: an MCP tool result."},
+            "call_id":{"$ref":"#/components/schemas/CallId"},
+            "receipt":{"$ref":"#/components/schemas/Receipt"}}}"##,
+    },
+    Schema {
+        name: "Receipt",
+        json: r##"{"type":"object","required":["envelope"],"properties":{
+            "envelope":{"$ref":"#/components/schemas/Envelope"},
+            "salts":{"type":"object","description":"What opens the receipt's digests; only whoever made the call has them."}}}"##,
+    },
+];

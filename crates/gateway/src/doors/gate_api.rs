@@ -4,15 +4,14 @@
 //! ask: whoever completes a call decides whether its caller is charged.
 
 mod asked;
+mod described;
 mod hold;
 mod told;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::post;
 use http::{HeaderMap, header};
 use tokio::sync::oneshot;
 use tollgate_domain::Digest;
@@ -20,14 +19,19 @@ use tollgate_gate::{Answer, Denial, Door, Fault, denied, faulted};
 use tollgate_risk::Entrance;
 
 use crate::clock;
+use crate::described::Doors;
 use crate::doors::Peer;
 use crate::doors::execute::{into_response, read};
 use crate::doors::rates::admit;
 use crate::gateway::Gateway;
 
 /// The paths of the gate API; there are none unless it is configured.
-pub(super) fn router() -> Router<Arc<Gateway>> {
-    Router::new().route("/gate/v1/authorize", post(authorize)).route("/gate/v1/complete", post(complete))
+pub(super) fn doors() -> Doors {
+    Doors::new(described::SCHEMAS).post("/gate/v1/authorize", authorize, &described::AUTHORIZE).post(
+        "/gate/v1/complete",
+        complete,
+        &described::COMPLETE,
+    )
 }
 
 /// `POST /gate/v1/authorize`: may this call run, and if not, what is its caller to be told.

@@ -7,6 +7,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::carrier::Carrier;
+use crate::described::{Access, Group, Operation, Schema, Shape, Told};
 use crate::gateway::Gateway;
 
 /// `GET /healthz`: the process answers.
@@ -53,3 +54,69 @@ pub(super) fn standing(gateway: &Gateway, carrier: &Carrier) -> Value {
     }
     Value::Object(facts)
 }
+
+/// How [`alive`] is described.
+pub(crate) const ALIVE: Operation = Operation {
+    id: "alive",
+    group: Group::Operations,
+    access: Access::Probe,
+    summary: "Whether the process answers.",
+    about: "Says nothing of the ledger or of any server: see `/readyz`.",
+    parameters: &[],
+    body: None,
+    told: &[Told::json(200, "It does.", Shape::Named("Alive"), Some(r#"{"status":"ok"}"#))],
+    codes: &[],
+};
+
+/// How [`ready`] is described.
+pub(crate) const READY: Operation = Operation {
+    id: "ready",
+    group: Group::Operations,
+    access: Access::Probe,
+    summary: "Whether the gateway takes work.",
+    about: "503 while it drains before its end, and after the ledger stopped taking money. A server that is down does not make the gateway unready.",
+    parameters: &[],
+    body: None,
+    told: &[
+        Told::json(
+            200,
+            "It takes work.",
+            Shape::Named("Readiness"),
+            Some(
+                r#"{"ready":true,"draining":false,"ledger_open":true,"servers":{"search":{"state":"ok","failures_in_a_row":0,"tools":1}}}"#,
+            ),
+        ),
+        Told::json(
+            503,
+            "It takes none.",
+            Shape::Named("Readiness"),
+            Some(r#"{"ready":false,"draining":true,"ledger_open":true,"servers":{}}"#),
+        ),
+    ],
+    codes: &[],
+};
+
+/// What these operations name.
+pub(crate) const SCHEMAS: &[Schema] = &[
+    Schema {
+        name: "Alive",
+        json: r#"{"type":"object","required":["status"],"properties":{"status":{"const":"ok"}}}"#,
+    },
+    Schema {
+        name: "Readiness",
+        json: r##"{"type":"object","required":["ready","draining","ledger_open","servers"],"properties":{
+            "ready":{"type":"boolean"},
+            "draining":{"type":"boolean","description":"The gateway is ending: running calls are finished, new ones refused."},
+            "ledger_open":{"type":"boolean","description":"Whether the ledger takes money operations."},
+            "servers":{"type":"object","additionalProperties":{"$ref":"#/components/schemas/ServerHealth"}}}}"##,
+    },
+    Schema {
+        name: "ServerHealth",
+        json: r#"{"type":"object","required":["state","failures_in_a_row"],"properties":{
+            "state":{"enum":["unknown","ok","failing","resting"],"description":"`unknown`: nothing was asked of it yet; `resting`: its calls are refused for a while."},
+            "failures_in_a_row":{"type":"integer","minimum":0},
+            "tools":{"type":"integer","minimum":0,"description":"Tools with a policy, where the server has one."},
+            "last_failure":{"type":"string"},
+            "retry_after_ms":{"type":"integer","minimum":0}}}"#,
+    },
+];

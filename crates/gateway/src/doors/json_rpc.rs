@@ -11,11 +11,17 @@ use tollgate_gate::{Answer, CreditUse, Denial, Door, Found, denied, render, requ
 use tollgate_mcp::{Frame, FrameFault, RequestId, reply};
 
 use crate::carry::run;
+use crate::described::{Access, Body, Doors, Example, Group, Operation, Schema, Shape, Told};
 use crate::doors::Peer;
 use crate::doors::calls::pricing;
 use crate::doors::execute::{into_response, read, resolve, turned_away};
 use crate::gateway::Gateway;
 use crate::telemetry::Arrival;
+
+/// The doors of this file.
+pub(super) fn doors() -> Doors {
+    Doors::new(SCHEMAS).post("/v1/execute", execute, &EXECUTE)
+}
 
 /// Answers one JSON-RPC request.
 pub(crate) async fn execute(
@@ -128,3 +134,102 @@ fn plain(status: StatusCode, body: Bytes) -> Answer {
     headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     Answer { status, headers, body }
 }
+
+/// How [`execute`] is described.
+pub(crate) const EXECUTE: Operation = Operation {
+    id: "executeRpc",
+    group: Group::JsonRpc,
+    access: Access::Caller,
+    summary: "Lists and calls tools over JSON-RPC 2.0.",
+    about: "The methods are `tools/list`, `tools/call` and `tools/execute`; one message a request, no batches. Errors of a call carry their \
+        code in `error.data.error`, and a demand to pay every offer in `error.data`; the HTTP status is that of the code, except that an unknown \
+        tool and unfit arguments are answered with 200. Payments and keys are presented as at `/api/v1/execute`.",
+    parameters: &[],
+    body: Some(Body {
+        shape: Shape::Named("RpcRequest"),
+        examples: &[
+            Example {
+                shows: "Calls a tool.",
+                json: r#"{"jsonrpc":"2.0","id":1,"method":"tools/execute","params":{"tool":"web-search","arguments":{"query":"hello"}}}"#,
+            },
+            Example {
+                shows: "The same, as MCP spells it.",
+                json: r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"web-search","arguments":{"query":"hello"}}}"#,
+            },
+            Example {
+                shows: "The tools for sale.",
+                json: r#"{"jsonrpc":"2.0","id":"a","method":"tools/list"}"#,
+            },
+        ],
+    }),
+    told: &[
+        Told::json(
+            200,
+            "The result, or an error.",
+            Shape::Named("RpcAnswer"),
+            Some(
+                r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"hello"}],"structuredContent":{"echo":{"query":"hello"}}}}"#,
+            ),
+        ),
+        refused(400, "The message was not accepted."),
+        refused(401, "The credential was not accepted."),
+        Told {
+            headers: &[
+                ("PAYMENT-REQUIRED", "x402 version 2: `PaymentRequired` in base64."),
+                ("WWW-Authenticate", "One line per challenge."),
+            ],
+            ..refused(402, "The call costs something and was not paid for.")
+        },
+        refused(403, "The caller may not call this tool."),
+        refused(404, "No such server."),
+        refused(408, "The body did not arrive in time."),
+        refused(409, "The payment is used, or the price is above the maximum."),
+        refused(413, "The body is too large."),
+        refused(429, "The caller is too fast."),
+        refused(500, "Something went wrong inside the gateway."),
+        refused(502, "The tool's server gave no usable answer."),
+        refused(503, "The gateway is at its limit, or the payment is not decided yet."),
+        refused(504, "The tool did not answer in time."),
+    ],
+    codes: &[],
+};
+
+const fn refused(status: u16, about: &'static str) -> Told {
+    Told::json(status, about, Shape::Named("RpcError"), None)
+}
+
+/// What these operations name.
+pub(crate) const SCHEMAS: &[Schema] = &[
+    Schema {
+        name: "RpcRequest",
+        json: r#"{"type":"object","required":["jsonrpc","id","method"],"properties":{
+            "jsonrpc":{"const":"2.0"},
+            "id":{"type":["string","integer"],"minimum":-9007199254740991,"maximum":9007199254740991},
+            "method":{"enum":["tools/list","tools/call","tools/execute"]},
+            "params":{"type":"object","properties":{
+                "tool":{"type":"string","description":"The tool, as `tools/execute` names it."},
+                "name":{"type":"string","description":"The tool, as `tools/call` names it."},
+                "arguments":{"type":"object"}}}},
+            "if":{"properties":{"method":{"const":"tools/list"}}},
+            "else":{"required":["params"],"properties":{"params":{"anyOf":[{"required":["tool"]},{"required":["name"]}]}}}}"#,
+    },
+    Schema {
+        name: "RpcResult",
+        json: r#"{"type":"object","required":["jsonrpc","id","result"],"properties":{
+            "jsonrpc":{"const":"2.0"},"id":{"type":["string","number"]},"result":{"type":"object"}}}"#,
+    },
+    Schema {
+        name: "RpcError",
+        json: r#"{"type":"object","required":["jsonrpc","error"],"properties":{
+            "jsonrpc":{"const":"2.0"},
+            "id":{"type":["string","number","null"]},
+            "error":{"type":"object","required":["code","message"],"properties":{
+                "code":{"type":"integer"},
+                "message":{"type":"string"},
+                "data":{"type":"object","description":"The facts: `error` is the stable code, `next_step` what to do, `x402` and `l402` the offers of a demand."}}}}}"#,
+    },
+    Schema {
+        name: "RpcAnswer",
+        json: r##"{"anyOf":[{"$ref":"#/components/schemas/RpcResult"},{"$ref":"#/components/schemas/RpcError"}]}"##,
+    },
+];

@@ -3,6 +3,7 @@
 //! On a server without any policy nothing is parsed. On any other, messages are parsed strictly, `tools/call` walks the
 //! street, `tools/list` gets prices in `_meta`, and everything else passes with its bytes unchanged.
 
+mod announced;
 mod arrival;
 pub(crate) mod builtin;
 mod call;
@@ -10,12 +11,10 @@ pub(crate) mod federated;
 mod list;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tollgate_exec::intercept::{Limits, without_answers, without_tool_lists};
 use tollgate_exec::{Body, UpstreamError};
@@ -23,9 +22,10 @@ use tollgate_gate::{Denial, Door, denied, faulted};
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers};
 use tollgate_risk::Entrance;
 
+use self::announced::{Listening, news_only};
 use self::arrival::Spoiled;
 use crate::carrier::{Carrier, fault_of};
-use crate::config;
+use crate::doors::body::{broken, within};
 use crate::doors::json_rpc::frame_denial;
 use crate::doors::rates::admit;
 use crate::doors::{Peer, respond};
@@ -80,9 +80,7 @@ async fn read(
     let era = era_of(&head.headers);
     let body = match within(body, &gateway.config.limits).await {
         Ok(body) => body,
-        Err(Some(denial)) => return refused(&gateway, &carrier, &denial, era, None),
-        // The caller broke off its own request; nobody reads the answer.
-        Err(None) => return super::bare(http::StatusCode::BAD_REQUEST),
+        Err(denial) => return refused(&gateway, &carrier, &denial, era, None),
     };
     let frame = match Frame::parse(body) {
         Ok(frame) => frame,
@@ -109,7 +107,7 @@ async fn unparsed(gateway: &Arc<Gateway>, carrier: &Carrier, request: Request<In
             let denial = match what {
                 Spoiled::Late => Denial::RequestTimedOut { body_ms_max: limits.body_ms_max },
                 Spoiled::TooLong => Denial::BodyTooLarge { bytes_max: limits.body_bytes_max },
-                Spoiled::Broken => return super::bare(http::StatusCode::BAD_REQUEST),
+                Spoiled::Broken => broken(),
             };
             return refused(gateway, carrier, &denial, era, None);
         }
@@ -147,6 +145,7 @@ async fn without_a_body(
         Ok(response) => response,
         Err(error) => return unreached(gateway, &error, None),
     };
+    let response = if listens { news_of(gateway, carrier, response, None) } else { response };
     if listens { StreamCount::attach(gateway, response) } else { response }
 }
 
@@ -174,7 +173,9 @@ async fn passed(gateway: Arc<Gateway>, carrier: Arc<Carrier>, head: Parts, frame
     match (frame.kind(), frame.method(), frame.id().cloned()) {
         (Kind::Request, Some("tools/list"), Some(id)) => list::list(gateway, carrier, head, frame, id).await,
         (_, method, id) => match carrier.pass(forwarded(head, frame.bytes().clone())).await {
-            Ok(response) if method == Some(LISTEN) => StreamCount::attach(&gateway, response),
+            Ok(response) if method == Some(LISTEN) => {
+                StreamCount::attach(&gateway, news_of(&gateway, &carrier, response, id.as_ref()))
+            }
             // The result of a tool comes this way too, once it is a task's.
             Ok(response) if method.is_some_and(|method| method.starts_with("tasks/")) => {
                 without_demands(response, listening(&gateway), gateway.naming("").base_url)
@@ -183,6 +184,17 @@ async fn passed(gateway: Arc<Gateway>, carrier: Arc<Carrier>, head: Parts, frame
             Err(error) => unreached(&gateway, &error, id.as_ref()),
         },
     }
+}
+
+/// A stream on which a server announces, with what is news to whoever may be shown its approved tools.
+fn news_of(
+    gateway: &Gateway,
+    carrier: &Carrier,
+    response: Response<Body>,
+    subscription: Option<&RequestId>,
+) -> Response<Body> {
+    let (tools, server, limits) = (&gateway.tools, &carrier.name, listening(gateway));
+    news_only(response, Listening { tools, server, subscription, tools_only: false, limits }, |_| true)
 }
 
 /// Such a stream may be open for days: there is no bound on all of it.
@@ -206,18 +218,6 @@ fn announced(headers: &HeaderMap) -> Option<usize> {
 fn era_of(headers: &HeaderMap) -> Era {
     let version = headers.get(headers::PROTOCOL_VERSION).and_then(|value| value.to_str().ok());
     version.and_then(Era::of_version).unwrap_or(Era::Legacy)
-}
-
-/// A whole body, within the limits of length and time.
-async fn within(body: Incoming, limits: &config::Limits) -> Result<Bytes, Option<Denial>> {
-    let (bytes_max, body_ms_max) = (limits.body_bytes_max, limits.body_ms_max);
-    let collecting = Limited::new(body, bytes_max).collect();
-    match tokio::time::timeout(Duration::from_millis(body_ms_max), collecting).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Some(Denial::BodyTooLarge { bytes_max })),
-        Ok(Err(_)) => Err(None),
-        Err(_elapsed) => Err(Some(Denial::RequestTimedOut { body_ms_max })),
-    }
 }
 
 fn refused(

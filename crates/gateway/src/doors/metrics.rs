@@ -10,6 +10,7 @@ use serde_json::json;
 use tollgate_domain::Digest;
 
 use crate::config::Metrics;
+use crate::described::{Access, Group, Operation, Shape, Told};
 use crate::doors::Peer;
 use crate::gateway::Gateway;
 use crate::telemetry;
@@ -70,6 +71,34 @@ pub(super) fn is_near(peer: SocketAddr, headers: &HeaderMap) -> bool {
     let is_forwarded = FORWARDED.iter().any(|name| headers.contains_key(*name));
     peer.ip().to_canonical().is_loopback() && !is_forwarded
 }
+
+/// How [`metrics`] is described.
+pub(crate) const METRICS: Operation = Operation {
+    id: "metrics",
+    group: Group::Operations,
+    access: Access::Metrics,
+    summary: "All metrics, in the Prometheus text format.",
+    about: "Without `metrics.token` they are for callers on the gateway's own machine; with it, for whoever shows it; with `metrics.public`, for everybody.",
+    parameters: &[],
+    body: None,
+    told: &[
+        Told::text(
+            200,
+            "The metrics.",
+            telemetry::CONTENT_TYPE,
+            Some("# TYPE tollgate_ready gauge\ntollgate_ready 1\n"),
+        ),
+        Told::json(
+            401,
+            "The token of `metrics.token` is needed.",
+            Shape::Named("Error"),
+            Some(
+                r#"{"error":{"code":"not_found","message":"The metrics are not for this caller.","next_step":"Send the token of `metrics.token` as `Authorization: Bearer …`.","retryable":false}}"#,
+            ),
+        ),
+    ],
+    codes: &[],
+};
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use tollgate_domain::{Amount, AssetId, CallId, Outcome, Principal, Rail, ToolRef, UnixMillis};
 use tollgate_gate::{
     Call, Completed, Denial, Ending, Fault, Gate, Held, HeldCall, Permitted, Ports, Refusal, Request,
-    ToolAnswer, Verdict,
+    Screened, ToolAnswer, Verdict,
 };
 
 use super::Telemetry;
@@ -65,20 +65,27 @@ impl Watch {
         self
     }
 
-    /// The first half of the street for this call.
+    /// The first half of the street up to the claim, which leaves nothing behind.
     ///
     /// # Errors
-    /// As [`Gate::authorize`].
-    pub async fn authorize<P: Ports>(
+    /// As [`Gate::vet`].
+    pub async fn vet<P: Ports>(
         &self,
         gate: &Gate<P>,
         request: Request,
         now: UnixMillis,
-    ) -> Result<Call<Held>, Refusal> {
+    ) -> Result<Call<Screened>, Refusal> {
         let vetting = self.span.station("authorize");
-        let call = ended(vetting, gate.vet(request, now).await, refused_as)?;
+        ended(vetting, gate.vet(request, now).await, refused_as)
+    }
+
+    /// The claim. From here on a task of the gateway's own sees the call to its end.
+    ///
+    /// # Errors
+    /// As [`Gate::hold`].
+    pub async fn hold<P: Ports>(&self, gate: &Gate<P>, call: Call<Screened>) -> Result<Call<Held>, Refusal> {
         let holding = self.span.station("hold");
-        ended(holding, gate.hold(call, now).await, refused_as)
+        ended(holding, gate.hold(call).await, refused_as)
     }
 
     /// The second half of it; then the call is over.

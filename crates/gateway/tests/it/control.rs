@@ -13,7 +13,7 @@ use tollgate_testkit::http::{Answer, get, send};
 use crate::world::{Gateway, World, soon};
 
 /// Makes an admin key; returns its id and secret.
-fn admin_key(gateway: &Gateway) -> (String, String) {
+pub(crate) fn admin_key(gateway: &Gateway) -> (String, String) {
     let made = gateway.cli(&["keys", "create", "--admin", "--name", "test", "--json"]);
     let key: Value = serde_json::from_slice(&made.stdout).unwrap();
     (key["id"].as_str().unwrap().to_owned(), key["secret"].as_str().unwrap().to_owned())

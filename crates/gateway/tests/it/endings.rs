@@ -14,7 +14,7 @@ use tollgate_testkit::journal_server::{Behaviour, Journal, Script};
 use tollgate_testkit::peers::port;
 
 use crate::transport::Wire;
-use crate::world::{PRICE, World, call, code, command, delivered, soon, statement};
+use crate::world::{PRICE, World, call, code, command, delivered, soon, statement, when_released};
 
 /// A gateway that this test started itself: a child whose end can be waited for.
 struct Own {
@@ -228,6 +228,67 @@ async fn f8_a_panic_is_the_end_of_its_request_alone() {
     assert_eq!(statement(&result)["charged"], true, "control: the same request again");
     assert_eq!(world.journal.executions(), 1);
     world.gateway.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn f8_a_panic_in_the_task_of_a_held_call_leaves_nothing_open() {
+    // Before the tool was asked, and after it had answered.
+    for (point, asked_before) in [("panic after_claim", 0), ("panic after_result", 1)] {
+        let environment = [("TOLLGATE_FAILPOINT", point)];
+        let world = World::with(Script::echo(), &[("echo", "{ price: [0.01USDC] }")], "", &environment).await;
+        let arguments = json!({ "n": 1 });
+        let payment = json!({ "x402/payment": world.x402_payment("echo", &arguments).await });
+        let broken = world.call_with("echo", &arguments, &payment).await;
+        assert_eq!((broken.status.as_u16(), code(&broken).as_str()), (500, "internal"), "{}", broken.text());
+        assert_eq!(world.journal.executions(), asked_before, "{point}");
+
+        // The gateway is not started again, and the payment is in flight no more.
+        let again = when_released(async || world.call_with("echo", &arguments, &payment).await).await;
+        if asked_before == 0 {
+            assert_eq!(statement(&delivered(&again))["charged"], true, "{point}: it was released");
+        } else {
+            assert_eq!(
+                code(&again),
+                "payment_replayed",
+                "{point}: in doubt, never run again with that payment"
+            );
+        }
+        assert_eq!(world.journal.executions(), 1, "{point}");
+        assert!(world.gateway.whole_log().contains("its settlement was driven on"), "{point}");
+        // Control: the next payment is taken as ever.
+        let other = json!({ "n": 2 });
+        delivered(&world.paid_call("echo", &other).await);
+        world.gateway.assert_books_in_order();
+    }
+}
+
+#[tokio::test]
+async fn f10_at_the_limit_of_the_drain_a_call_ends_unpaid_and_its_caller_is_told() {
+    let (journal, folder) = waiting("limits: { drain_ms: 3000 }\n").await;
+    let mut own = Own::start(folder.path(), None).await;
+    let mcp = format!("{}/mcp", own.url);
+    let demanded = call(&mcp, "wait", &json!({}), &json!({}), &[]).await;
+    let meta = json!({ "x402/payment": crate::world::Demand::read(&demanded).sign(&payer(folder.path())) });
+    let calling = {
+        let (mcp, meta) = (mcp.clone(), meta.clone());
+        let mut calls = JoinSet::new();
+        calls.spawn(async move { call(&mcp, "wait", &json!({}), &meta, &[]).await });
+        calls
+    };
+    soon(journal.wait_for_executions(1)).await;
+    own.signal(Signal::SIGTERM);
+    let told = soon(calling.join_all()).await.pop().unwrap();
+    assert_eq!(code(&told), "upstream_timed_out", "{}", told.text());
+    assert_eq!(own.exit_code().await, Some(0));
+
+    // Nothing was left for this start: the payment was released and can be used again.
+    let own = Own::start(folder.path(), None).await;
+    journal.release();
+    let result = delivered(&call(&format!("{}/mcp", own.url), "wait", &json!({}), &meta, &[]).await);
+    assert_eq!(statement(&result)["charged"], true);
+    assert_eq!(journal.executions(), 2);
+    let checked = command(folder.path()).args(["ledger", "check", "--data", "data"]).output().unwrap();
+    assert!(checked.status.success());
 }
 
 #[tokio::test]

@@ -3,8 +3,10 @@
 mod calls;
 mod clients;
 mod eras;
+mod keys;
 mod limits;
 mod lists;
+mod news;
 mod sessions;
 mod streams;
 mod virtual_servers;

@@ -5,6 +5,8 @@
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "a test awaits what it spawns"))]
 
 #[cfg(test)]
+mod api_document;
+#[cfg(test)]
 mod budgets;
 #[cfg(test)]
 mod builtin;

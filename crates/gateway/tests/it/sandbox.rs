@@ -251,3 +251,35 @@ async fn a_data_directory_of_an_earlier_version_is_taken_over_and_its_payer_is_f
     assert_eq!(world.payer_account(), [PRICE, START, 0, 0]);
     world.gateway.assert_books_in_order();
 }
+
+#[tokio::test]
+async fn dev_mode_does_not_open_a_directory_in_which_real_money_is_under_way() {
+    let mut world = World::paid_echo().await;
+    delivered(&world.paid_call("echo", &json!({ "n": 1 })).await);
+    world.gateway.kill();
+    // The row that a gateway on Base Sepolia leaves when it dies with a transfer submitted.
+    let ledger = rusqlite::Connection::open(world.folder.path().join("data/ledger.db")).unwrap();
+    let row = |state: &str, funds: &str| {
+        ledger.execute("UPDATE settlements SET state = ?1, funds = ?2", [state, funds]).unwrap();
+    };
+    let kept = || -> (String, String) {
+        let found = ledger
+            .query_row("SELECT state, funds FROM settlements", [], |row| Ok((row.get(0)?, row.get(1)?)));
+        found.unwrap()
+    };
+    let (state, funds) = kept();
+    row("submitted", "on_settlement");
+    let refused = crate::world::command(world.folder.path())
+        .args(["dev", "--data", "data", "--config", "tollgate.yaml", "--listen", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("real money") && said.contains("call_"), "{said}");
+    assert_eq!(kept(), ("submitted".to_owned(), "on_settlement".to_owned()), "it is left as it was");
+
+    row(&state, &funds);
+    world.gateway = world.gateway.killed_and_restarted().await;
+    delivered(&world.paid_call("echo", &json!({ "n": 2 })).await);
+    world.gateway.assert_books_in_order();
+}

@@ -1,12 +1,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use tollgate_domain::{Caller, KeyId};
+use tollgate_domain::{Caller, EscrowId, KeyId};
 
 #[test]
 fn accounts_have_one_text_form() {
     let key = Caller::ApiKey(KeyId::from_bytes([3; 16])).principal();
     let holder = Caller::Preimage([0xab; 32]).principal();
+    let escrow = EscrowId::from_bytes([4; 16]);
     for (account, text) in [
         (AccountName::Clearing(Clearing::X402), "clearing:x402".to_owned()),
         (AccountName::Clearing(Clearing::L402), "clearing:l402".to_owned()),
@@ -15,6 +16,8 @@ fn accounts_have_one_text_form() {
         (AccountName::Credit(key.clone()), format!("credit:{key}")),
         (AccountName::Credit(holder), format!("credit:lightning:{}", "ab".repeat(32))),
         (AccountName::Payable("demo".parse().unwrap()), "payable:demo".to_owned()),
+        (AccountName::Escrow(escrow), format!("escrow:{escrow}")),
+        (AccountName::Stake(escrow), format!("stake:{escrow}")),
     ] {
         assert_eq!(account.to_string(), text);
         assert_eq!(text.parse(), Ok(account));
@@ -27,7 +30,10 @@ fn accounts_have_one_text_form() {
 }
 
 #[test]
-fn only_credit_is_limited() {
+fn credit_escrows_and_stakes_are_limited_and_nothing_else_is() {
+    let escrow = EscrowId::from_bytes([4; 16]);
+    assert!(AccountName::Escrow(escrow).debits_must_not_exceed_credits());
+    assert!(AccountName::Stake(escrow).debits_must_not_exceed_credits());
     let credit = AccountName::Credit(Caller::Anonymous.principal());
     assert!(credit.debits_must_not_exceed_credits());
     assert!(!AccountName::Clearing(Clearing::X402).debits_must_not_exceed_credits());

@@ -1,10 +1,13 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use tollgate_domain::{ApprovalId, AssetId, CallId, Caller, KeyId, PaymentKey, Principal, UnixMillis};
+use tollgate_domain::{
+    ApprovalId, AssetId, CallId, Caller, EscrowId, KeyId, PaymentKey, Principal, UnixMillis,
+};
 
 use super::*;
 use crate::budget::{Approval, Counter, Stops, Usage, Wanted};
+use crate::escrow::EscrowRow;
 use crate::{
     AccountName, Balances, Batch, BookingError, Clearing, Command, Outcome, Record, SealedReceipt, Sealer,
     SettlementRow, expiry_id, requested_id,
@@ -44,6 +47,9 @@ impl Books for Empty {
     }
     fn waiting(&mut self, _caller: &Principal, _now: UnixMillis) -> Result<u32, Infallible> {
         Ok(0)
+    }
+    fn escrow(&mut self, _: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Infallible> {
+        Ok(None)
     }
 }
 

@@ -1,44 +1,31 @@
--- How far callers may spend.
-
--- What each settlement has taken of budgets, for the void that gives it back.
-ALTER TABLE settlements ADD COLUMN reserved TEXT;
-
--- What is spent in the latest window of each counter: one row, however long it lives.
-CREATE TABLE budget_usage (
-    node  TEXT NOT NULL,
-    asset TEXT NOT NULL,
-    span  TEXT NOT NULL,
-    start INTEGER NOT NULL,
-    last  INTEGER NOT NULL,
-    used  TEXT NOT NULL,
-    PRIMARY KEY (node, asset, span)
-) STRICT, WITHOUT ROWID;
-
--- Calls that wait, or waited, for an operator.
-CREATE TABLE approvals (
-    id         BLOB PRIMARY KEY CHECK (length(id) = 16),
-    caller     TEXT NOT NULL,
-    server     TEXT NOT NULL,
-    tool       TEXT NOT NULL,
-    args       BLOB NOT NULL CHECK (length(args) = 32),
-    asset      TEXT NOT NULL,
-    amount     TEXT NOT NULL,
-    state      TEXT NOT NULL,
-    asked      INTEGER NOT NULL,
-    expires    INTEGER NOT NULL,
-    decided    INTEGER,
-    decided_by TEXT,
-    call       BLOB CHECK (call IS NULL OR length(call) = 16)
+-- Escrows. What is searched for has a column; `terms` is what was agreed on and never changes, `standing` is where the escrow
+-- stands in full, both as JSON.
+CREATE TABLE escrows (
+    seq      INTEGER PRIMARY KEY,
+    id       BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    payer    TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    mediator TEXT,
+    terms    TEXT NOT NULL,
+    state    TEXT NOT NULL,
+    phase    TEXT,
+    due      INTEGER,
+    version  INTEGER NOT NULL,
+    standing TEXT NOT NULL
 ) STRICT;
-CREATE INDEX approvals_of_caller ON approvals (caller) WHERE state <> 'used';
+CREATE INDEX escrows_due ON escrows (due, seq) WHERE due IS NOT NULL;
+CREATE INDEX escrows_payer ON escrows (payer, seq);
+CREATE INDEX escrows_provider ON escrows (provider, seq);
+CREATE INDEX escrows_mediator ON escrows (mediator, seq) WHERE mediator IS NOT NULL;
 
--- What may not spend.
-CREATE TABLE budget_stops (
-    target     TEXT PRIMARY KEY,
-    reason     TEXT NOT NULL,
-    stopped_by TEXT NOT NULL,
-    at         INTEGER NOT NULL
+-- Append-only: what happened to each escrow, in order, without gaps.
+CREATE TABLE escrow_events (
+    escrow  INTEGER NOT NULL REFERENCES escrows (seq),
+    version INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    who     TEXT NOT NULL,
+    event   TEXT NOT NULL,
+    detail  TEXT NOT NULL,
+    state   TEXT NOT NULL,
+    PRIMARY KEY (escrow, version)
 ) STRICT, WITHOUT ROWID;
-
--- To which organisation, team or project the holder of a key belongs.
-ALTER TABLE api_keys ADD COLUMN labels TEXT NOT NULL DEFAULT '';

@@ -8,6 +8,8 @@ mod concurrency;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod escrows;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod keys;

@@ -5,13 +5,18 @@ use std::collections::BTreeMap;
 use tollgate_domain::ServerName;
 use tollgate_federation::Pattern;
 
-use super::super::meaning::{Federation, Server};
+use super::super::meaning::{Federation, Secret, Server, SessionKey};
 use super::super::raw::{RawConfig, RawNames, RawVirtual};
 use super::Reader;
 
 /// A request to all servers at once must not become a flood, and a session id has to carry a session of each.
 const SERVERS_MAX: usize = 64;
 const PATTERNS_MAX: usize = 1_000;
+/// A new key, the one before it, and one more for two gateways that change theirs at different times.
+const SESSION_KEYS_MAX: usize = 4;
+const SESSION_KEY_CHARS_MIN: usize = 32;
+/// The word for the key from the gateway's own secret.
+const OWN: &str = "own";
 
 impl Reader<'_> {
     pub(super) fn federation(&mut self, raw: &RawConfig) -> Federation {
@@ -38,7 +43,39 @@ impl Reader<'_> {
             plain,
             list_ms_max: raw.federation.list_ms_max.unwrap_or(10_000).max(1),
             session_ttl_ms: raw.federation.session_ttl_seconds.unwrap_or(86_400).saturating_mul(1_000),
+            session_keys: self.session_keys(&raw.federation.session_keys),
         }
+    }
+
+    fn session_keys(&mut self, texts: &[String]) -> Vec<SessionKey> {
+        if texts.len() > SESSION_KEYS_MAX {
+            let message = format!("more than {SESSION_KEYS_MAX} keys; an id is tried with each of them");
+            self.refuse("federation.session_keys", message);
+        }
+        let mut keys = Vec::with_capacity(texts.len().max(1));
+        for (index, text) in texts.iter().enumerate() {
+            let at = format!("federation.session_keys[{index}]");
+            let is_key =
+                text.len() >= SESSION_KEY_CHARS_MIN && text.bytes().all(|byte| byte.is_ascii_graphic());
+            let key = match text.as_str() {
+                OWN => SessionKey::Own,
+                text => SessionKey::Given(Secret(text.as_bytes().to_vec())),
+            };
+            if key != SessionKey::Own && !is_key {
+                let message = format!(
+                    "is neither `{OWN}` nor at least {SESSION_KEY_CHARS_MIN} random characters without spaces (openssl rand -hex 32)"
+                );
+                self.refuse(&at, message);
+            }
+            if keys.contains(&key) {
+                self.refuse(&at, "is there twice");
+            }
+            keys.push(key);
+        }
+        if keys.is_empty() {
+            keys.push(SessionKey::Own);
+        }
+        keys
     }
 
     pub(super) fn virtual_servers(

@@ -1,10 +1,10 @@
 //! Budgets as operators see and change them: what is used, what is stopped, what waits for an approval.
 
-use axum::Router;
+mod described;
+
 use axum::body::Body;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tollgate_domain::{ApprovalId, Principal};
@@ -15,22 +15,25 @@ use tollgate_store::AuditRecord;
 use super::answer::Failed;
 use super::{Admin, Desk, read};
 use crate::clock;
+use crate::described::Doors;
+use crate::doors::asked::Segments;
 use crate::spending::{approval_json, budgets_json, of_caller, spent_json, stops_json};
 
 /// How many approvals are listed, the latest first.
 const APPROVALS: u32 = 500;
 const REASON_CHARS_MAX: usize = 200;
 
-pub(super) fn routes() -> Router<Desk> {
-    Router::new()
-        .route("/admin/v1/budgets", get(budgets))
-        .route("/admin/v1/budgets/stop", post(stop))
-        .route("/admin/v1/budgets/resume", post(resume))
-        .route("/admin/v1/budgets/callers/{principal}", get(caller))
-        .route("/admin/v1/approvals", get(approvals))
-        .route("/admin/v1/approvals/{id}", get(approval))
-        .route("/admin/v1/approvals/{id}/approve", post(approve))
-        .route("/admin/v1/approvals/{id}/reject", post(reject))
+/// The paths of budgets and approvals.
+pub(super) fn doors() -> Doors<Desk> {
+    Doors::new(described::SCHEMAS)
+        .get("/admin/v1/budgets", budgets, &described::BUDGETS)
+        .post("/admin/v1/budgets/stop", stop, &described::STOP)
+        .post("/admin/v1/budgets/resume", resume, &described::RESUME)
+        .get("/admin/v1/budgets/callers/{principal}", caller, &described::CALLER)
+        .get("/admin/v1/approvals", approvals, &described::APPROVALS)
+        .get("/admin/v1/approvals/{id}", approval, &described::APPROVAL)
+        .post("/admin/v1/approvals/{id}/approve", approve, &described::APPROVE)
+        .post("/admin/v1/approvals/{id}/reject", reject, &described::REJECT)
 }
 
 /// `GET /admin/v1/budgets`: the tree with what is used, and what is stopped.
@@ -43,7 +46,7 @@ async fn budgets(State(desk): State<Desk>) -> Result<Response, Failed> {
 }
 
 /// `GET /admin/v1/budgets/callers/{principal}`: what bounds one caller.
-async fn caller(State(desk): State<Desk>, Path(principal): Path<String>) -> Result<Response, Failed> {
+async fn caller(State(desk): State<Desk>, Segments(principal): Segments<String>) -> Result<Response, Failed> {
     let unknown = || Failed::Unknown(format!("caller {}", principal.chars().take(96).collect::<String>()));
     let known: Principal = principal.parse().map_err(|_| unknown())?;
     let lines = of_caller(&desk.gateway, &known, clock::now()).await?;
@@ -129,7 +132,7 @@ async fn approvals(State(desk): State<Desk>) -> Result<Response, Failed> {
 }
 
 /// `GET /admin/v1/approvals/{id}`.
-async fn approval(State(desk): State<Desk>, Path(id): Path<String>) -> Result<Response, Failed> {
+async fn approval(State(desk): State<Desk>, Segments(id): Segments<String>) -> Result<Response, Failed> {
     let found = match id.parse::<ApprovalId>() {
         Ok(id) => desk.control.foundation().store.approval(&id).await?,
         Err(_) => None,
@@ -143,7 +146,7 @@ async fn approval(State(desk): State<Desk>, Path(id): Path<String>) -> Result<Re
 async fn approve(
     State(desk): State<Desk>,
     Extension(admin): Extension<Admin>,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
 ) -> Result<Response, Failed> {
     let expires = clock::now().plus_millis(desk.gateway.config.budgets.approval_ttl_ms);
     decided(&desk, admin, &id, ApprovalEvent::Approve { by: admin.0.to_string(), expires }).await
@@ -153,7 +156,7 @@ async fn approve(
 async fn reject(
     State(desk): State<Desk>,
     Extension(admin): Extension<Admin>,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
 ) -> Result<Response, Failed> {
     decided(&desk, admin, &id, ApprovalEvent::Reject { by: admin.0.to_string() }).await
 }

@@ -1,6 +1,6 @@
 //! Servers as operators see them: what is written, where it comes from, how they are doing, what their tools cost.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 
@@ -8,6 +8,7 @@ use super::Desk;
 use super::answer::{Failed, versioned};
 use crate::config::Overlay;
 use crate::control::{Refused, Standing};
+use crate::doors::asked::Segments;
 use crate::doors::calls::pricing;
 use crate::doors::health::standing;
 use crate::gateway::Gateway;
@@ -27,7 +28,10 @@ pub(super) async fn servers(State(desk): State<Desk>) -> Response {
 }
 
 /// `GET /admin/v1/servers/{server}`: one of them.
-pub(super) async fn server(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Response, Failed> {
+pub(super) async fn server(
+    State(desk): State<Desk>,
+    Segments(name): Segments<String>,
+) -> Result<Response, Failed> {
     let now = desk.control.standing().await;
     let gateway = desk.control.live().snapshot();
     let is_known = name.parse().is_ok_and(|name| {

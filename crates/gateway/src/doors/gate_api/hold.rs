@@ -13,6 +13,7 @@ use crate::clock;
 use crate::gateway::Gateway;
 use crate::lease::{LeaseToken, Seat};
 use crate::telemetry::Watch;
+use crate::unfinished::Unfinished;
 
 /// Vets a call, leases it, and sees it to its end: by its holder's word, or by the clock.
 pub(super) async fn lease(
@@ -24,9 +25,16 @@ pub(super) async fn lease(
 ) {
     let mut watch = Watch::begin(&gateway, "gate_api");
     let now = clock::now();
-    let held = match watch.authorize(&gateway.gate, request, now).await {
+    let vetted = watch.vet(&gateway.gate, request, now).await;
+    let mut unfinished = vetted.as_ref().ok().map(|vetted| Unfinished::begin(&gateway, vetted.id()));
+    let held = match vetted {
+        Ok(vetted) => watch.hold(&gateway.gate, vetted).await,
+        Err(refusal) => Err(refusal),
+    };
+    let held = match held {
         Ok(held) => held,
         Err(refusal) => {
+            unfinished.into_iter().for_each(Unfinished::over);
             drop(reply.send(told::refusal(&gateway, &refusal, &resource)));
             watch.refused(&refusal);
             return;
@@ -42,6 +50,7 @@ pub(super) async fn lease(
     watch.asks(&held);
     // From here on the call may run, also over a crash of this process. Without the mark nobody could tell.
     let mark = gateway.marks.mark(permitted.call());
+    unfinished.iter_mut().for_each(Unfinished::asks);
     let granted = match (&secret, &mark) {
         (Ok(_), Ok(_)) => gateway.leases.grant(&token, paid.as_ref()).map_err(|late| {
             let denial = Denial::PaymentInFlight { call: late, state: "executing".to_owned() };
@@ -58,6 +67,7 @@ pub(super) async fn lease(
             // Nobody was told that it may run.
             let outcome = Outcome::Lost(FailureKind::Unreachable);
             drop(watch.complete(&gateway.gate, held, &permitted, outcome).await);
+            unfinished.into_iter().for_each(Unfinished::over);
             drop(reply.send(answer));
             return;
         }
@@ -67,6 +77,7 @@ pub(super) async fn lease(
         Ok(()) => tokio::select! {
             biased;
             said = &mut granted.said => said.unwrap_or(Outcome::Lost(FailureKind::Abandoned)),
+            () = gateway.readiness.given_up() => Outcome::Lost(FailureKind::TimedOut),
             () = tokio::time::sleep_until(deadline) => {
                 gateway.leases.ran_out(permitted.call(), seat, clock::now());
                 Outcome::Lost(FailureKind::TimedOut)
@@ -74,6 +85,7 @@ pub(super) async fn lease(
         },
     };
     let completed = watch.complete(&gateway.gate, held, &permitted, outcome).await;
+    unfinished.into_iter().for_each(Unfinished::over);
     let answer = told::completed(&gateway, permitted.call(), completed, paid.is_some(), &resource);
     gateway.leases.end(permitted.call(), granted, answer);
 }

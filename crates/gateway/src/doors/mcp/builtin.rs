@@ -17,9 +17,10 @@ use tollgate_risk::{Asking, Entrance};
 use tollgate_trust::{authenticate, presented_key};
 
 use super::federated::{json_response, not_allowed};
-use super::{announced, era_of, frame_denial, within};
+use super::{announced, era_of, frame_denial};
 use crate::builtin::{BuiltinTools, Refused};
 use crate::clock;
+use crate::doors::body::within;
 use crate::doors::rates::admit;
 use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
@@ -62,8 +63,7 @@ pub(crate) async fn exchange(
     }
     let body = match within(body, &asked.gateway.config.limits).await {
         Ok(body) => body,
-        Err(Some(denial)) => return asked.refused(&denial, None),
-        Err(None) => return crate::doors::bare(StatusCode::BAD_REQUEST),
+        Err(denial) => return asked.refused(&denial, None),
     };
     let frame = match Frame::parse(body) {
         Ok(frame) => frame,

@@ -13,7 +13,7 @@ use tollgate_exec::intercept::{Intercepted, Limits, Streamed, Whole};
 use tollgate_exec::{Body, UpstreamError};
 use tollgate_gate::{
     Answer, Call, Completed, CreditUse, Denial, Door, Ending, Fault, Found, Held, IDEMPOTENCY_META,
-    Permitted, Refusal, denied, faulted, render, request,
+    Permitted, Refusal, Screened, denied, faulted, render, request,
 };
 use tollgate_mcp::headers::check_params;
 use tollgate_mcp::{Era, Frame, RequestId};
@@ -26,6 +26,7 @@ use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
 use crate::reserved::{is_http_demand, is_reserved};
 use crate::telemetry::{Arrival, StreamCount, Watch};
+use crate::unfinished::Unfinished;
 
 /// What the answer to one call depends on.
 struct Asked {
@@ -71,8 +72,8 @@ pub(super) async fn call(
     let (tool, arguments) = frame.tool_call().map(|call| (call.name, call.arguments)).unwrap_or_default();
     let asked = Asked { gateway, carrier, id, era, tool, federated };
     let watch = Watch::begin(&asked.gateway, asked.door().word()).traced(Arrival::of(&head.headers, &frame));
-    let held = match vetted(&asked, &watch, &head, &frame, arguments, peer).await {
-        Ok(held) => held,
+    let vetted = match vetted(&asked, &watch, &head, &frame, arguments, peer).await {
+        Ok(vetted) => vetted,
         Err(refusal) => {
             watch.refused(&refusal);
             return asked.refused(&refusal);
@@ -80,8 +81,9 @@ pub(super) async fn call(
     };
     let (reply, answered) = oneshot::channel();
     let gateway = Arc::clone(&asked.gateway);
-    let call = held.id();
-    gateway.calls.spawn(asked.carry_out(watch, held, (head, frame), reply));
+    let call = vetted.id();
+    // The claim is made in that task: a caller who hangs up meanwhile must not leave it without an end.
+    gateway.calls.spawn(asked.see_through(watch, vetted, (head, frame), reply));
     answered.await.unwrap_or_else(|_| {
         let fault = Fault::Internal("the task of a call ended without a word".to_owned());
         respond(faulted(&fault, Some(call), Door::JsonRpc { id: None }, gateway.naming("")))
@@ -95,7 +97,7 @@ async fn vetted(
     frame: &Frame,
     arguments: Bytes,
     peer: Peer,
-) -> Result<Call<Held>, Refusal> {
+) -> Result<Call<Screened>, Refusal> {
     let gateway = &asked.gateway;
     let server = asked.carrier.name.clone();
     let Ok(tool) = asked.tool.parse() else {
@@ -130,7 +132,7 @@ async fn vetted(
         origin: peer.origin,
     };
     let request = request(found, |key| frame.meta(key)).map_err(Refusal::denied)?;
-    watch.authorize(&gateway.gate, request, now).await
+    watch.vet(&gateway.gate, request, now).await
 }
 
 impl Asked {
@@ -148,10 +150,29 @@ impl Asked {
         respond(render(verdict, *call, self.door(), self.gateway.naming(&self.resource_url())))
     }
 
-    /// Carries a held call out and completes it, whatever happens to the caller meanwhile.
+    /// Claims, carries out and completes a call, whatever happens to the caller meanwhile.
+    async fn see_through(
+        self,
+        watch: Watch,
+        vetted: Call<Screened>,
+        message: (Parts, Frame),
+        reply: oneshot::Sender<Response<Body>>,
+    ) {
+        let mut unfinished = Unfinished::begin(&self.gateway, vetted.id());
+        match watch.hold(&self.gateway.gate, vetted).await {
+            Ok(held) => self.carry_out((watch, &mut unfinished), held, message, reply).await,
+            Err(refusal) => {
+                let response = self.refused(&refusal);
+                watch.refused(&refusal);
+                drop(reply.send(response));
+            }
+        }
+        unfinished.over();
+    }
+
     async fn carry_out(
         self,
-        mut watch: Watch,
+        (mut watch, unfinished): (Watch, &mut Unfinished),
         held: Call<Held>,
         message: (Parts, Frame),
         mut reply: oneshot::Sender<Response<Body>>,
@@ -162,13 +183,25 @@ impl Asked {
         let (permitted, held) = held.permit();
         watch.asks(&held);
         let request = self.sent(&mut watch, &permitted, message);
+        // Kept until the end is on the books.
+        let (_mark, unmarked) = match self.carrier.mark(&permitted) {
+            Ok(mark) => (mark, None),
+            Err(error) => (None, Some(error)),
+        };
+        unfinished.asks();
         let exchange =
             self.carrier.exchange(&permitted, request, &self.id, limits, deadline, &self.gateway.tasks);
         let intercepted = tokio::select! {
             biased;
             // The caller hung up before the answer: the server is told by the end of its exchange, nothing is charged.
             () = reply.closed() => Err(UpstreamError::Abandoned),
-            intercepted = exchange => intercepted,
+            () = self.gateway.readiness.given_up() => Err(UpstreamError::TimedOut),
+            intercepted = async {
+                match unmarked {
+                    Some(error) => Err(error),
+                    None => exchange.await,
+                }
+            } => intercepted,
         };
         let complete = async |outcome| watch.complete(&self.gateway.gate, held, &permitted, outcome).await;
         match intercepted {
@@ -196,7 +229,10 @@ impl Asked {
             Ok(Intercepted::Streamed(Streamed { response, answer, release })) => {
                 let _stream = StreamCount::begin(&self.gateway);
                 drop(reply.send(response));
-                let answer = answer.await.unwrap_or(Err(UpstreamError::NotAnAnswer("its relay ended")));
+                let answer = tokio::select! {
+                    answer = answer => answer.unwrap_or(Err(UpstreamError::NotAnAnswer("its relay ended"))),
+                    () = self.gateway.readiness.given_up() => Err(UpstreamError::TimedOut),
+                };
                 answer.as_ref().err().into_iter().for_each(|error| self.carrier.broke_off(error));
                 let answer = answer.map(|answer| self.translated(&answer).unwrap_or(answer));
                 let outcome = answer.as_ref().map_or_else(|error| Outcome::Lost(error.kind()), outcome_of);

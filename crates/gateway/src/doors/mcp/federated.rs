@@ -26,7 +26,8 @@ use tollgate_risk::Entrance;
 
 use self::asking::Asking;
 pub(super) use self::asking::json_response;
-use super::{announced, era_of, frame_denial, within};
+use super::{announced, era_of, frame_denial};
+use crate::doors::body::within;
 use crate::doors::rates::admit;
 use crate::doors::{Peer, respond};
 use crate::federation::Federation;
@@ -67,8 +68,7 @@ pub(crate) async fn exchange(
     }
     let body = match within(body, &asking.gateway.config.limits).await {
         Ok(body) => body,
-        Err(Some(denial)) => return asking.refused(&denial, None),
-        Err(None) => return super::super::bare(StatusCode::BAD_REQUEST),
+        Err(denial) => return asking.refused(&denial, None),
     };
     let frame = match Frame::parse(body) {
         Ok(frame) => frame,

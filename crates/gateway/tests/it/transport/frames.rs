@@ -315,6 +315,42 @@ async fn a_body_past_the_limit_is_refused_and_one_at_the_limit_is_not() {
     delivered(&post_modern(&world.gateway.mcp(), "echo", sized(bytes_max)).await);
 }
 
+#[tokio::test]
+async fn a_body_that_is_no_http_is_called_malformed_and_not_too_long() {
+    let open = tollgate_testkit::journal_server::Journal::start(Script::echo()).await.unwrap();
+    let more = format!("  open: {{ url: '{}' }}\nbuiltin_tools: true\n", open.url());
+    let world = World::with(Script::echo(), &[("echo", "{}")], &more, &[]).await;
+    let sent = async |path: &str, chunk: &str| {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", world.gateway.port)).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+             content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n{chunk}"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let mut received = String::new();
+        socket.read_to_string(&mut received).await.unwrap();
+        received
+    };
+    for path in [
+        "/api/v1/execute",
+        "/v1/execute",
+        "/servers/up/mcp",
+        "/servers/open/mcp",
+        "/mcp",
+        "/servers/tollgate/mcp",
+    ] {
+        let refused = sent(path, "zz\r\n{}\r\n0\r\n\r\n").await;
+        assert!(
+            refused.starts_with("HTTP/1.1 400") && refused.contains("malformed_frame"),
+            "{path}: {refused}"
+        );
+        let read = sent(path, "2\r\n{}\r\n0\r\n\r\n").await;
+        assert!(!read.contains("the body of the request"), "{path}, control: {read}");
+    }
+    assert!(world.journal.calls().is_empty());
+}
+
 async fn chunked_post(port: u16, head: &[String], body: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();

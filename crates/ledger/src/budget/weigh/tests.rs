@@ -2,10 +2,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use tollgate_domain::{ApprovalId, AssetId, Digest, PaymentKey, Principal, ToolRef, TransferId};
+use tollgate_domain::{ApprovalId, AssetId, Digest, EscrowId, PaymentKey, Principal, ToolRef, TransferId};
 
 use super::*;
 use crate::budget::{Calendar, Counted, Node, Stop, Stops};
+use crate::escrow::EscrowRow;
 use crate::{AccountName, Balances, Record, SettlementRow, Transfer};
 
 /// Books in memory.
@@ -33,6 +34,9 @@ impl Books for Memory {
     }
     fn standing(&mut self, _: &Principal) -> Result<Record, Self::Error> {
         Ok(Record::default())
+    }
+    fn escrow(&mut self, _: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Self::Error> {
+        Ok(None)
     }
     fn waiting(&mut self, _: &Principal, _: UnixMillis) -> Result<u32, Self::Error> {
         Ok(0)

@@ -68,7 +68,10 @@ fn made_and_held(books: &Memory) -> (u128, u128) {
         match account {
             AccountName::Clearing(Clearing::Sandbox) => made += debits - credits,
             AccountName::Clearing(other) => panic!("{other:?} has nothing to do with the sandbox"),
-            AccountName::Credit(_) | AccountName::Payable(_) => held += credits - debits,
+            AccountName::Credit(_)
+            | AccountName::Payable(_)
+            | AccountName::Escrow(_)
+            | AccountName::Stake(_) => held += credits - debits,
         }
     }
     (made, held)

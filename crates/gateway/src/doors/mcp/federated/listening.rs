@@ -24,6 +24,7 @@ use tollgate_exec::{Body, BodyError, MessageStream, UpstreamError};
 use tollgate_federation::{EventId, acknowledged, ended};
 use tollgate_mcp::{Era, Frame, RequestId, headers, raw, reply, sse};
 
+use super::super::announced::{Listening, news_only};
 use super::super::forwarded;
 use super::asking::{Asking, unanswered};
 use super::introduce::modern;
@@ -167,9 +168,23 @@ async fn open(
     } else {
         response
     };
+    let response = news(asking, server, response, None);
     let (_, messages) = MessageStream::read(response, limits(asking))
         .map_err(|_| super::super::super::bare(StatusCode::BAD_GATEWAY))?;
     Ok(Relay::new(asking, server, None, true, events).stream(messages).boxed())
+}
+
+/// One server's stream with what is news at this door.
+fn news(
+    asking: &Asking,
+    server: &ServerName,
+    response: Response<Body>,
+    subscription: Option<&RequestId>,
+) -> Response<Body> {
+    let (tools, tools_only) = (&asking.gateway.tools, asking.federation.tools_only());
+    let listening = Listening { tools, server, subscription, tools_only, limits: limits(asking) };
+    let (federation, whose) = (Arc::clone(&asking.federation), server.clone());
+    news_only(response, listening, move |tool| federation.offers(&whose, tool.as_str()))
 }
 
 fn events(stream: Chunks) -> Response<Body> {
@@ -313,6 +328,7 @@ async fn part(
         if !response.status().is_success() {
             return Ok(None);
         }
+        let response = news(asking, server, response, Some(id));
         let Ok((_, mut messages)) = MessageStream::read(response, limits(asking)) else { return Ok(None) };
         while let Some(item) = messages.next().await? {
             let Some(message) = item.message() else { continue };

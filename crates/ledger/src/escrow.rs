@@ -1,0 +1,38 @@
+//! Escrow: money between two parties, held on an account of its own until the work is accepted, given up, or judged.
+//!
+//! ```text
+//! created ─fund─► funded ─lock─► locked ─deliver─► delivered ─┬─ accepted, or the window passed ─► released
+//!    │               │             │                  │       └─ dispute(stake) ─► disputed ─┬─► resolved(release, refund, split)
+//!    ▼               ▼             ▼                  ▼                                      ├─► released   the payer gives in
+//! cancelled       refunded      refunded           refunded                                  └─► refunded   the provider gives in
+//! expired
+//! ```
+//!
+//! [`apply`] is the only spelling of that drawing: state, event, role and moment in; the next state and what moves out. Deadlines
+//! are decided once, by the transition that sets them, and stored as moments. **After a deadline only the clock acts**: whether a
+//! party came in time depends on the moment alone, never on how soon a sweeper looks.
+//!
+//! Money moves by plain transfers into and out of `escrow:<id>` and `stake:<id>`; at the end both accounts are empty.
+
+mod apply;
+mod command;
+mod engine;
+mod event;
+mod port;
+mod refusal;
+mod row;
+mod split;
+mod state;
+mod terms;
+
+pub use apply::{Applied, apply};
+pub use command::{EscrowCommand, EscrowMoved, MoveEscrow, OpenEscrow, UsedKey, Who, WhoError, id_for_key};
+pub(crate) use engine::decide;
+pub use engine::{EscrowChanges, EscrowRecord};
+pub use event::{EscrowEvent, Part, Remark, RemarkError, Ruling, StakeRuling};
+pub use port::{EscrowFilter, EscrowHistory, EscrowPage, EscrowPlace, EscrowStore};
+pub use refusal::EscrowRefusal;
+pub use row::EscrowRow;
+pub use split::{Movement, Purse, provider_share};
+pub use state::{Dispute, EscrowState, Phase, Role};
+pub use terms::{EscrowTerms, MILESTONES_MAX, Mediator, Milestone, Proposal, TermsError, Timings, stake_for};

@@ -1,0 +1,224 @@
+//! From a command to what is written: who asks, whether that was asked before, what follows, what is booked.
+
+use std::sync::Arc;
+
+use tollgate_domain::{Amount, Digest, TransferId, UnixMillis};
+
+use super::apply::{Applied, apply};
+use super::command::{EscrowCommand, EscrowMoved, MoveEscrow, OpenEscrow, UsedKey, Who};
+use super::event::{EscrowEvent, Part};
+use super::refusal::EscrowRefusal;
+use super::row::EscrowRow;
+use super::split::{Movement, Purse};
+use super::state::EscrowState;
+use super::terms::Mediator;
+use crate::draft::Draft;
+use crate::engine::{Books, Changes, EngineError};
+use crate::{AccountName, BookingError, Refusal, Transfer, TransferKind};
+
+/// From how many events on an escrow takes no more single parts; every other kind of event is bounded by itself.
+const EVENTS_MAX: u64 = 200;
+
+/// One event of an escrow, as it is kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EscrowRecord {
+    /// Its place, from 1, without gaps: the version of the escrow after it.
+    pub version: u64,
+    /// When.
+    pub at: UnixMillis,
+    /// By whom.
+    pub by: Who,
+    /// What happened; `None`: the escrow was created.
+    pub event: Option<EscrowEvent>,
+    /// The word for where it stood then.
+    pub state: String,
+}
+
+/// What a command writes, besides its transfers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EscrowChanges {
+    /// The version at which the escrow stood before; `None`: it is new.
+    pub before: Option<u64>,
+    /// The escrow as it stands now.
+    pub row: Arc<EscrowRow>,
+    /// What is kept of the event.
+    pub record: EscrowRecord,
+}
+
+/// Decides a command. `None` for the changes when it had been carried out before.
+///
+/// # Errors
+/// [`EngineError`] when it is refused or the books cannot be read.
+pub(crate) fn decide<B: Books>(
+    books: &mut B,
+    command: &EscrowCommand,
+) -> Result<(EscrowMoved, Option<Changes>), EngineError<B::Error>> {
+    match command {
+        EscrowCommand::Open(open) => opened(books, open),
+        EscrowCommand::Move(step) => moved(books, step),
+    }
+}
+
+fn refused<E>(refusal: EscrowRefusal) -> EngineError<E> {
+    EngineError::Refused(Refusal::Escrow(refusal))
+}
+
+fn opened<B: Books>(
+    books: &mut B,
+    open: &OpenEscrow,
+) -> Result<(EscrowMoved, Option<Changes>), EngineError<B::Error>> {
+    if let Some(row) = books.escrow(&open.id).map_err(EngineError::Books)? {
+        return match row.terms == open.terms {
+            true => Ok((EscrowMoved { row, replayed: true }, None)),
+            false => Err(refused(EscrowRefusal::KeyReused)),
+        };
+    }
+    let state = EscrowState::Created { expires: open.now.plus_millis(open.terms.timings.open_ms) };
+    let row = Arc::new(EscrowRow {
+        id: open.id,
+        terms: open.terms.clone(),
+        state,
+        released: Amount::ZERO,
+        refunded: Amount::ZERO,
+        milestones_paid: 0,
+        version: 1,
+        keys: Vec::new(),
+        created: open.now,
+        updated: open.now,
+    });
+    let record = EscrowRecord {
+        version: 1,
+        at: open.now,
+        by: Who::Principal(open.terms.payer.clone()),
+        event: None,
+        state: state.word().to_owned(),
+    };
+    let escrow = EscrowChanges { before: None, row: Arc::clone(&row), record };
+    let changes = Changes { escrow: Some(escrow), ..Changes::default() };
+    Ok((EscrowMoved { row, replayed: false }, Some(changes)))
+}
+
+fn moved<B: Books>(
+    books: &mut B,
+    step: &MoveEscrow,
+) -> Result<(EscrowMoved, Option<Changes>), EngineError<B::Error>> {
+    let not_found = || refused(EscrowRefusal::NotFound(step.id));
+    let row = books.escrow(&step.id).map_err(EngineError::Books)?.ok_or_else(not_found)?;
+    let role = row.role_of(&step.by).ok_or_else(not_found)?;
+    let used = step.key.as_deref().map(|key| UsedKey::of(&step.by, key, &step.event));
+    if let Some(used) = &used
+        && let Some(before) = row.keys.iter().find(|before| before.key == used.key)
+    {
+        return match before.event == used.event {
+            true => Ok((EscrowMoved { row, replayed: true }, None)),
+            false => Err(refused(EscrowRefusal::KeyReused)),
+        };
+    }
+    if let Some(expected) = step.expected.filter(|expected| *expected != row.version) {
+        return Err(refused(EscrowRefusal::Changed { version: row.version, expected }));
+    }
+    if row.version >= EVENTS_MAX && matches!(step.event, EscrowEvent::Accept(Part::Amount(_))) {
+        return Err(refused(EscrowRefusal::Full));
+    }
+    let Applied { state, movements } = apply(&row, &step.event, role, step.now).map_err(refused)?;
+    let mut next = after(&row, step, state);
+    next.keys.extend(used);
+    let mut draft = Draft::new(books);
+    for (place, movement) in movements.iter().enumerate() {
+        counted(&mut next, movement).ok_or_else(|| refused(EscrowRefusal::Full))?;
+        let Some(transfer) = transfer(&row, &step.event, movement, place, step.now) else {
+            return Err(not_found());
+        };
+        draft.book(transfer, None).map_err(|error| short(error, movement))?;
+    }
+    let row_before = row.version;
+    let row = Arc::new(next);
+    let record = EscrowRecord {
+        version: row.version,
+        at: step.now,
+        by: step.by.clone(),
+        event: Some(step.event.clone()),
+        state: state.word().to_owned(),
+    };
+    let mut changes = draft.changes;
+    changes.escrow = Some(EscrowChanges { before: Some(row_before), row: Arc::clone(&row), record });
+    Ok((EscrowMoved { row, replayed: false }, Some(changes)))
+}
+
+/// The escrow one event later, without what moves.
+fn after(row: &EscrowRow, step: &MoveEscrow, state: EscrowState) -> EscrowRow {
+    let mut next = row.clone();
+    next.state = state;
+    next.version = row.version.saturating_add(1);
+    // A clock that went back does not make the escrow younger.
+    next.updated = step.now.max(row.updated);
+    if let EscrowEvent::Accept(Part::Milestone(place)) = step.event {
+        next.milestones_paid |= 1_u32.checked_shl(u32::from(place)).unwrap_or_default();
+    }
+    next
+}
+
+/// Counts what leaves the escrow's account.
+fn counted(row: &mut EscrowRow, movement: &Movement) -> Option<()> {
+    match (movement.from, movement.to) {
+        (Purse::Escrow, Purse::Provider) => row.released = row.released.checked_add(movement.amount)?,
+        (Purse::Escrow, Purse::Payer) => row.refunded = row.refunded.checked_add(movement.amount)?,
+        _ => {}
+    }
+    Some(())
+}
+
+/// The transfer of a movement; `None` for a purse that this escrow does not have.
+fn transfer(
+    row: &EscrowRow,
+    event: &EscrowEvent,
+    movement: &Movement,
+    place: usize,
+    now: UnixMillis,
+) -> Option<Transfer> {
+    let version = row.version.saturating_add(1);
+    let digest = Digest::of(format!("escrow/{}/{version}/{place}", row.id).as_bytes());
+    let mut id = [0; 16];
+    for (slot, byte) in id.iter_mut().zip(digest.as_bytes()) {
+        *slot = *byte;
+    }
+    Some(Transfer {
+        id: TransferId::from_bytes(id),
+        kind: TransferKind::Posted,
+        debit: account(row, movement.from)?,
+        credit: account(row, movement.to)?,
+        asset: row.terms.asset.clone(),
+        amount: movement.amount,
+        call: None,
+        note: format!("escrow {}: {}", row.id, event.word()),
+        at: now,
+        expires: None,
+    })
+}
+
+fn account(row: &EscrowRow, purse: Purse) -> Option<AccountName> {
+    Some(match purse {
+        Purse::Payer => AccountName::Credit(row.terms.payer.clone()),
+        Purse::Provider => AccountName::Credit(row.terms.provider.clone()),
+        Purse::Escrow => AccountName::Escrow(row.id),
+        Purse::Stake => AccountName::Stake(row.id),
+        Purse::Mediator => match &row.terms.mediator {
+            Mediator::Principal(mediator) => AccountName::Credit(mediator.clone()),
+            Mediator::Nobody | Mediator::Service => return None,
+        },
+    })
+}
+
+/// What it means that a movement cannot be booked: whoever pays in may have too little.
+fn short<E>(error: EngineError<E>, movement: &Movement) -> EngineError<E> {
+    match (error, movement.from) {
+        (
+            EngineError::Refused(Refusal::Booking(BookingError::ExceedsCredits { available })),
+            Purse::Payer | Purse::Mediator,
+        ) => refused(EscrowRefusal::Funds { available, needed: movement.amount }),
+        (other, _) => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;
