@@ -32,6 +32,7 @@
 //!     charged: false,
 //!     price: None,
 //!     payment_ref: None,
+//!     refunded: None,
 //!     settlement: "free",
 //!     decision: None,
 //!     mode: "sandbox",

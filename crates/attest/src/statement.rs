@@ -26,7 +26,8 @@ pub struct StatementDraft {
     pub args_sha256: Digest,
     /// The salted digest of the canonical result, if there was one.
     pub result_sha256: Option<Digest>,
-    /// How the carrying out ended: `delivered`, `failed`, `unreachable`, `timed_out`, `broken` or `abandoned`.
+    /// How the carrying out ended: `delivered`, `failed`, `unreachable`, `timed_out`, `broken` or `abandoned`; `not_asked`
+    /// when it was not begun.
     pub outcome: &'static str,
     /// Whether the caller was charged.
     pub charged: bool,
@@ -34,7 +35,9 @@ pub struct StatementDraft {
     pub price: Option<(Amount, AssetId, Rail)>,
     /// The rail's reference of the settlement, such as a transaction hash.
     pub payment_ref: Option<String>,
-    /// Where the settlement stands: a state of the settlement machine, or `free`.
+    /// How much of the price went back, in all; absent where nothing did.
+    pub refunded: Option<Amount>,
+    /// Where the settlement stands: a state of the settlement machine, `refunded_in_part`, or `free`.
     pub settlement: &'static str,
     /// What the tool asked and how the caller was judged; absent where that is no longer known (after a crash).
     pub decision: Option<(Requirement, Standing)>,
@@ -86,6 +89,8 @@ pub struct Statement {
     pub price: Option<(Amount, AssetId, Rail)>,
     /// The rail's reference of the settlement.
     pub payment_ref: Option<String>,
+    /// How much of the price went back, in all.
+    pub refunded: Option<Amount>,
     /// Where the settlement stood.
     pub settlement: String,
     /// What the tool asked and how the caller was judged.

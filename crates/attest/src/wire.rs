@@ -37,6 +37,8 @@ pub(crate) struct Statement<'a> {
     receipt_id: ReceiptId,
     received: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    refunded: Option<Amount>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     result_sha256: Option<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u64>,
@@ -136,6 +138,7 @@ impl<'a> Statement<'a> {
             price: draft.price.clone().map(|(amount, asset, rail)| Price { amount, asset, rail }),
             receipt_id: draft.receipt_id,
             received: received(&draft.call_id).to_string(),
+            refunded: draft.refunded,
             result_sha256: draft.result_sha256,
             seq: None,
             settlement: draft.settlement.into(),
@@ -176,6 +179,7 @@ impl<'a> Statement<'a> {
             charged: wire.charged,
             price: wire.price.map(|price| (price.amount, price.asset, price.rail)),
             payment_ref: wire.payment_ref.map(Cow::into_owned),
+            refunded: wire.refunded,
             settlement: wire.settlement.into_owned(),
             decision: wire.decision.map(Decision::read),
             mode: wire.mode.into_owned(),

@@ -31,6 +31,7 @@ mod origin;
 mod outcome;
 mod payment;
 mod price;
+mod settle;
 mod time;
 mod trust;
 
@@ -45,6 +46,7 @@ pub use origin::Origin;
 pub use outcome::{FailureKind, Outcome};
 pub use payment::{Binding, PaymentKey, PaymentKeyError, Rail, RailError};
 pub use price::{Price, Quote};
+pub use settle::{Settle, SettleError};
 pub use time::UnixMillis;
 pub use trust::{Bps, BpsError, KyaTier, Requirement, Standing};
 

@@ -1,4 +1,4 @@
-use crate::{Amount, Binding, Digest, Money, UnixMillis};
+use crate::{Amount, Binding, Digest, Money, Settle, UnixMillis};
 
 /// What one call of a tool costs: nothing, or one amount in each asset that its owner accepts. A caller pays one of
 /// them. An amount in a price is never zero.
@@ -42,6 +42,8 @@ pub struct Quote {
     pub binding: Binding,
     /// How much.
     pub price: Price,
+    /// When the money moves.
+    pub settle: Settle,
     /// Until when a payment for it is accepted.
     pub expires: UnixMillis,
 }

@@ -116,7 +116,8 @@ pub fn denied(denial: &Denial, call: Option<CallId>, door: Door<'_>, naming: Nam
 /// Renders a fault: its text names no inner detail.
 pub fn faulted(fault: &Fault, call: Option<CallId>, door: Door<'_>, naming: Naming<'_>) -> Answer {
     let code = fault.code();
-    let facts = facts(code, fault.message(), fault.next_step(), fault.retry_after_ms(), call, naming);
+    let mut facts = facts(code, fault.message(), fault.next_step(), fault.retry_after_ms(), call, naming);
+    merge(&mut facts, fault.facts());
     let mut answer = match door {
         Door::Mcp { id, .. } | Door::JsonRpc { id } => {
             rpc_error(code, status_for(door, code), id, fault.message(), facts)
@@ -151,6 +152,10 @@ pub fn delivered(result: &[u8], evidence: &Evidence, call: CallId, door: Door<'_
             if let Some(receipt) = evidence.receipt_json() {
                 body.extend_from_slice(b",\"receipt\":");
                 body.extend_from_slice(receipt.as_bytes());
+            }
+            if let Some(refund) = evidence.refund() {
+                body.extend_from_slice(b",\"refund\":");
+                body.extend_from_slice(refund.to_json().to_string().as_bytes());
             }
             body.push(b'}');
             json_answer(StatusCode::OK, body.into())

@@ -157,6 +157,14 @@ pub struct Held {
     pub(crate) hold: Option<Hold>,
 }
 
+/// Nothing stands between this call and its tool: where the tool is paid before it runs, it is paid.
+#[derive(Debug)]
+pub struct Ready {
+    pub(crate) held: Held,
+    /// Where the money moved, if it has.
+    pub(crate) taken: Option<String>,
+}
+
 /// A durable claim on one payment for one call.
 #[derive(Clone, Debug)]
 pub(crate) struct Hold {
@@ -184,5 +192,22 @@ impl Call<Held> {
     /// The payment that is claimed, if the call costs something.
     pub fn payment(&self) -> Option<&Payment> {
         self.stage.hold.as_ref().map(|hold| &hold.payment)
+    }
+}
+
+impl Call<Ready> {
+    /// The payment that is claimed, if the call costs something.
+    pub fn payment(&self) -> Option<&Payment> {
+        self.stage.held.hold.as_ref().map(|hold| &hold.payment)
+    }
+
+    /// Who calls.
+    pub fn principal(&self) -> &Principal {
+        &self.stage.held.principal
+    }
+
+    /// Which attempt with its payment this is, as [`Call::<Held>::attempt`] says.
+    pub fn attempt(&self) -> u32 {
+        self.stage.held.hold.as_ref().map_or(0, |hold| hold.attempt)
     }
 }

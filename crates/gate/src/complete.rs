@@ -1,19 +1,21 @@
-//! The second half of the street: every held call ends in exactly one settlement or one void, and one receipt.
+//! The second half of the street: every held call ends in exactly one settlement, refund or void, and one receipt.
+
+mod before;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::json;
 
 use tollgate_domain::{
-    Amount, AssetId, CallId, Digest, FailureKind, Outcome, PaymentKey, Rail, ReceiptId, UnixMillis,
+    Amount, AssetId, CallId, Digest, FailureKind, Outcome, PaymentKey, Principal, Rail, ReceiptId, UnixMillis,
 };
 use tollgate_ledger::{Advance, Event, LedgerStore, StoredAnswer};
 use tollgate_rails::x402::settler::reason;
 use tollgate_rails::x402::wire;
-use tollgate_rails::{Payment, Presented, Settlement, SettlementAnswer, mpp};
+use tollgate_rails::{Funds, Payment, Presented, Settlement, SettlementAnswer, mpp};
 
 use crate::answer::insert;
-use crate::call::{Call, Held, Presentation};
+use crate::call::{Call, Held, Presentation, Ready};
 use crate::demand::Demand;
 use crate::fault::Fault;
 use crate::permitted::HeldCall;
@@ -21,6 +23,7 @@ use crate::ports::Ports;
 use crate::receipt::Told;
 use crate::station::store_fault;
 use crate::street::Gate;
+use crate::take::own_reference;
 
 /// What a tool answered: the raw JSON of its `result`, or of the JSON-RPC `error` it gave instead.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -63,6 +66,8 @@ pub enum Ending {
     },
     /// Whether the money moved is not known yet; the result is kept and can be asked for.
     Pending,
+    /// Whether the money moved is not known yet, and without it the tool was not asked.
+    PaymentPending,
 }
 
 impl Ending {
@@ -73,7 +78,7 @@ impl Ending {
             Self::ToolFailed(_) => "tool_failed",
             Self::Lost(kind) => kind.word(),
             Self::PaymentFailed { .. } => "payment_failed",
-            Self::Pending => "settlement_pending",
+            Self::Pending | Self::PaymentPending => "settlement_pending",
         }
     }
 
@@ -91,6 +96,25 @@ pub struct Evidence {
     payment: Option<String>,
     mpp: Option<String>,
     note: Option<&'static str>,
+    refund: Option<Refund>,
+}
+
+/// What of a payment went back, and where it is now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refund {
+    /// How much.
+    pub amount: Amount,
+    /// Of what.
+    pub asset: AssetId,
+    /// Whose prepaid credit it is.
+    pub to: Principal,
+}
+
+impl Refund {
+    /// `{"amount","asset","as":"credit","to"}`.
+    pub fn to_json(&self) -> serde_json::Value {
+        json!({ "amount": self.amount, "asset": self.asset, "as": "credit", "to": self.to })
+    }
 }
 
 impl Evidence {
@@ -101,6 +125,7 @@ impl Evidence {
             salts: stored.private.clone(),
             payment: None,
             mpp: None,
+            refund: None,
             note: Some("This payment was already used for this very request; this is its stored answer."),
         }
     }
@@ -115,7 +140,7 @@ impl Evidence {
 
     /// The members to merge into the `_meta` of an MCP result: raw JSON by key.
     pub fn meta(&self) -> Vec<(&'static str, String)> {
-        let mut entries = Vec::with_capacity(3);
+        let mut entries = Vec::with_capacity(4);
         if let Some(receipt) = self.receipt_json() {
             entries.push(("tollgate/receipt", receipt));
         }
@@ -125,10 +150,18 @@ impl Evidence {
         if let Some(receipt) = &self.mpp {
             entries.push((mpp::RECEIPT_META_KEY, receipt.clone()));
         }
+        if let Some(refund) = &self.refund {
+            entries.push(("tollgate/refund", refund.to_json().to_string()));
+        }
         if let Some(note) = self.note {
             entries.push(("tollgate/note", json!(note).to_string()));
         }
         entries
+    }
+
+    /// What went back, if anything.
+    pub fn refund(&self) -> Option<&Refund> {
+        self.refund.as_ref()
     }
 
     /// Marks an HTTP answer as paid: not for shared caches, with the rail's receipt in its header.
@@ -145,6 +178,9 @@ impl Evidence {
         if let Some(receipt) = &self.mpp {
             insert(headers, "payment-receipt", &mpp::receipt_header(receipt));
         }
+        if let Some(refund) = &self.refund {
+            insert(headers, "tollgate-refund", &refund.to_json().to_string());
+        }
     }
 }
 
@@ -160,7 +196,8 @@ pub(crate) struct Answered<'a> {
 }
 
 impl<P: Ports> Gate<P> {
-    /// Ends a held call: settles the payment if the tool delivered, voids it otherwise, and seals the receipt.
+    /// Ends a held call: settles the payment if the tool delivered, voids it otherwise, and seals the receipt. What was taken before
+    /// the tool ran is earned or goes back.
     ///
     /// Outcome and settlement of a payment on our own books are one commit. A payment that a rail must move is first
     /// recorded as submitted, then moved, then recorded as whatever the rail said.
@@ -174,6 +211,9 @@ impl<P: Ports> Gate<P> {
             return self.end_free(&call, outcome).await;
         };
         let told = self.told(&call, &outcome, payment.binding.args)?;
+        if let Some(reference) = &call.stage.taken {
+            return self.complete_before(&call, payment, reference, told, outcome).await;
+        }
         match outcome {
             Outcome::Delivered(ToolAnswer::Result(result)) => {
                 self.settle_delivered(&call, payment, told, result).await
@@ -187,7 +227,7 @@ impl<P: Ports> Gate<P> {
 
     fn told<'a>(
         &self,
-        call: &'a Call<Held>,
+        call: &'a Call<Ready>,
         outcome: &Outcome<ToolAnswer>,
         args: Digest,
     ) -> Result<Told<'a>, Fault> {
@@ -197,7 +237,7 @@ impl<P: Ports> Gate<P> {
             receipt: self.receipt_id(at)?,
             call: call.id,
             at,
-            caller: &call.stage.principal,
+            caller: call.principal(),
             tool: &call.request.tool,
             schema: Some(call.listed.schema_digest),
             args,
@@ -214,12 +254,13 @@ impl<P: Ports> Gate<P> {
             price: payment.map(|payment| (payment.amount, &payment.asset, payment.key.rail())),
             payment_ref: None,
             settlement: "free",
-            decision: Some((call.listed.requirement, call.stage.standing)),
+            refunded: None,
+            decision: Some((call.listed.requirement, call.stage.held.standing)),
             mode: self.limits.mode,
         })
     }
 
-    async fn end_free(&self, call: &Call<Held>, outcome: Outcome<ToolAnswer>) -> Result<Completed, Fault> {
+    async fn end_free(&self, call: &Call<Ready>, outcome: Outcome<ToolAnswer>) -> Result<Completed, Fault> {
         let mut evidence = Evidence::default();
         if self.limits.receipts_for_free_calls {
             // The arguments passed the strict parser, so they have a digest.
@@ -235,7 +276,7 @@ impl<P: Ports> Gate<P> {
 
     async fn void(
         &self,
-        call: &Call<Held>,
+        call: &Call<Ready>,
         payment: &Payment,
         told: Told<'_>,
         outcome: Outcome<ToolAnswer>,
@@ -258,7 +299,7 @@ impl<P: Ports> Gate<P> {
 
     async fn settle_delivered(
         &self,
-        call: &Call<Held>,
+        call: &Call<Ready>,
         payment: &Payment,
         told: Told<'_>,
         result: Bytes,
@@ -267,7 +308,7 @@ impl<P: Ports> Gate<P> {
         let mut outcome = Vec::with_capacity(3); // with room for the answer
         outcome.extend([Event::Executed { result: told_result(&told) }, Event::Submitted]);
         let (first, answer) = if payment.funds.settles_on_our_books() {
-            (outcome, own_answer(&payment.key, call.id, payment.expires, now))
+            (outcome, answer_of_ours(payment, call.id, now))
         } else {
             self.advance(&payment.key, call.id, outcome, Some(&result), None).await?;
             self.ports.reached("after_submitted");
@@ -352,6 +393,34 @@ impl<P: Ports> Gate<P> {
         }
     }
 
+    /// What a receipt says of a held call whose tool was not asked.
+    pub(crate) fn told_unasked<'a>(
+        &self,
+        call: &'a Call<Held>,
+        payment: &'a Payment,
+        settlement: &'static str,
+    ) -> Result<Told<'a>, Fault> {
+        let at = self.ports.now();
+        Ok(Told {
+            receipt: self.receipt_id(at)?,
+            call: call.id,
+            at,
+            caller: call.principal(),
+            tool: &call.request.tool,
+            schema: Some(call.listed.schema_digest),
+            args: payment.binding.args,
+            result: None,
+            outcome: "not_asked",
+            charged: false,
+            price: Some((payment.amount, &payment.asset, payment.key.rail())),
+            payment_ref: None,
+            settlement,
+            refunded: None,
+            decision: Some((call.listed.requirement, call.stage.standing)),
+            mode: self.limits.mode,
+        })
+    }
+
     /// One step of a settlement row, with its receipt in the same commit.
     pub(crate) async fn advance(
         &self,
@@ -427,11 +496,22 @@ fn ending_of(outcome: Outcome<ToolAnswer>) -> Ending {
 }
 
 /// The receipt that an MPP client looks for (draft-payment-transport-mcp), where the payment came as an MPP credential.
-fn mpp_receipt(call: &Call<Held>, reference: &str, at: UnixMillis) -> Option<String> {
+fn mpp_receipt(call: &Call<Ready>, reference: &str, at: UnixMillis) -> Option<String> {
     let Presentation::Payment(Presented::Mpp(text)) = &call.request.presented else { return None };
     let credential = mpp::Credential::parse(text).ok()?;
     let challenge = credential.challenge();
     Some(mpp::receipt(challenge.method(), at, reference, challenge.id()))
+}
+
+/// What becomes of a payment on our own books, and where it is found again.
+fn answer_of_ours(payment: &Payment, call: CallId, now: UnixMillis) -> SettlementAnswer {
+    match &payment.funds {
+        // What went back of an earlier attempt is credit by now: no signature has to move it.
+        Funds::Credit(_) => SettlementAnswer::Settled { reference: own_reference(payment, call) },
+        Funds::OnSettlement | Funds::Arrived | Funds::Sandbox => {
+            own_answer(&payment.key, call, payment.expires, now)
+        }
+    }
 }
 
 /// What becomes of a payment on our own books, and where it is found again. The money is reserved there, so it moves; but
@@ -453,7 +533,7 @@ pub(crate) fn own_answer(
     SettlementAnswer::Settled { reference }
 }
 
-fn settlement_of(payment: &Payment) -> Settlement {
+pub(crate) fn settlement_of(payment: &Payment) -> Settlement {
     Settlement {
         key: payment.key.clone(),
         amount: payment.amount,

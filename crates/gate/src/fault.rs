@@ -4,6 +4,7 @@
 use tollgate_domain::{CallId, FailureKind};
 
 use crate::code::{self, Code};
+use crate::complete::{Evidence, Refund};
 
 /// Why a call could not be carried out or finished, where the caller did nothing wrong.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,20 @@ pub enum Fault {
     SettlementPending {
         /// The call to ask about.
         call: CallId,
+    },
+    /// The payment was submitted and whether the money moved is not known yet. The tool was not asked.
+    #[error("take the money for call {call}: no definite answer yet")]
+    PaymentPending {
+        /// The call to ask about.
+        call: CallId,
+    },
+    /// No usable answer came, and what had been taken before was refunded.
+    #[error("{fault}; refunded")]
+    Refunded {
+        /// Why no answer came.
+        fault: Box<Fault>,
+        /// What went back.
+        refund: Refund,
     },
     /// The store's queue is full.
     #[error("queue a ledger command: the store is busy")]
@@ -50,7 +65,8 @@ impl Fault {
             Self::Upstream { kind: FailureKind::TimedOut } => code::UPSTREAM_TIMED_OUT,
             Self::Upstream { kind: FailureKind::Broken | FailureKind::Abandoned } => code::UPSTREAM_BROKEN,
             Self::Upstream { kind: FailureKind::DemandedPayment } => code::UPSTREAM_DEMANDS_PAYMENT,
-            Self::SettlementPending { .. } => code::SETTLEMENT_PENDING,
+            Self::SettlementPending { .. } | Self::PaymentPending { .. } => code::SETTLEMENT_PENDING,
+            Self::Refunded { fault, .. } => fault.code(),
             Self::StoreBusy => code::STORE_BUSY,
             Self::StoreClosed(_) => code::STORE_CLOSED,
             Self::Wallet(_) => code::WALLET_UNAVAILABLE,
@@ -79,6 +95,21 @@ impl Fault {
             Self::SettlementPending { .. } => {
                 "The tool ran; whether the payment arrived is not known yet. The result is kept until it is."
             }
+            Self::PaymentPending { .. } => {
+                "The tool is paid before it runs, and whether the payment arrived is not known yet; it was not asked."
+            }
+            Self::Refunded { fault, .. } => match fault.as_ref() {
+                Self::Upstream { kind: FailureKind::Unreachable } => {
+                    "The tool's server cannot be reached; what was taken is credit again."
+                }
+                Self::Upstream { kind: FailureKind::TimedOut } => {
+                    "The tool did not answer in time; what was taken is credit again."
+                }
+                Self::UpstreamResting { .. } => {
+                    "The tool's server failed several times in a row and is given a rest; what was taken is credit again."
+                }
+                _ => "The tool gave no usable answer; what was taken is credit again.",
+            },
             Self::StoreBusy => "The gateway is at its limit; nothing was charged.",
             Self::StoreClosed(_) => {
                 "The gateway has stopped taking money until an operator looks at its disk."
@@ -88,12 +119,31 @@ impl Fault {
         }
     }
 
+    /// The same fault, with what went back after it.
+    #[must_use]
+    pub fn with_refund(self, evidence: &Evidence) -> Self {
+        match evidence.refund() {
+            Some(refund) => Self::Refunded { fault: Box::new(self), refund: refund.clone() },
+            None => self,
+        }
+    }
+
+    /// The structured facts of this fault beyond code and message: a JSON object.
+    pub fn facts(&self) -> serde_json::Value {
+        match self {
+            Self::Refunded { refund, .. } => serde_json::json!({ "refund": refund.to_json() }),
+            _ => serde_json::json!({}),
+        }
+    }
+
     /// When to come back, where that is known.
     pub fn retry_after_ms(&self) -> Option<u64> {
         match self {
             Self::UpstreamResting { retry_after_ms } => Some(*retry_after_ms),
+            Self::Refunded { fault, .. } => fault.retry_after_ms(),
             Self::Upstream { .. }
             | Self::SettlementPending { .. }
+            | Self::PaymentPending { .. }
             | Self::StoreBusy
             | Self::StoreClosed(_)
             | Self::Wallet(_)
@@ -112,6 +162,13 @@ impl Fault {
             }
             Self::SettlementPending { .. } => {
                 "Read `GET /api/v1/calls/{call_id}`, or send the same request with the same payment again. Do not pay anew."
+            }
+            Self::PaymentPending { .. } => {
+                "Read `GET /api/v1/calls/{call_id}` until it is final, then send the same request with the same payment again: if it \
+                 arrived, it is credit that pays for it. Do not pay anew before."
+            }
+            Self::Refunded { .. } => {
+                "Send the same request with the same payment again later: the refunded credit pays for it."
             }
             Self::StoreBusy | Self::Wallet(_) => "Wait a moment, then send the same request again.",
             Self::StoreClosed(_) | Self::Internal(_) => {

@@ -1,13 +1,14 @@
 //! The street: what a tool call walks before it may be carried out, and how it ends.
 //!
 //! [`Gate::authorize`] takes a [`Call<Received>`](Call) past every station, each of which consumes it and adds one stamp;
-//! only a [`Call<Held>`](Call) yields a [`Permitted`] call, and only `gate` can make one. [`Gate::complete`] ends each held
-//! call in exactly one settlement or one void, and one receipt. [`Gate::resume`] does the same for what a crash left open.
+//! [`Gate::take`] takes the money of a held call whose tool is paid before it runs. Only a [`Call<Ready>`](Call) yields a
+//! [`Permitted`] call, and only `gate` can make one. [`Gate::complete`] ends each held call in exactly one settlement, refund or
+//! void, and one receipt. [`Gate::recover`] does the same for what a crash left open.
 //!
 //! What happens on the way:
 //!
 //! ```text
-//! receive ─ authenticate ─ evaluate ─ quote ─ pay ─ screen ─ hold ─► carried out ─ settle or void ─ seal
+//! receive ─ authenticate ─ evaluate ─ quote ─ pay ─ screen ─ hold ─ take ─► carried out ─ settle, refund or void ─ seal
 //! ```
 //!
 //! This crate knows no database, no HTTP server and no way to run a tool; it reads no clock and no randomness but through
@@ -30,16 +31,19 @@ mod permitted;
 mod ports;
 mod receipt;
 mod recover;
+mod refund;
 mod spending;
 mod station;
 mod street;
+mod take;
 
 pub use answer::{Answer, Door, Naming, delivered, denied, faulted, render};
 pub use call::{
-    Authenticated, Call, CreditUse, Held, Paid, Presentation, Quoted, Received, Request, Screened, Trusted,
+    Authenticated, Call, CreditUse, Held, Paid, Presentation, Quoted, Ready, Received, Request, Screened,
+    Trusted,
 };
 pub use code::{CODES, Code, Retry};
-pub use complete::{Completed, Ending, Evidence, ToolAnswer};
+pub use complete::{Completed, Ending, Evidence, Refund, ToolAnswer};
 pub use demand::Demand;
 pub use denial::Denial;
 pub use fault::Fault;
@@ -47,5 +51,7 @@ pub use found::{Found, IDEMPOTENCY_META, request};
 pub use permitted::{HeldCall, Permitted};
 pub use ports::{ArgumentSchema, Catalog, Listed, Mode, Ports, Withheld};
 pub use recover::Recovered;
+pub use refund::{RefundAsked, RefundMade, RefundRefused};
 pub use station::{Refusal, Verdict};
 pub use street::{Gate, GateLimits};
+pub use take::NotTaken;

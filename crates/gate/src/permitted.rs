@@ -5,24 +5,24 @@ use bytes::Bytes;
 use tollgate_domain::{CallId, Principal, ToolRef};
 use tollgate_rails::Payment;
 
-use crate::call::{Call, Held};
+use crate::call::{Call, Ready};
 
 /// A call that may be carried out. Only this crate can make one; whoever runs tools takes nothing else.
 ///
-/// A held call yields its permit, once:
+/// A call that is ready yields its permit, once:
 ///
 /// ```
-/// # use tollgate_gate::{Call, Held, HeldCall, Permitted};
-/// fn carry_out(call: Call<Held>) -> (Permitted, HeldCall) {
+/// # use tollgate_gate::{Call, HeldCall, Permitted, Ready};
+/// fn carry_out(call: Call<Ready>) -> (Permitted, HeldCall) {
 ///     call.permit()
 /// }
 /// ```
 ///
-/// A call that is paid and not yet held has none to give:
+/// A call that is held has none to give before its money was taken, where that comes first:
 ///
 /// ```compile_fail
-/// # use tollgate_gate::{Call, HeldCall, Paid, Permitted};
-/// fn carry_out(call: Call<Paid>) -> (Permitted, HeldCall) {
+/// # use tollgate_gate::{Call, Held, HeldCall, Permitted};
+/// fn carry_out(call: Call<Held>) -> (Permitted, HeldCall) {
 ///     call.permit()
 /// }
 /// ```
@@ -30,8 +30,8 @@ use crate::call::{Call, Held};
 /// No call gives it twice:
 ///
 /// ```compile_fail
-/// # use tollgate_gate::{Call, Held, HeldCall, Permitted};
-/// fn carry_out(call: Call<Held>) -> (Permitted, HeldCall) {
+/// # use tollgate_gate::{Call, HeldCall, Permitted, Ready};
+/// fn carry_out(call: Call<Ready>) -> (Permitted, HeldCall) {
 ///     call.permit();
 ///     call.permit()
 /// }
@@ -76,23 +76,23 @@ impl Permitted {
     }
 }
 
-impl Call<Held> {
+impl Call<Ready> {
     /// The permit to carry this call out, once: the held call stays behind to be completed.
     pub fn permit(self) -> (Permitted, HeldCall) {
         let permitted = Permitted {
             call: self.id,
             tool: self.request.tool.clone(),
             arguments: self.request.arguments.clone(),
-            is_paid: self.is_paid(),
+            is_paid: self.payment().is_some(),
         };
         (permitted, HeldCall(self))
     }
 }
 
 /// A held call whose permit has been given out: it can only be completed.
-#[must_use = "a held call ends in exactly one settlement or void: complete it"]
+#[must_use = "a held call ends in exactly one settlement, refund or void: complete it"]
 #[derive(Debug)]
-pub struct HeldCall(pub(crate) Call<Held>);
+pub struct HeldCall(pub(crate) Call<Ready>);
 
 impl HeldCall {
     /// The call's id.
@@ -102,7 +102,7 @@ impl HeldCall {
 
     /// Who calls.
     pub fn principal(&self) -> &Principal {
-        &self.0.stage.principal
+        self.0.principal()
     }
 
     /// The payment that is claimed, if the call costs something.
@@ -112,6 +112,6 @@ impl HeldCall {
 
     /// Whether money is reserved for this call.
     pub fn is_paid(&self) -> bool {
-        self.0.is_paid()
+        self.0.payment().is_some()
     }
 }

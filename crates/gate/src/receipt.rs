@@ -23,6 +23,7 @@ pub(crate) struct Told<'a> {
     pub(crate) price: Option<(Amount, &'a AssetId, Rail)>,
     pub(crate) payment_ref: Option<String>,
     pub(crate) settlement: &'static str,
+    pub(crate) refunded: Option<Amount>,
     pub(crate) decision: Option<(Requirement, Standing)>,
     pub(crate) mode: Mode,
 }
@@ -53,6 +54,7 @@ impl Told<'_> {
             price: self.price.map(|(amount, asset, rail)| (amount, asset.clone(), rail)),
             payment_ref: self.payment_ref.clone(),
             settlement: self.settlement,
+            refunded: self.refunded,
             decision: self.decision,
             mode: self.mode.word(),
         };

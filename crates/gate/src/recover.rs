@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use tollgate_domain::{CallId, UnixMillis};
-use tollgate_ledger::{Event, LedgerStore, SettlementRow, State};
+use tollgate_domain::{CallId, Settle, UnixMillis};
+use tollgate_ledger::{Event, LedgerStore, RefundCause, SettlementRow, State};
 use tollgate_rails::{PaymentRail, Settlement, SettlementAnswer};
 
 use crate::complete::{Answered, own_answer};
@@ -74,12 +74,21 @@ impl<P: Ports> Gate<P> {
     async fn resume(&self, row: &SettlementRow, may_have_run: bool) -> Result<State, Fault> {
         let now = self.ports.now();
         match row.state {
+            State::Executing if row.settle == Settle::Before => {
+                let due = if may_have_run {
+                    Event::FoundInDoubt
+                } else {
+                    Event::RefundDue { cause: RefundCause::NotAsked }
+                };
+                self.refund_left(row, vec![due], now).await
+            }
+            State::RefundDue => self.refund_left(row, Vec::new(), now).await,
             State::Executing if may_have_run => {
                 let told = Told { settlement: "in_doubt", ..self.told_of(row, "abandoned", now)? };
                 self.advance(&row.key, row.call, vec![Event::FoundInDoubt], None, Some(told)).await?;
                 Ok(State::InDoubt)
             }
-            State::Executing => {
+            State::Claimed | State::Executing => {
                 // Certainly not sent: as if the call had never been made.
                 let reason = "the gateway stopped before the tool was asked".to_owned();
                 let told = Told { settlement: "voided", ..self.told_of(row, "abandoned", now)? };
@@ -91,7 +100,13 @@ impl<P: Ports> Gate<P> {
                 self.submit(row, now).await
             }
             State::Submitted | State::Unknown => self.look_up(row, now).await,
-            State::Settled | State::Voided | State::Failed | State::InDoubt | State::Manual => Ok(row.state),
+            State::Settled
+            | State::Delivered
+            | State::Refunded
+            | State::Voided
+            | State::Failed
+            | State::InDoubt
+            | State::Manual => Ok(row.state),
         }
     }
 
@@ -102,7 +117,10 @@ impl<P: Ports> Gate<P> {
             SettlementAnswer::Absent if now > row.expires.plus_millis(self.limits.finality_ms) => {
                 SettlementAnswer::Failed { reason: "expired without effect".to_owned() }
             }
-            SettlementAnswer::Absent if now <= row.expires => return self.submit(row, now).await,
+            // Under `before` nobody waits for the tool any more: then money that has not moved stays where it is.
+            SettlementAnswer::Absent if now <= row.expires && row.settle == Settle::After => {
+                return self.submit(row, now).await;
+            }
             answer => answer,
         };
         self.record_answer(row, answer, now).await
@@ -122,9 +140,16 @@ impl<P: Ports> Gate<P> {
         answer: SettlementAnswer,
         now: UnixMillis,
     ) -> Result<State, Fault> {
+        if let (SettlementAnswer::Settled { reference }, Settle::Before) = (&answer, row.settle) {
+            let settled = Event::Settled { reference: reference.clone() };
+            let due = Event::RefundDue { cause: RefundCause::NotAsked };
+            let row = SettlementRow { reference: Some(reference.clone()), ..row.clone() };
+            return self.refund_left(&row, vec![settled, due], now).await;
+        }
         let stored = self.ports.ledger().answer(&row.call).await.map_err(store_fault)?;
         let result = Bytes::from(stored.and_then(|stored| stored.result).unwrap_or_default());
-        let mut told = self.told_of(row, "delivered", now)?;
+        let outcome = if row.settle == Settle::Before { "not_asked" } else { "delivered" };
+        let mut told = self.told_of(row, outcome, now)?;
         told.result = row.result;
         let answered = Answered {
             key: &row.key,
@@ -139,12 +164,30 @@ impl<P: Ports> Gate<P> {
         row.map(|row| row.state).ok_or_else(|| Fault::Internal("a settlement row vanished".to_owned()))
     }
 
+    /// Gives back what was taken for a tool that nobody waits for any more.
+    async fn refund_left(
+        &self,
+        row: &SettlementRow,
+        mut events: Vec<Event>,
+        now: UnixMillis,
+    ) -> Result<State, Fault> {
+        let told = Told {
+            settlement: "refunded",
+            refunded: Some(row.amount),
+            payment_ref: row.reference.clone(),
+            ..self.told_of(row, "abandoned", now)?
+        };
+        events.push(Event::Refunded);
+        self.advance(&row.key, row.call, events, None, Some(told)).await?;
+        Ok(State::Refunded)
+    }
+
     /// The rail that moves this payment; `None` where the money is on our own books.
     fn outside_rail(&self, row: &SettlementRow) -> Result<Option<&dyn PaymentRail>, Fault> {
         if row.funds.settles_on_our_books() { Ok(None) } else { self.rail(row.key.rail()).map(Some) }
     }
 
-    fn told_of<'a>(
+    pub(crate) fn told_of<'a>(
         &self,
         row: &'a SettlementRow,
         outcome: &'static str,
@@ -164,6 +207,7 @@ impl<P: Ports> Gate<P> {
             price: Some((row.amount, &row.asset, row.key.rail())),
             payment_ref: None,
             settlement: "unknown",
+            refunded: None,
             decision: None,
             mode: self.limits.mode,
         })

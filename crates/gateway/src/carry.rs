@@ -111,8 +111,18 @@ async fn carry_out(
     held: Call<Held>,
     done: &mut oneshot::Sender<Ended>,
 ) -> Ended {
-    let deadline = Instant::now() + Duration::from_millis(held.listed().deadline_ms);
-    let (permitted, held) = held.permit();
+    let ready = match gateway.gate.take(held).await {
+        Ok(ready) => ready,
+        Err(not_taken) => {
+            watch.not_taken(&not_taken);
+            return match not_taken.completed {
+                Ok(completed) => Ended::Completed(completed),
+                Err(fault) => Ended::Faulted(fault),
+            };
+        }
+    };
+    let deadline = Instant::now() + Duration::from_millis(ready.listed().deadline_ms);
+    let (permitted, held) = ready.permit();
     watch.asks(&held);
     watch.leaves(carrier, &permitted, &mut HeaderMap::new());
     let context = watch.context();
@@ -157,7 +167,8 @@ fn rendered(
             let result = format!("{{\"isError\":true,\"result_digest\":\"{digest}\"}}");
             delivered(result.as_bytes(), &evidence, call, door)
         }
-        Ending::Lost(kind) => faulted(&carrier.lost(kind), Some(call), door, naming),
+        Ending::Lost(kind) => faulted(&carrier.lost(kind).with_refund(&evidence), Some(call), door, naming),
+        Ending::PaymentPending => faulted(&Fault::PaymentPending { call }, Some(call), door, naming),
         Ending::Pending => faulted(&Fault::SettlementPending { call }, Some(call), door, naming),
         Ending::PaymentFailed { reason, demand } => {
             denied(&Denial::PaymentFailed { reason, demand }, Some(call), door, naming)

@@ -13,6 +13,7 @@ mod out;
 mod paying;
 mod pins;
 mod receipt;
+mod refund;
 mod run;
 mod server;
 mod wrap;
@@ -65,6 +66,8 @@ enum Command {
     /// Give prepaid credit.
     #[command(subcommand)]
     Credit(CreditCommand),
+    /// Give back what was kept of a paid call, or a part of it, as credit of whoever paid; exit 1 if nothing was kept.
+    Refund(refund::RefundArgs),
     /// Make and revoke API keys and admin keys.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -365,6 +368,7 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Ledger(LedgerCommand::Check(data)) => books::check(data).await,
         Command::Calls(CallsCommand::List { limit, data }) => books::calls(limit, data).await,
         Command::Credit(command) => books::credit(command).await,
+        Command::Refund(args) => refund::refund(args).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Budget(command) => budget::run(command).await,
         Command::Approvals(command) => approvals::run(command).await,

@@ -47,6 +47,7 @@ pub fn demo_server(binary: &Path) -> Result<BTreeMap<ServerName, Server>, DevErr
     let assets = assets()?;
     let priced = |texts: [&str; 2]| ToolPolicy {
         price: Price::any_of(texts.iter().filter_map(|text| assets.parse(text).ok())),
+        settle: Default::default(),
         requirement: Requirement::default(),
         deadline_ms: 30_000,
     };

@@ -114,7 +114,7 @@ impl Payments {
             Some(Ending::Delivered(_)) => 0,
             Some(Ending::ToolFailed(_) | Ending::Lost(_)) => 1,
             Some(Ending::PaymentFailed { .. }) => 2,
-            Some(Ending::Pending) | None => 3,
+            Some(Ending::Pending | Ending::PaymentPending) | None => 3,
         };
         if let Some(counter) = self.0.get(rail).and_then(|ends| ends.get(end)) {
             counter.increment();

@@ -20,7 +20,7 @@ pub enum Clearing {
 }
 
 /// An account of the books. There is one per asset. Written `clearing:x402`, `clearing:l402`, `clearing:manual`,
-/// `clearing:sandbox`, `credit:<principal>`, `payable:<server>`, `escrow:<escrow>`, `stake:<escrow>`.
+/// `clearing:sandbox`, `credit:<principal>`, `payable:<server>`, `unearned:<server>`, `escrow:<escrow>`, `stake:<escrow>`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AccountName {
     /// The other side of everything that comes in from outside. Its debits exceed its credits.
@@ -34,13 +34,16 @@ pub enum AccountName {
     Escrow(EscrowId),
     /// What was staked in the dispute over an escrow.
     Stake(EscrowId),
+    /// What was taken for calls of a server before they were answered: owed to its operator or due back, as each call ends.
+    /// Never below zero.
+    Unearned(ServerName),
 }
 
 /// Why a text names no account.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no account; accounts are clearing:x402, clearing:l402, clearing:manual, clearing:sandbox, credit:<principal>, \
-     payable:<server>, escrow:<escrow>, stake:<escrow>"
+     payable:<server>, unearned:<server>, escrow:<escrow>, stake:<escrow>"
 )]
 pub struct AccountNameError(String);
 
@@ -58,7 +61,7 @@ impl Clearing {
 impl AccountName {
     /// Whether this account may never be debited (or reserved) beyond its posted credits.
     pub const fn debits_must_not_exceed_credits(&self) -> bool {
-        matches!(self, Self::Credit(_) | Self::Escrow(_) | Self::Stake(_))
+        matches!(self, Self::Credit(_) | Self::Unearned(_) | Self::Escrow(_) | Self::Stake(_))
     }
 }
 
@@ -73,6 +76,7 @@ impl fmt::Display for AccountName {
             Self::Payable(server) => write!(f, "payable:{server}"),
             Self::Escrow(escrow) => write!(f, "escrow:{escrow}"),
             Self::Stake(escrow) => write!(f, "stake:{escrow}"),
+            Self::Unearned(server) => write!(f, "unearned:{server}"),
         }
     }
 }
@@ -97,6 +101,7 @@ impl FromStr for AccountName {
             ("payable", server) => server.parse().map(Self::Payable).map_err(|_| refused()),
             ("escrow", escrow) => escrow.parse().map(Self::Escrow).map_err(|_| refused()),
             ("stake", escrow) => escrow.parse().map(Self::Stake).map_err(|_| refused()),
+            ("unearned", server) => server.parse().map(Self::Unearned).map_err(|_| refused()),
             _ => Err(refused()),
         }
     }

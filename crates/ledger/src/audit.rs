@@ -7,7 +7,7 @@ mod escrows;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use tollgate_domain::{Amount, AssetId, CallId, EscrowId, PaymentKey, TransferId};
+use tollgate_domain::{Amount, AssetId, CallId, EscrowId, PaymentKey, Settle, TransferId};
 
 use self::budgets::Budgets;
 use self::escrows::Escrows;
@@ -56,9 +56,13 @@ pub enum Finding {
     HoldMissing(CallId),
     /// A settled call has no posted transfer of exactly its amount.
     NotPosted(CallId),
+    /// What was taken for a call before its tool ran is not where the call's state says.
+    NotEarned(CallId),
+    /// What went back of a call is not what its row says.
+    NotRefunded(CallId),
     /// A voided or failed call was charged, or its reservation was not released.
     NotReleased(CallId),
-    /// A payment key has more than one attempt that is not voided.
+    /// A payment key has more than one attempt that is neither voided nor refunded.
     SpentTwice(PaymentKey),
     /// A counter of a budget is not the sum of what its settlements have taken.
     BudgetDiffers(Counter),
@@ -96,7 +100,13 @@ impl fmt::Display for Finding {
             Self::NotReleased(call) => {
                 write!(f, "{call} ended without payment, but its reservation was not released")
             }
-            Self::SpentTwice(key) => write!(f, "{key} has more than one attempt that is not voided"),
+            Self::NotEarned(call) => {
+                write!(f, "what was taken for {call} before its tool ran is not where its state says")
+            }
+            Self::NotRefunded(call) => write!(f, "what went back of {call} is not what its settlement says"),
+            Self::SpentTwice(key) => {
+                write!(f, "{key} has more than one attempt that is neither voided nor refunded")
+            }
             Self::BudgetDiffers(Counter { node, asset, span }) => {
                 write!(f, "what is used of {node} per {span} in {asset} is not the sum of its settlements")
             }
@@ -128,6 +138,15 @@ struct Hold {
     resolution: Option<Resolution>,
 }
 
+/// What a settlement says of the money of its call.
+struct Owner {
+    settle: Settle,
+    state: State,
+    amount: Amount,
+    asset: AssetId,
+    refunded: Amount,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Resolution {
     Posted(Amount),
@@ -142,7 +161,11 @@ pub struct Auditor {
     stored: BTreeMap<(AssetId, AccountName), Sums>,
     seen: std::collections::BTreeSet<TransferId>,
     holds: BTreeMap<TransferId, Hold>,
-    settlements: BTreeMap<CallId, (State, Amount, AssetId)>,
+    settlements: BTreeMap<CallId, Owner>,
+    /// What came to and left the accounts of unearned money, by call.
+    unearned: BTreeMap<CallId, (u128, u128)>,
+    /// What went back, by call.
+    refunds: BTreeMap<CallId, u128>,
     live: BTreeMap<PaymentKey, u32>,
     budgets: Budgets,
     escrows: Escrows,
@@ -200,7 +223,28 @@ impl Auditor {
                 });
             }
         }
+        self.follow(transfer);
         self.overdrawn(transfer);
+    }
+
+    /// Follows money that is taken before its tool runs, and money that goes back.
+    fn follow(&mut self, transfer: &Transfer) {
+        let Some(call) = transfer.call else { return };
+        if !matches!(transfer.kind, TransferKind::Posted | TransferKind::PostPending(_)) {
+            return;
+        }
+        let amount = transfer.amount.get();
+        let fits = match (&transfer.debit, &transfer.credit) {
+            (_, AccountName::Unearned(_)) => add(&mut self.unearned.entry(call).or_default().0, amount),
+            (AccountName::Unearned(_), _) => add(&mut self.unearned.entry(call).or_default().1, amount),
+            _ => true,
+        };
+        let goes_back = matches!(transfer.debit, AccountName::Unearned(_) | AccountName::Payable(_))
+            && matches!(transfer.credit, AccountName::Credit(_));
+        let fits = fits && (!goes_back || add(self.refunds.entry(call).or_default(), amount));
+        if !fits {
+            self.findings.push(Finding::Overflow { transfer: transfer.id });
+        }
     }
 
     /// Adds an account as it is stored.
@@ -222,8 +266,10 @@ impl Auditor {
     /// Adds an attempt, voided ones included.
     pub fn settlement(&mut self, row: &SettlementRow) {
         self.budgets.settlement(row);
-        self.settlements.insert(row.call, (row.state, row.amount, row.asset.clone()));
-        if row.state != State::Voided {
+        let SettlementRow { settle, state, amount, refunded, .. } = *row;
+        self.settlements
+            .insert(row.call, Owner { settle, state, amount, refunded, asset: row.asset.clone() });
+        if !row.may_be_repeated() {
             let live = self.live.entry(row.key.clone()).or_default();
             *live = live.saturating_add(1);
         }
@@ -281,7 +327,11 @@ impl Auditor {
 
     /// After every transfer, not only at the end: a balance that was negative for a while was negative.
     fn overdrawn(&mut self, transfer: &Transfer) {
-        let (AccountName::Credit(_) | AccountName::Escrow(_) | AccountName::Stake(_)) = transfer.debit else {
+        let (AccountName::Credit(_)
+        | AccountName::Unearned(_)
+        | AccountName::Escrow(_)
+        | AccountName::Stake(_)) = transfer.debit
+        else {
             return;
         };
         let key = (transfer.asset.clone(), transfer.debit.clone());
@@ -337,7 +387,7 @@ impl Auditor {
             let Some(call) = hold.call else { continue };
             let owner = self.settlements.get(&call);
             let open = hold.resolution.is_none();
-            if open && owner.is_none_or(|(state, ..)| state.is_terminal()) {
+            if open && owner.is_none_or(|owner| owner.state.is_terminal()) {
                 self.findings.push(Finding::OrphanHold(*id));
             }
             if by_call.insert(call, hold).is_some() {
@@ -345,24 +395,34 @@ impl Auditor {
                 self.findings.push(Finding::OrphanHold(*id));
             }
         }
-        for (call, (state, amount, asset)) in &self.settlements {
+        for (call, owner) in &self.settlements {
+            let Owner { settle, state, amount, asset, refunded } = owner;
             let hold = by_call.get(call).filter(|hold| hold.amount == *amount && hold.asset == *asset);
             let resolution = hold.map(|hold| hold.resolution);
-            match state {
-                State::Settled if resolution != Some(Some(Resolution::Posted(*amount))) => {
-                    self.findings.push(Finding::NotPosted(*call));
+            let finding = match (state, settle) {
+                (State::Settled | State::Delivered | State::RefundDue | State::Refunded, _)
+                | (State::Executing, Settle::Before) => (resolution
+                    != Some(Some(Resolution::Posted(*amount))))
+                .then_some(Finding::NotPosted(*call)),
+                (State::Voided | State::Failed | State::InDoubt, _) => {
+                    (resolution != Some(Some(Resolution::Voided))).then_some(Finding::NotReleased(*call))
                 }
-                State::Voided | State::Failed | State::InDoubt
-                    if resolution != Some(Some(Resolution::Voided)) =>
-                {
-                    self.findings.push(Finding::NotReleased(*call));
+                (State::Executing, Settle::After)
+                | (State::Claimed | State::Executed | State::Submitted | State::Unknown | State::Manual, _) => {
+                    (resolution != Some(None)).then_some(Finding::HoldMissing(*call))
                 }
-                State::Executing | State::Executed | State::Submitted | State::Unknown | State::Manual
-                    if resolution != Some(None) =>
-                {
-                    self.findings.push(Finding::HoldMissing(*call));
-                }
-                _ => {}
+            };
+            self.findings.extend(finding);
+            // Taken before the tool ran, and neither owed to its server nor back with the payer yet.
+            let is_unearned =
+                *settle == Settle::Before && matches!(state, State::Executing | State::RefundDue);
+            let (came, left) = self.unearned.get(call).copied().unwrap_or_default();
+            let expected = if is_unearned { amount.get() } else { 0 };
+            if came.checked_sub(left) != Some(expected) {
+                self.findings.push(Finding::NotEarned(*call));
+            }
+            if self.refunds.get(call).copied().unwrap_or_default() != refunded.get() || refunded > amount {
+                self.findings.push(Finding::NotRefunded(*call));
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::engine::{self, Books, Changes, ClaimDecision, EngineError};
 use crate::escrow::{self, EscrowChanges, EscrowCommand, EscrowMoved, EscrowRow};
 use crate::{
     AccountName, Advance, Advanced, Balances, Claim, Claimed, Command, Grant, Granted, Outcome, Record,
-    Refusal, SettlementRow, State, Transfer,
+    Refund, Refunded, Refusal, SettlementRow, State, Transfer,
 };
 
 /// Seals receipts, each for the place after the one before it.
@@ -166,6 +166,7 @@ impl Batch {
                 self.record(sealer, *call, statement).map(Outcome::Recorded).map_err(EngineError::Refused)
             }
             Command::Grant(grant) => self.grant(books, grant).map(Outcome::Granted),
+            Command::Refund(refund) => self.refund(books, sealer, refund).map(Outcome::Refunded),
             Command::Book(transfers) => {
                 let (booked, changes) = booking::book(&mut Seen { batch: self, books }, transfers)?;
                 self.book(changes.unwrap_or_default());
@@ -279,6 +280,35 @@ impl Batch {
         let envelope = sealed.envelope.clone();
         self.receipts.push(NewReceipt { call, free: true, sealed });
         Ok(envelope)
+    }
+
+    fn refund<B: Books>(
+        &mut self,
+        books: &mut B,
+        sealer: &mut impl Sealer,
+        refund: &Refund,
+    ) -> Result<Refunded, EngineError<B::Error>> {
+        let (total, changes) = crate::refund::refund(&mut Seen { batch: self, books }, refund)?;
+        let Some(mut changes) = changes else { return Ok(Refunded { again: true, total, receipt: None }) };
+        // Last of what may be refused: a place in the chain is not given back.
+        let sealed = refund.statement.as_deref().map(|statement| sealer.seal(statement)).transpose();
+        let sealed = sealed.map_err(EngineError::Refused)?;
+        if let Some(mut row) = changes.settlement.take() {
+            row.receipt = sealed.as_ref().map(|sealed| sealed.id).or(row.receipt);
+            let row = Arc::new(row);
+            self.settlements.insert(row.key.clone(), Some(Arc::clone(&row)));
+            self.moved.push(Moved { before: row.state, row });
+        }
+        if let Some(private) = refund.private.clone() {
+            let (call, at) = (refund.call, refund.now);
+            self.kept.push(Kept { call, result: None, private: Some(private), at });
+        }
+        let receipt = sealed.as_ref().map(|sealed| sealed.envelope.clone());
+        if let Some(sealed) = sealed {
+            self.receipts.push(NewReceipt { call: refund.call, free: false, sealed });
+        }
+        self.book(changes);
+        Ok(Refunded { again: false, total, receipt })
     }
 
     fn grant<B: Books>(&mut self, books: &mut B, grant: &Grant) -> Result<Granted, EngineError<B::Error>> {

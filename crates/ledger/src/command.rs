@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use tollgate_domain::{
-    Amount, AssetId, Binding, CallId, PaymentKey, Principal, PrincipalError, TransferId, UnixMillis,
+    Amount, AssetId, Binding, CallId, PaymentKey, Principal, PrincipalError, Settle, TransferId, UnixMillis,
 };
 
 use crate::budget::{self, Ask, Barrier, Warning};
@@ -87,6 +87,8 @@ pub enum Command {
     },
     /// Give a principal prepaid credit.
     Grant(Grant),
+    /// Give back what was kept of a call.
+    Refund(crate::Refund),
     /// Book linked transfers: all of them or none. Each has an id that means it for ever, see [`crate::requested_id`].
     Book(Vec<Transfer>),
     /// Change what may be spent: approvals and stops.
@@ -106,6 +108,8 @@ pub enum Outcome {
     Recorded(String),
     /// To [`Command::Grant`].
     Granted(Granted),
+    /// To [`Command::Refund`].
+    Refunded(crate::Refunded),
     /// To [`Command::Budget`].
     Budget(budget::Changed),
     /// To [`Command::Book`].
@@ -130,6 +134,12 @@ pub struct Claim {
     pub call: CallId,
     /// Who calls.
     pub caller: Principal,
+    /// Who pays, most often the caller.
+    pub payer: Principal,
+    /// When the money moves. Under [`Settle::Before`], money that is on these books moves with the claim.
+    pub settle: Settle,
+    /// Where such money is found again.
+    pub reference: String,
     /// What the payment is for.
     pub binding: Binding,
     /// How much; not zero.
@@ -159,7 +169,8 @@ impl fmt::Debug for Claim {
 /// The answer to a [`Claim`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Claimed {
-    /// The call may be carried out: the key is its own and the price is reserved, durably.
+    /// The call may be carried out: the key is its own and the price is reserved, durably. Under [`Settle::Before`] it is paid
+    /// as well, or its rail has to move the money first.
     Fresh {
         /// Which attempt with this key, from 1.
         attempt: u32,
@@ -196,7 +207,8 @@ pub enum Claimed {
         /// The rail's reason.
         reason: String,
     },
-    /// The tool may have run with this key when the gateway stopped. Nothing was charged, and it is never run again with it.
+    /// The tool may have run with this key when the gateway stopped. Nothing was charged, or what was taken went back; and it is
+    /// never run again with it.
     InDoubt {
         /// That call.
         call: CallId,
@@ -316,6 +328,20 @@ pub enum Refusal {
     /// The transfer id was used for another transfer.
     #[error("{0} was used for another transfer")]
     TransferReused(TransferId),
+    /// Nothing was kept of the call that could go back.
+    #[error("nothing was kept of {call}, which is {state}")]
+    NothingKept {
+        /// The call.
+        call: CallId,
+        /// Where its settlement stands.
+        state: State,
+    },
+    /// More would go back than was kept, or something went back in the meantime.
+    #[error("{left} is left of what was kept, less than would go back")]
+    RefundExceeds {
+        /// What is left.
+        left: Amount,
+    },
     /// There is no transfer to book.
     #[error("linked transfers are one at least")]
     NothingToBook,

@@ -1,12 +1,12 @@
 //! Transfers in the making: balances read as needed, limits kept, nothing written.
 
-use tollgate_domain::{Amount, AssetId, UnixMillis};
+use tollgate_domain::{Amount, AssetId, Settle, TransferId, UnixMillis};
 
 use crate::account::Movement;
-use crate::engine::{Books, Changes, EngineError};
+use crate::engine::{Books, Changes, EngineError, note};
 use crate::{
-    AccountName, Balances, BookingError, Claim, Clearing, Effect, Funds, Refusal, SettlementRow, Transfer,
-    TransferKind, arrival_id, hold_id, resolution_id,
+    AccountName, Balances, BookingError, Clearing, Effect, Event, Funds, RefundCause, Refusal, SettlementRow,
+    Transfer, TransferKind, arrival_id, earned_id, refund_id, resolution_id,
 };
 
 /// Transfers in the making, on balances read as needed.
@@ -20,65 +20,67 @@ impl<'a, B: Books> Draft<'a, B> {
         Self { books, changes: Changes::default() }
     }
 
+    /// One event: the new state, what it tells beside, and what it books. Says what that meant for the money.
+    pub(crate) fn apply(
+        &mut self,
+        row: &mut SettlementRow,
+        event: &Event,
+        now: UnixMillis,
+    ) -> Result<Effect, EngineError<B::Error>> {
+        let applied = row.state.apply(row.settle, event);
+        let (state, effect) = applied.map_err(|illegal| EngineError::Refused(Refusal::Illegal(illegal)))?;
+        row.state = state;
+        row.updated = now;
+        note(row, event);
+        self.carry_out(row, effect, now)?;
+        Ok(effect)
+    }
+
     /// Books the arrival of the money if it came before the call and was not booked yet, and reserves the price.
-    pub(crate) fn fund(&mut self, claim: &Claim) -> Result<(), EngineError<B::Error>> {
-        let rail = claim.key.rail();
-        let debit = payer(rail, &claim.funds).map_err(EngineError::Refused)?;
-        let arrival = arrival_id(&claim.key);
-        let transfer = |id, kind, debit: AccountName, credit, note: &str| Transfer {
-            id,
-            kind,
-            debit,
-            credit,
-            asset: claim.asset.clone(),
-            amount: claim.amount,
-            call: Some(claim.call),
-            note: note.to_owned(),
-            at: claim.now,
-            expires: None,
-        };
-        if matches!(claim.funds, Funds::Arrived { .. })
+    pub(crate) fn fund(&mut self, row: &SettlementRow) -> Result<(), EngineError<B::Error>> {
+        let rail = row.key.rail();
+        let debit = payer(rail, &row.funds).map_err(EngineError::Refused)?;
+        let arrival = arrival_id(&row.key);
+        if matches!(row.funds, Funds::Arrived { .. })
             && self.books.transfer(&arrival).map_err(EngineError::Books)?.is_none()
         {
             let from = Clearing::of(rail).ok_or(EngineError::Refused(Refusal::NoClearing(rail)))?;
-            let from = AccountName::Clearing(from);
-            self.book(
-                transfer(arrival, TransferKind::Posted, from, debit.clone(), "payment received"),
-                None,
-            )?;
+            let sides = (AccountName::Clearing(from), debit.clone());
+            self.book(of(row, arrival, TransferKind::Posted, sides, "payment received", row.claimed), None)?;
         }
-        let payable = AccountName::Payable(claim.binding.tool.server.clone());
-        self.book(
-            transfer(hold_id(&claim.call), TransferKind::Pending, debit, payable, "price of the call"),
-            None,
-        )
+        let sides = (debit, payee(row));
+        self.book(of(row, row.hold(), TransferKind::Pending, sides, "price of the call", row.claimed), None)
     }
 
-    /// Posts or voids the reservation of `row`.
-    pub(crate) fn resolve(
+    /// Books what a transition means for the money.
+    fn carry_out(
         &mut self,
         row: &SettlementRow,
         effect: Effect,
         now: UnixMillis,
     ) -> Result<(), EngineError<B::Error>> {
-        let (kind, note) = match effect {
+        let server = || row.binding.tool.server.clone();
+        let held = || Ok((payer(row.key.rail(), &row.funds).map_err(EngineError::Refused)?, payee(row)));
+        let (id, kind, sides, note) = match effect {
             Effect::Nothing => return Ok(()),
-            Effect::Post => (TransferKind::PostPending(row.hold()), "settled"),
-            Effect::Void => (TransferKind::VoidPending(row.hold()), "released"),
+            Effect::Post => {
+                (resolution_id(&row.call), TransferKind::PostPending(row.hold()), held()?, "settled")
+            }
+            Effect::Void => {
+                (resolution_id(&row.call), TransferKind::VoidPending(row.hold()), held()?, "released")
+            }
+            Effect::Earn => {
+                let sides = (AccountName::Unearned(server()), AccountName::Payable(server()));
+                (earned_id(&row.call), TransferKind::Posted, sides, "delivered")
+            }
+            Effect::Refund => {
+                let sides = (AccountName::Unearned(server()), AccountName::Credit(row.refund_to().clone()));
+                let why = row.refund.map_or("refunded", RefundCause::note);
+                (refund_id(&row.call), TransferKind::Posted, sides, why)
+            }
         };
-        let resolution = Transfer {
-            id: resolution_id(&row.call),
-            kind,
-            debit: payer(row.key.rail(), &row.funds).map_err(EngineError::Refused)?,
-            credit: AccountName::Payable(row.binding.tool.server.clone()),
-            asset: row.asset.clone(),
-            amount: row.amount,
-            call: Some(row.call),
-            note: note.to_owned(),
-            at: now,
-            expires: None,
-        };
-        self.book(resolution, Some(row.amount))
+        let reserved = kind.resolves().map(|_| row.amount);
+        self.book(of(row, id, kind, sides, note, now), reserved)
     }
 
     /// Books a transfer. `reserved` is how much the pending transfer reserved that it resolves, if it resolves one.
@@ -140,4 +142,26 @@ fn payer(rail: tollgate_domain::Rail, funds: &Funds) -> Result<AccountName, Refu
         Funds::Arrived { holder } => Ok(AccountName::Credit(holder.clone())),
         Funds::Credit(principal) => Ok(AccountName::Credit(principal.clone())),
     }
+}
+
+/// The account that the price of a call is reserved for.
+fn payee(row: &SettlementRow) -> AccountName {
+    let server = row.binding.tool.server.clone();
+    match row.settle {
+        Settle::After => AccountName::Payable(server),
+        Settle::Before => AccountName::Unearned(server),
+    }
+}
+
+/// A transfer of the amount of a call, from the first account to the second.
+fn of(
+    row: &SettlementRow,
+    id: TransferId,
+    kind: TransferKind,
+    (debit, credit): (AccountName, AccountName),
+    note: &str,
+    at: UnixMillis,
+) -> Transfer {
+    let (asset, amount, call) = (row.asset.clone(), row.amount, Some(row.call));
+    Transfer { id, kind, debit, credit, asset, amount, call, note: note.to_owned(), at, expires: None }
 }

@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use tollgate_domain::{
-    Amount, ApprovalId, AssetId, CallId, EscrowId, PaymentKey, Principal, TransferId, UnixMillis,
+    Amount, ApprovalId, AssetId, CallId, EscrowId, PaymentKey, Principal, Settle, TransferId, UnixMillis,
 };
 
 use crate::budget::{self, Approval, Barrier, Counter, Stops, Usage, Wanted, Warning, Weighed};
 use crate::draft::Draft;
 use crate::escrow::{EscrowChanges, EscrowRow};
 use crate::{
-    AccountName, Advance, Balances, BookingError, Claim, Effect, Event, Grant, Granted, Record, Refusal,
-    SettlementRow, State, Transfer, TransferKind, Verdict,
+    AccountName, Advance, Balances, BookingError, Claim, Effect, Event, Funds, Grant, Granted, Record,
+    RefundCause, Refusal, SettlementRow, State, Transfer, TransferKind, Verdict,
 };
 
 /// The books as they stand for the next command: what is committed, and what earlier commands of the same batch
@@ -152,18 +152,28 @@ pub(crate) enum ClaimDecision {
 /// # Errors
 /// [`EngineError`] when the claim contradicts itself or the books cannot be read.
 pub(crate) fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecision, EngineError<B::Error>> {
-    let attempt = match books.settlement(&claim.key).map_err(EngineError::Books)? {
-        None => 1,
+    let (attempt, funds) = match books.settlement(&claim.key).map_err(EngineError::Books)? {
+        None => (1, claim.funds.clone()),
         Some(row) => {
             if let Some(differs) = difference(&row, claim) {
                 return Ok(ClaimDecision::OtherRequest(differs));
             }
             match row.state {
-                State::Voided => row.attempt.saturating_add(1),
-                State::Settled => return Ok(ClaimDecision::Answered(row)),
+                State::Voided => (row.attempt.saturating_add(1), claim.funds.clone()),
+                // The rail has moved this money, and will not a second time: what went back pays.
+                State::Refunded if row.may_be_repeated() => {
+                    (row.attempt.saturating_add(1), Funds::Credit(row.refund_to().clone()))
+                }
+                State::Settled | State::Delivered => return Ok(ClaimDecision::Answered(row)),
                 State::Failed => return Ok(ClaimDecision::Failed(row.reason.clone().unwrap_or_default())),
-                State::InDoubt => return Ok(ClaimDecision::InDoubt(row.call)),
-                State::Executing | State::Executed | State::Submitted | State::Unknown | State::Manual => {
+                State::InDoubt | State::Refunded => return Ok(ClaimDecision::InDoubt(row.call)),
+                State::Claimed
+                | State::Executing
+                | State::Executed
+                | State::Submitted
+                | State::RefundDue
+                | State::Unknown
+                | State::Manual => {
                     return Ok(ClaimDecision::InProgress(row));
                 }
             }
@@ -177,17 +187,23 @@ pub(crate) fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecis
         }
         Weighed::Barred(barrier) => return Ok(ClaimDecision::Barred(barrier)),
     };
+    let mut row = new_row(claim, attempt, funds);
     let mut draft = Draft::new(books);
-    match draft.fund(claim) {
+    match draft.fund(&row) {
         Ok(()) => {}
         Err(EngineError::Refused(Refusal::Booking(BookingError::ExceedsCredits { available }))) => {
             return Ok(ClaimDecision::InsufficientFunds(available));
         }
         Err(error) => return Err(error),
     }
+    // Nobody has to be asked for money that is here: it moves with the claim.
+    if row.settle == Settle::Before && row.funds.settles_on_our_books() {
+        draft.apply(&mut row, &Event::Settled { reference: claim.reference.clone() }, claim.now)?;
+    }
     let mut changes = draft.changes;
-    changes.settlement = Some(SettlementRow { reserved: reservation, ..new_row(claim, attempt) });
-    (changes.usages, changes.approval) = (usages, approval.map(|approval| *approval));
+    (row.reserved, changes.usages, changes.approval) =
+        (reservation, usages, approval.map(|approval| *approval));
+    changes.settlement = Some(row);
     Ok(ClaimDecision::Fresh { attempt, changes: Box::new(changes), warnings })
 }
 
@@ -204,22 +220,16 @@ pub(crate) fn advance<B: Books>(books: &mut B, advance: &Advance) -> Result<Chan
         return Err(EngineError::Refused(Refusal::OtherCall { current: row.call }));
     }
     let mut draft = Draft::new(books);
-    let mut is_void = false;
+    let mut is_back = false;
     for event in &advance.events {
-        let (state, effect) =
-            row.state.apply(event).map_err(|illegal| EngineError::Refused(Refusal::Illegal(illegal)))?;
-        row.state = state;
-        row.updated = advance.now;
-        note(&mut row, event);
-        draft.resolve(&row, effect, advance.now)?;
-        is_void |= effect == Effect::Void;
+        is_back |= matches!(draft.apply(&mut row, event, advance.now)?, Effect::Void | Effect::Refund);
     }
     let mut changes = draft.changes;
-    if is_void {
+    if is_back {
         let back = budget::give_back(books, &row.reserved, &wanted_by(&row), row.call, advance.now);
         (changes.usages, changes.approval) = back.map_err(EngineError::Books)?;
     }
-    changes.judged = verdict(&advance.events)
+    changes.judged = verdict(row.settle, &advance.events)
         .filter(|_| Record::is_kept_for(&row.caller))
         .map(|verdict| (row.caller.clone(), verdict));
     changes.settlement = Some(row);
@@ -279,25 +289,29 @@ fn difference(row: &SettlementRow, claim: &Claim) -> Option<&'static str> {
     }
 }
 
-fn new_row(claim: &Claim, attempt: u32) -> SettlementRow {
+fn new_row(claim: &Claim, attempt: u32, funds: Funds) -> SettlementRow {
     SettlementRow {
         key: claim.key.clone(),
         attempt,
         call: claim.call,
         caller: claim.caller.clone(),
+        payer: claim.payer.clone(),
+        settle: claim.settle,
         binding: claim.binding.clone(),
         amount: claim.amount,
         asset: claim.asset.clone(),
-        funds: claim.funds.clone(),
+        funds,
         proof: claim.proof.clone(),
         expires: claim.expires,
-        state: State::Executing,
+        state: State::first(claim.settle),
         claimed: claim.now,
         updated: claim.now,
         result: None,
         reference: None,
         reason: None,
         receipt: None,
+        refund: None,
+        refunded: Amount::ZERO,
         reserved: budget::Reservation::default(),
     }
 }
@@ -325,7 +339,7 @@ fn wanted_by(row: &SettlementRow) -> Wanted {
 }
 
 /// Keeps what an event tells beside the state.
-fn note(row: &mut SettlementRow, event: &Event) {
+pub(crate) fn note(row: &mut SettlementRow, event: &Event) {
     match event {
         Event::Executed { result } => row.result = Some(*result),
         Event::Settled { reference } => row.reference = Some(reference.clone()),
@@ -333,21 +347,22 @@ fn note(row: &mut SettlementRow, event: &Event) {
             row.reason = Some(reason.clone());
         }
         Event::Unknown { evidence } => row.reason = Some(evidence.clone()),
+        Event::RefundDue { cause } => row.refund = Some(*cause),
+        Event::FoundInDoubt if row.settle == Settle::Before => row.refund = Some(RefundCause::InDoubt),
+        Event::Refunded => row.refunded = row.amount,
         Event::Submitted | Event::FoundInDoubt => {}
     }
 }
 
-/// What these events say about the caller. A void says nothing: it was the tool that failed.
-fn verdict(events: &[Event]) -> Option<Verdict> {
-    events.iter().rev().find_map(|event| match event {
-        Event::Settled { .. } => Some(Verdict::Settled),
-        Event::Failed { .. } => Some(Verdict::Failed),
-        Event::Executed { .. }
-        | Event::Submitted
-        | Event::Voided { .. }
-        | Event::Unknown { .. }
-        | Event::FoundInDoubt
-        | Event::HandedOver { .. } => None,
+/// What these events say about the caller. A void or a refund says nothing: it was the tool that failed. Nor does a payment
+/// that fails before the tool has run: it cost nobody anything.
+fn verdict(settle: Settle, events: &[Event]) -> Option<Verdict> {
+    events.iter().rev().find_map(|event| match (event, settle) {
+        (Event::Settled { .. }, Settle::After) | (Event::Executed { .. }, Settle::Before) => {
+            Some(Verdict::Settled)
+        }
+        (Event::Failed { .. }, Settle::After) => Some(Verdict::Failed),
+        _ => None,
     })
 }
 

@@ -10,21 +10,21 @@
 //! How far callers may spend is decided with the claim: see [`budget`].
 //!
 //! Invariants: every transfer balances; `credit:*` accounts never go below zero, pending debits included; one payment
-//! key has at most one attempt that is not voided; only [`State::apply`] changes a state.
+//! key has at most one attempt that is neither voided nor refunded; only [`State::apply`] changes a state.
 //!
 //! This crate never does I/O, never reads a clock, never draws randomness: `now` and new ids travel in the command.
 //!
 //! ```
-//! use tollgate_domain::Digest;
+//! use tollgate_domain::{Digest, Settle};
 //! use tollgate_ledger::{Effect, Event, State};
 //!
 //! let executed = Event::Executed { result: Digest::of(b"42") };
-//! let (state, effect) = State::Executing.apply(&executed)?;
+//! let (state, effect) = State::Executing.apply(Settle::After, &executed)?;
 //! assert_eq!((state, effect), (State::Executed, Effect::Nothing));
 //!
 //! // Whoever has not submitted cannot have been paid.
 //! let settled = Event::Settled { reference: "0xabc".into() };
-//! assert!(State::Executing.apply(&settled).is_err());
+//! assert!(State::Executing.apply(Settle::After, &settled).is_err());
 //! # Ok::<(), tollgate_ledger::IllegalTransition>(())
 //! ```
 #![forbid(unsafe_code)]
@@ -43,6 +43,7 @@ mod draft;
 mod engine;
 pub mod escrow;
 mod port;
+mod refund;
 mod settlement;
 mod standing;
 mod transfer;
@@ -55,8 +56,12 @@ pub use command::{
 };
 pub use engine::{Books, EngineError};
 pub use port::{LedgerStore, PaidCall, RecentCall, StoreError};
-pub use settlement::{Effect, Event, IllegalTransition, SettlementRow, State, StateError};
+pub use refund::{Refund, Refunded};
+pub use settlement::{
+    Effect, Event, IllegalTransition, RefundCause, RefundCauseError, SettlementRow, State, StateError,
+};
 pub use standing::{Record, Verdict};
 pub use transfer::{
-    Transfer, TransferKind, TransferKindError, arrival_id, expiry_id, hold_id, requested_id, resolution_id,
+    Transfer, TransferKind, TransferKindError, arrival_id, earned_id, expiry_id, hold_id, operator_refund_id,
+    refund_id, requested_id, resolution_id,
 };

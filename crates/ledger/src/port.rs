@@ -9,7 +9,7 @@ use tollgate_domain::{
 use crate::budget::{Approval, Ask, Barrier, Change, Changed, Counter, Stops, Usage, Wanted};
 use crate::{
     AccountBalance, AccountName, Advance, Advanced, Balances, Booked, Claim, Claimed, Command, Grant,
-    Granted, Outcome, Record, Refusal, SettlementRow, State, StoredAnswer, Transfer,
+    Granted, Outcome, Record, Refund, Refunded, Refusal, SettlementRow, State, StoredAnswer, Transfer,
 };
 
 /// Why the store did not do, or may not have done, what was asked.
@@ -102,6 +102,14 @@ pub trait LedgerStore: Send + Sync + 'static {
     fn grant_credit(&self, grant: Grant) -> impl Future<Output = Result<Granted, StoreError>> + Send {
         answered(self.commit(Command::Grant(grant)), |outcome| match outcome {
             Outcome::Granted(granted) => Some(granted),
+            _ => None,
+        })
+    }
+
+    /// [`Command::Refund`].
+    fn refund(&self, refund: Refund) -> impl Future<Output = Result<Refunded, StoreError>> + Send {
+        answered(self.commit(Command::Refund(refund)), |outcome| match outcome {
+            Outcome::Refunded(refunded) => Some(refunded),
             _ => None,
         })
     }

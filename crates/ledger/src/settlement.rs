@@ -1,12 +1,16 @@
-//! The settlement state machine for `settle: after`: one enum, one pure [`State::apply`]. Owns what may follow on what
-//! and what that means for the reservation; never books anything itself.
+//! The settlement state machine: one enum, one pure [`State::apply`], one table for each [`Settle`]. Owns what may follow on
+//! what and what that means for the money; never books anything itself.
+
+mod after;
+mod before;
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use tollgate_domain::{
-    Amount, AssetId, Binding, CallId, Digest, PaymentKey, Principal, ReceiptId, TransferId, UnixMillis,
+    Amount, AssetId, Binding, CallId, Digest, PaymentKey, Principal, ReceiptId, Settle, TransferId,
+    UnixMillis,
 };
 
 use crate::budget::Reservation;
@@ -15,14 +19,22 @@ use crate::{Funds, hold_id};
 /// Where the settlement of one call stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum State {
-    /// Claimed; the tool is about to be called or is running.
+    /// Claimed, and nothing has been asked of anybody: where an attempt under [`Settle::Before`] begins.
+    Claimed,
+    /// The tool is about to be called or is running. Under [`Settle::Before`] the money has moved already.
     Executing,
     /// The tool answered and its result is kept; nothing has been submitted to the rail yet.
     Executed,
     /// About to be submitted to the rail, or submitted; no answer yet.
     Submitted,
-    /// The money moved. The end.
+    /// The money moved after the tool had delivered. The end.
     Settled,
+    /// The tool delivered what had been paid for before. The end.
+    Delivered,
+    /// The money has moved and there is nothing to show for it: it must go back.
+    RefundDue,
+    /// What was taken went back to whoever paid. The end of this attempt.
+    Refunded,
     /// Nothing was charged and the reservation is released; the same proof may be used again. The end of this attempt.
     Voided,
     /// The rail definitely refused: no money moved, and the result is withheld. The end.
@@ -56,6 +68,13 @@ pub enum Event {
         /// Where: the rail's reference, such as a transaction hash.
         reference: String,
     },
+    /// The money moved, and what was paid for will not come: it is due back.
+    RefundDue {
+        /// Why.
+        cause: RefundCause,
+    },
+    /// What was due back went back.
+    Refunded,
     /// The call ended without anything to pay for.
     Voided {
         /// Why.
@@ -80,6 +99,68 @@ pub enum Event {
     },
 }
 
+/// Why money that was taken before the tool ran goes back. Written `tool_failed`, `not_asked`, `in_doubt`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum RefundCause {
+    /// The tool failed, or gave no usable answer.
+    ToolFailed,
+    /// The tool was certainly never asked: the gateway stopped before, or the rail answered when nobody waited any more.
+    NotAsked,
+    /// The gateway stopped while the tool may have been running.
+    InDoubt,
+}
+
+/// Why a text names no [`RefundCause`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no cause of a refund")]
+pub struct RefundCauseError(String);
+
+impl RefundCause {
+    /// Every cause.
+    pub const ALL: [Self; 3] = [Self::ToolFailed, Self::NotAsked, Self::InDoubt];
+
+    /// The word it is stored and shown with.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::ToolFailed => "tool_failed",
+            Self::NotAsked => "not_asked",
+            Self::InDoubt => "in_doubt",
+        }
+    }
+
+    /// Why, as a note beside the transfer.
+    pub const fn note(self) -> &'static str {
+        match self {
+            Self::ToolFailed => "refunded: the tool failed",
+            Self::NotAsked => "refunded: the tool was not asked",
+            Self::InDoubt => "refunded: in doubt after a crash",
+        }
+    }
+
+    /// Whether the same proof may run the tool again, paid from what went back. In doubt it never does.
+    pub const fn may_be_repeated(self) -> bool {
+        match self {
+            Self::ToolFailed | Self::NotAsked => true,
+            Self::InDoubt => false,
+        }
+    }
+}
+
+impl fmt::Display for RefundCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl FromStr for RefundCause {
+    type Err = RefundCauseError;
+
+    fn from_str(text: &str) -> Result<Self, RefundCauseError> {
+        let known = Self::ALL.into_iter().find(|cause| cause.word() == text);
+        known.ok_or_else(|| RefundCauseError(text.chars().take(32).collect()))
+    }
+}
+
 /// What a transition books.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Effect {
@@ -89,12 +170,18 @@ pub enum Effect {
     Post,
     /// The pending transfer is voided.
     Void,
+    /// What was taken before the tool ran is earned: it is owed to the operator of the tool's server.
+    Earn,
+    /// What was taken before the tool ran becomes credit of whoever paid.
+    Refund,
 }
 
 /// The event cannot happen in this state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a settlement that is {state} cannot be {event}")]
+#[error("a settlement that is {state} cannot be {event} when it is settled {settle}")]
 pub struct IllegalTransition {
+    /// When the money moves.
+    pub settle: Settle,
     /// The state.
     pub state: State,
     /// The event's word.
@@ -103,11 +190,15 @@ pub struct IllegalTransition {
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
+        Self::Claimed,
         Self::Executing,
         Self::Executed,
         Self::Submitted,
         Self::Settled,
+        Self::Delivered,
+        Self::RefundDue,
+        Self::Refunded,
         Self::Voided,
         Self::Failed,
         Self::Unknown,
@@ -115,46 +206,56 @@ impl State {
         Self::Manual,
     ];
 
-    /// The only way a settlement changes: old state + event → new state + what to book.
+    /// Where an attempt begins.
+    pub const fn first(settle: Settle) -> Self {
+        match settle {
+            Settle::After => Self::Executing,
+            Settle::Before => Self::Claimed,
+        }
+    }
+
+    /// The only way a settlement changes: when the money moves + old state + event → new state + what to book.
     ///
     /// # Errors
     /// [`IllegalTransition`] when the event cannot happen in this state.
-    pub fn apply(self, event: &Event) -> Result<(Self, Effect), IllegalTransition> {
-        match (self, event) {
-            (Self::Executing, Event::Executed { .. }) => Ok((Self::Executed, Effect::Nothing)),
-            (Self::Executing, Event::FoundInDoubt) => Ok((Self::InDoubt, Effect::Void)),
-            (Self::Executed | Self::Unknown, Event::Submitted) => Ok((Self::Submitted, Effect::Nothing)),
-            (Self::Submitted | Self::Unknown | Self::Manual, Event::Settled { .. }) => {
-                Ok((Self::Settled, Effect::Post))
-            }
-            // Before anything was submitted the attempt can be undone without a trace on the rail. `executed` is not
-            // among them: whoever has seen the tool run may not try again with the same proof.
-            (Self::Executing | Self::Manual, Event::Voided { .. }) => Ok((Self::Voided, Effect::Void)),
-            // `executed` may fail without a submission: the proof expired before it could be submitted.
-            (Self::Executed | Self::Submitted | Self::Unknown | Self::Manual, Event::Failed { .. }) => {
-                Ok((Self::Failed, Effect::Void))
-            }
-            (Self::Submitted | Self::Unknown, Event::Unknown { .. }) => Ok((Self::Unknown, Effect::Nothing)),
-            (Self::Unknown, Event::HandedOver { .. }) => Ok((Self::Manual, Effect::Nothing)),
-            (state, event) => Err(IllegalTransition { state, event: event.word() }),
-        }
+    pub fn apply(self, settle: Settle, event: &Event) -> Result<(Self, Effect), IllegalTransition> {
+        let next = match settle {
+            Settle::After => after::next(self, event),
+            Settle::Before => before::next(self, event),
+        };
+        next.ok_or(IllegalTransition { settle, state: self, event: event.word() })
     }
 
     /// Whether nothing more happens to this attempt.
     pub const fn is_terminal(self) -> bool {
         match self {
-            Self::Settled | Self::Voided | Self::Failed | Self::InDoubt => true,
-            Self::Executing | Self::Executed | Self::Submitted | Self::Unknown | Self::Manual => false,
+            Self::Settled
+            | Self::Delivered
+            | Self::Refunded
+            | Self::Voided
+            | Self::Failed
+            | Self::InDoubt => true,
+            Self::Claimed
+            | Self::Executing
+            | Self::Executed
+            | Self::Submitted
+            | Self::RefundDue
+            | Self::Unknown
+            | Self::Manual => false,
         }
     }
 
     /// The word it is stored and shown with.
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Claimed => "claimed",
             Self::Executing => "executing",
             Self::Executed => "executed",
             Self::Submitted => "submitted",
             Self::Settled => "settled",
+            Self::Delivered => "delivered",
+            Self::RefundDue => "refund_due",
+            Self::Refunded => "refunded",
             Self::Voided => "voided",
             Self::Failed => "failed",
             Self::Unknown => "unknown",
@@ -186,6 +287,8 @@ impl Event {
             Self::Executed { .. } => "executed",
             Self::Submitted => "submitted",
             Self::Settled { .. } => "settled",
+            Self::RefundDue { .. } => "refund_due",
+            Self::Refunded => "refunded",
             Self::Voided { .. } => "voided",
             Self::Failed { .. } => "failed",
             Self::Unknown { .. } => "unknown",
@@ -196,7 +299,7 @@ impl Event {
 }
 
 /// One attempt to pay for one call with one proof, as it stands in the store. The latest attempt of a payment key is
-/// the one that counts; earlier ones are all voided.
+/// the one that counts; earlier ones are all voided or refunded.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SettlementRow {
     /// What is spent.
@@ -207,6 +310,10 @@ pub struct SettlementRow {
     pub call: CallId,
     /// Who called.
     pub caller: Principal,
+    /// Who pays, most often the caller: to them goes what goes back.
+    pub payer: Principal,
+    /// When the money moves.
+    pub settle: Settle,
     /// What the payment is for.
     pub binding: Binding,
     /// How much.
@@ -233,11 +340,49 @@ pub struct SettlementRow {
     pub reason: Option<String>,
     /// The latest receipt of the call.
     pub receipt: Option<ReceiptId>,
+    /// Why the money is due back, or went back, where it is not an operator's decision.
+    pub refund: Option<RefundCause>,
+    /// How much of the amount went back so far.
+    pub refunded: Amount,
     /// What it has taken of budgets.
     pub reserved: Reservation,
 }
 
 impl SettlementRow {
+    /// Whether whoever paid has less now than before the call, and will keep having less.
+    pub fn charged(&self) -> bool {
+        matches!(self.state, State::Settled | State::Delivered) && self.refunded < self.amount
+    }
+
+    /// Whose credit it becomes when money goes back.
+    pub fn refund_to(&self) -> &Principal {
+        match &self.funds {
+            Funds::OnSettlement => &self.payer,
+            Funds::Arrived { holder } => holder,
+            Funds::Credit(principal) => principal,
+        }
+    }
+
+    /// Whether the same proof may be presented again for the same request: this attempt left it unspent, or what it paid
+    /// went back.
+    pub fn may_be_repeated(&self) -> bool {
+        match self.state {
+            State::Voided => true,
+            State::Refunded => self.refund.is_some_and(RefundCause::may_be_repeated),
+            State::Claimed
+            | State::Executing
+            | State::Executed
+            | State::Submitted
+            | State::Settled
+            | State::Delivered
+            | State::RefundDue
+            | State::Failed
+            | State::Unknown
+            | State::InDoubt
+            | State::Manual => false,
+        }
+    }
+
     /// The id of the pending transfer that reserves the price.
     pub fn hold(&self) -> TransferId {
         hold_id(&self.call)

@@ -109,10 +109,26 @@ pub fn resolution_id(call: &CallId) -> TransferId {
     of_call(call, b"resolution")
 }
 
+/// The id of the transfer that makes what was taken before the tool ran its server's own.
+pub fn earned_id(call: &CallId) -> TransferId {
+    of_call(call, b"earned")
+}
+
+/// The id of the transfer that gives back what was taken before the tool ran. Nothing is both earned and given back: the
+/// state machine sees to that.
+pub fn refund_id(call: &CallId) -> TransferId {
+    of_call(call, b"refund")
+}
+
 /// The id of the transfer that books the arrival of a payment that came before its call. It follows from the payment
 /// key alone, so that the same payment cannot arrive twice.
 pub fn arrival_id(key: &PaymentKey) -> TransferId {
     cut(Digest::of(format!("arrival/{key}").as_bytes()))
+}
+
+/// The id of the transfer by which an operator gives back what was kept of a call, under a word of the operator's choice.
+pub fn operator_refund_id(call: &CallId, word: &str) -> TransferId {
+    cut(Digest::of(format!("operator refund/{call}/{word}").as_bytes()))
 }
 
 /// The id of a transfer that `principal` asks for under a key of its own choice: asking again under the same key means the

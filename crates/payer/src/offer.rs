@@ -177,13 +177,14 @@ fn choose_x402(
 }
 
 impl Entry {
-    /// Scheme `exact` by EIP-3009, settled after the work: the one form this client signs. Another transfer method would need
-    /// another signature; flow `upfront` would take the money of a failed tool.
+    /// Scheme `exact` by EIP-3009: the one form this client signs. Another transfer method would need another signature. In flow
+    /// `upfront` the money moves before the work, as it does over Lightning: what may be lost is what the budget allows for one
+    /// call.
     fn is_plain_exact(&self) -> bool {
         let extra = self.extra.as_ref();
         let method = extra.and_then(|extra| extra.transfer_method.as_deref()).unwrap_or("eip3009");
         let flow = extra.and_then(|extra| extra.flow.as_deref()).unwrap_or("authorization");
-        self.scheme == "exact" && method == "eip3009" && flow == "authorization"
+        self.scheme == "exact" && method == "eip3009" && matches!(flow, "authorization" | "upfront")
     }
 
     /// Whether it says what the token's signatures are made for (EIP-712 `name` and `version`).

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tollgate_attest::{Signer, StatementDraft};
 use tollgate_domain::{
-    Amount, AssetId, Binding, CallId, Caller, Digest, KeyId, PaymentKey, Principal, Rail, ReceiptId, ToolRef,
-    TransferId, UnixMillis,
+    Amount, AssetId, Binding, CallId, Caller, Digest, KeyId, PaymentKey, Principal, Rail, ReceiptId, Settle,
+    ToolRef, TransferId, UnixMillis,
 };
 use tollgate_ledger::{Advance, Claim, Claimed, Clearing, Event, Funds, Grant, LedgerStore};
 use tollgate_store::{Options, Store};
@@ -88,6 +88,9 @@ async fn pair(
         key: key.clone(),
         call,
         caller: caller.clone(),
+        payer: caller.clone(),
+        settle: Settle::After,
+        reference: String::new(),
         binding: Binding { tool: tool.clone(), args: Digest::of(b"{}"), price_version: 1 },
         amount: Amount::new(1),
         asset: asset.clone(),
@@ -114,6 +117,7 @@ async fn pair(
         charged: true,
         price: Some((Amount::new(1), asset.clone(), Rail::Credit)),
         payment_ref: Some(format!("credit:{call}")),
+        refunded: None,
         settlement: "settled",
         decision: None,
         mode: "sandbox",

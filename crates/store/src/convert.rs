@@ -15,6 +15,17 @@ where
     text.parse().map_err(|error| malformed(column, Type::Text, error))
 }
 
+/// The column as a value with a canonical text form, or nothing.
+pub(crate) fn optional_text<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
+where
+    T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    match row.get_ref(column)?.as_str_or_null()? {
+        None => Ok(None),
+        Some(_) => text(row, column).map(Some),
+    }
+}
+
 /// The column as an id.
 pub(crate) fn id<K: Kind>(row: &Row<'_>, column: usize) -> rusqlite::Result<Id<K>> {
     row.get(column).map(Id::from_bytes)

@@ -19,7 +19,8 @@ macro_rules! settlements {
     ($tail:literal) => {
         concat!(
             "SELECT key, attempt, call, caller, server, tool, args, price_version, amount, asset, funds, proof, expires, ",
-            "state, claimed, updated, result, reference, reason, receipt, coalesce(reserved, '') FROM settlements ",
+            "state, claimed, updated, result, reference, reason, receipt, settle, coalesce(payer, caller), refund, ",
+            "refunded, coalesce(reserved, '') FROM settlements ",
             $tail
         )
     };
@@ -58,7 +59,11 @@ fn settlement(row: &Row<'_>) -> rusqlite::Result<SettlementRow> {
         reference: row.get(17)?,
         reason: row.get(18)?,
         receipt: convert::optional_id(row, 19)?,
-        reserved: convert::text(row, 20)?,
+        settle: convert::text(row, 20)?,
+        payer: convert::text(row, 21)?,
+        refund: convert::optional_text(row, 22)?,
+        refunded: convert::text(row, 23)?,
+        reserved: convert::text(row, 24)?,
     })
 }
 
@@ -113,7 +118,8 @@ pub(crate) fn settlement_by_call(
 pub(crate) fn open_settlements(connection: &Connection) -> rusqlite::Result<Vec<SettlementRow>> {
     // The condition is the one of the index, word for word, so that the index is used.
     let mut query = connection.prepare_cached(settlements!(
-        "WHERE state <> 'settled' AND state <> 'voided' AND state <> 'failed' AND state <> 'in_doubt' ORDER BY id"
+        "WHERE state <> 'settled' AND state <> 'delivered' AND state <> 'refunded' AND state <> 'voided' \
+         AND state <> 'failed' AND state <> 'in_doubt' ORDER BY id"
     ))?;
     query.query_map([], settlement)?.collect()
 }

@@ -39,6 +39,7 @@ static LEDGER: Schema = Schema {
         include_str!("schema/ledger_4.sql"),
         include_str!("schema/ledger_5.sql"),
         include_str!("schema/ledger_6.sql"),
+        include_str!("schema/ledger_7.sql"),
     ],
     // NORMAL would lose acknowledged calls on power loss.
     kept: Kept::OverPowerCut,

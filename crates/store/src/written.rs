@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tollgate_domain::AssetId;
 use tollgate_domain::Principal;
 use tollgate_ledger::{
-    AccountName, Balances, BatchChanges, Kept, Moved, NewReceipt, Record, Refusal, SettlementRow, Transfer,
+    AccountName, Balances, BatchChanges, Kept, Moved, NewReceipt, Record, RefundCause, Refusal,
+    SettlementRow, Transfer,
 };
 
 use crate::budgets;
@@ -52,8 +53,8 @@ pub(crate) fn write(
 fn insert_settlement(connection: &Connection, row: &SettlementRow) -> Result<(), Failure> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO settlements (key, attempt, call, caller, server, tool, args, price_version, amount, asset, \
-         funds, proof, expires, state, claimed, updated, reserved) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, nullif(?17, ''))",
+         funds, proof, expires, state, claimed, updated, reference, settle, payer, reserved) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, nullif(?20, ''))",
     )?;
     let inserted = insert.execute(params![
         row.key.to_string(),
@@ -72,6 +73,9 @@ fn insert_settlement(connection: &Connection, row: &SettlementRow) -> Result<(),
         row.state.word(),
         millis(row.claimed),
         millis(row.updated),
+        row.reference,
+        row.settle.word(),
+        row.payer.as_str(),
         row.reserved.to_string(),
     ]);
     match inserted {
@@ -84,8 +88,8 @@ fn insert_settlement(connection: &Connection, row: &SettlementRow) -> Result<(),
 /// Writes where an attempt stands now, provided that it still stands where it was read.
 fn update_settlement(connection: &Connection, Moved { before, row }: &Moved) -> rusqlite::Result<()> {
     let mut update = connection.prepare_cached(
-        "UPDATE settlements SET state = ?3, updated = ?4, result = ?5, reference = ?6, reason = ?7, receipt = ?8 \
-         WHERE call = ?1 AND state = ?2",
+        "UPDATE settlements SET state = ?3, updated = ?4, result = ?5, reference = ?6, reason = ?7, receipt = ?8, \
+         refund = ?9, refunded = ?10 WHERE call = ?1 AND state = ?2",
     )?;
     let changed = update.execute(params![
         row.call.as_bytes(),
@@ -96,6 +100,8 @@ fn update_settlement(connection: &Connection, Moved { before, row }: &Moved) -> 
         row.reference,
         row.reason,
         row.receipt.map(|id| *id.as_bytes()),
+        row.refund.map(RefundCause::word),
+        row.refunded.to_string(),
     ])?;
     exactly_one(changed)
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tollgate_attest::PublicKey;
 use tollgate_domain::{CallId, ReceiptId};
 use tollgate_gate::Answer;
-use tollgate_ledger::{LedgerStore, StoreError};
+use tollgate_ledger::{LedgerStore, RefundCause, SettlementRow, State, StoreError};
 use tollgate_store::Store;
 
 mod pages {
@@ -41,18 +41,28 @@ pub async fn call(store: &Store, id: &str) -> Answer {
                 "server": row.binding.tool.server,
                 "state": row.state.word(),
                 "final": row.state.is_terminal(),
-                "charged": row.state.word() == "settled",
+                "charged": row.charged(),
+                "settle": row.settle,
                 "amount": row.amount,
                 "asset": row.asset,
                 "rail": row.key.rail(),
                 "payment_ref": row.reference,
                 "reason": row.reason,
+                "refund": refund(&row),
                 "receipt_id": row.receipt,
             }),
         ),
         Ok(None) => unknown("paid call"),
         Err(error) => unreadable(&error),
     }
+}
+
+/// What went back, or is due to: `{"amount","as":"credit","to","cause"}`; null where nothing is.
+fn refund(row: &SettlementRow) -> Value {
+    if row.refunded.is_zero() && row.state != State::RefundDue {
+        return Value::Null;
+    }
+    json!({ "amount": row.refunded, "as": "credit", "to": row.refund_to(), "cause": row.refund.map(RefundCause::word) })
 }
 
 /// `/api/v1/receipts/{id}`: the sealed envelope.

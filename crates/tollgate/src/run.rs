@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate_domain::{CallId, FailureKind, Outcome};
-use tollgate_gate::{Call, Completed, Fault, Held, HeldCall, Permitted, ToolAnswer};
+use tollgate_gate::{Call, Completed, Fault, Held, HeldCall, Permitted, Ready, ToolAnswer};
 use tollgate_till::dispatch::Mark;
 
 use crate::house::House;
@@ -55,7 +55,15 @@ async fn carry_out<T: Send + 'static>(
     work: impl Future<Output = Worked<T>> + Send,
     mut done: oneshot::Sender<Ended<T>>,
 ) {
-    let (permitted, held, deadline) = permit(held);
+    let ready = match house.gate.take(held).await {
+        Ok(ready) => ready,
+        Err(not_taken) => {
+            let (call, completed) = (not_taken.call, not_taken.completed);
+            drop(done.send(Ended { call, completed, given: None }));
+            return;
+        }
+    };
+    let (permitted, held, deadline) = permit(ready);
     // Kept until the end is on the books: a crash in between finds a call that may have run.
     let (Worked { outcome, given }, _mark) = match mark(&house, &permitted) {
         Ok(mark) => {
@@ -83,10 +91,10 @@ pub(crate) fn mark<'a>(house: &'a House, permitted: &Permitted) -> Result<Option
     })
 }
 
-/// The permit of a held call, and until when its work may take.
-pub(crate) fn permit(held: Call<Held>) -> (Permitted, HeldCall, Instant) {
-    let deadline = Instant::now() + Duration::from_millis(held.listed().deadline_ms);
-    let (permitted, held) = held.permit();
+/// The permit of a call that is ready, and until when its work may take.
+pub(crate) fn permit(ready: Call<Ready>) -> (Permitted, HeldCall, Instant) {
+    let deadline = Instant::now() + Duration::from_millis(ready.listed().deadline_ms);
+    let (permitted, held) = ready.permit();
     (permitted, held, deadline)
 }
 
@@ -106,7 +114,7 @@ pub(crate) async fn guarded<T>(
     }
 }
 
-/// Ends a held call: one settlement or one void, and one line in the log.
+/// Ends a held call: one settlement, refund or void, and one line in the log.
 pub(crate) async fn complete(
     house: &House,
     permitted: &Permitted,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tollgate_domain::{Assets, Bps, Digest, Price, Requirement, ServerName, ToolName, ToolRef};
+use tollgate_domain::{Assets, Bps, Digest, Price, Requirement, ServerName, Settle, ToolName, ToolRef};
 use tollgate_gate::Listed;
 
 use crate::error::PriceError;
@@ -23,6 +23,7 @@ pub struct Terms {
     name: String,
     price: String,
     description: Option<String>,
+    settle: Settle,
     api_key: bool,
     min_reputation: Option<String>,
     deadline: Duration,
@@ -36,6 +37,7 @@ impl Terms {
             name: name.into(),
             price: price.into(),
             description: None,
+            settle: Settle::After,
             api_key: false,
             min_reputation: None,
             deadline: Duration::from_secs(60),
@@ -47,6 +49,14 @@ impl Terms {
     #[must_use]
     pub fn description(mut self, text: impl Into<String>) -> Self {
         self.description = Some(text.into());
+        self
+    }
+
+    /// The money moves before the work is begun; what was taken for work that fails is refunded. Without this it moves once there is
+    /// an answer.
+    #[must_use]
+    pub fn settled_before(mut self) -> Self {
+        self.settle = Settle::Before;
         self
     }
 
@@ -96,6 +106,7 @@ impl Terms {
             requirement: Requirement { api_key: self.api_key, min_reputation },
             price_version: u32::from(price.version()),
             price,
+            settle: self.settle,
             schema: None,
             schema_digest: Digest::of(b"{}"),
             deadline_ms: deadline_ms.max(1),

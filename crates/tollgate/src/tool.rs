@@ -217,9 +217,10 @@ impl Tool {
             }
         };
         let arguments = asked.arguments.unwrap_or_default();
-        let working = (self.handler)(arguments, Paid::of(&held));
-        let ended =
-            run(&self.house, held, async move { Worked::<()> { outcome: working.await, given: None } });
+        let (handler, paid) = (Arc::clone(&self.handler), Paid::of(&held));
+        // Not begun before the money is taken, where that comes first.
+        let working = async move { Worked::<()> { outcome: handler(arguments, paid).await, given: None } };
+        let ended = run(&self.house, held, working);
         replied(ended.await, door, naming)
     }
 
@@ -246,7 +247,11 @@ fn replied(ended: Ended<()>, door: Door<'_>, naming: Naming<'_>) -> Reply {
             let fault = Fault::Internal("a tool of this process is known by its result".to_owned());
             faulted(&fault, Some(call), door, naming)
         }
-        Ending::Lost(kind) => faulted(&Fault::Upstream { kind }, Some(call), door, naming),
+        Ending::Lost(kind) => {
+            let fault = Fault::Upstream { kind }.with_refund(&evidence);
+            faulted(&fault, Some(call), door, naming)
+        }
+        Ending::PaymentPending => faulted(&Fault::PaymentPending { call }, Some(call), door, naming),
         Ending::Pending => faulted(&Fault::SettlementPending { call }, Some(call), door, naming),
         Ending::PaymentFailed { reason, demand } => {
             denied(&Denial::PaymentFailed { reason, demand }, Some(call), door, naming)

@@ -30,7 +30,8 @@ fn sealing_adds_the_place_in_the_chain_and_nothing_else() {
 #[test]
 fn a_receipt_says_what_was_drafted() {
     let signer = signer();
-    for draft in [full(), bare()] {
+    let given_back = StatementDraft { refunded: Some(tollgate_domain::Amount::new(4)), ..full() };
+    for draft in [full(), bare(), given_back] {
         let sealed = seal(&draft.to_json(), 1, &FIRST_PREVIOUS, &signer).unwrap();
         let said = verify(&sealed.envelope, &[signer.public()]).unwrap().statement().clone();
         assert_eq!((said.seq, said.prev, said.gateway.as_str()), (1, FIRST_PREVIOUS, signer.public().did()));
@@ -48,6 +49,7 @@ fn a_receipt_says_what_was_drafted() {
             charged,
             price,
             payment_ref,
+            refunded,
             settlement,
             decision,
             mode,
@@ -62,7 +64,7 @@ fn a_receipt_says_what_was_drafted() {
             (said.price, said.payment_ref, said.settlement.as_str()),
             (price, payment_ref, settlement)
         );
-        assert_eq!((said.decision, said.mode.as_str()), (decision, mode));
+        assert_eq!((said.decision, said.mode.as_str(), said.refunded), (decision, mode, refunded));
     }
 }
 

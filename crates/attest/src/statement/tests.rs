@@ -29,6 +29,7 @@ pub(crate) fn full() -> StatementDraft {
             Rail::X402,
         )),
         payment_ref: Some("0x5e".to_owned()),
+        refunded: None,
         settlement: "settled",
         decision: Some((
             Requirement { api_key: false, min_reputation: Bps::new(4_000) },
@@ -48,6 +49,7 @@ pub(crate) fn bare() -> StatementDraft {
         charged: false,
         price: None,
         payment_ref: None,
+        refunded: None,
         settlement: "free",
         decision: None,
         ..full()

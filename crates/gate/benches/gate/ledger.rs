@@ -46,7 +46,11 @@ impl LedgerStore for WillingLedger {
                 Ok(Outcome::Advanced(Advanced { state, receipt }))
             }
             Command::Record { .. } => Ok(Outcome::Recorded(self.envelope.clone())),
-            Command::Grant(_) | Command::Book(_) | Command::Budget(_) | Command::Escrow(_) => unasked(),
+            Command::Grant(_)
+            | Command::Book(_)
+            | Command::Refund(_)
+            | Command::Budget(_)
+            | Command::Escrow(_) => unasked(),
         }
     }
 

@@ -145,7 +145,9 @@ impl World {
         let result = self.result.clone();
         let received = clock();
         let held = ready(self.gate.authorize(request, now()))?;
-        let (permitted, held) = held.map_err(|refusal| refusal.verdict.word())?.permit();
+        let held = held.map_err(|refusal| refusal.verdict.word())?;
+        let taken = ready(self.gate.take(held))?.map_err(|_| "the money was not taken")?;
+        let (permitted, held) = taken.permit();
         let authorized = clock();
         let completed = ready(self.gate.complete(held, Outcome::Delivered(ToolAnswer::Result(result))))?;
         let ended = clock();
@@ -214,6 +216,7 @@ fn listed(tool: ToolRef, price: Price) -> Listed {
         description: Some("The tool echo of a mock upstream.".to_owned()),
         requirement: Requirement::default(),
         price,
+        settle: Default::default(),
         price_version: 1,
         schema: None,
         schema_digest: Digest::of(b"{\"type\":\"object\"}"),

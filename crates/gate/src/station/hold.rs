@@ -1,4 +1,4 @@
-use tollgate_domain::{Asset, Money, Principal, UnixMillis};
+use tollgate_domain::{Asset, CallId, Money, Principal, UnixMillis};
 use tollgate_ledger::budget::Warning;
 use tollgate_ledger::{Claim, Claimed, LedgerStore};
 use tollgate_rails::x402::settler::reason;
@@ -11,6 +11,7 @@ use crate::ports::Ports;
 use crate::spending::{self, Barred};
 use crate::station::{Refusal, Verdict, pay, store_fault};
 use crate::street::Gate;
+use crate::take::own_reference;
 
 impl Call<Screened> {
     /// Claims the payment and reserves the price, durably, in one atomic insert. From here on the call ends in exactly one
@@ -24,7 +25,9 @@ impl Call<Screened> {
             match self.claim(gate, payment, bill, now).await {
                 Ok(attempt) => {
                     gate.ports.reached("after_claim");
-                    let hold = Some(Hold { payment: payment.clone(), attempt });
+                    let mut payment = payment.clone();
+                    self.spend_refund(gate, &mut payment, attempt).await?;
+                    let hold = Some(Hold { payment, attempt });
                     return Ok(self.stamped(|stage| held(stage, hold)));
                 }
                 Err(Unclaimed::Short) if payment.funds == Funds::Sandbox => {
@@ -69,6 +72,9 @@ impl Call<Screened> {
             key: payment.key.clone(),
             call: self.id,
             caller: self.stage.paid.principal.clone(),
+            payer: self.payer(payment),
+            settle: self.listed.settle,
+            reference: own_reference(payment, self.id),
             binding: payment.binding.clone(),
             amount: payment.amount,
             asset: payment.asset.clone(),
@@ -114,14 +120,7 @@ impl Call<Screened> {
                 Denial::PaymentReplayed { differs: format!("its settlement failed for good: {reason}") }
                     .into(),
             ),
-            Ok(Claimed::InDoubt { call }) => refused(
-                Denial::PaymentReplayed {
-                    differs: format!(
-                        "{call} used it when the gateway stopped, and may have run; it was not charged"
-                    ),
-                }
-                .into(),
-            ),
+            Ok(Claimed::InDoubt { call }) => refused(self.in_doubt(gate, call).await),
             Ok(Claimed::InsufficientFunds { .. }) => Err(Unclaimed::Short),
             Ok(Claimed::Barred(barrier)) => {
                 let mut priced = bill.quote.price.options().iter().map(|option| &option.asset);
@@ -140,6 +139,38 @@ impl Call<Screened> {
             }
             Err(error) => refused(store_fault(error).into()),
         }
+    }
+
+    /// A later attempt may be paid from what went back of an earlier one: then no rail is asked to move that money again.
+    async fn spend_refund<P: Ports>(
+        &self,
+        gate: &Gate<P>,
+        payment: &mut Payment,
+        attempt: u32,
+    ) -> Result<(), Refusal> {
+        if attempt < 2 || payment.funds.settles_on_our_books() {
+            return Ok(());
+        }
+        let row = gate.ports.ledger().settlement(&payment.key).await;
+        let row = row.map_err(|error| self.refuse(store_fault(error)))?;
+        if let Some(tollgate_ledger::Funds::Credit(principal)) = row.map(|row| row.funds) {
+            payment.funds = Funds::Credit(principal);
+        }
+        Ok(())
+    }
+
+    /// The no to a proof that a crash left in doubt.
+    async fn in_doubt<P: Ports>(&self, gate: &Gate<P>, call: CallId) -> Verdict {
+        let row = match gate.ports.ledger().settlement_by_call(&call).await {
+            Ok(row) => row,
+            Err(error) => return store_fault(error).into(),
+        };
+        let money = match row.filter(|row| !row.refunded.is_zero()) {
+            None => "it was not charged".to_owned(),
+            Some(row) => format!("what it had paid is credit of {}", row.refund_to()),
+        };
+        let differs = format!("{call} used it when the gateway stopped, and may have run; {money}");
+        Denial::PaymentReplayed { differs }.into()
     }
 
     /// The principal of whoever pays, who is most often the caller.

@@ -48,6 +48,12 @@ impl Call<Quoted> {
                 (Err(PaymentRefusal::Expired(_)), Proof { payer: payer @ Caller::Preimage(_), .. }) => {
                     Ok(self.credit_of(*payer, &payer.principal(), quote, now))
                 }
+                // So can what went back after this very payment had been taken: its signature has done its work.
+                (Err(PaymentRefusal::Expired(_) | PaymentRefusal::Window(_)), _)
+                    if let Some(payment) = self.refunded(proof, quote, gate).await? =>
+                {
+                    Ok(vec![payment])
+                }
                 (Err(refusal), _) => {
                     let demand = self.demand(quote, gate, now).await.ok().map(Box::new);
                     Err(self.refuse(Denial::PaymentRefused { refusal, demand }))
@@ -64,6 +70,32 @@ impl Call<Quoted> {
             Ok(demand) => self.refuse(Denial::PaymentRequired(Box::new(demand))),
             Err(verdict) => self.refuse(verdict),
         })
+    }
+
+    /// What went back of this proof, as a payment for the same request once more. The claim decides, atomically, whether it is
+    /// still there.
+    async fn refunded<P: Ports>(
+        &self,
+        proof: &Proof,
+        quote: &Quote,
+        gate: &Gate<P>,
+    ) -> Result<Option<Payment>, Refusal> {
+        let row = gate.ports.ledger().settlement(&proof.key).await;
+        let row = row.map_err(|error| self.refuse(store_fault(error)))?;
+        let row = row.filter(|row| {
+            let is_same = row.binding.tool == quote.binding.tool && row.binding.args == quote.binding.args;
+            row.state == State::Refunded && row.may_be_repeated() && is_same
+        });
+        Ok(row.map(|row| Payment {
+            key: row.key.clone(),
+            payer: proof.payer,
+            funds: Funds::Credit(row.refund_to().clone()),
+            binding: row.binding,
+            amount: row.amount,
+            asset: row.asset,
+            proof: String::new(),
+            expires: row.expires,
+        }))
     }
 
     /// Whether a payment was promised for the tool as it was before its definition changed. One that was taken before the

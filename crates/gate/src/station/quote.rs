@@ -44,6 +44,7 @@ impl<S> Call<S> {
                 price_version: self.listed.price_version,
             },
             price: self.listed.price.clone(),
+            settle: self.listed.settle,
             expires: now.plus_millis(limits.quote_ttl_ms),
         }))
     }

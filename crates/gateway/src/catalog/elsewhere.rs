@@ -35,6 +35,7 @@ fn listed(tool: ToolRef, policy: &ToolPolicy) -> Listed {
         requirement: policy.requirement,
         price_version: price_version(&policy.price, None),
         price: policy.price.clone(),
+        settle: policy.settle,
         schema: None,
         schema_digest: Digest::of(b"{}"),
         deadline_ms: if policy.deadline_ms == 0 { DEADLINE_MS } else { policy.deadline_ms },

@@ -48,7 +48,7 @@ async fn create_admin(name: String, data: &DataArgs) -> anyhow::Result<()> {
 }
 
 /// A change of keys in the audit: whoever has the data directory made it.
-fn told(what: &str, id: AdminKeyId, after: &serde_json::Value) -> AuditRecord {
+pub(super) fn told(what: &str, id: AdminKeyId, after: &serde_json::Value) -> AuditRecord {
     AuditRecord {
         at: clock::now(),
         admin: None,

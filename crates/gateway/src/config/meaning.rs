@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use tollgate_domain::{Assets, Bps, Digest, Price, Requirement, ServerName, ToolName};
+use tollgate_domain::{Assets, Bps, Digest, Price, Requirement, ServerName, Settle, ToolName};
 use tollgate_federation::{Pattern, Separator};
 use tollgate_ledger::budget::Plan as Budgets;
 use tollgate_registry::PinPolicy;
@@ -316,6 +316,8 @@ impl std::fmt::Display for Document {
 pub struct ToolPolicy {
     /// The price of one call.
     pub price: Price,
+    /// When the money for it moves.
+    pub settle: Settle,
     /// What it asks of callers.
     pub requirement: Requirement,
     /// How long it may run; zero means the default.

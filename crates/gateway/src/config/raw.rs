@@ -301,6 +301,10 @@ pub struct RawCredential {
 pub struct RawTool {
     /// The price of one call, in each asset that is accepted: `0.01USDC`, `10sat`. Empty: free.
     pub price: Vec<String>,
+    /// When the money moves: `after` the tool has delivered, or `before` it is asked; what was taken for a tool that fails is
+    /// refunded then. Default: after.
+    #[schemars(extend("enum" = ["after", "before", null]))]
+    pub settle: Option<String>,
     /// The least local reputation, 0 to 1, such as 0.6.
     pub min_reputation: Option<RawShare>,
     /// Whether the caller must present an API key.

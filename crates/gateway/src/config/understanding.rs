@@ -10,7 +10,7 @@ mod telemetry;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use tollgate_domain::{Assets, Bps, Price, Requirement, ServerName, ToolName};
+use tollgate_domain::{Assets, Bps, Price, Requirement, ServerName, Settle, ToolName};
 use tollgate_registry::{PinPolicy, PolicyError};
 use tollgate_till::{Complaint, QUOTE_TTL_SECONDS, gate_secret};
 
@@ -349,10 +349,20 @@ impl Reader<'_> {
             None => Bps::ZERO,
         };
         Some(ToolPolicy {
+            settle: self.settle(at, raw.settle.as_deref(), options.is_empty()),
             price: Price::any_of(options),
             requirement: Requirement { api_key: raw.api_key, min_reputation: asked.max(floor) },
             deadline_ms: raw.deadline_ms.unwrap_or(DEADLINE_MS),
         })
+    }
+
+    fn settle(&mut self, at: &str, word: Option<&str>, is_free: bool) -> Settle {
+        let Some(word) = word else { return Settle::default() };
+        let at = format!("{at}.settle");
+        if is_free {
+            self.refuse(&at, "a free tool settles nothing: leave it out, or name a `price`");
+        }
+        self.parse(&at, word, "after or before").unwrap_or_default()
     }
 
     fn kept<T>(&mut self, understood: Result<T, Complaint>) -> Option<T> {

@@ -243,6 +243,9 @@ const OTHER: &[(&str, u16)] = &[
     ("needs_restart", 409),
     ("no_configuration_file", 409),
     ("conflict", 409),
+    ("nothing_to_refund", 409),
+    ("refund_exceeds", 409),
+    ("refund_id_reused", 409),
     ("version_mismatch", 412),
     ("configuration_refused", 422),
 ];

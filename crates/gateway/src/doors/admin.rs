@@ -5,6 +5,7 @@
 mod answer;
 mod budgets;
 mod described;
+mod refunds;
 mod view;
 
 use std::sync::Arc;
@@ -89,6 +90,7 @@ pub(super) fn doors() -> Doors<Desk> {
         .delete(PRICE, remove_price, &described::REMOVE_PRICE)
         .post("/admin/v1/reload", reload, &described::RELOAD)
         .get("/admin/v1/audit", audit, &described::AUDIT)
+        .post("/admin/v1/refunds", refunds::refund, &described::REFUND)
         .merge(budgets::doors())
 }
 

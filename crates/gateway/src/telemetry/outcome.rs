@@ -28,9 +28,11 @@ pub(super) fn of(completed: &Result<Completed, Fault>) -> &'static str {
         Ok(Completed { ending, .. }) => match ending {
             Ending::Lost(FailureKind::Abandoned) => ABANDONED,
             Ending::Lost(kind) => Fault::Upstream { kind: *kind }.code().word,
-            Ending::Delivered(_) | Ending::ToolFailed(_) | Ending::PaymentFailed { .. } | Ending::Pending => {
-                ending.word()
-            }
+            Ending::Delivered(_)
+            | Ending::ToolFailed(_)
+            | Ending::PaymentFailed { .. }
+            | Ending::Pending
+            | Ending::PaymentPending => ending.word(),
         },
     }
 }

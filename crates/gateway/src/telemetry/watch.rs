@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 use tollgate_domain::{Amount, AssetId, CallId, Outcome, Principal, Rail, ToolRef, UnixMillis};
 use tollgate_gate::{
-    Call, Completed, Denial, Ending, Fault, Gate, Held, HeldCall, Permitted, Ports, Refusal, Request,
-    Screened, ToolAnswer, Verdict,
+    Call, Completed, Denial, Ending, Fault, Gate, Held, HeldCall, NotTaken, Permitted, Ports, Refusal,
+    Request, Screened, ToolAnswer, Verdict,
 };
 
 use super::Telemetry;
@@ -154,8 +154,16 @@ impl Watch {
     }
 
     /// The call was completed, or could not be.
-    fn completed(mut self, permitted: &Permitted, completed: &Result<Completed, Fault>) {
-        let (call, tool) = (permitted.call(), permitted.tool());
+    fn completed(self, permitted: &Permitted, completed: &Result<Completed, Fault>) {
+        self.finished(permitted.call(), permitted.tool(), completed);
+    }
+
+    /// The call ended before its tool was asked: the money for it did not come.
+    pub fn not_taken(self, not_taken: &NotTaken) {
+        self.finished(not_taken.call, &not_taken.tool, &not_taken.completed);
+    }
+
+    fn finished(mut self, call: CallId, tool: &ToolRef, completed: &Result<Completed, Fault>) {
         if let Err(fault) = completed {
             let source: &dyn std::error::Error = fault;
             tracing::error!(%call, %tool, error = source, "call could not be completed");

@@ -42,12 +42,23 @@ impl OnChain {
     }
 
     async fn with(more: &str, environment: &[(&str, &str)]) -> Option<Self> {
+        let script = Script::new().tool("counted", Behaviour::Echo);
+        Self::selling(script, "{ price: [0.01USDC] }", more, environment).await
+    }
+
+    /// The tool `counted` of a script, under another policy.
+    pub(crate) async fn selling(
+        script: Script,
+        policy: &str,
+        more: &str,
+        environment: &[(&str, &str)],
+    ) -> Option<Self> {
         let chain = available(Chain::start().await)?;
-        let journal = Journal::start(Script::new().tool("counted", Behaviour::Echo)).await.unwrap();
+        let journal = Journal::start(script).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         write_key(folder.path(), "relayer.key", RELAYER);
         let yaml = format!(
-            "servers:\n  journal:\n    url: {}\n    tools:\n      counted: {{ price: [0.01USDC] }}\n{more}\
+            "servers:\n  journal:\n    url: {}\n    tools:\n      counted: {policy}\n{more}\
              payment:\n  x402: {{ network: base-sepolia, rpc_url: \"{}\", pay_to: \"{}\" }}\n",
             journal.url(),
             chain.rpc_url(),

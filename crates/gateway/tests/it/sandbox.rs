@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tollgate_attest::Signer;
-use tollgate_domain::{Amount, Binding, CallId, Caller, Digest, PaymentKey, Rail, ToolRef};
+use tollgate_domain::{Amount, Binding, CallId, Caller, Digest, PaymentKey, Rail, Settle, ToolRef};
 use tollgate_ledger::{Advance, Claim, Claimed, Event, Funds, LedgerStore};
 use tollgate_rails::evm::{Authorization, Domain, SignedAuthorization, SigningKey};
 use tollgate_store::{Options, Store};
@@ -219,6 +219,9 @@ fn left_open(number: u8) -> Claim {
         key: PaymentKey::new(Rail::X402, format!("eip155:84532/{TOKEN}/{from}/0x{nonce}")).unwrap(),
         call: CallId::from_bytes([number; 16]),
         caller: Caller::Wallet(*wallet.address().as_bytes()).principal(),
+        payer: Caller::Wallet(*wallet.address().as_bytes()).principal(),
+        settle: Settle::After,
+        reference: String::new(),
         binding: Binding {
             tool: ToolRef { server: "up".parse().unwrap(), tool: "echo".parse().unwrap() },
             args: Digest::of(b"{}"),

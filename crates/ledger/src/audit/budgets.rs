@@ -23,7 +23,7 @@ impl Budgets {
 
     /// Adds what an attempt has taken, unless it was given back. Of windows that are over nothing is stored.
     pub(super) fn settlement(&mut self, row: &SettlementRow) {
-        if matches!(row.state, State::Voided | State::Failed | State::InDoubt) {
+        if matches!(row.state, State::Voided | State::Failed | State::InDoubt | State::Refunded) {
             return;
         }
         for Taken { node, span, start } in &row.reserved.taken {

@@ -61,7 +61,10 @@ impl Escrows {
                 AccountName::Stake(id) => {
                     found.entry((*id, asset.clone())).or_default().stake = balance;
                 }
-                AccountName::Clearing(_) | AccountName::Credit(_) | AccountName::Payable(_) => {}
+                AccountName::Clearing(_)
+                | AccountName::Credit(_)
+                | AccountName::Payable(_)
+                | AccountName::Unearned(_) => {}
             }
         }
         let all: BTreeSet<_> = found.keys().chain(self.held.keys()).collect();

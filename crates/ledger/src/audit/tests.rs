@@ -32,6 +32,8 @@ fn row(call: u8, units: u128, state: State) -> SettlementRow {
         attempt: 1,
         call: CallId::from_bytes([call; 16]),
         caller: Caller::Anonymous.principal(),
+        payer: Caller::Anonymous.principal(),
+        settle: Settle::After,
         binding: Binding {
             tool: ToolRef { server: "demo".parse().unwrap(), tool: "add".parse().unwrap() },
             args: Digest::of(b"{}"),
@@ -49,6 +51,8 @@ fn row(call: u8, units: u128, state: State) -> SettlementRow {
         reference: None,
         reason: None,
         receipt: None,
+        refund: None,
+        refunded: Amount::ZERO,
         reserved: crate::budget::Reservation::default(),
     }
 }
@@ -226,4 +230,65 @@ fn one_id_twice_and_one_key_twice_are_found() {
     assert!(findings.iter().any(|finding| matches!(finding, Finding::DuplicateTransfer(_))), "{findings:?}");
     let findings = World::after(|world| world.rows[1].key = world.rows[0].key.clone());
     assert_eq!(findings, [Finding::SpentTwice(PaymentKey::new(Rail::L402, "1").unwrap())]);
+}
+
+/// A call that was paid before its tool ran, with what was earned or went back so far.
+fn paid_before(state: State, then: Option<AccountName>) -> Auditor {
+    let settled = SettlementRow { settle: Settle::Before, refunded: Amount::ZERO, ..row(7, 10, state) };
+    let unearned = AccountName::Unearned("demo".parse().unwrap());
+    let taken = Transfer {
+        id: hold_id(&settled.call),
+        kind: TransferKind::Pending,
+        debit: clearing(),
+        credit: unearned.clone(),
+        asset: asset(),
+        amount: settled.amount,
+        call: Some(settled.call),
+        note: String::new(),
+        at: UnixMillis::default(),
+        expires: None,
+    };
+    let posted = Transfer {
+        id: resolution_id(&settled.call),
+        kind: TransferKind::PostPending(taken.id),
+        ..taken.clone()
+    };
+    let mut auditor = Auditor::default();
+    auditor.transfer(&taken);
+    auditor.transfer(&posted);
+    let refunded = if matches!(then, Some(AccountName::Credit(_))) { settled.amount } else { Amount::ZERO };
+    if let Some(credit) = then {
+        let id = crate::earned_id(&settled.call);
+        auditor.transfer(&Transfer { id, kind: TransferKind::Posted, debit: unearned, credit, ..taken });
+    }
+    auditor.settlement(&SettlementRow { refunded, ..settled });
+    auditor
+}
+
+#[test]
+fn money_that_was_taken_before_is_where_the_state_says() {
+    let of = |auditor: Auditor| -> Vec<Finding> {
+        let differs = |finding: &Finding| !matches!(finding, Finding::TotalsDiffer { .. });
+        auditor.finish().into_iter().filter(differs).collect()
+    };
+    let call = CallId::from_bytes([7; 16]);
+    for (state, then) in [
+        (State::Executing, None),
+        (State::RefundDue, None),
+        (State::Delivered, Some(payable())),
+        (State::Refunded, Some(credit(7))),
+    ] {
+        assert_eq!(of(paid_before(state, then)), [], "{state}: control");
+    }
+    for (state, then) in [
+        (State::Executing, Some(payable())),
+        (State::Delivered, None),
+        (State::Refunded, None),
+        (State::RefundDue, Some(credit(7))),
+    ] {
+        assert_eq!(of(paid_before(state, then)), [Finding::NotEarned(call)], "{state}");
+    }
+    let mut more = paid_before(State::Refunded, Some(credit(7)));
+    more.settlement(&SettlementRow { settle: Settle::Before, ..row(7, 10, State::Refunded) });
+    assert!(of(more).contains(&Finding::NotRefunded(call)), "the row says that nothing went back");
 }

@@ -167,6 +167,9 @@ fn claim(number: u8, call: u8, units: u128) -> Command {
         key: key(number),
         call: CallId::from_bytes([call; 16]),
         caller: alice(),
+        payer: alice(),
+        settle: tollgate_domain::Settle::After,
+        reference: String::new(),
         binding: Binding {
             tool: ToolRef { server: "demo".parse().unwrap(), tool: "add".parse().unwrap() },
             args: Digest::of(b"{}"),

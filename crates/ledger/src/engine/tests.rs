@@ -5,6 +5,7 @@ use super::*;
 use crate::{AccountBalance, Claimed, Clearing, Funds, IllegalTransition, audit::Auditor};
 use tollgate_domain::{Binding, Caller, Digest, KeyId, Rail, ToolRef, UnixMillis};
 
+mod before;
 mod sandbox;
 
 /// Books in memory: what a store does with decisions, without a disk.
@@ -132,6 +133,10 @@ fn alice() -> Principal {
     Caller::ApiKey(KeyId::from_bytes([7; 16])).principal()
 }
 
+fn bob() -> Principal {
+    Caller::Wallet([3; 20]).principal()
+}
+
 fn grant_of(to: &Principal, units: u128) -> Grant {
     Grant {
         from: Clearing::Manual,
@@ -149,6 +154,9 @@ fn claim_of(rail: Rail, funds: Funds, call: u8) -> Claim {
         key: PaymentKey::new(rail, "proof").unwrap(),
         call: CallId::from_bytes([call; 16]),
         caller: alice(),
+        payer: bob(),
+        settle: Settle::After,
+        reference: "ledger:1".into(),
         binding: Binding {
             tool: ToolRef { server: "demo".parse().unwrap(), tool: "add".parse().unwrap() },
             args: Digest::of(b"{}"),
@@ -323,7 +331,7 @@ fn events_apply_together_or_not_at_all() {
     let mut books = Memory::default();
     let claim = claim_of(Rail::X402, Funds::OnSettlement, 1);
     books.claim(&claim);
-    let illegal = IllegalTransition { state: State::Executed, event: "settled" };
+    let illegal = IllegalTransition { settle: Settle::After, state: State::Executed, event: "settled" };
     assert_eq!(books.advance(&claim, [executed(), settled()]), Err(Refusal::Illegal(illegal)));
     assert_eq!(books.settlement(&claim.key).unwrap().unwrap().state, State::Executing);
     assert_eq!(
@@ -375,7 +383,7 @@ fn only_the_ends_that_concern_the_payer_move_a_standing() {
 #[test]
 fn secrets_are_not_printed() {
     let claim = claim_of(Rail::X402, Funds::OnSettlement, 1);
-    let row = new_row(&claim, 1);
+    let row = new_row(&claim, 1, claim.funds.clone());
     assert!(!format!("{claim:?}").contains("bearer"), "{claim:?}");
     assert!(!format!("{row:?}").contains("bearer"), "{row:?}");
     assert!(format!("{row:?}").contains("executing"), "control: it prints something");

@@ -81,6 +81,8 @@ fn p8_only_a_whole_price_within_the_limit_is_paid() {
 #[test]
 fn p2_an_offer_in_another_scheme_network_asset_or_method_is_never_paid() {
     judge_x402(&[entry()], 10_000).expect("positive control");
+    let upfront = with(|entry| entry["extra"]["paymentFlow"] = json!("upfront"));
+    judge_x402(&[upfront], 10_000).expect("the same signature, and the money moves before the work");
     let others = [
         with(|entry| entry["scheme"] = json!("upto")),
         with(|entry| entry["network"] = json!("eip155:8453")),
@@ -88,7 +90,7 @@ fn p2_an_offer_in_another_scheme_network_asset_or_method_is_never_paid() {
         with(|entry| entry["asset"] = json!("0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913")),
         with(|entry| entry["asset"] = json!("USDC")),
         with(|entry| entry["extra"]["assetTransferMethod"] = json!("permit2")),
-        with(|entry| entry["extra"]["paymentFlow"] = json!("upfront")),
+        with(|entry| entry["extra"]["paymentFlow"] = json!("escrow")),
         with(|entry| entry["payTo"] = Value::Null),
         json!({ "scheme": "exact" }),
         json!("exact"),

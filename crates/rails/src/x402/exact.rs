@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tollgate_domain::{Amount, Asset, Caller, PaymentKey, Quote, Rail, UnixMillis};
+use tollgate_domain::{Amount, Asset, Caller, PaymentKey, Quote, Rail, Settle, UnixMillis};
 
 use super::settler::Settler;
 use super::wire::{Accepted, AcceptedExtra, ExactEntry, ExactExtra, PaymentPayload, Text};
@@ -22,6 +22,9 @@ use crate::rail::{
 /// An authorization must still be valid this many seconds after it is presented: time to run a quick tool and to get the
 /// transaction into a block. Slow tools need a longer `max_timeout_seconds`.
 pub const SETTLE_MARGIN_SECONDS: u64 = 6;
+/// The values of `extra.paymentFlow`: settled once there is an answer, and before the work is begun.
+const AUTHORIZATION: &str = "authorization";
+const UPFRONT: &str = "upfront";
 
 /// What becomes of a row in the sandbox that waits for money from outside the books: only versions that kept the sandbox
 /// token in a book of its own have left such rows, and that book is gone.
@@ -100,6 +103,8 @@ struct Opened {
     amount: Amount,
     /// The echoed seal.
     seal: String,
+    /// When the payer agreed that the money moves, where the form of the payment says so.
+    agreed: Option<Settle>,
 }
 
 impl ExactEvm {
@@ -179,6 +184,7 @@ impl ExactEvm {
                 name: &self.config.domain_name,
                 version: &self.config.domain_version,
                 tollgate_quote: &seal,
+                payment_flow: (quote.settle == Settle::Before).then_some(UPFRONT),
                 sandbox: self.is_sandbox(),
             },
         };
@@ -221,7 +227,11 @@ impl ExactEvm {
             PaymentRefusal::Invalid("it does not echo accepted.extra.tollgateQuote of the offer".to_owned())
         })?;
         let signed = payload.eip3009().map_err(|error| unreadable(error.to_string()))?;
-        Ok(Opened { signed, amount, seal: seal.as_str().to_owned() })
+        let agreed = match &extra.payment_flow {
+            Some(flow) if flow.as_str() == UPFRONT => Settle::Before,
+            Some(_) | None => Settle::After,
+        };
+        Ok(Opened { signed, amount, seal: seal.as_str().to_owned(), agreed: Some(agreed) })
     }
 
     /// Compares the echoed entry with what this rail offers. The amount is the quote's affair.
@@ -239,8 +249,9 @@ impl ExactEvm {
         if let Some(method) = &extra.asset_transfer_method {
             expect("extra.assetTransferMethod", Some(method), "eip3009")?;
         }
-        if let Some(flow) = &extra.payment_flow {
-            expect("extra.paymentFlow", Some(flow), "authorization")?;
+        // Which of the two it has to be is the quote's affair.
+        if let Some(flow) = extra.payment_flow.as_ref().filter(|flow| flow.as_str() != UPFRONT) {
+            expect("extra.paymentFlow", Some(flow), AUTHORIZATION)?;
         }
         let sandbox = self.is_sandbox();
         if extra.sandbox.unwrap_or(false) != sandbox {
@@ -257,7 +268,7 @@ impl ExactEvm {
             .as_ref()
             .ok_or_else(|| PaymentRefusal::Unreadable("this gateway takes no MPP payments".to_owned()))?;
         let charge = mpp::evm::open(challenges, &self.target, credential)?;
-        Ok(Opened { signed: charge.signed, amount: charge.amount, seal: charge.seal })
+        Ok(Opened { signed: charge.signed, amount: charge.amount, seal: charge.seal, agreed: None })
     }
 
     /// The quote that the payment answers, checked against the call it is presented for.
@@ -394,6 +405,10 @@ impl PaymentRail for ExactEvm {
             .downcast_ref::<Opened>()
             .ok_or_else(|| PaymentRefusal::Unreadable("it was opened by another rail".to_owned()))?;
         let sealed = self.sealed_quote(opened, quote, now)?;
+        // Nobody who agreed to pay for an answer pays before there is one.
+        if opened.agreed.is_some_and(|agreed| agreed != quote.settle) {
+            return Err(PaymentRefusal::OtherCall("payment flow"));
+        }
         let authorization = &opened.signed.authorization;
         self.match_authorization(authorization, sealed.amount)?;
         match_window(authorization, now)?;

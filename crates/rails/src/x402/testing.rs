@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use tollgate_domain::{Amount, Asset, Binding, Digest, Money, Price, Quote, ToolRef, UnixMillis};
+use tollgate_domain::{Amount, Asset, Binding, Digest, Money, Price, Quote, Settle, ToolRef, UnixMillis};
 
 use super::{ExactEvm, ExactEvmConfig, Settler, Settling};
 use crate::evm::{Address, Authorization, SignedAuthorization, SigningKey};
@@ -34,6 +34,7 @@ pub(crate) fn quote_for(server: &str, tool: &str, arguments: &str, amount: u128)
             price_version: 1,
         },
         price: Price::any_of([Money { amount: Amount::new(amount), asset: usdc() }]),
+        settle: Settle::After,
         expires: NOW.plus_millis(120_000),
     }
 }

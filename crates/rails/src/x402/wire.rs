@@ -94,6 +94,9 @@ pub(crate) struct ExactExtra<'a> {
     pub(crate) name: &'a str,
     pub(crate) version: &'a str,
     pub(crate) tollgate_quote: &'a str,
+    /// Absent for the flow that every client knows: the money moves after the tool has delivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) payment_flow: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) sandbox: bool,
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tempfile::TempDir;
-use tollgate_domain::{Amount, Binding, Caller, Rail, ToolRef};
+use tollgate_domain::{Amount, Binding, Caller, Rail, Settle, ToolRef};
 use tollgate_ledger::{Advance, Claim, Claimed, Event, Funds, State};
 
 use super::*;
@@ -23,6 +23,9 @@ fn claim(number: u8) -> Claim {
         key: PaymentKey::new(Rail::X402, format!("0x{number}")).unwrap(),
         call: CallId::from_bytes([number; 16]),
         caller: Caller::Wallet([1; 20]).principal(),
+        payer: Caller::Wallet([1; 20]).principal(),
+        settle: Settle::After,
+        reference: String::new(),
         binding: Binding {
             tool: ToolRef { server: "demo".parse().unwrap(), tool: "add".parse().unwrap() },
             args: Digest::of(b"{}"),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
-use tollgate_domain::{Amount, CallId, Caller, Digest, PaymentKey, Principal, Rail};
+use tollgate_domain::{Amount, CallId, Caller, Digest, PaymentKey, Principal, Rail, Settle};
 use tollgate_ledger::{Advance, Claim, Claimed, Event, Funds, Grant, LedgerStore, State, StoreError};
 
 use crate::world::*;
@@ -150,7 +150,7 @@ impl Model {
         let attempt = self.attempts.get_mut(&key)?;
         let mut state = attempt.state;
         for event in events {
-            state = state.apply(event).ok()?.0;
+            state = state.apply(Settle::After, event).ok()?.0;
         }
         if state.is_terminal() && !attempt.state.is_terminal() {
             self.reserved -= attempt.units;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
 use tollgate_attest::{PublicKey, Signer, StatementDraft};
 use tollgate_domain::{
-    Amount, AssetId, Binding, CallId, Caller, Digest, KeyId, PaymentKey, Principal, Rail, ReceiptId, ToolRef,
-    TransferId, UnixMillis,
+    Amount, AssetId, Binding, CallId, Caller, Digest, KeyId, PaymentKey, Principal, Rail, ReceiptId, Settle,
+    ToolRef, TransferId, UnixMillis,
 };
 use tollgate_ledger::{
     AccountName, Advance, Advanced, Balances, Claim, Claimed, Clearing, Event, Funds, Grant, LedgerStore,
@@ -90,6 +90,9 @@ pub(crate) fn claim(rail: Rail, proof: &str) -> Claim {
         key: PaymentKey::new(rail, proof).unwrap(),
         call: call_id(),
         caller: alice(),
+        payer: alice(),
+        settle: Settle::After,
+        reference: String::new(),
         binding: Binding { tool: tool(), args: Digest::of(b"{}"), price_version: 1 },
         amount: Amount::new(10),
         asset: asset(),
@@ -158,6 +161,7 @@ pub(crate) fn statement(call: CallId) -> String {
         charged: true,
         price: Some((Amount::new(10), asset(), Rail::X402)),
         payment_ref: None,
+        refunded: None,
         settlement: "settled",
         decision: None,
         mode: "sandbox",

@@ -51,16 +51,22 @@ pub(super) fn ended(arrived: &Arrived, ended: Ended<Response<Body>>) -> Response
     };
     let mut response = match (ending, given) {
         (Ending::Delivered(_) | Ending::ToolFailed(_), Some(given)) => given,
-        (ending, _) => unanswered(arrived, ending, call),
+        (ending, _) => unanswered(arrived, ending, &evidence, call),
     };
     prove(response.headers_mut(), call, &evidence);
     response
 }
 
 /// The answer where the handler's own may not, or cannot, be given.
-pub(super) fn unanswered(arrived: &Arrived, ending: Ending, call: CallId) -> Response<Body> {
+pub(super) fn unanswered(
+    arrived: &Arrived,
+    ending: Ending,
+    evidence: &Evidence,
+    call: CallId,
+) -> Response<Body> {
     match ending {
-        Ending::Lost(kind) => say_fault(arrived, &Fault::Upstream { kind }, call),
+        Ending::Lost(kind) => say_fault(arrived, &Fault::Upstream { kind }.with_refund(evidence), call),
+        Ending::PaymentPending => say_fault(arrived, &Fault::PaymentPending { call }, call),
         Ending::Pending => say_fault(arrived, &Fault::SettlementPending { call }, call),
         Ending::PaymentFailed { reason, demand } => {
             say_no(arrived, &Denial::PaymentFailed { reason, demand }, call)

@@ -37,7 +37,7 @@ enum Begun {
     /// An answer that flows.
     Flowing(Response<Body>),
     /// The end already: a refusal of the handler, or none.
-    Ended(Ended<Response<Body>>),
+    Ended(Box<Ended<Response<Body>>>),
 }
 
 /// Carries out a held call whose answer flows.
@@ -61,7 +61,7 @@ where
     house.calls.spawn(carry_out(Arc::clone(house), held, inner, request, begin));
     match begun.await {
         Ok(Begun::Flowing(response)) => response,
-        Ok(Begun::Ended(ended)) => answer::ended(&arrived, ended),
+        Ok(Begun::Ended(ended)) => answer::ended(&arrived, *ended),
         Err(_) => {
             let fault = Fault::Internal("the task of a flowing call ended without a word".to_owned());
             answer::say_fault(&arrived, &fault, call)
@@ -84,7 +84,15 @@ async fn carry_out<S, B, R>(
     R::Error: Into<BoxError>,
 {
     let bytes_max = house.limits.answer_bytes_max;
-    let (permitted, held, deadline) = permit(held);
+    let ready = match house.gate.take(held).await {
+        Ok(ready) => ready,
+        Err(not_taken) => {
+            let (call, completed) = (not_taken.call, not_taken.completed);
+            drop(begin.send(Begun::Ended(Box::new(Ended { call, completed, given: None }))));
+            return;
+        }
+    };
+    let (permitted, held, deadline) = permit(ready);
     let call = permitted.call();
     let _mark = match mark(&house, &permitted) {
         Ok(mark) => mark,
@@ -139,7 +147,7 @@ async fn end_at_once(
 ) {
     let completed = complete(house, permitted, held, worked.outcome).await;
     let ended = Ended { call: permitted.call(), completed, given: worked.given };
-    drop(begin.send(Begun::Ended(ended)));
+    drop(begin.send(Begun::Ended(Box::new(ended))));
 }
 
 /// The head of a flowing answer: its length is not known, and its receipt comes behind it.

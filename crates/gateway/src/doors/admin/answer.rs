@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
+use tollgate_gate::RefundRefused;
 use tollgate_ledger::StoreError;
 use tollgate_store::AuditEntry;
 
@@ -21,12 +22,20 @@ pub(super) enum Failed {
     Malformed(String),
     /// The configuration stays as it is.
     Refused(Refused),
+    /// Nothing goes back.
+    Refund(RefundRefused),
     /// The data directory cannot be read.
     Store(StoreError),
     /// There is nothing like that.
     Unknown(String),
     /// It cannot be done as things stand.
     Conflict(String),
+}
+
+impl From<RefundRefused> for Failed {
+    fn from(refused: RefundRefused) -> Self {
+        Self::Refund(refused)
+    }
 }
 
 impl From<Refused> for Failed {
@@ -71,6 +80,7 @@ impl IntoResponse for Failed {
             Self::Refused(refused) => {
                 (status(refused), refused.code(), refused.to_string(), refused.next_step())
             }
+            Self::Refund(refused) => no_refund(refused),
             Self::Unknown(what) => (
                 StatusCode::NOT_FOUND,
                 "not_found",
@@ -100,6 +110,37 @@ impl IntoResponse for Failed {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+fn no_refund(refused: &RefundRefused) -> (StatusCode, &'static str, String, &'static str) {
+    let message = || refused.to_string();
+    match refused {
+        RefundRefused::Unknown => (
+            StatusCode::NOT_FOUND,
+            "not_found",
+            message(),
+            "Check the id: `tollgate calls list` shows paid calls.",
+        ),
+        RefundRefused::NothingKept { .. } => (
+            StatusCode::CONFLICT,
+            "nothing_to_refund",
+            message(),
+            "Read `GET /api/v1/calls/{call_id}`: only a call that was charged can be refunded.",
+        ),
+        RefundRefused::Exceeds { .. } => {
+            (StatusCode::CONFLICT, "refund_exceeds", message(), "Ask for at most what is left.")
+        }
+        RefundRefused::Reused => (
+            StatusCode::CONFLICT,
+            "refund_id_reused",
+            message(),
+            "Ask for another refund under another `id`; the one under this `id` was booked.",
+        ),
+        RefundRefused::Fault(fault) => {
+            let status = StatusCode::from_u16(fault.code().http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, fault.code().word, fault.message().to_owned(), fault.next_step())
+        }
     }
 }
 

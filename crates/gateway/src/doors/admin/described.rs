@@ -201,8 +201,53 @@ pub(super) const AUDIT: Operation = Operation {
     codes: &[&["malformed"]],
 };
 
+/// [`super::refunds::refund`].
+pub(super) const REFUND: Operation = Operation {
+    id: "adminRefund",
+    group: Group::Admin,
+    access: Access::AdminKey,
+    summary: "Gives back what was kept of a paid call, or a part of it.",
+    about: "As credit of whoever paid, with a new receipt. Under one `id` it is booked once; all refunds of a call together are at most what was paid.",
+    parameters: &[],
+    body: Some(Body {
+        shape: Shape::Json(
+            r##"{"type":"object","required":["call_id","reason"],"additionalProperties":false,"properties":{"call_id":{"$ref":"#/components/schemas/CallId"},"reason":{"type":"string","minLength":1,"maxLength":500},"amount":{"anyOf":[{"$ref":"#/components/schemas/Amount"},{"type":"null"}],"description":"All that is left without it."},"id":{"type":"string","maxLength":64}}}"##,
+        ),
+        examples: &[Example {
+            shows: "A part.",
+            json: r#"{"call_id":"call_103518Rpy1IgAnbQiqcrFy6","reason":"one page of three","amount":"600000","id":"page-2"}"#,
+        }],
+    }),
+    told: &[Told::json(
+        200,
+        "What was booked, and what went back in all.",
+        Shape::Named("RefundMade"),
+        Some(
+            r#"{"call_id":"call_103518Rpy1IgAnbQiqcrFy6","transfer_id":"xfer_103518Rpy1IgAnbQiqcrFy6","again":false,"refunded":{"amount":"600000","asset":"eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e","as":"credit","to":"eip155:0x70997970c51812dc3a010c7d01b50e0d17dc79c8"},"receipt":null}"#,
+        ),
+    )],
+    codes: &[&[
+        "malformed",
+        "nothing_to_refund",
+        "refund_exceeds",
+        "refund_id_reused",
+        "store_busy",
+        "store_closed",
+    ]],
+};
+
 /// What these operations name.
 pub(super) const SCHEMAS: &[Schema] = &[
+    Schema {
+        name: "RefundMade",
+        json: r##"{"type":"object","required":["call_id","transfer_id","again","refunded","receipt"],"properties":{
+            "call_id":{"$ref":"#/components/schemas/CallId"},
+            "transfer_id":{"type":"string"},
+            "again":{"type":"boolean","description":"Whether exactly this had been booked before."},
+            "refunded":{"type":"object","required":["amount","asset","as","to"],"properties":{
+                "amount":{"$ref":"#/components/schemas/Amount"},"asset":{"type":"string"},"as":{"const":"credit"},"to":{"type":"string"}}},
+            "receipt":{"anyOf":[{"$ref":"#/components/schemas/Envelope"},{"type":"null"}]}}}"##,
+    },
     Schema {
         name: "Server",
         json: r##"{"type":"object","required":["name","from","tools"],"properties":{

@@ -40,6 +40,15 @@ pub(super) async fn lease(
             return;
         }
     };
+    let held = match gateway.gate.take(held).await {
+        Ok(ready) => ready,
+        Err(not_taken) => {
+            unfinished.into_iter().for_each(Unfinished::over);
+            drop(reply.send(told::not_taken(&gateway, &not_taken, &resource)));
+            watch.not_taken(&not_taken);
+            return;
+        }
+    };
     let deadline_ms = held.listed().deadline_ms;
     let deadline = Instant::now() + Duration::from_millis(deadline_ms);
     let paid = held.payment().map(|payment| payment.key.clone());

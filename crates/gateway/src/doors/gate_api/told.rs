@@ -5,14 +5,15 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 use tollgate_domain::{CallId, UnixMillis};
 use tollgate_gate::{
-    Answer, Call, Completed, Denial, Door, Ending, Fault, Held, Refusal, Verdict, denied, faulted, render,
+    Answer, Call, Completed, Denial, Door, Ending, Fault, NotTaken, Ready, Refusal, Verdict, denied, faulted,
+    render,
 };
 
 use crate::gateway::Gateway;
 use crate::lease::LeaseToken;
 
 /// The call may run until its deadline.
-pub(super) fn allowed(held: &Call<Held>, token: &LeaseToken, deadline: UnixMillis) -> Answer {
+pub(super) fn allowed(held: &Call<Ready>, token: &LeaseToken, deadline: UnixMillis) -> Answer {
     let paid = held.payment().map(
         |payment| json!({ "amount": payment.amount, "asset": payment.asset, "rail": payment.key.rail() }),
     );
@@ -60,6 +61,19 @@ pub(super) fn denial(gateway: &Gateway, denial: &Denial, call: Option<CallId>, r
     })
 }
 
+/// The call may not run: its tool is paid before, and the money did not come.
+pub(super) fn not_taken(gateway: &Gateway, not_taken: &NotTaken, resource: &str) -> Answer {
+    let fault = match &not_taken.completed {
+        Ok(Completed { ending: Ending::PaymentFailed { reason, demand }, .. }) => {
+            let denial = Denial::PaymentFailed { reason: reason.clone(), demand: demand.clone() };
+            return self::denial(gateway, &denial, Some(not_taken.call), resource);
+        }
+        Ok(_) => &Fault::PaymentPending { call: not_taken.call },
+        Err(fault) => fault,
+    };
+    faulted(fault, Some(not_taken.call), Door::Rest, gateway.naming(resource))
+}
+
 /// How a leased call ended.
 pub(super) fn completed(
     gateway: &Gateway,
@@ -86,7 +100,13 @@ pub(super) fn completed(
     });
     let instead = match ending {
         Ending::Delivered(_) | Ending::ToolFailed(_) => None,
-        Ending::Lost(kind) => Some(faulted(&Fault::Upstream { kind }, Some(call), Door::Rest, naming)),
+        Ending::Lost(kind) => {
+            let fault = Fault::Upstream { kind }.with_refund(&evidence);
+            Some(faulted(&fault, Some(call), Door::Rest, naming))
+        }
+        Ending::PaymentPending => {
+            Some(faulted(&Fault::PaymentPending { call }, Some(call), Door::Rest, naming))
+        }
         Ending::Pending => Some(faulted(&Fault::SettlementPending { call }, Some(call), Door::Rest, naming)),
         Ending::PaymentFailed { reason, demand } => {
             Some(denied(&Denial::PaymentFailed { reason, demand }, Some(call), Door::Rest, naming))
@@ -94,6 +114,9 @@ pub(super) fn completed(
     };
     if let (Value::Object(members), Some(instead)) = (&mut body, instead) {
         members.insert("answer".to_owned(), as_json(&instead));
+    }
+    if let (Value::Object(members), Some(refund)) = (&mut body, evidence.refund()) {
+        members.insert("refund".to_owned(), refund.to_json());
     }
     if let (Value::Object(members), Some(receipt)) = (&mut body, evidence.receipt_json()) {
         members.insert("receipt".to_owned(), serde_json::from_str(&receipt).unwrap_or_default());

@@ -177,10 +177,18 @@ impl Asked {
         message: (Parts, Frame),
         mut reply: oneshot::Sender<Response<Body>>,
     ) {
-        let deadline = Instant::now() + Duration::from_millis(held.listed().deadline_ms);
+        let ready = match self.gateway.gate.take(held).await {
+            Ok(ready) => ready,
+            Err(not_taken) => {
+                watch.not_taken(&not_taken);
+                drop(reply.send(respond(self.instead(not_taken.call, not_taken.completed))));
+                return;
+            }
+        };
+        let deadline = Instant::now() + Duration::from_millis(ready.listed().deadline_ms);
         let answer_bytes_max = self.gateway.config.limits.answer_bytes_max;
         let limits = Limits { message_bytes_max: answer_bytes_max, ..Limits::default() };
-        let (permitted, held) = held.permit();
+        let (permitted, held) = ready.permit();
         watch.asks(&held);
         let request = self.sent(&mut watch, &permitted, message);
         // Kept until the end is on the books.
@@ -291,7 +299,12 @@ impl Asked {
     fn instead(&self, call: CallId, completed: Result<Completed, Fault>) -> Answer {
         match completed {
             Err(fault) => self.faulted(call, &fault),
-            Ok(Completed { ending: Ending::Lost(kind), .. }) => self.faulted(call, &self.carrier.lost(kind)),
+            Ok(Completed { ending: Ending::Lost(kind), evidence, .. }) => {
+                self.faulted(call, &self.carrier.lost(kind).with_refund(&evidence))
+            }
+            Ok(Completed { ending: Ending::PaymentPending, .. }) => {
+                self.faulted(call, &Fault::PaymentPending { call })
+            }
             Ok(Completed { ending: Ending::PaymentFailed { reason, demand }, .. }) => denied(
                 &Denial::PaymentFailed { reason, demand },
                 Some(call),

@@ -182,3 +182,27 @@ fn soft_limits_are_told_with_the_claim_that_passes_them() {
     assert_eq!(warned.iter().map(Vec::len).collect::<Vec<_>>(), [0, 1, 0]);
     assert_eq!((warned[1][0].warn, warned[1][0].used), (Amount::new(5), Amount::new(8)));
 }
+
+#[test]
+fn what_was_taken_before_and_went_back_is_given_back_and_what_was_earned_stays_spent() {
+    let (mut books, ask) = (Memory::default(), ask(10, None, None));
+    let before = |number| {
+        let Command::Claim(claim) = spend(number, 10, &ask) else { panic!() };
+        Command::Claim(Claim { settle: tollgate_domain::Settle::Before, ..claim })
+    };
+    let moved = |number, events: Vec<Event>| match void(number) {
+        Command::Advance(advance) => Command::Advance(Advance { events, ..advance }),
+        other => other,
+    };
+    let taken = || vec![Event::Submitted, Event::Settled { reference: "0xabc".into() }];
+    let cause = crate::RefundCause::ToolFailed;
+    let refunded = vec![Event::RefundDue { cause }, Event::Refunded];
+    let outcomes = books.commit(&[before(1), moved(1, taken()), before(2), moved(1, refunded)]);
+    let fresh: Vec<bool> = outcomes.iter().map(is_fresh).collect();
+    assert_eq!(fresh, [true, false, false, false], "nothing is free while it is taken: {outcomes:?}");
+    assert_eq!((used(&books), books.findings()), (0, vec![]));
+    let earned = vec![Event::Executed { result: Digest::of(b"42") }];
+    let outcomes = books.commit(&[before(3), moved(3, taken()), moved(3, earned), before(4)]);
+    assert!(is_fresh(&outcomes[0]) && outcomes[2].is_ok() && !is_fresh(&outcomes[3]), "{outcomes:?}");
+    assert_eq!((used(&books), books.findings()), (10, vec![]));
+}

@@ -70,6 +70,7 @@ fn made_and_held(books: &Memory) -> (u128, u128) {
             AccountName::Clearing(other) => panic!("{other:?} has nothing to do with the sandbox"),
             AccountName::Credit(_)
             | AccountName::Payable(_)
+            | AccountName::Unearned(_)
             | AccountName::Escrow(_)
             | AccountName::Stake(_) => held += credits - debits,
         }

@@ -29,6 +29,7 @@ fn quote_for(tool: &str, args: &[u8], price_version: u32, msat: u128) -> Quote {
             Money { amount: Amount::new(10_000), asset: usdc },
             Money { amount: Amount::new(msat), asset: sat() },
         ]),
+        settle: tollgate_domain::Settle::After,
         expires: NOW.plus_millis(3_600_000),
     }
 }

@@ -217,6 +217,22 @@ fn p2_a_payment_to_another_target_is_refused() {
 }
 
 #[test]
+fn a_payer_who_agreed_to_pay_for_an_answer_does_not_pay_before_there_is_one() {
+    let (rail, after) = (rail(), quote());
+    let before = tollgate_domain::Quote { settle: tollgate_domain::Settle::Before, ..quote() };
+    let (for_an_answer, upfront) = (payment_for(&rail, &after), payment_for(&rail, &before));
+    assert_eq!(upfront["accepted"]["extra"]["paymentFlow"], "upfront");
+    assert_eq!(for_an_answer["accepted"]["extra"]["paymentFlow"], Value::Null);
+    for (payment, quote) in [(&for_an_answer, &before), (&upfront, &after)] {
+        let refused = judge(&rail, payment, quote, NOW);
+        assert!(matches!(refused, Err(PaymentRefusal::OtherCall("payment flow"))), "{refused:?}");
+    }
+    for (payment, quote) in [(&for_an_answer, &after), (&upfront, &before)] {
+        assert!(judge(&rail, payment, quote, NOW).is_ok(), "control");
+    }
+}
+
+#[test]
 fn p2_sandbox_money_does_not_pay_for_real() {
     let (sandbox, quote) = (rail(), quote());
     let payment = payment_for(&sandbox, &quote);

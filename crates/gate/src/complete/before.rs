@@ -1,0 +1,90 @@
+//! The end of a call that was paid before its tool ran: the money is earned with the answer, or goes back.
+
+use bytes::Bytes;
+
+use tollgate_domain::{Outcome, Rail};
+use tollgate_ledger::{Event, RefundCause};
+use tollgate_rails::x402::wire;
+use tollgate_rails::{Funds, Payment};
+
+use super::{
+    Completed, Ending, Evidence, Refund, ToolAnswer, ending_of, mpp_receipt, payer_of, stand_in, told_result,
+};
+use crate::call::{Call, Ready};
+use crate::fault::Fault;
+use crate::ports::Ports;
+use crate::receipt::Told;
+use crate::street::Gate;
+
+impl<P: Ports> Gate<P> {
+    pub(super) async fn complete_before(
+        &self,
+        call: &Call<Ready>,
+        payment: &Payment,
+        reference: &str,
+        told: Told<'_>,
+        outcome: Outcome<ToolAnswer>,
+    ) -> Result<Completed, Fault> {
+        let told = Told { payment_ref: Some(reference.to_owned()), ..told };
+        let (ending, mut evidence) = match outcome {
+            Outcome::Delivered(ToolAnswer::Result(result)) => self.earn(call, payment, told, result).await?,
+            Outcome::Delivered(ToolAnswer::Digest(digest)) => {
+                self.earn(call, payment, told, stand_in(digest)).await?
+            }
+            outcome => (ending_of(outcome), self.give_back(call, payment, told).await?),
+        };
+        // The money has moved either way, and the payer's client keeps its own books.
+        if payment.key.rail() == Rail::X402 {
+            let network = payment.asset.network();
+            let amount = Some(payment.amount);
+            let payment =
+                wire::settle_response(true, reference, network, payer_of(&payment.key), amount, None);
+            evidence.payment = Some(payment);
+        }
+        evidence.mpp = mpp_receipt(call, reference, self.ports.now());
+        Ok(Completed { call: call.id, ending, evidence })
+    }
+
+    async fn earn(
+        &self,
+        call: &Call<Ready>,
+        payment: &Payment,
+        told: Told<'_>,
+        result: Bytes,
+    ) -> Result<(Ending, Evidence), Fault> {
+        let told = Told { charged: true, settlement: "delivered", ..told };
+        let executed = vec![Event::Executed { result: told_result(&told) }];
+        let evidence = self.advance(&payment.key, call.id, executed, Some(&result), Some(told)).await?;
+        self.ports.reached("after_settled");
+        Ok((Ending::Delivered(result), evidence))
+    }
+
+    async fn give_back(
+        &self,
+        call: &Call<Ready>,
+        payment: &Payment,
+        told: Told<'_>,
+    ) -> Result<Evidence, Fault> {
+        let told = Told { settlement: "refunded", refunded: Some(payment.amount), ..told };
+        let events = vec![Event::RefundDue { cause: RefundCause::ToolFailed }, Event::Refunded];
+        let mut evidence = self.advance(&payment.key, call.id, events, None, Some(told)).await?;
+        self.ports.reached("after_refunded");
+        let to = match &payment.funds {
+            Funds::Credit(principal) => principal.clone(),
+            Funds::OnSettlement | Funds::Arrived | Funds::Sandbox => payment.payer.principal(),
+        };
+        evidence.refund = Some(Refund { amount: payment.amount, asset: payment.asset.clone(), to });
+        evidence.note = Some(match payment.key.rail() {
+            Rail::X402 => {
+                "Refunded: what was taken is credit of the payer's wallet at this gateway. The same payment sent again with the \
+                 same request spends it; the operator can pay it out."
+            }
+            Rail::L402 => {
+                "Refunded: what was taken is credit that the preimage can spend. The same L402 credential can be used again for \
+                 the same request."
+            }
+            Rail::Credit => "Refunded: what was taken is credit again.",
+        });
+        Ok(evidence)
+    }
+}

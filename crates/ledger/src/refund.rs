@@ -1,0 +1,99 @@
+//! Giving money back that was kept: an operator's decision, as a new transfer that names the first. Nothing is taken back by
+//! changing what was written.
+
+use tollgate_domain::{Amount, CallId, PaymentKey, Settle, TransferId, UnixMillis};
+
+use crate::draft::Draft;
+use crate::engine::{Books, Changes, EngineError};
+use crate::{AccountName, Refusal, SettlementRow, State, Transfer, TransferKind, earned_id, resolution_id};
+
+/// Gives back what was kept of a paid call, or a part of it, as prepaid credit of whoever paid.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refund {
+    /// The payment key.
+    pub key: PaymentKey,
+    /// The call; a fence: it must be the one of the key's latest attempt.
+    pub call: CallId,
+    /// Chosen by whoever refunds: refunding twice under one id books once.
+    pub id: TransferId,
+    /// How much; never more than is left of the amount.
+    pub amount: Amount,
+    /// How much had gone back before, as whoever decided knows it. The statement says what went back in all.
+    pub before: Amount,
+    /// Why; kept with the transfer.
+    pub reason: String,
+    /// The statement to seal as the call's latest receipt, in the same commit.
+    pub statement: Option<String>,
+    /// For the parties only, as JSON text: the salts of that receipt.
+    pub private: Option<String>,
+    /// Now.
+    pub now: UnixMillis,
+}
+
+/// The answer to a [`Refund`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refunded {
+    /// Whether exactly this had been booked under this id before.
+    pub again: bool,
+    /// What went back of the call in all.
+    pub total: Amount,
+    /// The sealed envelope, when a statement was given and something was booked.
+    pub receipt: Option<String>,
+}
+
+/// Decides a refund. `None` for the changes when exactly this was booked before under the same id.
+///
+/// # Errors
+/// [`EngineError`] when nothing was kept, more would go back than was, or the books cannot be read.
+pub(crate) fn refund<B: Books>(
+    books: &mut B,
+    refund: &Refund,
+) -> Result<(Amount, Option<Changes>), EngineError<B::Error>> {
+    let Some(row) = books.settlement(&refund.key).map_err(EngineError::Books)? else {
+        return Err(EngineError::Refused(Refusal::NoSuchSettlement(refund.key.clone())));
+    };
+    if row.call != refund.call {
+        return Err(EngineError::Refused(Refusal::OtherCall { current: row.call }));
+    }
+    let transfer = transfer_of(&row, refund);
+    if let Some(before) = books.transfer(&refund.id).map_err(EngineError::Books)? {
+        // The moment may differ: it is the same refund, asked for again.
+        if before != (Transfer { at: before.at, ..transfer }) {
+            return Err(EngineError::Refused(Refusal::TransferReused(refund.id)));
+        }
+        return Ok((row.refunded, None));
+    }
+    if !matches!(row.state, State::Settled | State::Delivered) {
+        return Err(EngineError::Refused(Refusal::NothingKept { call: row.call, state: row.state }));
+    }
+    let left = row.amount.checked_sub(row.refunded).unwrap_or_default();
+    if row.refunded != refund.before || refund.amount > left {
+        return Err(EngineError::Refused(Refusal::RefundExceeds { left }));
+    }
+    let total = row.refunded.checked_add(refund.amount).unwrap_or(row.amount);
+    let mut draft = Draft::new(books);
+    draft.book(transfer, None)?;
+    let mut changes = draft.changes;
+    changes.settlement =
+        Some(SettlementRow { refunded: total, updated: refund.now, ..SettlementRow::clone(&row) });
+    Ok((total, Some(changes)))
+}
+
+fn transfer_of(row: &SettlementRow, refund: &Refund) -> Transfer {
+    let first = match row.settle {
+        Settle::After => resolution_id(&row.call),
+        Settle::Before => earned_id(&row.call),
+    };
+    Transfer {
+        id: refund.id,
+        kind: TransferKind::Posted,
+        debit: AccountName::Payable(row.binding.tool.server.clone()),
+        credit: AccountName::Credit(row.refund_to().clone()),
+        asset: row.asset.clone(),
+        amount: refund.amount,
+        call: Some(row.call),
+        note: format!("refund of {first}: {}", refund.reason),
+        at: refund.now,
+        expires: None,
+    }
+}
