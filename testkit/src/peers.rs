@@ -13,6 +13,7 @@ pub mod lnbits;
 pub mod mcp_client;
 pub mod mcp_python;
 pub mod port;
+pub mod postgres;
 mod rust_client;
 pub mod schemathesis;
 pub mod sdk_clients;
@@ -24,6 +25,7 @@ pub use inspector::Inspector;
 pub use l402_js::L402Js;
 pub use lnbits::Lnbits;
 pub use mcp_python::McpPython;
+pub use postgres::Postgres;
 pub use schemathesis::{Errors, Schemathesis};
 pub use x402_python::X402Python;
 

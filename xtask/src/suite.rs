@@ -14,7 +14,8 @@ use crate::tools::{self, Report, Skip};
 
 /// The crash stories stop the binary at named points, and traces are not in the default binary: each is compiled in by its
 /// feature alone.
-pub(crate) const FEATURES: [&str; 2] = ["--features", "tollgate-gateway/failpoints,tollgate-gateway/otel"];
+pub(crate) const FEATURES: [&str; 2] =
+    ["--features", "tollgate-gateway/failpoints,tollgate-gateway/otel,tollgate-gateway/postgres"];
 
 /// Makes nextest keep what passing tests print, where the skips stand.
 const NEXTEST_CONFIG: &str = "\

@@ -22,6 +22,8 @@ pub enum FailureKind {
     Abandoned,
     /// The server demanded a payment of its own, past the gateway.
     DemandedPayment,
+    /// The answer says what the operator does not let through to a model.
+    Suspicious,
 }
 
 impl FailureKind {
@@ -33,6 +35,7 @@ impl FailureKind {
             Self::Broken => "broken",
             Self::Abandoned => "abandoned",
             Self::DemandedPayment => "demanded_payment",
+            Self::Suspicious => "suspicious",
         }
     }
 }

@@ -65,6 +65,7 @@ impl Fault {
             Self::Upstream { kind: FailureKind::TimedOut } => code::UPSTREAM_TIMED_OUT,
             Self::Upstream { kind: FailureKind::Broken | FailureKind::Abandoned } => code::UPSTREAM_BROKEN,
             Self::Upstream { kind: FailureKind::DemandedPayment } => code::UPSTREAM_DEMANDS_PAYMENT,
+            Self::Upstream { kind: FailureKind::Suspicious } => code::UPSTREAM_RESULT_WITHHELD,
             Self::SettlementPending { .. } | Self::PaymentPending { .. } => code::SETTLEMENT_PENDING,
             Self::Refunded { fault, .. } => fault.code(),
             Self::StoreBusy => code::STORE_BUSY,
@@ -91,6 +92,9 @@ impl Fault {
             }
             Self::Upstream { kind: FailureKind::DemandedPayment } => {
                 "The tool's server demanded a payment of its own; the gateway withheld the demand, and nothing was charged."
+            }
+            Self::Upstream { kind: FailureKind::Suspicious } => {
+                "The tool's answer contains text that hides something or gives orders to a model; the gateway withheld it, and nothing was charged."
             }
             Self::SettlementPending { .. } => {
                 "The tool ran; whether the payment arrived is not known yet. The result is kept until it is."
@@ -156,6 +160,9 @@ impl Fault {
         match self {
             Self::Upstream { kind: FailureKind::DemandedPayment } => {
                 "Do not pay the server: what this tool costs is demanded by the gateway alone. Tell the operator of the gateway."
+            }
+            Self::Upstream { kind: FailureKind::Suspicious } => {
+                "Ask for something else, or tell the operator of the gateway, who can let answers of this tool pass."
             }
             Self::Upstream { .. } | Self::UpstreamResting { .. } => {
                 "Send the same request with the same payment again later."

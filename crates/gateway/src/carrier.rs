@@ -17,6 +17,7 @@ use tollgate_mcp::{Frame, RequestId, headers, result};
 use crate::config::{Server, Transport};
 use crate::dispatch::{DispatchMarks, Mark};
 use crate::reserved;
+use crate::result_scan::{Noted, ResultScan};
 
 /// The way to one server.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Carrier {
     client: Arc<McpClient>,
     health: Arc<Health>,
     marks: Arc<DispatchMarks>,
+    /// `None`: no answer of the server is looked at.
+    result_scan: Option<ResultScan>,
 }
 
 impl Carrier {
@@ -53,6 +56,7 @@ impl Carrier {
         let has_pins = has_policy && !server.pins.is_off();
         let is_program = matches!(server.transport, Transport::Stdio { .. });
         let health = Arc::clone(client.health());
+        let result_scan = ResultScan::of(server);
         Self {
             name,
             has_policy,
@@ -64,6 +68,7 @@ impl Carrier {
             client,
             health,
             marks,
+            result_scan,
         }
     }
 
@@ -176,6 +181,16 @@ impl Carrier {
         permitted: &Permitted,
         context: &[(&'static str, String)],
         deadline: Instant,
+    ) -> Noted {
+        let outcome = self.called(permitted, context, deadline).await;
+        self.noted(permitted, outcome)
+    }
+
+    async fn called(
+        &self,
+        permitted: &Permitted,
+        context: &[(&'static str, String)],
+        deadline: Instant,
     ) -> Outcome<ToolAnswer> {
         let context: Vec<(&str, &str)> = context.iter().map(|(key, raw)| (*key, raw.as_str())).collect();
         let calling = self.client.call_tool(permitted.tool().tool.as_str(), permitted.arguments(), &context);
@@ -186,25 +201,22 @@ impl Carrier {
             }
             Ok(Ok(called)) => {
                 let result_type = result::result_type(&called.result);
-                let outcome = if reserved::is_demand_result(&called.result) {
-                    Outcome::Lost(FailureKind::DemandedPayment)
-                } else {
-                    let result = reserved::without_reserved(called.result);
-                    outcome_of_result(result, called.is_error, result_type)
-                };
-                self.noted(permitted, outcome)
+                if reserved::is_demand_result(&called.result) {
+                    return Outcome::Lost(FailureKind::DemandedPayment);
+                }
+                let result = reserved::without_reserved(called.result);
+                outcome_of_result(result, called.is_error, result_type)
             }
             Ok(Err(ClientError::Rpc { code, message, .. })) => {
                 let error = serde_json::json!({ "code": code, "message": message }).to_string();
-                let outcome = if tollgate_rails::foreign::is_demand(error.as_bytes()) {
+                if tollgate_rails::foreign::is_demand(error.as_bytes()) {
                     Outcome::Lost(FailureKind::DemandedPayment)
                 } else {
                     Outcome::Failed(ToolAnswer::Error(error.into()))
-                };
-                self.noted(permitted, outcome)
+                }
             }
             Ok(Err(ClientError::Status(StatusCode::PAYMENT_REQUIRED))) => {
-                self.noted(permitted, Outcome::Lost(FailureKind::DemandedPayment))
+                Outcome::Lost(FailureKind::DemandedPayment)
             }
             Ok(Err(ClientError::Upstream(error))) => Outcome::Lost(error.kind()),
             Ok(Err(error)) => {
@@ -214,13 +226,17 @@ impl Carrier {
         }
     }
 
-    /// The outcome of a call, with a word in the log where the server asked for money past the gateway.
-    pub fn noted(&self, permitted: &Permitted, outcome: Outcome<ToolAnswer>) -> Outcome<ToolAnswer> {
+    /// The outcome of a call after a look at the answer, where the operator wants one; with a word in the log where the server
+    /// asked for money past the gateway.
+    pub fn noted(&self, permitted: &Permitted, outcome: Outcome<ToolAnswer>) -> Noted {
         if outcome == Outcome::Lost(FailureKind::DemandedPayment) {
             let call = permitted.call();
             tracing::warn!(server = %self.name, %call, "a server demanded a payment of its own; it was withheld");
         }
-        outcome
+        match &self.result_scan {
+            Some(scan) => scan.look(&permitted.tool().tool, outcome),
+            None => outcome.into(),
+        }
     }
 
     /// Remembers that this call leaves now. Without the mark it must not: after a crash nobody could tell. Whoever carries it

@@ -18,6 +18,7 @@ use tollgate_gate::{
 use crate::carrier::Carrier;
 use crate::clock;
 use crate::gateway::Gateway;
+use crate::result_scan::{Note, Noted};
 use crate::telemetry::{Arrival, Watch};
 use crate::unfinished::Unfinished;
 
@@ -45,8 +46,8 @@ pub async fn run(
     let (done, ended) = oneshot::channel();
     // The claim is made in that task: a caller who hangs up meanwhile must not leave it without an end.
     gateway.calls.spawn(see_through(Arc::clone(gateway), watch, Arc::clone(&carrier), vetted, done));
-    let completed = match ended.await {
-        Ok(Ended::Completed(completed)) => completed,
+    let (completed, note) = match ended.await {
+        Ok(Ended::Completed(completed, note)) => (completed, note),
         Ok(Ended::Refused(refusal)) => return Err(refusal),
         Ok(Ended::Faulted(fault)) => {
             return Ok(faulted(&fault, Some(call), door, gateway.naming(resource_url)));
@@ -56,12 +57,15 @@ pub async fn run(
             return Ok(faulted(&fault, Some(call), door, gateway.naming(resource_url)));
         }
     };
-    Ok(rendered(gateway, &carrier, completed, door, resource_url))
+    let mut answer = rendered(gateway, &carrier, completed, door, resource_url);
+    note.into_iter().for_each(|note| note.mark(&mut answer.headers));
+    Ok(answer)
 }
 
 /// What became of a call in its task.
 enum Ended {
-    Completed(Completed),
+    /// With what is to be said beside the answer.
+    Completed(Completed, Option<Note>),
     /// It could not be claimed.
     Refused(Refusal),
     Faulted(Fault),
@@ -116,7 +120,7 @@ async fn carry_out(
         Err(not_taken) => {
             watch.not_taken(&not_taken);
             return match not_taken.completed {
-                Ok(completed) => Ended::Completed(completed),
+                Ok(completed) => Ended::Completed(completed, None),
                 Err(fault) => Ended::Faulted(fault),
             };
         }
@@ -129,17 +133,17 @@ async fn carry_out(
     // Kept until the end is on the books.
     let mark = carrier.mark(&permitted);
     unfinished.asks();
-    let outcome = match &mark {
-        Err(error) => Outcome::Lost(error.kind()),
+    let Noted { outcome, note } = match &mark {
+        Err(error) => Outcome::Lost(error.kind()).into(),
         Ok(_) => tokio::select! {
             biased;
-            () = done.closed() => Outcome::Lost(FailureKind::Abandoned),
-            () = gateway.readiness.given_up() => Outcome::Lost(FailureKind::TimedOut),
-            outcome = carrier.call(&permitted, &context, deadline) => outcome,
+            () = done.closed() => Outcome::Lost(FailureKind::Abandoned).into(),
+            () = gateway.readiness.given_up() => Outcome::Lost(FailureKind::TimedOut).into(),
+            noted = carrier.call(&permitted, &context, deadline) => noted,
         },
     };
     match watch.complete(&gateway.gate, held, &permitted, outcome).await {
-        Ok(completed) => Ended::Completed(completed),
+        Ok(completed) => Ended::Completed(completed, note),
         Err(fault) => Ended::Faulted(fault),
     }
 }

@@ -259,7 +259,7 @@ fn list(
             return None;
         }
     };
-    let ToolPolicy { price, settle, requirement, deadline_ms } = policy.policy(&name);
+    let ToolPolicy { price, settle, requirement, deadline_ms, .. } = policy.policy(&name);
     let schema_digest = Digest::of(&definition.input_schema);
     let listed = Listed {
         tool: ToolRef { server: server.clone(), tool: name.clone() },

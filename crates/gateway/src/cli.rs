@@ -1,6 +1,7 @@
 //! The command line. Results go to standard output, everything else to standard error.
 
 mod approvals;
+mod backup;
 mod books;
 mod budget;
 mod call;
@@ -8,6 +9,7 @@ mod client;
 mod connect;
 mod doctor;
 mod keys;
+mod ledger;
 mod log;
 mod out;
 mod paying;
@@ -57,9 +59,13 @@ enum Command {
     /// Check receipts.
     #[command(subcommand)]
     Receipt(ReceiptCommand),
-    /// Check the books.
+    /// Check the books, read them, write them out.
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Copy a data directory, also while a gateway uses it: databases, keys, and a manifest of their digests.
+    Backup(backup::BackupArgs),
+    /// Make a data directory from a backup; everything is checked before it appears.
+    Restore(backup::RestoreArgs),
     /// Look at recent calls.
     #[command(subcommand)]
     Calls(CallsCommand),
@@ -248,6 +254,12 @@ pub(crate) struct DataArgs {
 pub(crate) enum LedgerCommand {
     /// Add up every transfer and check every invariant; exit 1 if one does not hold.
     Check(DataArgs),
+    /// What happened on one account, and what stands on it.
+    Statement(ledger::StatementArgs),
+    /// Every transfer, in the order of booking.
+    Journal(ledger::Selected),
+    /// Write transfers, settlements or receipts out, one row a line; amounts in atomic units and in whole tokens.
+    Export(ledger::ExportArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -366,6 +378,11 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Connect(args) => connect::connect(args).await,
         Command::Receipt(command) => receipt::run(command),
         Command::Ledger(LedgerCommand::Check(data)) => books::check(data).await,
+        Command::Ledger(LedgerCommand::Statement(args)) => ledger::statement(args).await,
+        Command::Ledger(LedgerCommand::Journal(selected)) => ledger::journal(selected).await,
+        Command::Ledger(LedgerCommand::Export(args)) => ledger::export(args).await,
+        Command::Backup(args) => backup::backup(args).await,
+        Command::Restore(args) => backup::restore(args).await,
         Command::Calls(CallsCommand::List { limit, data }) => books::calls(limit, data).await,
         Command::Credit(command) => books::credit(command).await,
         Command::Refund(args) => refund::refund(args).await,

@@ -50,6 +50,7 @@ pub fn demo_server(binary: &Path) -> Result<BTreeMap<ServerName, Server>, DevErr
         settle: Default::default(),
         requirement: Requirement::default(),
         deadline_ms: 30_000,
+        ..ToolPolicy::default()
     };
     let tools = [
         ("weather".parse()?, priced(["0.01USDC", "10sat"])),

@@ -67,6 +67,7 @@ impl Foundation {
         let commits = Arc::new(CommitTimes::default());
         let Till { data: _, store, keys, rails, marks, receipt_keys, secret, dev } = Till::open(Funding {
             data: &config.data,
+            database: config.database.as_ref().map(|database| &database.url),
             public_url: &config.public_url,
             x402: config.x402.as_ref(),
             lightning: config.lightning.as_ref(),

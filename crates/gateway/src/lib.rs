@@ -28,6 +28,7 @@ pub mod pins;
 pub mod ports;
 pub mod proxies;
 mod reserved;
+mod result_scan;
 pub mod server;
 pub mod spending;
 pub mod telemetry;

@@ -214,13 +214,13 @@ fn tell(sighting: &Sighting, observed: &Observed, report: &Report) {
 
 /// Watches for approvals by other processes until `stop` is cancelled.
 pub async fn watch(pins: Arc<Pins>, live: Arc<Live>, stop: CancellationToken) {
-    let mut known = pins.store.pins_version().ok();
+    let mut known = pins.store.pins_version().await.ok();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(Duration::from_millis(WATCH_MS)) => {}
         }
-        let version = pins.store.pins_version().ok();
+        let version = pins.store.pins_version().await.ok();
         if version == known {
             continue;
         }

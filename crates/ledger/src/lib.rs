@@ -1,7 +1,7 @@
 //! Double entry, claims and the settlement state machine: what happens to money, decided purely.
 //!
-//! A command ([`Claim`], [`Advance`], [`Grant`]) and a view of the books ([`Books`]) go in; an outcome and the rows to
-//! write ([`Changes`]) come out. The [`LedgerStore`] port is how the rest of the house asks for it; a store applies many
+//! A [`Command`] and a view of the books ([`Books`]) go into a [`Batch`]; an [`Outcome`] for each command and the rows to write
+//! ([`BatchChanges`]) come out. The [`LedgerStore`] port is how the rest of the house asks for it; a store applies many
 //! commands in one durable transaction, in order, and replies after the commit.
 //!
 //! Words are TigerBeetle's: a transfer moves an amount from a debited to a credited account of one asset; a pending
@@ -46,6 +46,7 @@ mod port;
 mod refund;
 mod settlement;
 mod standing;
+pub mod statement;
 mod transfer;
 
 pub use account::{AccountBalance, AccountName, AccountNameError, Balances, BookingError, Clearing};

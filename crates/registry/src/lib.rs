@@ -44,6 +44,6 @@ pub use diff::{Change, Line, Side, diff};
 pub use pin::{
     Approval, Approver, Observed, Pending, Pin, PinRecord, Sighting, Standing, State, approve, observe,
 };
-pub use policy::{Drift, Findings, FirstUse, PinPolicy, PolicyError};
-pub use scan::{Finding, Report, Rule, SCORE_HIGH, Severity, scan};
+pub use policy::{Drift, Findings, FirstUse, PinPolicy, PolicyError, ResultPolicy};
+pub use scan::{Finding, RESULT_BYTES_MAX, Report, Rule, SCORE_HIGH, Severity, scan, scan_result};
 pub use visible::visible;

@@ -82,6 +82,19 @@ choices! {
     }
 }
 
+choices! {
+    /// What happens when the scan finds something serious in what a tool answers.
+    ResultPolicy: "off, warn, block" {
+        /// Answers are not looked at.
+        #[default]
+        Off = "off",
+        /// The answer passes, and a note says so beside it.
+        Warn = "warn",
+        /// The answer is withheld, and nothing is charged.
+        Block = "block",
+    }
+}
+
 impl PinPolicy {
     /// Nothing is recorded, compared or scanned.
     pub const OFF: Self = Self { drift: Drift::Off, first_use: FirstUse::Trust, findings: Findings::Off };

@@ -8,6 +8,7 @@ mod markup;
 mod names;
 mod phrases;
 mod places;
+mod result;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use std::fmt;
 use crate::definition::Definition;
 use crate::visible::visible;
 use places::Place;
+pub use result::{RESULT_BYTES_MAX, scan_result};
 
 /// From this score on, a definition needs a person's look: one high finding, or three kinds of medium ones.
 pub const SCORE_HIGH: u32 = 60;

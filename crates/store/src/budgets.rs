@@ -1,6 +1,7 @@
 //! Budgets in the ledger file: counters, approvals, stops. Read by the writer inside its transaction and by readers beside it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tollgate_domain::{ApprovalId, Principal, ToolRef, UnixMillis};
@@ -187,7 +188,26 @@ fn write_stop(connection: &Connection, target: &Target, stop: Option<&Stop>) -> 
 
 /// How long a counter is kept after it was last used, and an approval that nobody used after it expired. Longer than any month:
 /// a row that is gone says the same as one whose window is over.
-const KEPT_MS: u64 = 32 * 86_400_000;
+pub(crate) const KEPT_MS: u64 = 32 * 86_400_000;
+
+/// How often counters are looked through for those that say nothing any more: all of them are read for it.
+const FORGOTTEN_EVERY_MS: u64 = 3_600_000;
+
+/// When counters were last looked through.
+#[derive(Debug, Default)]
+pub(crate) struct Forgotten(AtomicU64);
+
+impl Forgotten {
+    /// Whether it is time again.
+    pub(crate) fn is_due(&self, now: UnixMillis) -> bool {
+        now.millis_since(UnixMillis::new(self.0.load(Ordering::Relaxed))) >= FORGOTTEN_EVERY_MS
+    }
+
+    /// They were, now.
+    pub(crate) fn done(&self, now: UnixMillis) {
+        self.0.store(now.get(), Ordering::Relaxed);
+    }
+}
 
 /// Forgets what says nothing any more.
 pub(crate) fn forget(connection: &Connection, now: UnixMillis) -> rusqlite::Result<usize> {

@@ -15,7 +15,7 @@ use crate::readers::Readers;
 use crate::writer::{Batch, Failure, Hooks, Session, Writer};
 
 /// The file.
-static CONTROL: Schema = Schema {
+pub(crate) static CONTROL: Schema = Schema {
     file: "control.db",
     application_id: i32::from_be_bytes(*b"TGct"),
     migrations: &[include_str!("schema/control_1.sql")],

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use crate::OpenError;
 
 /// How long a connection waits for another process, such as a command-line tool, to finish its write.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a file of one kind looks like.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl Schema {
     }
 
     /// The newest version known here.
-    fn known(&self) -> u32 {
+    pub(crate) fn known(&self) -> u32 {
         u32::try_from(self.migrations.len()).unwrap_or(u32::MAX)
     }
 

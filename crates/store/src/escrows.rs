@@ -1,6 +1,6 @@
 //! The rows of escrows: written by the writer inside its transaction, read by it and beside it.
 
-mod stored;
+pub(crate) mod stored;
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
@@ -11,9 +11,9 @@ use tollgate_ledger::escrow::{
     EscrowStore, Mediator, Role,
 };
 
-use crate::Store;
 use crate::convert::{self, integer, millis};
 use crate::database::exactly_one;
+use crate::store::Store;
 
 /// Writes an escrow as it stands now, provided that it still stood where it was read, and what happened to it.
 pub(crate) fn write(connection: &Connection, changes: &EscrowChanges) -> rusqlite::Result<()> {

@@ -16,7 +16,7 @@ use crate::database::{self, Kept, Opener, Schema};
 use crate::open::OpenError;
 
 /// The file of what dev mode plays outside the gateway.
-static SANDBOX: Schema = Schema {
+pub(crate) static SANDBOX: Schema = Schema {
     file: "sandbox.db",
     application_id: i32::from_be_bytes(*b"TGsb"),
     migrations: &[

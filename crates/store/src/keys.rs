@@ -47,6 +47,11 @@ pub struct KeyRecord {
 
 const TIERS: [KyaTier; 3] = [KyaTier::Sandbox, KyaTier::Organizational, KyaTier::Auditable];
 
+/// The tier of this level.
+pub(crate) fn tier_of(level: u8) -> Option<KyaTier> {
+    TIERS.into_iter().find(|tier| tier.level() == level)
+}
+
 /// A stored tier that is none.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} is no KYA tier")]
@@ -60,7 +65,7 @@ macro_rules! keys {
 
 fn key(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {
     let level: u8 = row.get(3)?;
-    let tier = TIERS.into_iter().find(|tier| tier.level() == level);
+    let tier = tier_of(level);
     Ok(KeyRecord {
         id: convert::id(row, 0)?,
         name: row.get(1)?,

@@ -23,7 +23,7 @@ use crate::{budgets, escrows, rows};
 
 /// The writer's memory of the ledger file.
 pub(crate) struct LedgerSession {
-    /// Beside a gateway without a signer: only the gateway seals receipts.
+    /// Without a signer beside a gateway: only the gateway seals receipts.
     chain: Chain,
     standings: Arc<StandingCache>,
     /// The commands of the open transaction.

@@ -1,4 +1,4 @@
-//! The adapters behind every Store port: today the embedded one, SQLite.
+//! The adapters behind every Store port: SQLite in the data directory, or (feature `postgres`) PostgreSQL for several gateways.
 //!
 //! [`Store`] keeps the ledger, receipts, standings, API keys and pins of tool definitions in `ledger.db`; sandbox money is on
 //! the ledger like any other. The Lightning node that dev mode plays keeps its invoices ([`InvoiceStore`]) in `sandbox.db`.
@@ -38,12 +38,15 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod backend;
 mod budgets;
 mod check;
 mod control;
 mod convert;
+mod copy;
 mod database;
 mod escrows;
+mod export;
 #[cfg(any(test, feature = "failpoints"))]
 mod failpoints;
 mod invoices;
@@ -52,6 +55,11 @@ mod ledger;
 mod lock;
 mod open;
 mod pins;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(not(feature = "postgres"))]
+#[path = "no_postgres.rs"]
+mod postgres;
 mod prune;
 mod readers;
 mod receipts;
@@ -61,12 +69,15 @@ mod store;
 mod writer;
 mod written;
 
+pub use backend::Store;
 pub use control::{AdminKeyRecord, AuditEntry, AuditRecord, ControlStore, StoredOverlay};
+pub use copy::{CopyError, Database, copy_databases, is_database, verify_database};
+pub use export::{Part, Row};
 #[cfg(any(test, feature = "failpoints"))]
 pub use failpoints::{DiskFault, Failpoints};
 pub use invoices::InvoiceStore;
 pub use keys::{KeyRecord, NewKey};
 pub use open::{Commits, OpenError, Options};
 pub use pins::PINS_PER_SERVER_MAX;
-pub use store::Store;
+pub use postgres::{DatabaseUrl, DatabaseUrlError};
 pub use writer::BATCH_COMMANDS_MAX;

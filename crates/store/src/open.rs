@@ -103,6 +103,53 @@ pub enum OpenError {
         /// What the engine said.
         source: rusqlite::Error,
     },
+    /// Another process with this gateway's key uses the database.
+    #[error(
+        "{database} is in use by another process with the receipts' key of this one; give each gateway a data directory of its own"
+    )]
+    GatewayInUse {
+        /// Where the database is.
+        database: String,
+    },
+    /// A newer version wrote the database.
+    #[error(
+        "{database} has schema version {found}, this version of tollgate knows up to {known}; \
+         start the newer version again, or restore a backup from before the upgrade"
+    )]
+    NewerDatabase {
+        /// Where the database is.
+        database: String,
+        /// The version in the database.
+        found: u32,
+        /// The newest version known here.
+        known: u32,
+    },
+    /// The database has to be migrated, and only a gateway does that.
+    #[error("{database} has schema version {found}, {known} is needed; start a gateway once to migrate it")]
+    OlderDatabase {
+        /// Where the database is.
+        database: String,
+        /// The version in the database.
+        found: u32,
+        /// The version needed.
+        known: u32,
+    },
+    /// The database has a schema of the name `tollgate` that is somebody else's.
+    #[error("{database} has a schema `tollgate`, but none of tollgate's")]
+    ForeignDatabase {
+        /// Where the database is.
+        database: String,
+    },
+    /// The database cannot be reached, or refused.
+    #[error("{step} {database}: {reason}")]
+    Database {
+        /// What was being done.
+        step: &'static str,
+        /// Where the database is.
+        database: String,
+        /// What went wrong; never a password.
+        reason: String,
+    },
     /// The writer's thread could not be started.
     #[error("start the writer thread")]
     Thread(#[source] std::io::Error),

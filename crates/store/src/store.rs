@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tollgate_attest::{PublicKey, Signer};
@@ -18,6 +17,7 @@ use tollgate_ledger::{
 };
 use tollgate_registry::{Approval, Observed, PinPolicy, PinRecord, Sighting};
 
+use crate::budgets::Forgotten;
 use crate::database::{self, Kept, Opener, Schema};
 use crate::keys::{self, KeyRecord, NewKey};
 use crate::ledger::{File, LedgerSession};
@@ -29,7 +29,7 @@ use crate::writer::{Hooks, Writer};
 use crate::{budgets, check, pins, rows};
 
 /// The ledger file.
-static LEDGER: Schema = Schema {
+pub(crate) static LEDGER: Schema = Schema {
     file: "ledger.db",
     application_id: i32::from_be_bytes(*b"TGlg"),
     migrations: &[
@@ -39,7 +39,7 @@ static LEDGER: Schema = Schema {
         include_str!("schema/ledger_4.sql"),
         include_str!("schema/ledger_5.sql"),
         include_str!("schema/ledger_6.sql"),
-        include_str!("schema/ledger_7.sql"),
+        include_str!("schema/ledger_8.sql"),
     ],
     // NORMAL would lose acknowledged calls on power loss.
     kept: Kept::OverPowerCut,
@@ -47,12 +47,10 @@ static LEDGER: Schema = Schema {
 
 /// How many results are looked at in one transaction, so that pruning never holds calls up for long.
 const PRUNED_ROWS_MAX: u32 = 256;
-/// How often counters of budgets are looked through for those that say nothing any more: all of them are read for it.
-const BUDGETS_FORGOTTEN_MS: u64 = 3_600_000;
 
 /// The ledger in a data directory. Clones share it; the last one to go finishes what is queued and closes the file.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub(crate) struct Store {
     inner: Arc<Inner>,
 }
 
@@ -63,8 +61,7 @@ struct Inner {
     readers: Readers,
     standings: Arc<StandingCache>,
     results_kept: Duration,
-    /// When counters of budgets were last looked through, in milliseconds since the epoch.
-    budgets_forgotten: AtomicU64,
+    budgets_forgotten: Forgotten,
     _lock: Option<DirectoryLock>,
 }
 
@@ -74,7 +71,7 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError`]; nothing was changed then.
-    pub fn open(directory: &Path, signer: Signer, options: Options) -> Result<Self, OpenError> {
+    pub(crate) fn open(directory: &Path, signer: Signer, options: Options) -> Result<Self, OpenError> {
         database::make_directory(directory)?;
         let lock = DirectoryLock::take(directory)?;
         Self::start(directory, Opener::Owner, Some(signer), options, Some(lock))
@@ -85,7 +82,7 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError`]; nothing was changed then.
-    pub fn open_shared(directory: &Path, options: Options) -> Result<Self, OpenError> {
+    pub(crate) fn open_shared(directory: &Path, options: Options) -> Result<Self, OpenError> {
         database::make_directory(directory)?;
         Self::start(directory, Opener::Guest, None, options, None)
     }
@@ -111,7 +108,7 @@ impl Store {
             readers: Readers::new(&LEDGER, directory.to_owned()),
             standings,
             results_kept: options.results_kept,
-            budgets_forgotten: AtomicU64::new(0),
+            budgets_forgotten: Forgotten::default(),
             _lock: lock,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -122,7 +119,7 @@ impl Store {
     }
 
     /// Whether money operations are accepted: not any more after the disk failed to keep what it was given.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.inner.writer.is_open()
     }
 
@@ -130,7 +127,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read.
-    pub async fn earned(&self, asset: &AssetId) -> Result<Amount, StoreError> {
+    pub(crate) async fn earned(&self, asset: &AssetId) -> Result<Amount, StoreError> {
         let asset = asset.clone();
         self.inner.readers.read(move |connection| rows::earned(connection, &asset)).await
     }
@@ -139,7 +136,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when its id or secret is there already; any [`StoreError`] of a write.
-    pub async fn create_key(&self, new: NewKey) -> Result<KeyRecord, StoreError> {
+    pub(crate) async fn create_key(&self, new: NewKey) -> Result<KeyRecord, StoreError> {
         self.inner.writer.write(move |batch| batch.create_key(&new)).await
     }
 
@@ -147,7 +144,11 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`] of a write.
-    pub async fn revoke_key(&self, id: KeyId, now: UnixMillis) -> Result<Option<KeyRecord>, StoreError> {
+    pub(crate) async fn revoke_key(
+        &self,
+        id: KeyId,
+        now: UnixMillis,
+    ) -> Result<Option<KeyRecord>, StoreError> {
         self.inner.writer.write(move |batch| batch.revoke_key(&id, now)).await
     }
 
@@ -155,7 +156,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read.
-    pub async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+    pub(crate) async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
         self.inner.readers.read(keys::all).await
     }
 
@@ -163,7 +164,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read.
-    pub async fn key_by_hash(&self, hash: Digest) -> Result<Option<KeyRecord>, StoreError> {
+    pub(crate) async fn key_by_hash(&self, hash: Digest) -> Result<Option<KeyRecord>, StoreError> {
         self.inner.readers.read(move |connection| keys::by_hash(connection, &hash)).await
     }
 
@@ -172,7 +173,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read.
-    pub fn keys_version(&self) -> Result<u64, StoreError> {
+    pub(crate) fn keys_version(&self) -> Result<u64, StoreError> {
         self.inner.readers.read_here(keys::version)
     }
 
@@ -181,7 +182,7 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`] of a write.
-    pub async fn observe_pins(
+    pub(crate) async fn observe_pins(
         &self,
         sightings: Vec<Sighting>,
         policy: PinPolicy,
@@ -194,7 +195,7 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`] of a write.
-    pub async fn approve_pin(
+    pub(crate) async fn approve_pin(
         &self,
         tool: ToolRef,
         hash: Digest,
@@ -207,7 +208,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read, or a definition in it does not have its hash.
-    pub async fn pins(&self) -> Result<Vec<PinRecord>, StoreError> {
+    pub(crate) async fn pins(&self) -> Result<Vec<PinRecord>, StoreError> {
         self.inner.readers.read(pins::all).await
     }
 
@@ -215,7 +216,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read.
-    pub fn pins_version(&self) -> Result<u64, StoreError> {
+    pub(crate) fn pins_version(&self) -> Result<u64, StoreError> {
         self.inner.readers.read_here(pins::version)
     }
 
@@ -224,13 +225,12 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`] of a write; calling again continues.
-    pub async fn prune(&self, now: UnixMillis) -> Result<usize, StoreError> {
+    pub(crate) async fn prune(&self, now: UnixMillis) -> Result<usize, StoreError> {
         let kept = u64::try_from(self.inner.results_kept.as_millis()).unwrap_or(u64::MAX);
         let before = UnixMillis::new(now.get().saturating_sub(kept));
-        let forgotten = UnixMillis::new(self.inner.budgets_forgotten.load(Ordering::Relaxed));
-        if now.millis_since(forgotten) >= BUDGETS_FORGOTTEN_MS {
+        if self.inner.budgets_forgotten.is_due(now) {
             self.inner.writer.write(move |batch| Ok(budgets::forget(batch.connection, now)?)).await?;
-            self.inner.budgets_forgotten.store(now.get(), Ordering::Relaxed);
+            self.inner.budgets_forgotten.done(now);
         }
         let (mut forgotten, mut after) = (0_usize, 0);
         loop {
@@ -249,7 +249,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read.
-    pub async fn signers(&self) -> Result<Vec<PublicKey>, StoreError> {
+    pub(crate) async fn signers(&self) -> Result<Vec<PublicKey>, StoreError> {
         self.inner.readers.read(rows::signers).await
     }
 
@@ -259,7 +259,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read.
-    pub async fn check(&self) -> Result<Vec<Finding>, StoreError> {
+    pub(crate) async fn check(&self) -> Result<Vec<Finding>, StoreError> {
         self.inner.readers.read(check::check).await
     }
 }

@@ -155,7 +155,7 @@ impl Hooks {
 
 #[cfg(not(any(test, feature = "failpoints")))]
 impl Hooks {
-    fn hit(&self, _name: &str) {}
+    pub(crate) fn hit(&self, _name: &str) {}
     fn commit(&self, connection: &Connection) -> rusqlite::Result<()> {
         connection.execute_batch("COMMIT")
     }
@@ -163,7 +163,7 @@ impl Hooks {
 
 #[cfg(any(test, feature = "failpoints"))]
 impl Hooks {
-    fn hit(&self, name: &str) {
+    pub(crate) fn hit(&self, name: &str) {
         if let Some(failpoints) = &self.failpoints {
             failpoints.hit(name);
         }

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use tollgate_domain::AssetId;
-use tollgate_domain::Principal;
+use tollgate_domain::{AssetId, Principal};
 use tollgate_ledger::{
     AccountName, Balances, BatchChanges, Kept, Moved, NewReceipt, Record, RefundCause, Refusal,
     SettlementRow, Transfer,

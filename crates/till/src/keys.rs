@@ -62,7 +62,7 @@ pub async fn watch(store: Store, snapshot: Arc<KeySnapshot>, stop: CancellationT
             () = stop.cancelled() => return,
             () = tokio::time::sleep(Duration::from_millis(WATCH_MS)) => {}
         }
-        let version = store.keys_version().ok();
+        let version = store.keys_version().await.ok();
         if version != known {
             match reload(&store, &snapshot).await {
                 Ok(()) => known = version,

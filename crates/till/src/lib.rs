@@ -22,6 +22,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod backup;
 pub mod clock;
 pub mod data;
 pub mod dispatch;
@@ -45,4 +46,4 @@ pub use payment::{
     gate_secret, url,
 };
 pub use rails::RailError;
-pub use till::{Funding, Till, TillError};
+pub use till::{Funding, Till, TillError, ledger_elsewhere};

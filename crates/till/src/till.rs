@@ -8,7 +8,7 @@ use tollgate_attest::{PublicKey, Signer};
 use tollgate_domain::{CallId, Digest};
 use tollgate_ledger::{LedgerStore, StoreError};
 use tollgate_rails::PaymentRail;
-use tollgate_store::{Commits, Options, Store};
+use tollgate_store::{Commits, DatabaseUrl, Options, Store};
 
 use crate::data::{DataDirectory, DataError};
 use crate::dispatch::DispatchMarks;
@@ -26,6 +26,8 @@ const RESULT_TTL_MS: u64 = 86_400_000;
 pub struct Funding<'a> {
     /// The data directory.
     pub data: &'a Path,
+    /// The database of the ledger, where several gateways share one.
+    pub database: Option<&'a DatabaseUrl>,
     /// The base URL callers use, without a trailing slash.
     pub public_url: &'a str,
     /// x402, if taken.
@@ -45,6 +47,7 @@ impl<'a> Funding<'a> {
     pub fn sandbox(data: &'a Path, public_url: &'a str, rails: &'a SandboxRails) -> Self {
         Self {
             data,
+            database: None,
             public_url,
             x402: Some(&rails.x402),
             lightning: Some(&rails.lightning),
@@ -91,6 +94,9 @@ pub enum TillError {
     /// The marks of calls that were sent cannot be read.
     #[error("use the dispatch marks")]
     Marks(#[source] std::io::Error),
+    /// It cannot be written down where the ledger is.
+    #[error("write down where the ledger is")]
+    Elsewhere(#[source] std::io::Error),
     /// The ledger cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -110,6 +116,22 @@ pub enum TillError {
     },
 }
 
+/// Says in a data directory that its ledger is in a database, without a password: whoever looks for a file is told.
+const ELSEWHERE: &str = "ledger.database";
+
+/// Where the ledger of the gateway with this data directory is, if it is in a database.
+pub fn ledger_elsewhere(data: &Path) -> Option<String> {
+    std::fs::read_to_string(data.join(ELSEWHERE)).ok()
+}
+
+fn say_where(file: &Path, database: Option<&DatabaseUrl>) -> std::io::Result<()> {
+    match database {
+        Some(database) => std::fs::write(file, database.to_string()),
+        None if file.exists() => std::fs::remove_file(file),
+        None => Ok(()),
+    }
+}
+
 impl Till {
     /// Opens the till. [`recover`](tollgate_gate::Gate::recover) must run before the first call is taken.
     ///
@@ -126,7 +148,11 @@ impl Till {
             failpoints: Some(Arc::new(crate::failpoint::StorePoints)),
             ..Options::default()
         };
-        let store = Store::open(funding.data, signer, options)?;
+        let store = match funding.database {
+            None => Store::open(funding.data, signer, options)?,
+            Some(url) => Store::connect(url.clone(), funding.data, signer, options).await?,
+        };
+        say_where(&data.path(ELSEWHERE), funding.database).map_err(TillError::Elsewhere)?;
         let marks = DispatchMarks::open(&data.path("dispatch.marks")).map_err(TillError::Marks)?;
         let snapshot = Arc::new(KeySnapshot::default());
         keys::reload(&store, &snapshot).await?;

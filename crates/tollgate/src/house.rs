@@ -51,6 +51,7 @@ impl House {
         let understood = settings.understood()?;
         let till = Till::open(Funding {
             data: &settings.data,
+            database: None,
             public_url: settings.public_url.as_deref().unwrap_or("http://localhost"),
             x402: understood.x402.as_ref(),
             lightning: understood.lightning.as_ref(),

@@ -58,7 +58,7 @@ impl Tools {
 /// A list under another policy.
 fn under(listed: &HashMap<ToolName, Entry>, policy: &Server) -> HashMap<ToolName, Entry> {
     let entry = |(name, entry): (&ToolName, &Entry)| {
-        let ToolPolicy { price, settle, requirement, deadline_ms } = policy.policy(name);
+        let ToolPolicy { price, settle, requirement, deadline_ms, .. } = policy.policy(name);
         let definition = entry.definition.as_ref().filter(|_| policy.pins.drift != Drift::Off);
         let listed = Listed {
             requirement,

@@ -66,7 +66,7 @@ const BY: &str = "the command line";
 
 async fn list(all: bool, data: &DataArgs) -> anyhow::Result<()> {
     let (assets, now) = (dev::assets()?, clock::now());
-    let approvals = open(data)?.approvals(LISTED).await?;
+    let approvals = open(data).await?.approvals(LISTED).await?;
     let listed: Vec<&Approval> =
         approvals.iter().filter(|approval| all || state(approval, now) == "waiting").collect();
     for approval in &listed {
@@ -101,7 +101,7 @@ fn show(approval: &Approval, assets: &Assets, data: &DataArgs) {
 
 async fn decide(id: &str, event: ApprovalEvent, data: &DataArgs) -> anyhow::Result<()> {
     let known: ApprovalId = id.parse()?;
-    let store = open(data)?;
+    let store = open(data).await?;
     let change = Change::Decide { id: known, event, now: clock::now() };
     let Changed::Decided(Some(approval)) =
         store.change_budget(change).await.context("decide the approval")?

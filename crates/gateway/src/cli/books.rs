@@ -1,28 +1,49 @@
 //! The operator's view of the books: check, recent calls, credit. Works beside a running gateway.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use serde_json::json;
-use tollgate_domain::{Caller, KeyId, TransferId};
+use tollgate_domain::{Assets, Caller, KeyId, TransferId};
 use tollgate_ledger::{Clearing, Grant, LedgerStore};
-use tollgate_store::{Options, Store};
+use tollgate_store::{DatabaseUrl, Options, Store};
+use tollgate_till::ledger_elsewhere;
 
 use super::{CreditCommand, DataArgs, FINDING, Out};
 use crate::config::{Environment, Overrides, load};
 use crate::telemetry::Checked;
 use crate::{clock, dev};
 
-pub(super) fn open(args: &DataArgs) -> anyhow::Result<Store> {
+/// The setting `database.url` in the environment.
+const DATABASE_URL: &str = "TOLLGATE__DATABASE__URL";
+
+/// The ledger of the gateway with this data directory: the file in it, or the database that the environment names.
+pub(super) async fn open(args: &DataArgs) -> anyhow::Result<Store> {
+    let environment = Environment::read(".".as_ref()).map_err(anyhow::Error::msg)?;
+    if let Some(url) = environment.get(DATABASE_URL) {
+        let url: DatabaseUrl = url.parse().context(DATABASE_URL)?;
+        return Ok(Store::connect_shared(url, Options::default()).await?);
+    }
     if !args.data.is_dir() {
         bail!("{} is no data directory; name it with --data, or start a gateway first", args.data.display());
+    }
+    if let Some(database) = ledger_elsewhere(&args.data) {
+        bail!("the ledger of this gateway is in {database}; name it in {DATABASE_URL}");
     }
     Store::open_shared(&args.data, Options::default())
         .with_context(|| format!("open {}", args.data.display()))
 }
 
+/// The assets of a configuration, or those of dev mode.
+pub(super) fn assets(config: Option<&Path>) -> anyhow::Result<Assets> {
+    let Some(file) = config else { return Ok(dev::assets()?) };
+    let environment = Environment::read(".".as_ref()).map_err(anyhow::Error::msg)?;
+    Ok(load(Some(file), &environment, &Overrides::default(), None)?.assets)
+}
+
 pub(crate) async fn check(args: DataArgs) -> anyhow::Result<ExitCode> {
-    let store = open(&args)?;
+    let store = open(&args).await?;
     let findings = store.check().await?;
     let accounts = store.trial_balance().await?;
     if let Err(error) = Checked::of(&findings, clock::now()).keep(&args.data) {
@@ -68,7 +89,7 @@ pub(crate) async fn check(args: DataArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) async fn calls(limit: u32, args: DataArgs) -> anyhow::Result<ExitCode> {
-    let store = open(&args)?;
+    let store = open(&args).await?;
     for call in store.recent_calls(limit).await? {
         if args.json {
             let paid = call.paid.as_ref().map(|paid| {
@@ -101,23 +122,12 @@ pub(crate) async fn calls(limit: u32, args: DataArgs) -> anyhow::Result<ExitCode
 pub(crate) async fn credit(command: CreditCommand) -> anyhow::Result<ExitCode> {
     let CreditCommand::Add { key, money, note, dry_run, config, data } = command;
     let key: KeyId = key.parse().context("credit is given to an API key")?;
-    let assets = match &config {
-        Some(file) => {
-            load(
-                Some(file),
-                &Environment::read(".".as_ref()).map_err(anyhow::Error::msg)?,
-                &Overrides::default(),
-                None,
-            )?
-            .assets
-        }
-        None => dev::assets()?,
-    };
+    let assets = assets(config.as_deref())?;
     let money = assets.parse(&money)?;
     if money.amount.is_zero() {
         bail!("credit of nothing is no credit");
     }
-    let store = open(&data)?;
+    let store = open(&data).await?;
     if !store.keys().await?.iter().any(|known| known.id == key && known.revoked.is_none()) {
         bail!("no valid API key has the id {key}; see `tollgate keys list`");
     }

@@ -137,7 +137,7 @@ fn check(target: &Target, config: Option<&Path>) -> anyhow::Result<()> {
 }
 
 async fn switch(data: &DataArgs, target: Target, is_stop: bool, change: Change) -> anyhow::Result<()> {
-    let changed = open(data)?.change_budget(change).await? == Changed::Stopped(true);
+    let changed = open(data).await?.change_budget(change).await? == Changed::Stopped(true);
     let after = json!({ "stopped": is_stop });
     if changed {
         let what = if is_stop { "stop_spending" } else { "resume_spending" };
@@ -175,7 +175,7 @@ pub(super) async fn written_down(
 }
 
 async fn list(caller: Option<&str>, plan: &Plan, assets: &Assets, data: &DataArgs) -> anyhow::Result<()> {
-    let store = open(data)?;
+    let store = open(data).await?;
     let now = clock::now();
     match caller {
         Some(caller) => {

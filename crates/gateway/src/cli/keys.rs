@@ -25,7 +25,7 @@ pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
 async fn create(name: String, labels: &[String], data: &DataArgs) -> anyhow::Result<()> {
     let labels = Labels::new(labels.iter().map(String::as_str))?;
     std::fs::create_dir_all(&data.data)?;
-    let store = open(data)?;
+    let store = open(data).await?;
     let secret = ApiKey::from_random(clock::random()?);
     let now = clock::now();
     let id = KeyId::new(now, clock::random()?);
@@ -73,7 +73,7 @@ async fn revoke(key: &str, data: &DataArgs) -> anyhow::Result<()> {
         let store = control(data)?;
         store.revoke_admin_key(id, told("revoke_admin_key", id, &json!({ "revoked": true }))).await?
     } else {
-        open(data)?.revoke_key(key.parse::<KeyId>()?, clock::now()).await?.is_some()
+        open(data).await?.revoke_key(key.parse::<KeyId>()?, clock::now()).await?.is_some()
     };
     if !is_known {
         bail!("no key has the id {key}");
@@ -90,7 +90,7 @@ fn control(data: &DataArgs) -> anyhow::Result<ControlStore> {
 }
 
 async fn list(data: &DataArgs) -> anyhow::Result<()> {
-    for key in open(data)?.keys().await? {
+    for key in open(data).await?.keys().await? {
         let labels = Shown { kind: "api", labels: Some(&key.labels) };
         show_one(data, &key.id.to_string(), labels, &key.name, key.created, key.revoked);
     }

@@ -74,7 +74,7 @@ fn ending(is_finding: bool) -> ExitCode {
 }
 
 async fn list(data: &DataArgs) -> anyhow::Result<ExitCode> {
-    let records = open(data)?.pins().await?;
+    let records = open(data).await?.pins().await?;
     if records.is_empty() && !data.json {
         Out::note("no definition was seen yet; start a gateway with a server that has a policy");
     }
@@ -94,7 +94,7 @@ async fn list(data: &DataArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn changes(tool: &str, data: &DataArgs) -> anyhow::Result<ExitCode> {
-    let records = open(data)?.pins().await?;
+    let records = open(data).await?.pins().await?;
     let record = find(tool, &records)?;
     let reviewed = Reviewed::of(record, &records);
     let nothing = Definition::read(b"{}", |_key| false)?;
@@ -148,7 +148,7 @@ fn tell(reviewed: &Reviewed<'_>, changes: &[Change]) {
 }
 
 async fn one(tool: &str, expect: Option<&str>, data: &DataArgs) -> anyhow::Result<ExitCode> {
-    let store = open(data)?;
+    let store = open(data).await?;
     let records = store.pins().await?;
     let record = find(tool, &records)?;
     let expected: Option<Digest> =
@@ -162,7 +162,7 @@ async fn one(tool: &str, expect: Option<&str>, data: &DataArgs) -> anyhow::Resul
 }
 
 async fn all(data: &DataArgs) -> anyhow::Result<ExitCode> {
-    let store = open(data)?;
+    let store = open(data).await?;
     let mut ended = ExitCode::SUCCESS;
     let mut waiting = 0_usize;
     for record in store.pins().await? {

@@ -56,12 +56,15 @@ pub(crate) async fn refund(args: RefundArgs) -> anyhow::Result<ExitCode> {
     if args.data.json || !is_done {
         Out::line(&answer.to_string());
     } else {
-        let refunded = answer.get("refunded");
-        let text = |name| refunded.and_then(|refunded| refunded.get(name)?.as_str()).unwrap_or_default();
-        let is_again = answer.get("again").is_some_and(|again| *again == true);
-        let what = if is_again { "was refunded before" } else { "refunded" };
-        let (amount, asset, to) = (text("amount"), text("asset"), text("to"));
-        Out::line(&format!("{call} {what}: {amount} of {asset} in all, credit of {to}"));
+        let text = |path: &str| answer.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let again = answer.get("again").and_then(Value::as_bool) == Some(true);
+        let what = if again { "was refunded before" } else { "refunded" };
+        Out::line(&format!(
+            "{call} {what}: {} of {} in all, credit of {}",
+            text("/refunded/amount"),
+            text("/refunded/asset"),
+            text("/refunded/to")
+        ));
     }
     Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::from(FINDING) })
 }
@@ -71,18 +74,16 @@ async fn ask(args: &RefundArgs, call: CallId, secret: &str) -> anyhow::Result<(b
     let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
     // The operator named it.
     let policy = Policy::public().allow_endpoint(url.host().unwrap_or_default(), port);
-    let mut body = serde_json::Map::from_iter([
-        ("call_id".to_owned(), json!(call)),
-        ("reason".to_owned(), json!(args.reason)),
-        ("id".to_owned(), json!(args.id)),
-    ]);
-    if let Some(amount) = args.amount {
-        body.insert("amount".to_owned(), json!(amount.to_string()));
-    }
+    let body = match args.amount {
+        Some(amount) => {
+            json!({ "call_id": call, "reason": args.reason, "id": args.id, "amount": amount.to_string() })
+        }
+        None => json!({ "call_id": call, "reason": args.reason, "id": args.id }),
+    };
     let request = Request::post(url)
         .header("authorization", format!("Bearer {secret}"))
         .header("content-type", "application/json")
-        .body(Bytes::from(Value::Object(body).to_string()))?;
+        .body(Bytes::from(body.to_string()))?;
     let answered = Client::new(policy, Limits::default()).send(request).await;
     let answer = answered.with_context(|| {
         format!(

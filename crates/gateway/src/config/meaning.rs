@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use tollgate_domain::{Assets, Bps, Digest, Price, Requirement, ServerName, Settle, ToolName};
 use tollgate_federation::{Pattern, Separator};
 use tollgate_ledger::budget::Plan as Budgets;
-use tollgate_registry::PinPolicy;
+use tollgate_registry::{PinPolicy, ResultPolicy};
 use tollgate_risk::Plan;
+use tollgate_store::DatabaseUrl;
 pub use tollgate_till::{Lightning, LightningBackend, SandboxRails, Secret, Settling, X402};
 
 use super::Problem;
@@ -74,6 +75,8 @@ pub struct Config {
     pub lightning: Option<Lightning>,
     /// How long a quoted price is honoured.
     pub quote_ttl_ms: u64,
+    /// The database that several gateways share, if there is one.
+    pub database: Option<Database>,
     /// The secret that quotes and macaroons are derived from, where the operator gave one.
     pub secret: Option<Secret>,
     /// Limits.
@@ -146,6 +149,23 @@ pub struct Sampling {
     /// Whether a trace that a caller began is sent if and only if the caller says so; else the share decides there too.
     pub by_parent: bool,
 }
+
+/// A database that several gateways share.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// Where it is.
+    pub url: DatabaseUrl,
+    /// The digest of the URL as it was written: whether another one is named can be seen without showing it.
+    pub digest: Digest,
+}
+
+impl PartialEq for Database {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+impl Eq for Database {}
 
 /// The files of the listener's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -322,6 +342,8 @@ pub struct ToolPolicy {
     pub requirement: Requirement,
     /// How long it may run; zero means the default.
     pub deadline_ms: u64,
+    /// What happens when its answers look suspicious.
+    pub result_findings: ResultPolicy,
 }
 
 /// Limits with their defaults filled in.

@@ -19,6 +19,8 @@ pub struct RawConfig {
     pub listen: Option<String>,
     /// The folder of the ledger, keys and receipts; used by one process at a time. Default: ./tollgate-data.
     pub data: Option<String>,
+    /// The database that several gateways share. Default: none, the ledger is a file in `data`.
+    pub database: RawDatabase,
     /// The URL that callers use, without a trailing slash. Default: http:// and the listen address.
     pub public_url: Option<String>,
     /// Host names (with optional port) by which callers may address this gateway, besides those of `public_url` and loopback.
@@ -149,6 +151,15 @@ pub struct RawGateApi {
     pub key: Option<String>,
     /// Whether it also answers users that are not on this machine. Default: false.
     pub remote: bool,
+}
+
+/// A database of PostgreSQL for the ledger, API keys and pins of several gateways. Each gateway keeps a data directory of its own.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawDatabase {
+    /// `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`. It holds a password: better `${NAME}`, or TOLLGATE__DATABASE__URL in the
+    /// environment. Over a network the connection is encrypted and the server's certificate verified.
+    pub url: Option<String>,
 }
 
 /// A certificate and its key; both are read again when they change.
@@ -313,6 +324,10 @@ pub struct RawTool {
     pub deadline_ms: Option<u64>,
     /// As how many calls one call counts in every limit on calls. Default: 1.
     pub weight: Option<u32>,
+    /// When the scan finds hidden text or words aimed at a model in what the tool answers: off, warn (a note beside the answer),
+    /// or block (it is withheld and not charged). The first 64 KiB of text are looked at. Default: off.
+    #[schemars(extend("enum" = ["off", "warn", "block", false, null]))]
+    pub result_findings: Option<RawWord>,
     /// How often the tool may be called, besides the limits of its server and `limits`. In `every_tool`: each tool for itself.
     pub rates: Vec<RawRate>,
 }

@@ -10,17 +10,18 @@ mod telemetry;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use tollgate_domain::{Assets, Bps, Price, Requirement, ServerName, Settle, ToolName};
+use tollgate_domain::{Assets, Bps, Digest, Price, Requirement, ServerName, Settle, ToolName};
 use tollgate_registry::{PinPolicy, PolicyError};
+use tollgate_store::DatabaseUrl;
 use tollgate_till::{Complaint, QUOTE_TTL_SECONDS, gate_secret};
 
 use super::meaning::{
-    Admin, Breaker, Config, Credential, Document, Lightning, Limits, Metrics, Receipts, SandboxRails, Secret,
-    Server, Source, TlsFiles, ToolPolicy, Transport, X402,
+    Admin, Breaker, Config, Credential, Database, Document, Lightning, Limits, Metrics, Receipts,
+    SandboxRails, Secret, Server, Source, TlsFiles, ToolPolicy, Transport, X402,
 };
 use super::raw::{
-    RawBreaker, RawConfig, RawCredential, RawLimits, RawMetrics, RawServer, RawTls, RawTool, RawTransport,
-    RawWord,
+    RawBreaker, RawConfig, RawCredential, RawDatabase, RawLimits, RawMetrics, RawServer, RawTls, RawTool,
+    RawTransport, RawWord,
 };
 use super::{Environment, Problem, Problems};
 
@@ -92,6 +93,7 @@ impl Config {
         let budgets = reader.budgets(&raw.budgets, &assets, x402.as_ref(), environment);
         let trusted_proxies = reader.proxies(&raw.trusted_proxies);
         let secret = reader.kept(gate_secret(environment)).flatten();
+        let database = reader.database(&raw.database, secret.is_some());
         let metrics = reader.metrics(raw.metrics);
         let mut notices = reader.notices(environment, x402.is_some() || raw.payment.x402.is_some());
         let (otlp, without_otlp) = reader.otlp(&raw.telemetry, environment);
@@ -129,6 +131,7 @@ impl Config {
             x402,
             lightning,
             quote_ttl_ms: quote_ttl_seconds.saturating_mul(1_000),
+            database,
             secret,
             limits: limits(&raw.limits),
             rates,
@@ -353,6 +356,7 @@ impl Reader<'_> {
             price: Price::any_of(options),
             requirement: Requirement { api_key: raw.api_key, min_reputation: asked.max(floor) },
             deadline_ms: raw.deadline_ms.unwrap_or(DEADLINE_MS),
+            result_findings: self.choice(&format!("{at}.result_findings"), raw.result_findings.as_ref()),
         })
     }
 
@@ -363,6 +367,18 @@ impl Reader<'_> {
             self.refuse(&at, "a free tool settles nothing: leave it out, or name a `price`");
         }
         self.parse(&at, word, "after or before").unwrap_or_default()
+    }
+
+    /// A quote or credential of one gateway must count at the others too.
+    fn database(&mut self, raw: &RawDatabase, has_secret: bool) -> Option<Database> {
+        let text = raw.url.as_deref()?;
+        if !has_secret {
+            let message = "all gateways on one database need the same secret (openssl rand -hex 32)";
+            self.refuse("GATE_HMAC_SECRET", message);
+        }
+        let url = text.parse::<DatabaseUrl>();
+        let url = url.map_err(|error| self.refuse("database.url", error.to_string())).ok()?;
+        Some(Database { url, digest: Digest::of(text.as_bytes()) })
     }
 
     fn kept<T>(&mut self, understood: Result<T, Complaint>) -> Option<T> {

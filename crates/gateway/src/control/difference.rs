@@ -61,10 +61,24 @@ fn names<'a>(before: &'a Map<String, Value>, after: &'a Map<String, Value>) -> B
 
 /// The settings that are different and stay what they are as long as the process lives.
 pub(super) fn needing_restart(now: &Config, next: &Config) -> Vec<&'static str> {
-    let Config { listen, data, public_url, tls, x402, lightning, secret, limits, receipts, otlp, .. } = now;
+    let Config {
+        listen,
+        data,
+        public_url,
+        tls,
+        x402,
+        lightning,
+        secret,
+        limits,
+        receipts,
+        otlp,
+        database,
+        ..
+    } = now;
     let compared = [
         ("listen", *listen == next.listen),
         ("data", *data == next.data),
+        ("database", *database == next.database),
         ("public_url", *public_url == next.public_url),
         ("tls", *tls == next.tls),
         ("payment.x402", *x402 == next.x402),

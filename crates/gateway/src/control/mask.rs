@@ -18,7 +18,8 @@ pub fn masked(settings: &Value) -> Value {
     }
     let headers = shown.pointer_mut("/telemetry/otlp/headers").and_then(Value::as_object_mut);
     headers.into_iter().flat_map(|headers| headers.values_mut()).for_each(mask);
-    let places = ["/metrics/token", "/gate_api/key", "/payment/lightning/lnbits_invoice_key"];
+    let places =
+        ["/metrics/token", "/gate_api/key", "/payment/lightning/lnbits_invoice_key", "/database/url"];
     for place in places {
         mask_at(&mut shown, place);
     }

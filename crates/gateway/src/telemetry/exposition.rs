@@ -9,7 +9,7 @@ use tollgate_ledger::budget::{Span, Spent};
 use tollgate_risk::Seen;
 
 use super::instrument::{BOUNDS_NS, Snapshot};
-use super::{LOST_LINES, LOST_METRICS, LOST_SPANS, PANICS};
+use super::{LOST_LINES, LOST_METRICS, LOST_SPANS, PANICS, SUSPICIOUS_RESULTS};
 use crate::gateway::Gateway;
 
 /// The media type.
@@ -118,6 +118,14 @@ fn calls(page: &mut Page, gateway: &Gateway) {
         page.sample("tollgate_policy_denials_total", &[("reason", reason)], telemetry.tools.total(reason));
     }
     limits(page, gateway);
+    page.family(
+        "tollgate_suspicious_results_total",
+        "counter",
+        "Answers of tools in which the scan found something serious.",
+    );
+    for (action, counter) in ["warn", "block"].into_iter().zip(&SUSPICIOUS_RESULTS) {
+        page.sample("tollgate_suspicious_results_total", &[("action", action)], counter.get());
+    }
     let drifted =
         gateway.tools.all().iter().filter(|tool| matches!(tool.withheld, Some(Withheld::Drifted(_)))).count();
     page.gauge(

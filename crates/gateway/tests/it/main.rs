@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod api_document;
 #[cfg(test)]
+mod backups;
+#[cfg(test)]
 mod before;
 #[cfg(test)]
 mod budgets;
@@ -65,9 +67,14 @@ mod replays;
 #[cfg(test)]
 mod rest_apis;
 #[cfg(test)]
+mod result_scan;
+#[cfg(test)]
 mod sandbox;
 #[cfg(test)]
 mod servers;
+#[cfg(test)]
+#[cfg(feature = "postgres")]
+mod several_gateways;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]

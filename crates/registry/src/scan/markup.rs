@@ -46,6 +46,13 @@ pub(super) fn scan(place: &Place, report: &mut Report) {
     if place.kind == Kind::Image {
         return;
     }
+    scan_marks(place, report);
+    blobs(place, report);
+    padding(place, report);
+}
+
+/// The part of it that no text of any kind should contain.
+pub(super) fn scan_marks(place: &Place, report: &mut Report) {
     comments(place, report);
     let lower = place.text.to_lowercase();
     for mark in ROLE_MARKS {
@@ -53,8 +60,6 @@ pub(super) fn scan(place: &Place, report: &mut Report) {
             report.add(Rule::RoleMarkup, Severity::High, place, around(&lower, at));
         }
     }
-    blobs(place, report);
-    padding(place, report);
 }
 
 fn comments(place: &Place, report: &mut Report) {

@@ -273,6 +273,11 @@ pub(super) fn scan(place: &Place, others: &BTreeSet<String>, report: &mut Report
     }
 }
 
+/// The same for a text that is no part of a definition: no other tools are looked for.
+pub(super) fn scan_alone(place: &Place, report: &mut Report) {
+    scan(place, &BTreeSet::new(), report);
+}
+
 fn read(place: &Place, text: &str, others: &BTreeSet<String>, report: &mut Report) {
     let words = words::of(text);
     let goes_somewhere = text.contains("://") || text.contains('@');

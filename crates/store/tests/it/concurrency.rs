@@ -11,7 +11,7 @@ use tollgate_store::{Options, Store};
 use crate::world::*;
 
 /// Every claim in a task of its own, over `store`; how many met each kind of answer.
-async fn all_at_once(
+pub(crate) async fn all_at_once(
     store: &Store,
     claims: impl IntoIterator<Item = Claim>,
 ) -> BTreeMap<&'static str, usize> {

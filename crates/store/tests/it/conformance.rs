@@ -9,8 +9,47 @@ use tollgate_ledger::{
 
 use crate::world::*;
 
-/// Runs each promise against a new store of its own, and has the auditor look at what it leaves.
-macro_rules! ledger_store_tests {
+/// Hands every promise to a macro.
+macro_rules! every_promise {
+    ($tests:ident) => {
+        $tests! {
+            a_paid_call_is_answered_again_to_the_same_proof
+            a_running_call_is_in_progress_to_the_same_proof
+            p3_a_proof_for_anything_else_is_refused_and_writes_nothing
+            a_call_id_serves_one_claim
+            a_failed_tool_costs_nothing_and_frees_the_proof
+            a_failed_payment_stays_failed
+            lightning_arrives_once_and_stays_credit_after_a_void
+            credit_without_cover_writes_nothing
+            a_late_step_of_a_replaced_call_is_refused
+            an_illegal_step_changes_nothing
+            a_step_of_nobody_is_refused
+            open_settlements_are_those_that_have_not_ended
+            receipts_are_found_by_id_and_free_calls_have_them_too
+            recent_calls_are_the_newest_paid_or_free
+            standing_follows_settlements_and_failures
+            a_grant_is_booked_once
+            totals_balance_per_asset
+            a_later_step_keeps_the_result
+            linked_transfers_are_booked_together_and_once
+            a_pending_transfer_is_resolved_once_over_commits
+            what_expires_is_listed_until_it_is_resolved
+            p15_of_five_hundred_spenders_exactly_what_the_budget_has_left_passes
+            a_void_gives_back_what_its_claim_took
+            what_is_settled_stays_spent_until_its_day_is_over
+            a_stop_holds_the_next_claim_and_is_foreseen
+            p21_one_approval_lets_one_of_many_calls_at_once_pass
+            an_approval_is_for_exactly_what_was_asked_and_comes_back_with_a_void
+            a_caller_has_only_so_many_calls_wait
+            counters_and_approvals_that_say_nothing_any_more_are_forgotten
+        }
+    };
+}
+#[cfg(feature = "postgres")]
+pub(crate) use every_promise;
+
+/// Runs each promise against a new file of its own, and has the auditor look at what it leaves.
+macro_rules! embedded_store_tests {
     ($($promise:ident)*) => {$(
         #[tokio::test]
         async fn $promise() {
@@ -22,34 +61,21 @@ macro_rules! ledger_store_tests {
     )*};
 }
 
-ledger_store_tests! {
-    a_paid_call_is_answered_again_to_the_same_proof
-    a_running_call_is_in_progress_to_the_same_proof
-    p3_a_proof_for_anything_else_is_refused_and_writes_nothing
-    a_call_id_serves_one_claim
-    a_failed_tool_costs_nothing_and_frees_the_proof
-    a_failed_payment_stays_failed
-    lightning_arrives_once_and_stays_credit_after_a_void
-    credit_without_cover_writes_nothing
-    a_late_step_of_a_replaced_call_is_refused
-    an_illegal_step_changes_nothing
-    a_step_of_nobody_is_refused
-    open_settlements_are_those_that_have_not_ended
-    receipts_are_found_by_id_and_free_calls_have_them_too
-    recent_calls_are_the_newest_paid_or_free
-    standing_follows_settlements_and_failures
-    a_grant_is_booked_once
-    totals_balance_per_asset
-    a_later_step_keeps_the_result
-    linked_transfers_are_booked_together_and_once
-    a_pending_transfer_is_resolved_once_over_commits
-    what_expires_is_listed_until_it_is_resolved
-}
+every_promise!(embedded_store_tests);
 
-mod promises {
+pub(crate) mod promises {
     use super::*;
+    pub(crate) use crate::budgets::promises::{
+        a_caller_has_only_so_many_calls_wait, a_stop_holds_the_next_claim_and_is_foreseen,
+        a_void_gives_back_what_its_claim_took,
+        an_approval_is_for_exactly_what_was_asked_and_comes_back_with_a_void,
+        counters_and_approvals_that_say_nothing_any_more_are_forgotten,
+        p15_of_five_hundred_spenders_exactly_what_the_budget_has_left_passes,
+        p21_one_approval_lets_one_of_many_calls_at_once_pass,
+        what_is_settled_stays_spent_until_its_day_is_over,
+    };
 
-    pub(super) async fn a_paid_call_is_answered_again_to_the_same_proof(store: &impl LedgerStore) {
+    pub(crate) async fn a_paid_call_is_answered_again_to_the_same_proof(store: &impl LedgerStore) {
         let first = claim(Rail::X402, "0x1");
         assert_eq!(store.claim(first.clone()).await, Ok(Claimed::Fresh { attempt: 1 }));
         let advanced = store.advance(paid(&first)).await.unwrap();
@@ -69,7 +95,7 @@ mod promises {
         assert_eq!(balances(store, &payable()).await.credits_posted, Amount::new(10));
     }
 
-    pub(super) async fn a_running_call_is_in_progress_to_the_same_proof(store: &impl LedgerStore) {
+    pub(crate) async fn a_running_call_is_in_progress_to_the_same_proof(store: &impl LedgerStore) {
         let first = claim(Rail::X402, "0x1");
         fresh(store, &first).await;
         let unknown = Event::Unknown { evidence: "timeout".to_owned() };
@@ -87,7 +113,7 @@ mod promises {
         }
     }
 
-    pub(super) async fn p3_a_proof_for_anything_else_is_refused_and_writes_nothing(store: &impl LedgerStore) {
+    pub(crate) async fn p3_a_proof_for_anything_else_is_refused_and_writes_nothing(store: &impl LedgerStore) {
         let first = claim(Rail::X402, "0x1");
         fresh(store, &first).await;
         store.advance(paid(&first)).await.unwrap();
@@ -112,7 +138,7 @@ mod promises {
         );
     }
 
-    pub(super) async fn a_failed_tool_costs_nothing_and_frees_the_proof(store: &impl LedgerStore) {
+    pub(crate) async fn a_failed_tool_costs_nothing_and_frees_the_proof(store: &impl LedgerStore) {
         let first = claim(Rail::X402, "0x1");
         fresh(store, &first).await;
         step(store, &first, [voided()]).await.unwrap();
@@ -129,7 +155,7 @@ mod promises {
         );
     }
 
-    pub(super) async fn a_failed_payment_stays_failed(store: &impl LedgerStore) {
+    pub(crate) async fn a_failed_payment_stays_failed(store: &impl LedgerStore) {
         let first = claim(Rail::X402, "0x1");
         fresh(store, &first).await;
         step(store, &first, [executed(), Event::Submitted, failed()]).await.unwrap();
@@ -138,7 +164,7 @@ mod promises {
         assert_eq!(balances(store, &payable()).await.credits_posted, Amount::ZERO);
     }
 
-    pub(super) async fn lightning_arrives_once_and_stays_credit_after_a_void(store: &impl LedgerStore) {
+    pub(crate) async fn lightning_arrives_once_and_stays_credit_after_a_void(store: &impl LedgerStore) {
         let first = claim(Rail::L402, "aa");
         fresh(store, &first).await;
         assert_eq!(available(store, &holder()).await, Amount::ZERO, "arrived, and reserved");
@@ -152,7 +178,7 @@ mod promises {
         assert_eq!(clearing.debits_posted, Amount::new(10), "it arrived once");
     }
 
-    pub(super) async fn credit_without_cover_writes_nothing(store: &impl LedgerStore) {
+    pub(crate) async fn credit_without_cover_writes_nothing(store: &impl LedgerStore) {
         let call = claim(Rail::Credit, "alice/1");
         let short = |units| Ok(Claimed::InsufficientFunds { available: Amount::new(units) });
         assert_eq!(store.claim(call.clone()).await, short(0));
@@ -163,7 +189,7 @@ mod promises {
         assert_eq!(store.claim(call).await, Ok(Claimed::Fresh { attempt: 1 }), "control");
     }
 
-    pub(super) async fn a_late_step_of_a_replaced_call_is_refused(store: &impl LedgerStore) {
+    pub(crate) async fn a_late_step_of_a_replaced_call_is_refused(store: &impl LedgerStore) {
         let first = claim(Rail::X402, "0x1");
         fresh(store, &first).await;
         step(store, &first, [voided()]).await.unwrap();
@@ -174,7 +200,7 @@ mod promises {
         assert!(step(store, &second, [executed()]).await.is_ok(), "control");
     }
 
-    pub(super) async fn an_illegal_step_changes_nothing(store: &impl LedgerStore) {
+    pub(crate) async fn an_illegal_step_changes_nothing(store: &impl LedgerStore) {
         let first = claim(Rail::X402, "0x1");
         fresh(store, &first).await;
         let refused = store.advance(Advance { events: vec![executed(), settled()], ..paid(&first) }).await;
@@ -185,7 +211,7 @@ mod promises {
         assert!(store.advance(paid(&first)).await.is_ok(), "control");
     }
 
-    pub(super) async fn a_call_id_serves_one_claim(store: &impl LedgerStore) {
+    pub(crate) async fn a_call_id_serves_one_claim(store: &impl LedgerStore) {
         let first = claim(Rail::X402, "0x1");
         fresh(store, &first).await;
         let before = store.trial_balance().await;
@@ -197,7 +223,7 @@ mod promises {
         fresh(store, &Claim { call: call_id(), ..reused }).await; // control
     }
 
-    pub(super) async fn a_step_of_nobody_is_refused(store: &impl LedgerStore) {
+    pub(crate) async fn a_step_of_nobody_is_refused(store: &impl LedgerStore) {
         let nobody = claim(Rail::X402, "0x1");
         let refused = step(store, &nobody, [executed()]).await;
         assert_eq!(refused, Err(StoreError::Refused(Refusal::NoSuchSettlement(nobody.key.clone()))));
@@ -206,7 +232,7 @@ mod promises {
         assert_eq!(store.answer(&nobody.call).await, Ok(None));
     }
 
-    pub(super) async fn open_settlements_are_those_that_have_not_ended(store: &impl LedgerStore) {
+    pub(crate) async fn open_settlements_are_those_that_have_not_ended(store: &impl LedgerStore) {
         let (running, ended, unknown) =
             (claim(Rail::X402, "0x1"), claim(Rail::X402, "0x2"), claim(Rail::X402, "0x3"));
         for claim in [&running, &ended, &unknown] {
@@ -220,7 +246,7 @@ mod promises {
         assert_eq!(open, [(running.call, State::Executing), (unknown.call, State::Unknown)]);
     }
 
-    pub(super) async fn receipts_are_found_by_id_and_free_calls_have_them_too(store: &impl LedgerStore) {
+    pub(crate) async fn receipts_are_found_by_id_and_free_calls_have_them_too(store: &impl LedgerStore) {
         let free = call_id();
         let envelope = store.record(free, statement(free)).await.unwrap();
         let receipt = tollgate_attest::verify(&envelope, &keys()).unwrap();
@@ -244,7 +270,7 @@ mod promises {
         assert!(matches!(taken, Err(StoreError::Refused(Refusal::Seal(_)))), "{taken:?}");
     }
 
-    pub(super) async fn recent_calls_are_the_newest_paid_or_free(store: &impl LedgerStore) {
+    pub(crate) async fn recent_calls_are_the_newest_paid_or_free(store: &impl LedgerStore) {
         let mut calls = Vec::new();
         for number in 0..3 {
             let paid_call = claim(Rail::X402, &format!("0x{number}"));
@@ -264,7 +290,7 @@ mod promises {
         assert_eq!(newest[1].paid.as_ref().unwrap().state, State::Executing);
     }
 
-    pub(super) async fn standing_follows_settlements_and_failures(store: &impl LedgerStore) {
+    pub(crate) async fn standing_follows_settlements_and_failures(store: &impl LedgerStore) {
         let beginner = Record { reputation: Bps::new(5_000), settled: 0, failed: 0 };
         assert_eq!(store.standing(&alice()).await, Ok(beginner));
         let good = claim(Rail::X402, "0x1");
@@ -288,7 +314,7 @@ mod promises {
         assert_eq!(store.standing(&holder()).await, Ok(beginner), "kept only for those who can come back");
     }
 
-    pub(super) async fn a_grant_is_booked_once(store: &impl LedgerStore) {
+    pub(crate) async fn a_grant_is_booked_once(store: &impl LedgerStore) {
         let gift = grant(&alice(), 10);
         let granted = |booked| Ok(Granted { booked, available: Amount::new(10) });
         assert_eq!(store.grant_credit(gift.clone()).await, granted(true));
@@ -302,7 +328,7 @@ mod promises {
         assert_eq!(available(store, &alice()).await, Amount::new(10));
     }
 
-    pub(super) async fn totals_balance_per_asset(store: &impl LedgerStore) {
+    pub(crate) async fn totals_balance_per_asset(store: &impl LedgerStore) {
         store.grant_credit(grant(&alice(), 100)).await.unwrap();
         for (number, rail) in [Rail::X402, Rail::L402, Rail::Credit].into_iter().enumerate() {
             let call = claim(rail, &format!("{number}"));
@@ -320,7 +346,7 @@ mod promises {
         assert!(accounts.is_sorted_by_key(|account| (account.asset.clone(), account.account.to_string())));
     }
 
-    pub(super) async fn a_later_step_keeps_the_result(store: &impl LedgerStore) {
+    pub(crate) async fn a_later_step_keeps_the_result(store: &impl LedgerStore) {
         let call = claim(Rail::X402, "0x1");
         fresh(store, &call).await;
         let private = Some("first".to_owned());
@@ -354,7 +380,7 @@ mod promises {
         }
     }
 
-    pub(super) async fn linked_transfers_are_booked_together_and_once(store: &impl LedgerStore) {
+    pub(crate) async fn linked_transfers_are_booked_together_and_once(store: &impl LedgerStore) {
         store.grant_credit(grant(&alice(), 10)).await.unwrap();
         let chain = || vec![transfer(1, 7), transfer(2, 3)];
         let too_much = store.book(vec![transfer(1, 7), transfer(2, 4)]).await;
@@ -369,7 +395,7 @@ mod promises {
         assert_eq!(granted, Err(StoreError::Refused(Refusal::TransferReused(transfer(1, 7).id))));
     }
 
-    pub(super) async fn a_pending_transfer_is_resolved_once_over_commits(store: &impl LedgerStore) {
+    pub(crate) async fn a_pending_transfer_is_resolved_once_over_commits(store: &impl LedgerStore) {
         store.grant_credit(grant(&alice(), 10)).await.unwrap();
         let pending = Transfer { kind: TransferKind::Pending, ..transfer(1, 8) };
         store.book(vec![pending.clone()]).await.unwrap();
@@ -383,7 +409,7 @@ mod promises {
         assert_eq!(store.book(vec![void]).await, Err(StoreError::Refused(refused)));
     }
 
-    pub(super) async fn what_expires_is_listed_until_it_is_resolved(store: &impl LedgerStore) {
+    pub(crate) async fn what_expires_is_listed_until_it_is_resolved(store: &impl LedgerStore) {
         store.grant_credit(grant(&alice(), 10)).await.unwrap();
         let pending = |number, expires: Option<u64>| Transfer {
             kind: TransferKind::Pending,

@@ -140,11 +140,15 @@ async fn an_escrow_is_read_as_it_was_written_at_every_step_and_after_a_restart()
 async fn lists_are_cut_into_pages_and_show_only_what_was_asked_for() {
     let directory = TempDir::new().unwrap();
     let store = open(&directory);
-    funded(&store).await;
+    pages_of(&store).await;
+}
+
+pub(crate) async fn pages_of(store: &Store) {
+    funded(store).await;
     for byte in 1..=5 {
-        opened(&store, id(byte), terms(100, &[])).await;
+        opened(store, id(byte), terms(100, &[])).await;
     }
-    step(&store, id(2), Who::Principal(alice()), EscrowEvent::Fund, 1).await.unwrap();
+    step(store, id(2), Who::Principal(alice()), EscrowEvent::Fund, 1).await.unwrap();
     let listed = async |filter: EscrowFilter, limit| {
         let page = store.escrows(filter, limit).await.unwrap();
         (page.rows.iter().map(|row| row.id).collect::<Vec<_>>(), page.next)
@@ -168,35 +172,43 @@ async fn lists_are_cut_into_pages_and_show_only_what_was_asked_for() {
 async fn deadlines_come_in_order_and_are_not_asked_for_twice() {
     let directory = TempDir::new().unwrap();
     let store = open(&directory);
-    funded(&store).await;
+    deadlines_of(&store).await;
+}
+
+pub(crate) async fn deadlines_of(store: &Store) {
+    funded(store).await;
     for byte in 1..=3 {
-        opened(&store, id(byte), terms(100, &[])).await;
+        opened(store, id(byte), terms(100, &[])).await;
     }
     let payer = || Who::Principal(alice());
-    step(&store, id(3), payer(), EscrowEvent::Fund, 1).await.unwrap();
-    step(&store, id(3), payer(), EscrowEvent::Lock, 2).await.unwrap();
+    step(store, id(3), payer(), EscrowEvent::Fund, 1).await.unwrap();
+    step(store, id(3), payer(), EscrowEvent::Lock, 2).await.unwrap();
     assert_eq!(store.due_escrows(at(300_001), 9).await.unwrap(), []);
     assert_eq!(store.due_escrows(at(300_002), 9).await.unwrap(), [id(3)]);
     assert_eq!(store.due_escrows(at(86_400_000), 9).await.unwrap(), [id(3), id(1), id(2)]);
     assert_eq!(store.due_escrows(at(86_400_000), 2).await.unwrap(), [id(3), id(1)]);
     for escrow in [id(3), id(1), id(2)] {
-        step(&store, escrow, Who::Clock, EscrowEvent::Expire, 86_400_000).await.unwrap();
+        step(store, escrow, Who::Clock, EscrowEvent::Expire, 86_400_000).await.unwrap();
     }
     assert_eq!(store.due_escrows(at(u64::MAX / 4), 9).await.unwrap(), []);
     assert_eq!(store.escrow(&id(3)).await.unwrap().unwrap().state, EscrowState::Refunded);
-    in_order(&store).await;
+    in_order(store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p22_of_many_who_release_and_refund_at_once_one_wins() {
     let directory = TempDir::new().unwrap();
     let store = open(&directory);
-    funded(&store).await;
-    opened(&store, id(1), terms(1_000, &[])).await;
+    one_end_of(&store).await;
+}
+
+pub(crate) async fn one_end_of(store: &Store) {
+    funded(store).await;
+    opened(store, id(1), terms(1_000, &[])).await;
     let (payer, worker) = (Who::Principal(alice()), Who::Principal(provider()));
     let done = EscrowEvent::Deliver { result: None, note: None };
     for (by, event) in [(&payer, EscrowEvent::Fund), (&payer, EscrowEvent::Lock), (&worker, done)] {
-        step(&store, id(1), by.clone(), event, 1).await.unwrap();
+        step(store, id(1), by.clone(), event, 1).await.unwrap();
     }
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..100 {
@@ -213,7 +225,7 @@ async fn p22_of_many_who_release_and_refund_at_once_one_wins() {
     };
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
     assert_eq!(outcomes.iter().filter(|outcome| refused(outcome)).count(), 99);
-    let parts = [available(&store, &alice()).await.get(), available(&store, &provider()).await.get()];
+    let parts = [available(store, &alice()).await.get(), available(store, &provider()).await.get()];
     assert!(parts == [9_000, 1_000] || parts == [10_000, 0], "{parts:?}");
-    in_order(&store).await;
+    in_order(store).await;
 }

@@ -55,15 +55,15 @@ async fn whoever_keeps_keys_in_memory_notices_a_change_by_another_process() {
     let directory = TempDir::new().unwrap();
     let gateway = open(&directory);
     let tool = Store::open_shared(directory.path(), Options::default()).unwrap();
-    let before = gateway.keys_version().unwrap();
+    let before = gateway.keys_version().await.unwrap();
     tool.create_key(new_key(1)).await.unwrap();
-    let created = gateway.keys_version().unwrap();
+    let created = gateway.keys_version().await.unwrap();
     assert_ne!(before, created);
     tool.revoke_key(new_key(1).id, at(9)).await.unwrap();
-    let revoked = gateway.keys_version().unwrap();
+    let revoked = gateway.keys_version().await.unwrap();
     assert_ne!(created, revoked);
     // What does not touch keys leaves them in memory.
     tool.revoke_key(new_key(1).id, at(9)).await.unwrap();
     tollgate_ledger::LedgerStore::grant_credit(&tool, grant(&alice(), 1)).await.unwrap();
-    assert_eq!(gateway.keys_version().unwrap(), revoked);
+    assert_eq!(gateway.keys_version().await.unwrap(), revoked);
 }

@@ -1,4 +1,4 @@
-//! The embedded store, over its port and as a file.
+//! The stores: over their port, the same for each engine; the embedded one as a file, the other one as a database of several gateways.
 
 // `cfg(test)` is always on here; it tells clippy that these are tests.
 #[cfg(test)]
@@ -19,6 +19,9 @@ mod migrations;
 mod model;
 #[cfg(test)]
 mod pins;
+#[cfg(feature = "postgres")]
+#[cfg(test)]
+mod postgres;
 #[cfg(test)]
 mod power;
 #[cfg(test)]

@@ -53,7 +53,7 @@ async fn t3_an_approval_beside_a_gateway_is_bound_to_its_hash_and_noticed() {
     observe(&gateway, seen("a", "old"), 1).await;
     observe(&gateway, seen("a", "new"), 2).await;
     let beside = Store::open_shared(directory.path(), Options::default()).unwrap();
-    let before = gateway.pins_version().unwrap();
+    let before = gateway.pins_version().await.unwrap();
     let (old, new) = (definition("old").hash(), definition("new").hash());
 
     for wrong in [old, Digest::of(b"guess")] {
@@ -61,12 +61,12 @@ async fn t3_an_approval_beside_a_gateway_is_bound_to_its_hash_and_noticed() {
         assert!(matches!(moved, Some(Approval::Moved(_))), "{moved:?}");
     }
     assert_eq!(beside.approve_pin(tool("nobody"), new, at(3)).await, Ok(None));
-    assert_eq!(gateway.pins_version().unwrap(), before, "nothing was approved");
+    assert_eq!(gateway.pins_version().await.unwrap(), before, "nothing was approved");
     let Ok(Some(Approval::Given(given))) = beside.approve_pin(tool("a"), new, at(3)).await else {
         panic!("control: the reviewed hash")
     };
     assert_eq!(given.approved.unwrap().by, Approver::Operator);
-    assert_ne!(gateway.pins_version().unwrap(), before);
+    assert_ne!(gateway.pins_version().await.unwrap(), before);
     // A gateway that has not read the pins again yet does not undo what was approved beside it.
     assert_eq!(observe(&gateway, seen("a", "new"), 4).await, Standing::Approved);
     assert_eq!(gateway.pins().await.unwrap()[0].approved_hash(), Some(new));
@@ -79,12 +79,12 @@ async fn looking_again_at_what_is_known_writes_nothing() {
     observe(&store, seen("a", "old"), 1).await;
     observe(&store, seen("b", "x"), 1).await;
     observe(&store, seen("b", "y"), 2).await;
-    let before = store.pins_version().unwrap();
+    let before = store.pins_version().await.unwrap();
     assert_eq!(observe(&store, seen("a", "old"), 3).await, Standing::Approved);
     assert_eq!(observe(&store, seen("b", "y"), 3).await, Standing::Drifted);
-    assert_eq!(store.pins_version().unwrap(), before);
+    assert_eq!(store.pins_version().await.unwrap(), before);
     observe(&store, seen("b", "z"), 3).await;
-    assert_ne!(store.pins_version().unwrap(), before, "control");
+    assert_ne!(store.pins_version().await.unwrap(), before, "control");
 }
 
 #[tokio::test]

@@ -121,13 +121,13 @@ impl News {
         }
     }
 
-    /// Whether a change that the server announces is one here: the gateway looks for itself first.
+    /// Whether a change that the server announces is news here: the gateway looks for itself first.
     async fn is_news(&mut self) -> bool {
         let Some(shown) = &mut self.shown else { return true };
         if let Err(error) = self.tools.read_again(&self.server, clock::now()).await {
             tracing::warn!(server = %self.server, %error, "could not read the server's tools again");
         }
-        shown.has_changed()
+        shown.is_announcement_news()
     }
 
     fn tools_changed(&self) -> Bytes {

@@ -25,6 +25,7 @@ use crate::clock;
 use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
 use crate::reserved::{is_http_demand, is_reserved};
+use crate::result_scan::{NOTE_META, Note, Noted};
 use crate::telemetry::{Arrival, StreamCount, Watch};
 use crate::unfinished::Unfinished;
 
@@ -221,7 +222,7 @@ impl Asked {
             Ok(Intercepted::Refused(response)) => {
                 let demands = is_http_demand(&response);
                 let kind = if demands { FailureKind::DemandedPayment } else { FailureKind::Broken };
-                let completed = complete(self.carrier.noted(&permitted, Outcome::Lost(kind))).await;
+                let completed = complete(self.carrier.noted(&permitted, Outcome::Lost(kind)).outcome).await;
                 drop(reply.send(match completed {
                     // Such as 404 for a session that has ended: the client must see it as the server said it.
                     Ok(_) if !demands => response,
@@ -231,8 +232,9 @@ impl Asked {
             Ok(Intercepted::Whole(whole)) => {
                 let translated = self.translated(whole.answer());
                 let answer = translated.as_ref().unwrap_or(whole.answer());
-                let completed = complete(self.carrier.noted(&permitted, outcome_of(answer))).await;
-                drop(reply.send(self.whole(permitted.call(), whole, translated, completed)));
+                let Noted { outcome, note } = self.carrier.noted(&permitted, outcome_of(answer));
+                let completed = complete(outcome).await;
+                drop(reply.send(self.whole(permitted.call(), whole, translated, completed, note)));
             }
             Ok(Intercepted::Streamed(Streamed { response, answer, release })) => {
                 let _stream = StreamCount::begin(&self.gateway);
@@ -244,10 +246,11 @@ impl Asked {
                 answer.as_ref().err().into_iter().for_each(|error| self.carrier.broke_off(error));
                 let answer = answer.map(|answer| self.translated(&answer).unwrap_or(answer));
                 let outcome = answer.as_ref().map_or_else(|error| Outcome::Lost(error.kind()), outcome_of);
-                let completed = complete(self.carrier.noted(&permitted, outcome)).await;
+                let Noted { outcome, note } = self.carrier.noted(&permitted, outcome);
+                let completed = complete(outcome).await;
                 let message = match (&answer, completed) {
                     (Ok(answer), Ok(completed)) if completed.ending.has_answer() => {
-                        enriched(answer, &completed)
+                        enriched(answer, &completed, note.as_ref())
                     }
                     (_, completed) => self.instead(permitted.call(), completed).body,
                 };
@@ -282,11 +285,14 @@ impl Asked {
         whole: Whole,
         translated: Option<Frame>,
         completed: Result<Completed, Fault>,
+        note: Option<Note>,
     ) -> Response<Body> {
         match completed {
             Ok(completed) if completed.ending.has_answer() => {
-                let message = enriched(translated.as_ref().unwrap_or(whole.answer()), &completed);
+                let answer = translated.as_ref().unwrap_or(whole.answer());
+                let message = enriched(answer, &completed, note.as_ref());
                 let mut response = whole.respond(message);
+                note.into_iter().for_each(|note| note.mark(response.headers_mut()));
                 completed.evidence.mark(response.headers_mut());
                 response
             }
@@ -334,8 +340,9 @@ fn unanswered(call: CallId, error: &UpstreamError) {
 }
 
 /// The server's own answer with our evidence in its `_meta`, and without anything there that only we may say.
-fn enriched(answer: &Frame, completed: &Completed) -> Bytes {
-    let meta = completed.evidence.meta();
+fn enriched(answer: &Frame, completed: &Completed, note: Option<&Note>) -> Bytes {
+    let mut meta = completed.evidence.meta();
+    meta.extend(note.map(|note| (NOTE_META, note.json())));
     let entries: Vec<(&str, &str)> = meta.iter().map(|(key, value)| (*key, value.as_str())).collect();
     // An error has no `_meta` to write to and stays as it is.
     answer.with_result_meta(&entries, is_reserved).unwrap_or_else(|_| answer.bytes().clone())

@@ -1,0 +1,154 @@
+//! Several gateways on one database: a proof counts once over all of them, and one that dies leaves nothing undone.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tollgate_testkit::http::{Answer, HttpError};
+use tollgate_testkit::journal_server::{Behaviour, Journal, Script};
+use tollgate_testkit::peers::available;
+use tollgate_testkit::peers::postgres::{self, Database};
+
+use crate::world::{
+    Gateway, PRICE, PRICED, START, World, call, call_body, code, delivered, modern_headers, statement,
+};
+
+const COPIES: usize = 200;
+
+/// Two gateways with folders of their own, in front of one server, on one database.
+struct Pair {
+    first: World,
+    second: Gateway,
+    database: Database,
+    _folder: TempDir,
+}
+
+impl Pair {
+    /// `None` where there is no PostgreSQL.
+    async fn new(script: Script, tool: &str) -> Option<Self> {
+        let database = available(postgres::shared().await)?.database().unwrap();
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for folder in [&one, &other] {
+            settings(folder.path(), &database.url());
+        }
+        let shared = "public_url: https://tools.example\nhosts: [127.0.0.1]\n";
+        let first = World::in_folder(one, script, &[(tool, PRICED)], shared, &[]).await;
+        std::fs::copy(first.folder.path().join("tollgate.yaml"), other.path().join("tollgate.yaml")).unwrap();
+        // Sandbox money goes to an account of the data directory's own; real gateways are told whom to pay.
+        std::fs::create_dir(other.path().join("data")).unwrap();
+        let merchant = Path::new("data/merchant.key");
+        std::fs::copy(first.folder.path().join(merchant), other.path().join(merchant)).unwrap();
+        let second = Gateway::dev(other.path()).await;
+        Some(Self { first, second, database, _folder: other })
+    }
+
+    fn journal(&self) -> &Journal {
+        &self.first.journal
+    }
+
+    /// The sum of all debits less that of all credits of each asset, as the database itself adds them up.
+    fn trial_balance(&self) -> String {
+        let sums = "SELECT asset, sum(debits_posted - credits_posted), sum(debits_pending - credits_pending) \
+             FROM tollgate.accounts GROUP BY asset HAVING sum(debits_posted) <> sum(credits_posted) \
+             OR sum(debits_pending) <> sum(credits_pending)";
+        self.database.psql(sums).unwrap()
+    }
+}
+
+/// What both gateways are told, and every command in their folders.
+fn settings(folder: &Path, url: &str) {
+    let secret = "5f0c3a8e".repeat(8);
+    let text = format!("TOLLGATE__DATABASE__URL={url}\nGATE_HMAC_SECRET={secret}\n");
+    std::fs::write(folder.join(".env"), text).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p3_f13_two_hundred_copies_of_one_proof_over_two_processes_run_the_tool_once() {
+    let Some(pair) = Pair::new(Script::echo(), "echo").await else { return };
+    let arguments = json!({ "n": 1 });
+    let meta = json!({ "x402/payment": pair.first.x402_payment("echo", &arguments).await });
+    let mut tasks = JoinSet::new();
+    for number in 0..COPIES {
+        let gateway = if number % 2 == 0 { &pair.first.gateway } else { &pair.second };
+        let (url, arguments, meta) = (gateway.mcp(), arguments.clone(), meta.clone());
+        tasks.spawn(async move { call(&url, "echo", &arguments, &meta, &[]).await });
+    }
+    let mut receipts = BTreeSet::new();
+    for answer in tasks.join_all().await {
+        let body = answer.json().unwrap();
+        if body["result"].is_object() && body["result"]["isError"] != true {
+            receipts.insert(statement(&body["result"])["receipt_id"].to_string());
+        } else {
+            assert_eq!(
+                (answer.status.as_u16(), code(&answer).as_str()),
+                (409, "payment_in_flight"),
+                "{body}"
+            );
+        }
+    }
+    assert_eq!(receipts.len(), 1, "one receipt for all: {receipts:?}");
+    assert_eq!(pair.journal().executions(), 1);
+    assert_eq!(pair.database.psql("SELECT count(*) FROM tollgate.settlements").unwrap(), "1");
+    assert_eq!(pair.first.payer_balance().await, START - PRICE);
+    for gateway in [&pair.first.gateway, &pair.second] {
+        // Whoever asks again gets the answer from either.
+        delivered(&call(&gateway.mcp(), "echo", &arguments, &meta, &[]).await);
+        assert_eq!(gateway.account("payable:up"), [0, PRICE, 0, 0]);
+        gateway.assert_books_in_order();
+        let password = pair.database.password();
+        assert!(!gateway.whole_log().contains(password), "the password is in the log");
+    }
+    delivered(&pair.first.paid_call("echo", &arguments).await);
+    assert_eq!(pair.journal().executions(), 2, "control: another proof runs it again");
+    assert_eq!(pair.trial_balance(), "");
+}
+
+/// A paid call that its gateway may not live to answer.
+async fn attempt(url: String, arguments: Value, meta: Value) -> Result<Answer, HttpError> {
+    let headers = modern_headers("slow");
+    let headers: Vec<(&str, &str)> =
+        headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let body = bytes::Bytes::from(call_body("slow", &arguments, &meta).to_string());
+    tollgate_testkit::http::send(http::Method::POST, &url, &headers, body).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f7_one_gateway_is_killed_under_load_the_other_goes_on_and_nobody_is_charged_for_nothing() {
+    const CALLS: usize = 12;
+    let script = Script::new().tool("slow", Behaviour::Hang);
+    let Some(mut pair) = Pair::new(script, "slow").await else { return };
+    let mut proofs = Vec::new();
+    for number in 0..CALLS {
+        let arguments = json!({ "n": number });
+        let meta = json!({ "x402/payment": pair.first.x402_payment("slow", &arguments).await });
+        proofs.push((arguments, meta));
+    }
+    let mut running = JoinSet::new();
+    for (number, (arguments, meta)) in proofs.iter().enumerate() {
+        let gateway = if number % 2 == 0 { &pair.first.gateway } else { &pair.second };
+        running.spawn(attempt(gateway.mcp(), arguments.clone(), meta.clone()));
+    }
+    pair.journal().wait_for_executions(u64::try_from(CALLS).unwrap()).await;
+    pair.second = pair.second.killed_and_restarted().await;
+    pair.journal().release();
+    let answered = running.join_all().await.into_iter().filter(Result::is_ok).count();
+    assert_eq!(answered, CALLS / 2, "the living gateway answers its own");
+    // The calls of the dead one were sent, so they are in doubt: not charged, and never run again with these proofs.
+    for (number, (arguments, meta)) in proofs.iter().enumerate() {
+        let asked = if number % 2 == 0 { &pair.second } else { &pair.first.gateway };
+        let again = call(&asked.mcp(), "slow", arguments, meta, &[]).await;
+        if number % 2 == 0 {
+            delivered(&again);
+        } else {
+            assert_eq!((again.status.as_u16(), code(&again).as_str()), (409, "payment_replayed"), "{number}");
+        }
+    }
+    assert_eq!(pair.journal().executions(), u64::try_from(CALLS).unwrap(), "nothing ran twice");
+    let charged = PRICE * u128::try_from(CALLS / 2).unwrap();
+    assert_eq!(pair.first.payer_account(), [charged, START, 0, 0], "charged for what was delivered");
+    assert_eq!(pair.second.account("payable:up"), [0, charged, 0, 0]);
+    assert_eq!(pair.trial_balance(), "");
+    pair.second.assert_books_in_order();
+}

@@ -1,0 +1,27 @@
+//! What stands in for PostgreSQL where it was not built in.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A database of PostgreSQL; there is none without the feature `postgres`.
+#[derive(Clone, Copy, Debug)]
+pub enum DatabaseUrl {}
+
+/// Why a text is not the URL of a database here. The text is not repeated: it may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this tollgate was built without PostgreSQL; build it with `cargo build --features postgres`")]
+pub struct DatabaseUrlError;
+
+impl FromStr for DatabaseUrl {
+    type Err = DatabaseUrlError;
+
+    fn from_str(_text: &str) -> Result<Self, DatabaseUrlError> {
+        Err(DatabaseUrlError)
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {}
+    }
+}

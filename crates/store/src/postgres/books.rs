@@ -1,0 +1,304 @@
+//! Deciding a batch on what was read for it. Nothing is read here: what a decision asks for and was not read is noted, read by
+//! the session, and the batch is decided anew. Which rows a command needs is so said by the ledger alone, never twice.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use tollgate_attest::Signer;
+use tollgate_domain::{
+    ApprovalId, AssetId, CallId, Digest, EscrowId, PaymentKey, Principal, TransferId, UnixMillis,
+};
+use tollgate_ledger::budget::{
+    Approval, Ask, Barrier, Counter, Stops, Usage, Wanted as Approvable, Weighed, weigh,
+};
+use tollgate_ledger::escrow::{EscrowCommand, EscrowRow};
+use tollgate_ledger::{
+    AccountName, Balances, Batch, BatchChanges, Books, Clearing, Command, EngineError, Funds, Outcome,
+    Record, Refusal, SealedReceipt, Sealer, SettlementRow, Transfer,
+};
+
+use super::budgets;
+
+/// The rows that a batch asks for.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) settlements: HashSet<PaymentKey>,
+    pub(super) accounts: HashSet<(AccountName, AssetId)>,
+    pub(super) transfers: HashSet<TransferId>,
+    pub(super) resolutions: HashSet<TransferId>,
+    pub(super) standings: HashSet<Principal>,
+    pub(super) escrows: HashSet<EscrowId>,
+    pub(super) budgets: budgets::Asked,
+}
+
+impl Wanted {
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { settlements, accounts, transfers, resolutions, standings, escrows, budgets } = self;
+        settlements.is_empty()
+            && accounts.is_empty()
+            && transfers.is_empty()
+            && resolutions.is_empty()
+            && standings.is_empty()
+            && escrows.is_empty()
+            && budgets.is_empty()
+    }
+
+    /// What these commands name themselves, to be read in one go. Too little or too much costs time, never correctness.
+    pub(super) fn by(commands: &[Command]) -> Self {
+        let mut wanted = Self::default();
+        for command in commands {
+            match command {
+                Command::Claim(claim) => {
+                    wanted.settlements.insert(claim.key.clone());
+                    let payer = payer(&claim.key, &claim.funds);
+                    let payable = AccountName::Payable(claim.binding.tool.server.clone());
+                    wanted.accounts.extend(payer.map(|payer| (payer, claim.asset.clone())));
+                    wanted.accounts.insert((payable, claim.asset.clone()));
+                    wanted.budgets.claim(claim);
+                }
+                Command::Advance(advance) => {
+                    wanted.settlements.insert(advance.key.clone());
+                }
+                Command::Grant(grant) => {
+                    wanted.transfers.insert(grant.id);
+                    for account in [AccountName::Clearing(grant.from), AccountName::Credit(grant.to.clone())]
+                    {
+                        wanted.accounts.insert((account, grant.asset.clone()));
+                    }
+                }
+                Command::Book(transfers) => {
+                    for transfer in transfers {
+                        wanted.transfers.insert(transfer.id);
+                        wanted.transfers.extend(transfer.kind.resolves());
+                        wanted.resolutions.extend(transfer.kind.resolves());
+                        for account in [&transfer.debit, &transfer.credit] {
+                            wanted.accounts.insert((account.clone(), transfer.asset.clone()));
+                        }
+                    }
+                }
+                Command::Refund(refund) => {
+                    wanted.settlements.insert(refund.key.clone());
+                    wanted.transfers.insert(refund.id);
+                }
+                Command::Escrow(command) => {
+                    wanted.escrows.insert(match &**command {
+                        EscrowCommand::Open(open) => open.id,
+                        EscrowCommand::Move(step) => step.id,
+                    });
+                }
+                Command::Budget(change) => wanted.budgets.change(change),
+                Command::Record { .. } => {}
+            }
+        }
+        wanted
+    }
+
+    /// What moving this settlement on will ask for.
+    fn of(&mut self, row: &SettlementRow) {
+        let payable = AccountName::Payable(row.binding.tool.server.clone());
+        self.accounts.extend(payer(&row.key, &row.funds).map(|payer| (payer, row.asset.clone())));
+        self.accounts.insert((payable, row.asset.clone()));
+        self.standings.insert(row.caller.clone());
+        self.budgets.given_back(row);
+    }
+}
+
+/// The account that is most likely to pay.
+fn payer(key: &PaymentKey, funds: &Funds) -> Option<AccountName> {
+    match funds {
+        Funds::OnSettlement => Clearing::of(key.rail()).map(AccountName::Clearing),
+        Funds::Arrived { holder } => Some(AccountName::Credit(holder.clone())),
+        Funds::Credit(principal) => Some(AccountName::Credit(principal.clone())),
+    }
+}
+
+/// What was read, as the last committed batch of any gateway left it. A row that is not there was read as well.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    pub(super) settlements: HashMap<PaymentKey, Option<Arc<SettlementRow>>>,
+    pub(super) accounts: HashMap<(AccountName, AssetId), Balances>,
+    pub(super) transfers: HashMap<TransferId, Option<Transfer>>,
+    /// By the transfer that is resolved.
+    pub(super) resolutions: HashMap<TransferId, Option<Transfer>>,
+    pub(super) standings: HashMap<Principal, Record>,
+    pub(super) escrows: HashMap<EscrowId, Option<Arc<EscrowRow>>>,
+    pub(super) budgets: budgets::Known,
+}
+
+/// The last receipt of this gateway's key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) seq: u64,
+    pub(super) hash: Digest,
+}
+
+/// What a batch comes to.
+#[derive(Debug)]
+pub(super) struct Decided {
+    /// The answer to each command, in order.
+    pub(super) outcomes: Vec<Result<Outcome, Refusal>>,
+    /// What to write.
+    pub(super) changes: BatchChanges,
+    /// The last receipt, once that is written.
+    pub(super) head: Head,
+}
+
+/// Decides every command in order.
+///
+/// # Errors
+/// What else has to be read first.
+pub(super) fn decide(
+    loaded: &Loaded,
+    signer: Option<&Signer>,
+    head: Head,
+    commands: &[Command],
+) -> Result<Decided, Box<Wanted>> {
+    let mut batch = Batch::default();
+    let mut books = View { loaded, wanted: Wanted::default() };
+    let mut chain = Chain { signer, head };
+    let mut outcomes = Vec::with_capacity(commands.len());
+    for command in commands {
+        // A batch that will be decided anew signs nothing.
+        chain.signer = signer.filter(|_| books.wanted.is_empty());
+        match batch.apply(&mut books, &mut chain, command) {
+            Ok(outcome) => outcomes.push(Ok(outcome)),
+            Err(EngineError::Refused(refusal)) => outcomes.push(Err(refusal)),
+            Err(EngineError::Books(NotRead)) => {}
+        }
+    }
+    let View { mut wanted, .. } = books;
+    if wanted.is_empty() {
+        return Ok(Decided { outcomes, changes: batch.take_changes(), head: chain.head });
+    }
+    for command in commands {
+        if let Command::Advance(advance) = command
+            && let Some(Some(row)) = loaded.settlements.get(&advance.key)
+        {
+            wanted.of(row);
+        }
+    }
+    wanted.accounts.retain(|account| !loaded.accounts.contains_key(account));
+    wanted.standings.retain(|principal| !loaded.standings.contains_key(principal));
+    wanted.budgets.forget(&loaded.budgets);
+    Err(Box::new(wanted))
+}
+
+/// What would keep each of these calls from being claimed, on what was read for them.
+///
+/// # Errors
+/// What else has to be read first.
+pub(super) fn foresee(
+    loaded: &Loaded,
+    asks: &[(Ask, Approvable)],
+    now: UnixMillis,
+) -> Result<Vec<Option<Barrier>>, budgets::Asked> {
+    let mut books = View { loaded, wanted: Wanted::default() };
+    let nobody = CallId::from_bytes([0; 16]);
+    let mut barriers = Vec::with_capacity(asks.len());
+    for (ask, wanted) in asks {
+        match weigh(&mut books, ask, wanted, nobody, now) {
+            Ok(Weighed::Within { .. }) => barriers.push(None),
+            Ok(Weighed::Barred(barrier)) => barriers.push(Some(barrier)),
+            Err(NotRead) => {}
+        }
+    }
+    let asked = books.wanted.budgets;
+    if asked.is_empty() { Ok(barriers) } else { Err(asked) }
+}
+
+/// A row that was not read yet; it is noted.
+struct NotRead;
+
+impl From<budgets::Missing> for NotRead {
+    fn from(_: budgets::Missing) -> Self {
+        Self
+    }
+}
+
+struct View<'a> {
+    loaded: &'a Loaded,
+    wanted: Wanted,
+}
+
+impl Books for View<'_> {
+    type Error = NotRead;
+
+    fn settlement(&mut self, key: &PaymentKey) -> Result<Option<Arc<SettlementRow>>, NotRead> {
+        self.loaded.settlements.get(key).cloned().ok_or_else(|| {
+            self.wanted.settlements.insert(key.clone());
+            NotRead
+        })
+    }
+
+    fn balances(&mut self, account: &AccountName, asset: &AssetId) -> Result<Balances, NotRead> {
+        let account = (account.clone(), asset.clone());
+        self.loaded.accounts.get(&account).copied().ok_or_else(|| {
+            self.wanted.accounts.insert(account);
+            NotRead
+        })
+    }
+
+    fn transfer(&mut self, id: &TransferId) -> Result<Option<Transfer>, NotRead> {
+        self.loaded.transfers.get(id).cloned().ok_or_else(|| {
+            self.wanted.transfers.insert(*id);
+            NotRead
+        })
+    }
+
+    fn resolution(&mut self, pending: &TransferId) -> Result<Option<Transfer>, NotRead> {
+        self.loaded.resolutions.get(pending).cloned().ok_or_else(|| {
+            self.wanted.resolutions.insert(*pending);
+            NotRead
+        })
+    }
+
+    fn standing(&mut self, principal: &Principal) -> Result<Record, NotRead> {
+        self.loaded.standings.get(principal).copied().ok_or_else(|| {
+            self.wanted.standings.insert(principal.clone());
+            NotRead
+        })
+    }
+
+    fn usage(&mut self, counter: &Counter) -> Result<Option<Usage>, NotRead> {
+        Ok(self.loaded.budgets.usage(counter, &mut self.wanted.budgets)?)
+    }
+
+    fn stops(&mut self) -> Result<Arc<Stops>, NotRead> {
+        Ok(self.loaded.budgets.stops(&mut self.wanted.budgets)?)
+    }
+
+    fn approval_of(&mut self, wanted: &Approvable) -> Result<Option<Approval>, NotRead> {
+        Ok(self.loaded.budgets.approval_of(wanted, &mut self.wanted.budgets)?)
+    }
+
+    fn approval(&mut self, id: &ApprovalId) -> Result<Option<Approval>, NotRead> {
+        Ok(self.loaded.budgets.approval(id, &mut self.wanted.budgets)?)
+    }
+
+    fn waiting(&mut self, caller: &Principal, now: UnixMillis) -> Result<u32, NotRead> {
+        Ok(self.loaded.budgets.waiting(caller, now, &mut self.wanted.budgets)?)
+    }
+
+    fn escrow(&mut self, id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, NotRead> {
+        self.loaded.escrows.get(id).cloned().ok_or_else(|| {
+            self.wanted.escrows.insert(*id);
+            NotRead
+        })
+    }
+}
+
+struct Chain<'a> {
+    signer: Option<&'a Signer>,
+    head: Head,
+}
+
+impl Sealer for Chain<'_> {
+    fn seal(&mut self, statement: &str) -> Result<SealedReceipt, Refusal> {
+        let signer = self.signer.ok_or(Refusal::NoSigner)?;
+        let seq = self.head.seq.saturating_add(1);
+        let sealed = tollgate_attest::seal(statement, seq, &self.head.hash, signer)
+            .map_err(|error| Refusal::Seal(error.to_string()))?;
+        self.head = Head { seq, hash: sealed.hash };
+        Ok(SealedReceipt { id: sealed.receipt_id, seq, hash: sealed.hash, envelope: sealed.envelope })
+    }
+}

@@ -1,0 +1,52 @@
+//! Connections that read, and write what is no money, beside the writer.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio_postgres::Client;
+use tollgate_ledger::StoreError;
+
+use super::connect::{Connector, described};
+use super::convert::ReadError;
+
+/// How many idle connections are kept.
+const IDLE_MAX: usize = 4;
+
+/// A pool of connections.
+#[derive(Clone)]
+pub(super) struct Readers {
+    connector: Arc<Connector>,
+    idle: Arc<Mutex<Vec<Client>>>,
+}
+
+impl Readers {
+    pub(super) fn new(connector: Connector) -> Self {
+        Self { connector: Arc::new(connector), idle: Arc::default() }
+    }
+
+    /// Works on a connection of its own. One that was lost while it was idle is replaced.
+    pub(super) async fn with<T>(
+        &self,
+        work: impl AsyncFnOnce(&Client) -> Result<T, ReadError>,
+    ) -> Result<T, StoreError> {
+        let client = self.connection().await?;
+        let done = work(&client).await?;
+        let mut idle = self.idle.lock();
+        if idle.len() < IDLE_MAX && !client.is_closed() {
+            idle.push(client);
+        }
+        Ok(done)
+    }
+
+    async fn connection(&self) -> Result<Client, StoreError> {
+        loop {
+            let Some(client) = self.idle.lock().pop() else { break };
+            if !client.is_closed() {
+                return Ok(client);
+            }
+        }
+        self.connector.connect().await.map_err(|error| {
+            StoreError::Definite(format!("connect to {}: {}", self.connector.url(), described(&error)))
+        })
+    }
+}

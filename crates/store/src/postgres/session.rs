@@ -1,0 +1,452 @@
+//! One connection that writes: it knows who writes, and carries a batch from its first statement to its commit.
+
+use std::sync::Arc;
+
+use tokio_postgres::error::{DbError, Severity, SqlState};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Error, Statement};
+use tollgate_attest::{FIRST_PREVIOUS, Signer};
+use tollgate_domain::{CallId, Principal};
+use tollgate_ledger::{Command, Outcome, Refusal};
+
+use super::books::{self, Decided, Head, Loaded, Wanted};
+use super::convert::{self, ReadError};
+use super::rows::{self, accounts, settlements, transfers};
+use super::written::{self, Statements, WriteError};
+use super::{budgets, escrows};
+use crate::writer::Hooks;
+
+/// Who writes: a gateway in the epoch that it took when it started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Identity {
+    pub(super) gateway: i32,
+    pub(super) epoch: i64,
+}
+
+/// A connection of the writer.
+pub(super) struct Session {
+    client: Client,
+    written: Statements,
+    read: Queries,
+    /// `None` beside a gateway.
+    identity: Option<Identity>,
+    /// The last batch of this identity that is in the database.
+    batch: i64,
+    /// The last receipt that is in the database.
+    head: Head,
+}
+
+/// What a batch came to.
+#[derive(Debug)]
+pub(super) enum Transacted {
+    /// It is in the database, or there was nothing to write.
+    Done(Outcomes),
+    /// One of the commands, it is not said which, meets a unique key; nothing is in the database.
+    Refused(Refusal),
+}
+
+/// The answer to each command.
+pub(super) type Outcomes = Vec<Result<Outcome, Refusal>>;
+
+/// Why a batch is not known to be in the database.
+#[derive(Debug)]
+pub(super) enum TransactError {
+    /// Definitely not: the database said no, for a reason of its own.
+    Not(String),
+    /// Definitely not: others held it for too long.
+    Busy,
+    /// Definitely not: the connection was lost before the commit was sent.
+    Lost(String),
+    /// Definitely not, and never again: another process is this gateway by now.
+    Deposed,
+    /// The commit of batch `number` was sent and not answered. If it is in, `outcomes` are the answers.
+    InDoubt { number: i64, outcomes: Outcomes, reason: String },
+}
+
+impl Session {
+    /// Makes a connection ready for batches, and finds where it goes on.
+    pub(super) async fn begin(client: Client, identity: Option<Identity>) -> Result<Self, TransactError> {
+        let (written, read) = tokio::try_join!(Statements::prepare(&client), Queries::prepare(&client))
+            .map_err(|error| failed(&error))?;
+        let mut session = Self { client, written, read, identity, batch: 0, head: first() };
+        if let Some(identity) = identity {
+            // Not while an earlier connection of ours still has its transaction open: what it does counts.
+            session.start("SELECT seq FROM shards WHERE id = 1 FOR UPDATE").await?;
+            let found = session.find(identity).await;
+            session.client.batch_execute("COMMIT").await.map_err(|error| failed(&error))?;
+            (session.batch, session.head) = found?;
+        }
+        Ok(session)
+    }
+
+    /// The last batch of this identity that is in the database.
+    pub(super) fn batch(&self) -> i64 {
+        self.batch
+    }
+
+    /// Opens a transaction and has it hold the shard.
+    async fn start(&self, hold: &str) -> Result<(), TransactError> {
+        let (begun, held) =
+            tokio::join!(biased; self.client.batch_execute("BEGIN"), self.client.batch_execute(hold));
+        begun.and(held).map_err(|error| failed(&error))
+    }
+
+    async fn find(&self, identity: Identity) -> Result<(i64, Head), TransactError> {
+        let gateway = "SELECT epoch, batch FROM gateways WHERE id = $1";
+        let gateway =
+            self.client.query_one(gateway, &[&identity.gateway]).await.map_err(|error| failed(&error))?;
+        if gateway.get::<_, i64>(0) != identity.epoch {
+            return Err(TransactError::Deposed);
+        }
+        let last = "SELECT seq, hash FROM receipts WHERE signer = $1 ORDER BY seq DESC LIMIT 1";
+        let last = self.client.query_opt(last, &[&identity.gateway]).await.map_err(|error| failed(&error))?;
+        let head =
+            last.map(|row| Ok(Head { seq: convert::count(&row, 0)?, hash: convert::digest(&row, 1)? }));
+        let head = head.transpose().map_err(|error: ReadError| TransactError::Not(error.to_string()))?;
+        Ok((gateway.get(1), head.unwrap_or_else(first)))
+    }
+
+    /// Decides and commits a batch. After an error other than [`TransactError::Not`] and [`TransactError::Busy`] this connection
+    /// is of no use any more.
+    pub(super) async fn transact(
+        &mut self,
+        signer: Option<&Signer>,
+        commands: &[Command],
+        hooks: &Hooks,
+    ) -> Result<Transacted, TransactError> {
+        let number = self.batch.saturating_add(1);
+        match self.prepare(number, signer, commands, hooks).await {
+            Ok(Prepared::Nothing(outcomes)) => Ok(Transacted::Done(outcomes)),
+            Ok(Prepared::Written(outcomes, head)) => {
+                hooks.hit("before_commit");
+                let committed = hooks.timed(self.client.batch_execute("COMMIT")).await;
+                match committed {
+                    Ok(()) => {}
+                    // An error is a no. A server that ends the connection may have committed before.
+                    Err(error) if is_error(&error) => return Err(failed(&error)),
+                    Err(error) => {
+                        let reason = super::connect::described(&error);
+                        return Err(TransactError::InDoubt { number, outcomes, reason });
+                    }
+                }
+                hooks.hit("after_commit");
+                (self.batch, self.head) = (number, head);
+                Ok(Transacted::Done(outcomes))
+            }
+            Ok(Prepared::Refused(refusal)) => {
+                self.roll_back().await?;
+                Ok(Transacted::Refused(refusal))
+            }
+            Err(error @ (TransactError::Not(_) | TransactError::Busy)) => {
+                self.roll_back().await?;
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Everything up to the commit.
+    async fn prepare(
+        &self,
+        number: i64,
+        signer: Option<&Signer>,
+        commands: &[Command],
+        hooks: &Hooks,
+    ) -> Result<Prepared, TransactError> {
+        let mut loaded = Loaded::default();
+        let wanted = Wanted::by(commands);
+        // One round trip. The reads are statements of their own behind the lock, so that they see what the last holder of the
+        // lock committed.
+        let (begun, held, fenced, read) = tokio::join!(
+            biased;
+            self.client.batch_execute("BEGIN"),
+            self.client.execute(&self.read.hold, &[]),
+            self.fence(number),
+            self.load(&wanted),
+        );
+        begun.map_err(|error| failed(&error))?;
+        held.map_err(|error| failed(&error))?;
+        fenced?;
+        read.map_err(unread)?.into_iter().for_each(|found| found.put(&mut loaded));
+        loaded.nothing_for(&wanted);
+        let decided = loop {
+            match books::decide(&loaded, signer, self.head, commands) {
+                Ok(decided) => break decided,
+                Err(wanted) => {
+                    let found = self.load(&wanted).await.map_err(unread)?;
+                    found.into_iter().for_each(|found| found.put(&mut loaded));
+                    loaded.nothing_for(&wanted);
+                }
+            }
+        };
+        let Decided { outcomes, changes, head } = decided;
+        if changes.is_empty() {
+            self.roll_back().await?;
+            return Ok(Prepared::Nothing(outcomes));
+        }
+        let owner = match self.identity {
+            Some(identity) => identity.gateway,
+            None if changes.claimed.is_empty() && changes.receipts.is_empty() => 0,
+            None => return Ok(Prepared::Refused(Refusal::NoSigner)),
+        };
+        hooks.hit("before_write");
+        match written::write(&self.client, &self.written, owner, &changes).await {
+            Ok(()) => Ok(Prepared::Written(outcomes, head)),
+            Err(WriteError::Database(error)) => match taken(&error, &changes) {
+                Some(refusal) => Ok(Prepared::Refused(refusal)),
+                None => Err(failed(&error)),
+            },
+            Err(WriteError::Malformed(reason)) => Err(TransactError::Not(reason)),
+            Err(WriteError::Rows { table, expected, written }) => Err(TransactError::Not(format!(
+                "{written} rows of {table} would have been written in place of {expected}"
+            ))),
+        }
+    }
+
+    /// Counts this batch as the gateway's next, which only the process of the newest epoch may.
+    async fn fence(&self, number: i64) -> Result<(), TransactError> {
+        let Some(Identity { gateway, epoch }) = self.identity else { return Ok(()) };
+        let counted = self.client.execute(&self.read.fence, &[&gateway, &epoch, &number]).await;
+        match counted.map_err(|error| failed(&error))? {
+            1 => Ok(()),
+            _ => Err(TransactError::Deposed),
+        }
+    }
+
+    async fn roll_back(&self) -> Result<(), TransactError> {
+        self.client.batch_execute("ROLLBACK").await.map_err(|error| failed(&error))
+    }
+
+    /// Reads what is wanted, in one round trip.
+    async fn load(&self, wanted: &Wanted) -> Result<Vec<Found>, ReadError> {
+        let Wanted { settlements, accounts, transfers, resolutions, standings, escrows, budgets } = wanted;
+        let keys: Vec<String> = settlements.iter().map(ToString::to_string).collect();
+        let assets: Vec<&str> = accounts.iter().map(|(_, asset)| asset.as_str()).collect();
+        let names: Vec<String> = accounts.iter().map(|(name, _)| name.to_string()).collect();
+        let transfers: Vec<&[u8]> = transfers.iter().map(|id| id.as_bytes().as_slice()).collect();
+        let resolved: Vec<&[u8]> = resolutions.iter().map(|id| id.as_bytes().as_slice()).collect();
+        let principals: Vec<&str> = standings.iter().map(Principal::as_str).collect();
+        let escrows: Vec<&[u8]> = escrows.iter().map(|id| id.as_bytes().as_slice()).collect();
+        let (settlements, accounts, transfers, resolutions, standings, escrows, budgets) = tokio::join!(
+            biased;
+            async { self.query(keys.len(), &self.read.settlements, &[&keys]).await },
+            async { self.query(names.len(), &self.read.accounts, &[&assets, &names]).await },
+            async { self.query(transfers.len(), &self.read.transfers, &[&transfers]).await },
+            async { self.query(resolved.len(), &self.read.resolutions, &[&resolved]).await },
+            async { self.query(principals.len(), &self.read.standings, &[&principals]).await },
+            async { self.query(escrows.len(), &self.read.escrows, &[&escrows]).await },
+            budgets::load(&self.client, Some(&self.read.budgets), budgets),
+        );
+        let mut found = vec![Found::Budgets(Box::new(budgets?))];
+        for row in settlements? {
+            found.push(Found::Settlement(rows::settlement(&row)?));
+        }
+        for row in accounts? {
+            found.push(Found::Account(rows::account(&row)?));
+        }
+        for row in transfers? {
+            found.push(Found::Transfer(rows::transfer(&row)?));
+        }
+        for row in resolutions? {
+            found.push(Found::Resolution(rows::transfer(&row)?));
+        }
+        for row in standings? {
+            let principal: Principal = convert::text(&row, 0)?;
+            found.push(Found::Standing(principal, rows::record(&row, 1)?));
+        }
+        for row in escrows? {
+            found.push(Found::Escrow(escrows::escrow(&row)?));
+        }
+        Ok(found)
+    }
+
+    /// Asks nothing where nothing is wanted.
+    async fn query(
+        &self,
+        wanted: usize,
+        statement: &Statement,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>, Error> {
+        if wanted == 0 { Ok(Vec::new()) } else { self.client.query(statement, parameters).await }
+    }
+}
+
+/// A batch before its commit.
+enum Prepared {
+    /// It writes nothing, and the transaction has ended.
+    Nothing(Outcomes),
+    /// It is written, and with the commit this is the last receipt.
+    Written(Outcomes, Head),
+    Refused(Refusal),
+}
+
+/// A row that was read.
+enum Found {
+    Settlement(tollgate_ledger::SettlementRow),
+    Account(tollgate_ledger::AccountBalance),
+    Transfer(tollgate_ledger::Transfer),
+    Resolution(tollgate_ledger::Transfer),
+    Standing(Principal, tollgate_ledger::Record),
+    Escrow(tollgate_ledger::escrow::EscrowRow),
+    /// Everything that was asked for.
+    Budgets(Box<budgets::Known>),
+}
+
+impl Found {
+    fn put(self, loaded: &mut Loaded) {
+        match self {
+            Self::Settlement(row) => {
+                loaded.settlements.insert(row.key.clone(), Some(Arc::new(row)));
+            }
+            Self::Account(account) => {
+                loaded.accounts.insert((account.account, account.asset), account.balances);
+            }
+            Self::Transfer(transfer) => {
+                loaded.transfers.insert(transfer.id, Some(transfer));
+            }
+            Self::Resolution(transfer) => {
+                let of = transfer.kind.resolves().unwrap_or(transfer.id);
+                loaded.resolutions.insert(of, Some(transfer));
+            }
+            Self::Standing(principal, record) => {
+                loaded.standings.insert(principal, record);
+            }
+            Self::Escrow(row) => {
+                loaded.escrows.insert(row.id, Some(Arc::new(row)));
+            }
+            Self::Budgets(known) => loaded.budgets.add(*known),
+        }
+    }
+}
+
+impl Loaded {
+    /// What was wanted and has no row is known to have none.
+    fn nothing_for(&mut self, wanted: &Wanted) {
+        for key in &wanted.settlements {
+            self.settlements.entry(key.clone()).or_default();
+        }
+        for account in &wanted.accounts {
+            self.accounts.entry(account.clone()).or_default();
+        }
+        for id in &wanted.transfers {
+            self.transfers.entry(*id).or_default();
+        }
+        for id in &wanted.resolutions {
+            self.resolutions.entry(*id).or_default();
+        }
+        for principal in &wanted.standings {
+            self.standings.entry(principal.clone()).or_default();
+        }
+        for id in &wanted.escrows {
+            self.escrows.entry(*id).or_default();
+        }
+    }
+}
+
+/// The prepared statements that come before a decision.
+struct Queries {
+    hold: Statement,
+    fence: Statement,
+    settlements: Statement,
+    accounts: Statement,
+    transfers: Statement,
+    resolutions: Statement,
+    standings: Statement,
+    escrows: Statement,
+    budgets: budgets::Queries,
+}
+
+impl Queries {
+    async fn prepare(client: &Client) -> Result<Self, Error> {
+        let (hold, fence, settlements, accounts, transfers, resolutions, standings, escrows, budgets) = tokio::try_join!(
+            client.prepare("UPDATE shards SET seq = seq + 1 WHERE id = 1"),
+            client.prepare("UPDATE gateways SET batch = $3 WHERE id = $1 AND epoch = $2"),
+            client
+                .prepare(settlements!("DISTINCT ON (key)", "WHERE key = ANY($1) ORDER BY key, attempt DESC")),
+            client
+                .prepare(accounts!("WHERE (asset, name) IN (SELECT * FROM unnest($1::text[], $2::text[]))")),
+            client.prepare(transfers!("WHERE t.id = ANY($1) AND (t.call IS NULL OR t.kind = 'posted')")),
+            client.prepare(transfers!("WHERE t.resolves = ANY($1) AND t.call IS NULL")),
+            client.prepare(
+                "SELECT principal, reputation, settled, failed FROM standings WHERE principal = ANY($1)"
+            ),
+            client.prepare(escrows::BY_IDS),
+            budgets::Queries::prepare(client),
+        )?;
+        Ok(Self { hold, fence, settlements, accounts, transfers, resolutions, standings, escrows, budgets })
+    }
+}
+
+/// Where a chain begins.
+fn first() -> Head {
+    Head { seq: 0, hash: FIRST_PREVIOUS }
+}
+
+/// Whether the server refused, and goes on.
+fn is_error(error: &Error) -> bool {
+    error.as_db_error().is_some_and(|said| said.parsed_severity() == Some(Severity::Error))
+}
+
+/// What an error before the commit means: the transaction is not in the database in any case.
+fn failed(error: &Error) -> TransactError {
+    let reason = super::connect::described(error);
+    let Some(said) = error.as_db_error() else { return TransactError::Lost(reason) };
+    match said.code() {
+        &SqlState::LOCK_NOT_AVAILABLE
+        | &SqlState::QUERY_CANCELED
+        | &SqlState::T_R_SERIALIZATION_FAILURE
+        | &SqlState::T_R_DEADLOCK_DETECTED => TransactError::Busy,
+        &SqlState::ADMIN_SHUTDOWN
+        | &SqlState::CRASH_SHUTDOWN
+        | &SqlState::CANNOT_CONNECT_NOW
+        | &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT => TransactError::Lost(reason),
+        _ => TransactError::Not(reason),
+    }
+}
+
+fn unread(error: ReadError) -> TransactError {
+    match error {
+        ReadError::Database(error) => failed(&error),
+        malformed @ ReadError::Malformed { .. } => TransactError::Not(malformed.to_string()),
+    }
+}
+
+/// The refusal that a unique key stands for, if it is one of those that a command from outside can meet.
+fn taken(error: &Error, changes: &tollgate_ledger::BatchChanges) -> Option<Refusal> {
+    let said: &DbError = error.as_db_error().filter(|said| *said.code() == SqlState::UNIQUE_VIOLATION)?;
+    match said.constraint()? {
+        "settlements_call" => {
+            // With several claims it is not said whose; each is tried alone then, and this answer is given to none.
+            let call: CallId = changes.claimed.first()?.call;
+            Some(Refusal::CallReused(call))
+        }
+        "receipts_id" => {
+            let id = changes.receipts.first()?.sealed.id;
+            Some(Refusal::Seal(format!("{id} is the id of another receipt")))
+        }
+        _ => None,
+    }
+}
+
+/// The identity of the gateway with this key, in a new epoch; `None` while another process is that gateway.
+pub(super) async fn take(client: &Client, key: &[u8]) -> Result<Option<Identity>, Error> {
+    let named = "INSERT INTO gateways (key, epoch, batch) VALUES ($1, 0, 0) ON CONFLICT (key) DO NOTHING";
+    client.execute(named, &[&key]).await?;
+    let gateway: i32 = client.query_one("SELECT id FROM gateways WHERE key = $1", &[&key]).await?.get(0);
+    if !claim_session(client, gateway).await? {
+        return Ok(None);
+    }
+    let next = "UPDATE gateways SET epoch = epoch + 1, batch = 0 WHERE id = $1 RETURNING epoch";
+    let epoch = client.query_one(next, &[&gateway]).await?.get(0);
+    Ok(Some(Identity { gateway, epoch }))
+}
+
+/// The first half of the key of each gateway's lock; the second is its id.
+const GATEWAY_LOCK: i32 = i32::from_be_bytes(*b"Toll");
+
+/// Whether this session is now the one of the gateway: it ends with the connection, however the process ends. The lock keeps a
+/// second process from starting by mistake; what it may write is decided by the epoch alone.
+pub(super) async fn claim_session(client: &Client, gateway: i32) -> Result<bool, Error> {
+    let row = client.query_one("SELECT pg_try_advisory_lock($1, $2)", &[&GATEWAY_LOCK, &gateway]).await?;
+    row.try_get(0)
+}

@@ -1,0 +1,336 @@
+//! The ledger in PostgreSQL: the same promises as of the embedded store, and what only several gateways can show.
+
+mod cut;
+
+use std::collections::BTreeMap;
+
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tollgate_attest::Signer;
+use tollgate_domain::{Amount, Rail};
+use tollgate_ledger::budget::{Barrier, Change, Stop, Target};
+use tollgate_ledger::{Claim, Claimed, Command, LedgerStore, StoreError};
+use tollgate_store::{NewKey, OpenError, Options, Store};
+use tollgate_testkit::peers;
+use tollgate_testkit::peers::postgres::{self, Database};
+
+use self::cut::{Cut, Way};
+use crate::budgets;
+use crate::concurrency::all_at_once;
+use crate::conformance::{every_promise, promises};
+use crate::escrows;
+use crate::world::*;
+
+/// A gateway over a database; its folder lives as long.
+struct Gateway {
+    store: Store,
+    _directory: TempDir,
+}
+
+/// The gateway of this number: each has a key of its own.
+async fn gateway(database: &Database, number: u8) -> Gateway {
+    let directory = TempDir::new().unwrap();
+    let signer = Signer::from_seed(&[number; 32]).unwrap();
+    let url = database.url().parse().unwrap();
+    let store = Store::connect(url, directory.path(), signer, Options::default()).await.unwrap();
+    Gateway { store, _directory: directory }
+}
+
+/// A new database, where there is a server.
+async fn database() -> Option<Database> {
+    Some(peers::available(postgres::shared().await)?.database().unwrap())
+}
+
+/// One test for all: starting a server takes longer than all promises together.
+macro_rules! database_tests {
+    ($($promise:ident)*) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn every_promise_of_the_port_holds_over_postgresql() {
+            $({
+                let Some(database) = database().await else { return };
+                let gateway = gateway(&database, 7).await;
+                promises::$promise(&gateway.store).await;
+                in_order(&gateway.store).await;
+            })*
+        }
+    };
+}
+
+every_promise!(database_tests);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn escrows_are_listed_come_due_and_end_once_over_postgresql() {
+    for number in 0..3 {
+        let Some(database) = database().await else { return };
+        let gateway = gateway(&database, 7).await;
+        match number {
+            0 => escrows::pages_of(&gateway.store).await,
+            1 => escrows::deadlines_of(&gateway.store).await,
+            _ => escrows::one_end_of(&gateway.store).await,
+        }
+        in_order(&gateway.store).await;
+    }
+}
+
+/// Commands that touch the same few keys and accounts, some of which are refused.
+fn mixed_commands() -> Vec<Command> {
+    let mut commands = vec![Command::Grant(grant(&alice(), 50))];
+    for number in 0..12 {
+        let rail = [Rail::X402, Rail::L402, Rail::Credit][number % 3];
+        let first = claim(rail, &format!("{}", number / 2));
+        commands.push(Command::Claim(first.clone()));
+        commands.push(Command::Claim(repeat(&first)));
+        let step = match number % 4 {
+            0 => paid(&first),
+            1 => advance(&first, [voided()]),
+            2 => advance(&first, [settled()]),
+            _ => advance(&first, [executed()]),
+        };
+        commands.push(Command::Advance(step));
+        commands.push(Command::Claim(repeat(&first)));
+        let call = call_id();
+        commands.push(Command::Record { call, statement: statement(call) });
+    }
+    commands
+}
+
+#[tokio::test]
+async fn a_batch_of_many_comes_to_what_as_many_batches_of_one_come_to() {
+    let Some(alone) = database().await else { return };
+    let Some(together) = database().await else { return };
+    let (alone, together) = (gateway(&alone, 7).await, gateway(&together, 7).await);
+    let directory = TempDir::new().unwrap();
+    let file = open(&directory);
+    let commands = mixed_commands();
+    let (mut one_by_one, mut in_the_file) = (Vec::new(), Vec::new());
+    for command in &commands {
+        one_by_one.push(alone.store.commit(command.clone()).await);
+        in_the_file.push(file.commit(command.clone()).await);
+    }
+    // On this runtime tasks begin in the order in which they were spawned, and so do the commands in the queue.
+    let mut tasks = JoinSet::new();
+    for (place, command) in commands.into_iter().enumerate() {
+        let store = together.store.clone();
+        tasks.spawn(async move { (place, store.commit(command).await) });
+    }
+    let at_once: BTreeMap<_, _> = tasks.join_all().await.into_iter().collect();
+    let at_once: Vec<_> = at_once.into_values().collect();
+    assert_eq!(at_once, one_by_one);
+    assert_eq!(in_the_file, one_by_one, "and to what the other engine says");
+    assert!(one_by_one.iter().any(Result::is_err) && one_by_one.iter().any(Result::is_ok));
+    let expected = alone.store.trial_balance().await.unwrap();
+    assert_eq!(together.store.trial_balance().await.unwrap(), expected);
+    assert_eq!(file.trial_balance().await.unwrap(), expected);
+    in_order(&alone.store).await;
+    in_order(&together.store).await;
+}
+
+fn met(met: &BTreeMap<&str, usize>, word: &str) -> usize {
+    met.get(word).copied().unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn p3_f13_copies_of_one_proof_over_two_gateways_are_claimed_once() {
+    let Some(database) = database().await else { return };
+    let (one, other) = (gateway(&database, 1).await, gateway(&database, 2).await);
+    let proof = claim(Rail::X402, "0x1");
+    let (here, there) = tokio::join!(
+        all_at_once(&one.store, (0..100).map(|_| repeat(&proof))),
+        all_at_once(&other.store, (0..100).map(|_| repeat(&proof))),
+    );
+    assert_eq!(met(&here, "fresh") + met(&there, "fresh"), 1, "{here:?} {there:?}");
+    assert_eq!(met(&here, "in progress") + met(&there, "in progress"), 199, "{here:?} {there:?}");
+    assert_eq!(balances(&one.store, &payable()).await.credits_pending, Amount::new(10));
+    // Control: as many different proofs are all claimed, whichever gateway they come to.
+    let fresh = |from: u32| (from..from + 100).map(|number| claim(Rail::X402, &format!("0xa{number}")));
+    let (here, there) =
+        tokio::join!(all_at_once(&one.store, fresh(0)), all_at_once(&other.store, fresh(100)));
+    assert_eq!((met(&here, "fresh"), met(&there, "fresh")), (100, 100));
+    in_order(&other.store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn p15_of_five_hundred_spenders_over_two_gateways_exactly_a_hundred_succeed() {
+    let Some(database) = database().await else { return };
+    let (one, other) = (gateway(&database, 1).await, gateway(&database, 2).await);
+    one.store.grant_credit(grant(&alice(), 100)).await.unwrap();
+    let spend = |from: u32| {
+        (from..from + 250)
+            .map(|number| Claim { amount: Amount::new(1), ..claim(Rail::Credit, &format!("alice/{number}")) })
+    };
+    let (here, there) =
+        tokio::join!(all_at_once(&one.store, spend(0)), all_at_once(&other.store, spend(250)));
+    assert_eq!(met(&here, "fresh") + met(&there, "fresh"), 100, "{here:?} {there:?}");
+    assert_eq!(available(&other.store, &alice()).await, Amount::ZERO);
+    in_order(&one.store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn p15_of_five_hundred_spenders_over_two_gateways_exactly_what_the_budget_has_left_passes() {
+    let Some(database) = database().await else { return };
+    let (one, other) = (gateway(&database, 1).await, gateway(&database, 2).await);
+    let ask = budgets::ask(137, None);
+    let half = |from: u32| (from..from + 250).map(|number| budgets::spend(number, 1, &ask)).collect();
+    let (here, there) =
+        tokio::join!(budgets::claimed(&one.store, half(0)), budgets::claimed(&other.store, half(250)));
+    assert_eq!(here + there, 137, "{here} and {there}");
+    assert_eq!((budgets::used(&one.store).await, budgets::used(&other.store).await), (137, 137));
+    in_order(&one.store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn stops_and_approvals_of_any_process_count_at_every_gateway() {
+    let Some(database) = database().await else { return };
+    let (one, other) = (gateway(&database, 1).await, gateway(&database, 2).await);
+    let guest = Store::connect_shared(database.url().parse().unwrap(), Options::default()).await.unwrap();
+    let ask = budgets::ask(10_000, Some(100));
+    let call = budgets::spend(1, 150, &ask);
+    let waits = budgets::ask_for(&one.store, 1, &call).await.unwrap();
+    assert_eq!(guest.approval(&waits.id).await, Ok(Some(waits.clone())));
+    budgets::approve(&guest, waits.id).await;
+    let copies = |from: u32| (from..from + 25).map(|number| budgets::spend(number, 150, &ask)).collect();
+    let (here, there) =
+        tokio::join!(budgets::claimed(&one.store, copies(0)), budgets::claimed(&other.store, copies(25)));
+    assert_eq!(here + there, 1, "one approval is used once, by whichever gateway");
+    let small = |number| budgets::spend(number, 1, &ask);
+    assert_eq!(budgets::claimed(&other.store, vec![small(60)]).await, 1, "control: nothing is stopped");
+    let stop = Stop { reason: "runaway".to_owned(), by: "eve".to_owned(), at: at(200) };
+    guest.change_budget(Change::Stop { target: Target::Everything, stop }).await.unwrap();
+    for gateway in [&one, &other] {
+        let held = gateway.store.claim(small(61)).await;
+        assert_eq!(held, Ok(Claimed::Barred(Barrier::Stopped(Target::Everything))));
+    }
+    other.store.change_budget(Change::Resume(Target::Everything)).await.unwrap();
+    assert_eq!(budgets::claimed(&one.store, vec![small(61)]).await, 1);
+    in_order(&other.store).await;
+}
+
+#[tokio::test]
+async fn each_gateway_has_its_own_chain_of_receipts_and_drives_its_own_settlements() {
+    let Some(database) = database().await else { return };
+    let (one, other) = (gateway(&database, 1).await, gateway(&database, 2).await);
+    let (here, there) = (claim(Rail::X402, "0x1"), claim(Rail::X402, "0x2"));
+    fresh(&one.store, &here).await;
+    fresh(&other.store, &there).await;
+    for (gateway, call) in [(&one, here.call), (&other, there.call)] {
+        let open = gateway.store.open_settlements().await.unwrap();
+        assert_eq!(open.iter().map(|row| row.call).collect::<Vec<_>>(), [call]);
+    }
+    one.store.advance(paid(&here)).await.unwrap();
+    other.store.advance(paid(&there)).await.unwrap();
+    assert_eq!(one.store.signers().await.unwrap().len(), 2, "both keys are published by both");
+    // A paid proof is answered by whichever gateway it comes to.
+    let again = other.store.claim(repeat(&here)).await;
+    assert_eq!(again, Ok(Claimed::Answered { call: here.call }));
+    in_order(&one.store).await;
+}
+
+#[tokio::test]
+async fn a_process_that_was_replaced_writes_nothing_any_more() {
+    let Some(database) = database().await else { return };
+    let paused = gateway(&database, 1).await;
+    fresh(&paused.store, &claim(Rail::X402, "0x1")).await;
+    // As if its machine had been cut off: its session has ended in the database, the process lives.
+    database.psql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'").unwrap();
+    let successor = gateway(&database, 1).await;
+    let late = claim(Rail::X402, "0x2");
+    assert_eq!(paused.store.claim(late.clone()).await, Err(StoreError::Closed));
+    assert!(!paused.store.is_open());
+    assert_eq!(successor.store.settlement(&late.key).await, Ok(None));
+    assert_eq!(successor.store.claim(late).await, Ok(Claimed::Fresh { attempt: 1 }), "control");
+    in_order(&successor.store).await;
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_made_anew_and_nothing_is_lost() {
+    let Some(database) = database().await else { return };
+    let gateway = gateway(&database, 1).await;
+    for number in 0..5 {
+        let call = claim(Rail::X402, &format!("0x{number}"));
+        fresh(&gateway.store, &call).await;
+        let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        database.psql(others).unwrap();
+        gateway.store.advance(paid(&call)).await.unwrap();
+    }
+    assert_eq!(balances(&gateway.store, &payable()).await.credits_posted, Amount::new(50));
+    in_order(&gateway.store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f5_a_commit_without_an_answer_is_looked_up_before_anybody_is_answered() {
+    for cut in [Cut::AnswerLost, Cut::CommitLost] {
+        let Some(database) = database().await else { return };
+        let way = Way::to(database.port()).await;
+        let directory = TempDir::new().unwrap();
+        let url = database.url_at(way.port).parse().unwrap();
+        let store = Store::connect(url, directory.path(), signer(), Options::default()).await.unwrap();
+        let call = claim(Rail::X402, "0x1");
+        way.cut(cut);
+        assert_eq!(store.claim(call.clone()).await, Ok(Claimed::Fresh { attempt: 1 }), "{cut:?}");
+        assert!(way.has_cut(), "{cut:?}: it was not the commit that was cut");
+        way.cut(cut);
+        // A receipt is sealed for one place in the chain, whether the first try counted or not.
+        let advanced = store.advance(paid(&call)).await.unwrap();
+        assert!(way.has_cut(), "{cut:?}");
+        assert_eq!(store.answer(&call.call).await.unwrap().unwrap().receipt, advanced.receipt, "{cut:?}");
+        assert_eq!(balances(&store, &payable()).await.credits_posted, Amount::new(10), "{cut:?}: once");
+        assert_eq!(database.psql("SELECT count(*) FROM tollgate.transfers").unwrap(), "2", "{cut:?}");
+        assert_eq!(database.psql("SELECT count(*) FROM tollgate.receipts").unwrap(), "1", "{cut:?}");
+        in_order(&store).await;
+    }
+}
+
+#[tokio::test]
+async fn a_guest_grants_credit_and_seals_nothing() {
+    let Some(database) = database().await else { return };
+    let gateway = gateway(&database, 1).await;
+    let guest = Store::connect_shared(database.url().parse().unwrap(), Options::default()).await.unwrap();
+    guest.grant_credit(grant(&alice(), 7)).await.unwrap();
+    assert_eq!(available(&gateway.store, &alice()).await, Amount::new(7));
+    let sealed = guest.record(call_id(), statement(call_id())).await;
+    assert!(matches!(sealed, Err(StoreError::Refused(_))), "{sealed:?}");
+    assert!(gateway.store.record(call_id(), statement(call_id())).await.is_ok(), "control");
+    in_order(&guest).await;
+}
+
+#[tokio::test]
+async fn keys_of_any_process_count_for_all() {
+    let Some(database) = database().await else { return };
+    let (one, other) = (gateway(&database, 1).await, gateway(&database, 2).await);
+    let before = other.store.keys_version().await.unwrap();
+    let id = tollgate_domain::KeyId::from_bytes([9; 16]);
+    let hash = tollgate_domain::Digest::of(b"secret");
+    let new = NewKey {
+        id,
+        name: "ops".to_owned(),
+        hash,
+        tier: Default::default(),
+        labels: "team=research".parse().unwrap(),
+        now: at(1),
+    };
+    one.store.create_key(new.clone()).await.unwrap();
+    assert!(other.store.keys_version().await.unwrap() > before);
+    let found = other.store.key_by_hash(hash).await.unwrap().unwrap();
+    assert_eq!((found.id, found.labels), (id, new.labels.clone()));
+    assert!(matches!(other.store.create_key(new).await, Err(StoreError::Definite(_))));
+    assert_eq!(other.store.revoke_key(id, at(2)).await.unwrap().unwrap().revoked, Some(at(2)));
+    assert_eq!(one.store.revoke_key(id, at(3)).await.unwrap().unwrap().revoked, Some(at(2)));
+    assert_eq!(one.store.keys().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn f12_newer_tables_are_refused_and_not_changed() {
+    let Some(database) = database().await else { return };
+    drop(gateway(&database, 1).await);
+    let current = database.psql("SELECT version FROM tollgate.schema_version").unwrap();
+    database.psql("UPDATE tollgate.schema_version SET version = 99").unwrap();
+    let directory = TempDir::new().unwrap();
+    let url = || database.url().parse().unwrap();
+    let refused = Store::connect(url(), directory.path(), signer(), Options::default()).await;
+    assert!(matches!(refused, Err(OpenError::NewerDatabase { found: 99, .. })), "{refused:?}");
+    assert_eq!(database.psql("SELECT version FROM tollgate.schema_version").unwrap(), "99");
+    database.psql(&format!("UPDATE tollgate.schema_version SET version = {current}")).unwrap();
+    let opened = Store::connect(url(), directory.path(), signer(), Options::default()).await;
+    assert!(opened.is_ok(), "control: {opened:?}");
+}

@@ -1,0 +1,93 @@
+//! A way to the database that is cut in the middle of a commit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// What becomes of the next commit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cut {
+    /// It reaches the server, and its answer reaches nobody.
+    AnswerLost,
+    /// It never reaches the server.
+    CommitLost,
+}
+
+/// The way; it ends with this value.
+pub(super) struct Way {
+    pub(super) port: u16,
+    next: Arc<AtomicU8>,
+    _connections: JoinSet<()>,
+}
+
+/// A commit as the protocol has it: a simple query, ended by a zero.
+const COMMIT: &[u8] = b"COMMIT\0";
+
+impl Way {
+    pub(super) async fn to(server: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let next = Arc::new(AtomicU8::new(0));
+        let (mut connections, waiting) = (JoinSet::new(), Arc::clone(&next));
+        connections.spawn(async move {
+            let mut open = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                let next = Arc::clone(&waiting);
+                open.spawn(async move {
+                    let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+                    carry(client, server, &next).await;
+                });
+            }
+        });
+        Self { port, next, _connections: connections }
+    }
+
+    /// Cuts the next commit, once.
+    pub(super) fn cut(&self, cut: Cut) {
+        self.next.store(if cut == Cut::AnswerLost { 1 } else { 2 }, Ordering::SeqCst);
+    }
+
+    /// Whether the commit that was to be cut has come.
+    pub(super) fn has_cut(&self) -> bool {
+        self.next.load(Ordering::SeqCst) == 0
+    }
+}
+
+/// Carries both directions until one of them ends or is cut; then both end.
+async fn carry(client: TcpStream, server: TcpStream, next: &AtomicU8) {
+    client.set_nodelay(true).unwrap();
+    server.set_nodelay(true).unwrap();
+    let (from_client, mut to_client) = client.into_split();
+    let (mut from_server, to_server) = server.into_split();
+    tokio::select! {
+        answer = forward(from_client, to_server, next) => {
+            if let Some(_server) = answer {
+                // The server's answer to the commit is taken, so that it has been carried out, and goes nowhere.
+                let mut answer = [0; 64];
+                let _read = from_server.read(&mut answer).await;
+            }
+        }
+        _ended = tokio::io::copy(&mut from_server, &mut to_client) => {}
+    }
+}
+
+/// The open way to the server when the answer is to be lost.
+async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, next: &AtomicU8) -> Option<OwnedWriteHalf> {
+    let mut bytes = vec![0; 65_536];
+    loop {
+        let read = from.read(&mut bytes).await.ok().filter(|read| *read > 0)?;
+        let message = bytes.get(..read)?;
+        let cut = if message.ends_with(COMMIT) { next.swap(0, Ordering::SeqCst) } else { 0 };
+        if cut == 2 {
+            return None;
+        }
+        to.write_all(message).await.ok()?;
+        if cut == 1 {
+            return Some(to);
+        }
+    }
+}
