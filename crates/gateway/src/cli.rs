@@ -11,11 +11,13 @@ mod doctor;
 mod keys;
 mod ledger;
 mod log;
+mod operator;
 mod out;
 mod paying;
 mod pins;
 mod receipt;
 mod refund;
+mod reload;
 mod run;
 mod server;
 mod wrap;
@@ -74,6 +76,8 @@ enum Command {
     Credit(CreditCommand),
     /// Give back what was kept of a paid call, or a part of it, as credit of whoever paid; exit 1 if nothing was kept.
     Refund(refund::RefundArgs),
+    /// Have the running gateway read its configuration again, and say what has changed; exit 1 if it is refused.
+    Reload(reload::ReloadArgs),
     /// Make and revoke API keys and admin keys.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -386,6 +390,7 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Calls(CallsCommand::List { limit, data }) => books::calls(limit, data).await,
         Command::Credit(command) => books::credit(command).await,
         Command::Refund(args) => refund::refund(args).await,
+        Command::Reload(args) => reload::reload(args).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Budget(command) => budget::run(command).await,
         Command::Approvals(command) => approvals::run(command).await,

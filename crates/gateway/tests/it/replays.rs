@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+use http::Method;
 use serde_json::{Value, json};
-use tollgate_testkit::http::{Answer, get};
-use tollgate_testkit::journal_server::{Behaviour, Script};
+use tollgate_testkit::http::{Answer, get, send};
+use tollgate_testkit::journal_server::{Behaviour, Script, Tool};
 
-use crate::world::{Gateway, PRICE, PRICED, TOLLGATE, World, call, code, delivered, statement};
+use crate::world::{
+    Gateway, PRICE, PRICED, START, TOLLGATE, World, call, call_body, code, delivered, modern_headers, post,
+    statement,
+};
 
 const COPIES: usize = 200;
 
@@ -108,6 +113,43 @@ async fn f56_an_agent_that_retries_fifty_times_is_charged_once() {
         100_000_000 - 2 * PRICE,
         "control: another call is another charge"
     );
+}
+
+/// The next round of a call to `asks`: what the client answers to the server's question, and the server's own state.
+async fn round(world: &World, state: &str, meta: &Value) -> Answer {
+    let mut body = call_body("asks", &json!({ "n": 1 }), meta);
+    body["params"]["inputResponses"] =
+        json!({ "name": { "action": "accept", "content": { "name": "Ada" } } });
+    body["params"]["requestState"] = json!(state);
+    let headers = modern_headers("asks");
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    send(Method::POST, &world.gateway.mcp(), &headers, Bytes::from(body.to_string())).await.unwrap()
+}
+
+#[tokio::test]
+async fn m8_one_payment_pays_for_one_continuation_of_a_call() {
+    let question = json!({ "resultType": "input_required", "inputRequests": {}, "requestState": "first" });
+    let world =
+        World::new(Script::new().tool("asks", Behaviour::Result(question)), &[("asks", PRICED)]).await;
+    let meta = json!({ "x402/payment": world.x402_payment("asks", &json!({ "n": 1 })).await });
+    let asked = world.call_with("asks", &json!({ "n": 1 }), &meta).await.json().unwrap()["result"].clone();
+    assert_eq!((&asked["requestState"], &statement(&asked)["charged"]), (&json!("first"), &json!(false)));
+    assert_eq!(world.payer_balance().await, START, "a question is not paid for");
+
+    world.journal.replace_tools(vec![Tool::new("asks", Behaviour::Echo)]);
+    let answered = delivered(&round(&world, "first", &meta).await);
+    assert_eq!(statement(&answered)["charged"], true, "what the question left unspent");
+    assert_eq!((world.journal.executions(), world.payer_balance().await), (2, START - PRICE));
+    // Another continuation, with the same payment: it neither runs nor moves money.
+    let again = delivered(&round(&world, "second", &meta).await);
+    assert_eq!(statement(&again)["receipt_id"], statement(&answered)["receipt_id"]);
+    assert_eq!((world.journal.executions(), world.payer_balance().await), (2, START - PRICE));
+
+    let meta = json!({ "x402/payment": world.x402_payment("asks", &json!({ "n": 1 })).await });
+    delivered(&round(&world, "second", &meta).await);
+    assert_eq!(world.journal.executions(), 3, "control: a payment of its own pays for it");
+    assert_eq!(world.payer_balance().await, START - 2 * PRICE);
+    world.gateway.assert_books_in_order();
 }
 
 #[tokio::test]

@@ -73,6 +73,14 @@ async fn a_file_that_is_not_in_order_changes_nothing_and_every_problem_is_named(
     let places: Vec<&Value> = error["problems"].as_array().unwrap().iter().map(|p| &p["at"]).collect();
     assert_eq!(places, ["servers.up.tools.echo.price[0]", "servers.up.tools.echo.price[1]"]);
     assert_eq!(asked(&world).await, PRICE.to_string(), "the old price counts");
+    let command = ["reload", "--url", world.gateway.url.as_str()];
+    let said = world.gateway.cli(&command);
+    assert_eq!(said.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(
+        said.starts_with("nothing has changed") && said.contains("servers.up.tools.echo.price[1]: "),
+        "{said}"
+    );
     // The same file, found by the look-out: the log says the same.
     soon(async {
         while !world.gateway.whole_log().contains("servers.up.tools.echo.price[1]") {
@@ -91,7 +99,9 @@ async fn a_file_that_is_not_in_order_changes_nothing_and_every_problem_is_named(
     );
     assert_eq!(asked(&world).await, PRICE.to_string(), "nothing of such a file counts, its price neither");
 
-    operator.serve(&world.gateway, &yaml(&world, DEAR)).await;
+    replace(&world.gateway, &yaml(&world, DEAR));
+    let done = world.gateway.cli(&command);
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
     assert_eq!(asked(&world).await, "20000", "control");
 }
 
