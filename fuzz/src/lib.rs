@@ -101,6 +101,12 @@ pub const TARGETS: &[Target] = &[
         inputs: 10_000,
         words: targets::payments::CHALLENGE_WORDS,
     },
+    Target {
+        name: "formula",
+        check: targets::pricing::formula,
+        inputs: 20_000,
+        words: targets::pricing::WORDS,
+    },
 ];
 
 /// A target by its name.

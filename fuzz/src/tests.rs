@@ -37,7 +37,7 @@ macro_rules! bounded {
 
 bounded!(
     json, frame, events, lines, values, cursor, session, config, openapi, definition, carriers, x402,
-    macaroon, bolt11, challenge
+    macaroon, bolt11, challenge, formula
 );
 
 #[test]

@@ -33,6 +33,22 @@ impl UnixMillis {
         Self(self.0.saturating_add(millis))
     }
 
+    /// Midnight (UTC) before this moment.
+    #[expect(clippy::arithmetic_side_effects, reason = "the remainder is no larger than the whole")]
+    pub const fn day_start(self) -> Self {
+        Self(self.0 - self.0 % 86_400_000)
+    }
+
+    /// The beginning of the month of the calendar (UTC) that this moment lies in.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "as many days of the month have passed as there are before"
+    )]
+    pub const fn month_start(self) -> Self {
+        let (_, _, day) = civil_from_days(self.0 / 86_400_000);
+        Self(self.day_start().0 - (day - 1) * 86_400_000)
+    }
+
     /// Milliseconds from `earlier` to this moment; zero when `earlier` is later.
     pub const fn millis_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)

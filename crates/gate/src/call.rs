@@ -4,7 +4,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 use tollgate_domain::{
-    CallId, Caller, Digest, Money, Origin, Principal, Quote, Standing, ToolRef, UnixMillis,
+    CallId, Caller, Digest, FreeCall, Money, Origin, Principal, Quote, Standing, ToolRef, UnixMillis,
 };
 use tollgate_rails::{Payment, Presented, Proof};
 
@@ -123,6 +123,8 @@ pub struct Quoted {
     pub(crate) standing: Standing,
     /// `None`: the call is free.
     pub(crate) quote: Option<Quote>,
+    /// A free call that the caller may have left: whoever claims it first has it.
+    pub(crate) free: Option<FreeCall>,
 }
 
 /// A payment that pays exactly this quote was verified, or the call is free. Nothing is claimed yet.

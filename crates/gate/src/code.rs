@@ -38,6 +38,7 @@ codes! {
     TOOL_NOT_APPROVED = "tool_not_approved", 403, -31028, AfterChange;
     INVALID_ARGUMENTS = "invalid_arguments", 422, -32602, AfterChange;
     PRICE_ABOVE_MAXIMUM = "price_above_maximum", 409, -31005, AfterChange;
+    PRICE_UNKNOWN = "price_unknown", 422, -31060, AfterChange;
     PAYMENT_REQUIRED = "payment_required", 402, -31002, AfterChange;
     PAYMENT_UNREADABLE = "payment_unreadable", 402, -31006, AfterChange;
     PAYMENT_AMBIGUOUS = "payment_ambiguous", 400, -31007, AfterChange;
@@ -51,6 +52,9 @@ codes! {
     PAYMENT_REPLAYED = "payment_replayed", 409, -31015, AfterChange;
     PAYMENT_IN_FLIGHT = "payment_in_flight", 409, -31016, Later;
     PAYMENT_FAILED = "payment_failed", 402, -31017, AfterChange;
+    AUTHORIZATION_UNKNOWN = "authorization_unknown", 404, -31061, AfterChange;
+    AUTHORIZATION_OTHER_CALL = "authorization_other_call", 409, -31062, AfterChange;
+    NOT_YOURS = "not_yours", 403, -31063, AfterChange;
     RATE_LIMITED = "rate_limited", 429, -31018, Later;
     BUDGET_EXCEEDED = "budget_exceeded", 403, -31040, Later;
     APPROVAL_REQUIRED = "approval_required", 403, -31041, Later;

@@ -285,6 +285,9 @@ impl<P: Ports> Gate<P> {
         let event = Event::Voided { reason: told.outcome.to_owned() };
         let mut evidence = self.advance(&payment.key, call.id, vec![event], None, Some(told)).await?;
         evidence.note = Some(match payment.key.rail() {
+            Rail::Credit if payment.amount.is_zero() => {
+                "Not charged, and not counted: the free call is left."
+            }
             Rail::X402 => {
                 "Not charged: the payment was not submitted and can be sent again with the same request."
             }
@@ -335,7 +338,9 @@ impl<P: Ports> Gate<P> {
         evidence.mpp = mpp;
         let ending = match ending {
             Ending::PaymentFailed { reason, .. } => {
-                let demand = call.demand_afresh(self, self.ports.now()).await;
+                let held = &call.stage.held;
+                let buyer = Some((&held.principal, &held.standing));
+                let demand = call.demand_afresh(self, buyer, self.ports.now()).await;
                 Ending::PaymentFailed { reason, demand }
             }
             other => other,
@@ -361,7 +366,7 @@ impl<P: Ports> Gate<P> {
                     wire::settle_response(true, &reference, network, payer_of(key), Some(amount), None)
                 });
                 let told = Told {
-                    charged: true,
+                    charged: !amount.is_zero(),
                     settlement: "settled",
                     payment_ref: Some(reference.clone()),
                     ..told
@@ -507,7 +512,9 @@ fn mpp_receipt(call: &Call<Ready>, reference: &str, at: UnixMillis) -> Option<St
 fn answer_of_ours(payment: &Payment, call: CallId, now: UnixMillis) -> SettlementAnswer {
     match &payment.funds {
         // What went back of an earlier attempt is credit by now: no signature has to move it.
-        Funds::Credit(_) => SettlementAnswer::Settled { reference: own_reference(payment, call) },
+        Funds::Credit(_) | Funds::Free(_) => {
+            SettlementAnswer::Settled { reference: own_reference(payment, call) }
+        }
         Funds::OnSettlement | Funds::Arrived | Funds::Sandbox => {
             own_answer(&payment.key, call, payment.expires, now)
         }

@@ -2,8 +2,10 @@
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tollgate_domain::{Price, ToolRef};
+use tollgate_domain::{Price, Pricing, ToolRef};
 use tollgate_rails::Offer;
+
+use crate::pricing::pricing;
 
 /// The offers for one quoted call.
 #[derive(Clone, Debug)]
@@ -12,8 +14,10 @@ pub struct Demand {
     pub tool: ToolRef,
     /// Its description, shown to whoever approves the payment.
     pub description: Option<String>,
-    /// The price, for people.
+    /// The price of this call, for people.
     pub price: Price,
+    /// The rules that it follows from.
+    pub rules: Pricing,
     /// One or more ways to pay.
     pub offers: Vec<Offer>,
     /// Whether this is sandbox money; said in every text.
@@ -30,7 +34,8 @@ impl Demand {
         }
         let prices: Vec<String> = self.price.options().iter().map(ToString::to_string).collect();
         let sandbox = if self.sandbox { " (SANDBOX: no real money)" } else { "" };
-        format!("Payment required: {} costs {} per call{sandbox}.", self.tool.tool, prices.join(" or "))
+        let call = if self.rules.per_call().is_some() { "per call" } else { "for this call" };
+        format!("Payment required: {} costs {} {call}{sandbox}.", self.tool.tool, prices.join(" or "))
     }
 
     /// x402 `PaymentRequired` (specification v2, section 5), or `None` when no offer takes x402.
@@ -89,6 +94,7 @@ impl Demand {
             "recipient": recipient,
             "price": self.price.options().iter().map(ToString::to_string).collect::<Vec<_>>(),
             "sandbox": self.sandbox,
+            "pricing": pricing(&self.rules),
         });
         if let Some(object) = facts.as_object_mut() {
             if let Some(x402) = x402 {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tollgate_domain::{Asset, CallId, KyaTier, Money, ToolRef};
+use tollgate_domain::{Asset, CallId, KyaTier, Money, PriceUnknown, ToolRef};
 use tollgate_ledger::budget::{Approval, ApprovalState, Exceeded, LimitKind, PER_CALLER, Target};
 use tollgate_rails::PaymentRefusal;
 use tollgate_risk::{Label, Limited};
@@ -36,6 +36,8 @@ pub enum Denial {
     UnknownServer(String),
     /// The arguments do not fit the tool's schema; one line per problem.
     InvalidArguments(Vec<String>),
+    /// The arguments give no price: nothing is charged on a guess.
+    PriceUnknown(PriceUnknown),
     /// The price is above the maximum that the caller named.
     PriceAboveMaximum {
         /// The price in the asset of the maximum.
@@ -76,6 +78,12 @@ pub enum Denial {
         /// What would pay.
         demand: Option<Box<Demand>>,
     },
+    /// No such authorization waits for this caller: never given, used, or run out.
+    AuthorizationUnknown,
+    /// The authorization was given for another call; carries what differs.
+    AuthorizationOtherCall(&'static str),
+    /// What was asked for is somebody else's.
+    NotYours,
     /// The caller is too fast.
     RateLimited {
         /// When to come back.
@@ -156,7 +164,11 @@ impl Denial {
             Self::ToolNotApproved { .. } => code::TOOL_NOT_APPROVED,
             Self::UnknownServer(_) => code::UNKNOWN_SERVER,
             Self::InvalidArguments(_) => code::INVALID_ARGUMENTS,
+            Self::PriceUnknown(_) => code::PRICE_UNKNOWN,
             Self::PriceAboveMaximum { .. } => code::PRICE_ABOVE_MAXIMUM,
+            Self::AuthorizationUnknown => code::AUTHORIZATION_UNKNOWN,
+            Self::AuthorizationOtherCall(_) => code::AUTHORIZATION_OTHER_CALL,
+            Self::NotYours => code::NOT_YOURS,
             Self::PaymentRequired(_) => code::PAYMENT_REQUIRED,
             Self::PaymentRefused { refusal, .. } => match refusal {
                 PaymentRefusal::Unreadable(_) => code::PAYMENT_UNREADABLE,
@@ -209,6 +221,15 @@ impl Denial {
             Self::InvalidArguments(problems) => {
                 format!("The arguments do not fit the tool's schema: {}.", problems.join("; "))
             }
+            Self::PriceUnknown(why) => format!("This call has no price: {why}."),
+            Self::AuthorizationUnknown => {
+                "No such authorization of this caller: it was never given, has been used, or has run out."
+                    .to_owned()
+            }
+            Self::AuthorizationOtherCall(differs) => {
+                format!("The authorization was given for another call: {differs} differs.")
+            }
+            Self::NotYours => "This belongs to somebody else.".to_owned(),
             Self::PriceAboveMaximum { price, maximum } => {
                 format!("The price is {price}, above the maximum of {maximum} that this request allows.")
             }
@@ -288,6 +309,14 @@ impl Denial {
             }
             Self::UnknownServer(_) => "Read `GET /api/v1/tools` for the servers and tools of this gateway.",
             Self::InvalidArguments(_) => "Correct the arguments; nothing was charged.",
+            Self::PriceUnknown(_) => "Correct the arguments that the price depends on; nothing was charged.",
+            Self::AuthorizationUnknown => {
+                "Ask for a new one at `POST /api/v1/payments/authorize`; what the old one reserved was released unless it was used."
+            }
+            Self::AuthorizationOtherCall(_) => {
+                "Send the tool and the arguments that were authorized; the authorization is still good."
+            }
+            Self::NotYours => "Ask with the API key of the agent itself, or with an admin key.",
             Self::PriceAboveMaximum { .. } => {
                 "Raise the maximum or choose another tool; nothing was charged."
             }
@@ -348,7 +377,11 @@ impl Denial {
             | Self::ToolNotApproved { .. }
             | Self::UnknownServer(_)
             | Self::InvalidArguments(_)
+            | Self::PriceUnknown(_)
             | Self::PriceAboveMaximum { .. }
+            | Self::AuthorizationUnknown
+            | Self::AuthorizationOtherCall(_)
+            | Self::NotYours
             | Self::PaymentAmbiguous(_)
             | Self::PaymentCarrierRefused(_)
             | Self::PaymentReplayed { .. }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tollgate_domain::{CallId, Digest, Price, Requirement, ServerName, Settle, ToolRef, UnixMillis};
+use tollgate_domain::{CallId, Digest, Pricing, Requirement, ServerName, Settle, ToolRef, UnixMillis};
 use tollgate_ledger::LedgerStore;
 use tollgate_ledger::budget::{Plan, Warning};
 use tollgate_rails::PaymentRail;
@@ -30,8 +30,8 @@ pub struct Listed {
     pub description: Option<String>,
     /// What it asks of callers.
     pub requirement: Requirement,
-    /// What one call costs.
-    pub price: Price,
+    /// What calls cost.
+    pub price: Pricing,
     /// When the money for it moves.
     pub settle: Settle,
     /// The version of the offer: in its lower half of the price list, in its upper half of the tool's definition.

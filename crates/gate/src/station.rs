@@ -1,10 +1,10 @@
 //! The stations. Each is a leaf: what stands between them is said once, in `street.rs`.
 
-mod authenticate;
+pub(crate) mod authenticate;
 mod evaluate;
 mod hold;
-mod pay;
-mod quote;
+pub(crate) mod pay;
+pub(crate) mod quote;
 mod receive;
 mod screen;
 

@@ -60,7 +60,7 @@ impl<P: Ports> Gate<P> {
         call.foresee(&self.ports, now)?; // takes nothing; before any signature is checked for a call that will be refused
         let call = call.authenticate(self, now).await?;
         let call = call.evaluate(&self.ports).await?; // before the price: who will be refused is never asked to pay
-        let call = call.quote(&self.limits, now)?; // schema first, then price: nobody pays for malformed arguments
+        let call = call.quote(self, now).await?; // schema first, then price: nobody pays for malformed arguments
         let call = call.pay(self, now).await?; // verified purely; an invalid proof burns nothing
         call.screen(&self.ports, now) // left of hold: a refusal burns no proof
     }

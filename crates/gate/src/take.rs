@@ -63,7 +63,8 @@ impl<P: Ports> Gate<P> {
                 let told = self.told_unasked(call, payment, "failed")?;
                 let failed = Event::Failed { reason: reason.clone() };
                 let evidence = self.advance(key, call.id, vec![failed], None, Some(told)).await?;
-                let demand = call.demand_afresh(self, self.ports.now()).await;
+                let buyer = Some((&call.stage.principal, &call.stage.standing));
+                let demand = call.demand_afresh(self, buyer, self.ports.now()).await;
                 (Ending::PaymentFailed { reason, demand }, evidence)
             }
             open @ (SettlementAnswer::Unknown { .. } | SettlementAnswer::Absent) => {

@@ -105,6 +105,8 @@ pub async fn assemble(
         pins: Arc::clone(&foundation.pins),
         marks: Arc::clone(&foundation.marks),
         leases: Arc::clone(&foundation.leases),
+        authorizations: Arc::clone(&foundation.authorizations),
+        admin_keys: foundation.control.clone(),
         builtin: config.builtin_tools.as_deref().map(|tools| Arc::new(BuiltinTools::new(tools))),
         hosts,
         receipt_keys: foundation.receipt_keys.clone(),

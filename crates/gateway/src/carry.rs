@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tollgate_domain::{FailureKind, Outcome};
+use tollgate_domain::{CallId, FailureKind, Outcome};
 use tollgate_gate::{
     Answer, Call, Completed, Denial, Door, Ending, Fault, Held, Refusal, Screened, ToolAnswer, delivered,
     denied, faulted,
@@ -46,32 +46,49 @@ pub async fn run(
     let (done, ended) = oneshot::channel();
     // The claim is made in that task: a caller who hangs up meanwhile must not leave it without an end.
     gateway.calls.spawn(see_through(Arc::clone(gateway), watch, Arc::clone(&carrier), vetted, done));
-    let (completed, note) = match ended.await {
-        Ok(Ended::Completed(completed, note)) => (completed, note),
-        Ok(Ended::Refused(refusal)) => return Err(refusal),
-        Ok(Ended::Faulted(fault)) => {
-            return Ok(faulted(&fault, Some(call), door, gateway.naming(resource_url)));
-        }
-        Err(_) => {
-            let fault = Fault::Internal("the task of a call ended without a word".to_owned());
-            return Ok(faulted(&fault, Some(call), door, gateway.naming(resource_url)));
-        }
-    };
-    let mut answer = rendered(gateway, &carrier, completed, door, resource_url);
-    note.into_iter().for_each(|note| note.mark(&mut answer.headers));
-    Ok(answer)
+    answered(gateway, &carrier, call, ended, door, resource_url).await
 }
 
 /// What became of a call in its task.
-enum Ended {
-    /// With what is to be said beside the answer.
+#[derive(Debug)]
+pub enum Ended {
+    /// It ran, and its end is on the books; with what is to be said beside the answer.
     Completed(Completed, Option<Note>),
     /// It could not be claimed.
     Refused(Refusal),
+    /// Its end could not be written down.
     Faulted(Fault),
 }
 
-async fn vetted(
+/// Waits for the end of a call in its task, and renders it.
+///
+/// # Errors
+/// The refusal of a call that could not be claimed, still to be rendered.
+pub(crate) async fn answered(
+    gateway: &Gateway,
+    carrier: &Carrier,
+    call: CallId,
+    ended: oneshot::Receiver<Ended>,
+    door: Door<'_>,
+    resource_url: &str,
+) -> Result<Answer, Refusal> {
+    let lost = || Fault::Internal("the task of a call ended without a word".to_owned());
+    match ended.await.unwrap_or_else(|_| Ended::Faulted(lost())) {
+        Ended::Completed(completed, note) => {
+            let mut answer = rendered(gateway, carrier, completed, door, resource_url);
+            note.into_iter().for_each(|note| note.mark(&mut answer.headers));
+            Ok(answer)
+        }
+        Ended::Refused(refusal) => Err(refusal),
+        Ended::Faulted(fault) => Ok(faulted(&fault, Some(call), door, gateway.naming(resource_url))),
+    }
+}
+
+/// Vets a call whose server this gateway reaches itself.
+///
+/// # Errors
+/// The refusal, still to be rendered.
+pub(crate) async fn vetted(
     gateway: &Gateway,
     watch: &Watch,
     request: tollgate_gate::Request,
@@ -105,6 +122,19 @@ async fn see_through(
     };
     unfinished.over();
     // Whoever asked may be gone; the call has its ending all the same.
+    drop(done.send(ended));
+}
+
+/// Carries out and completes a call that was claimed before, whatever happens to the caller meanwhile.
+pub(crate) async fn see_held(
+    gateway: Arc<Gateway>,
+    watch: Watch,
+    carrier: Arc<Carrier>,
+    (held, mut unfinished): (Call<Held>, Unfinished),
+    mut done: oneshot::Sender<Ended>,
+) {
+    let ended = carry_out(&gateway, (watch, &mut unfinished), &carrier, held, &mut done).await;
+    unfinished.over();
     drop(done.send(ended));
 }
 

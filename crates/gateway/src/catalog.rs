@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
-use tollgate_domain::{Digest, FailureKind, Price, ServerName, ToolName, ToolRef, UnixMillis};
+use tollgate_domain::{Digest, FailureKind, Pricing, ServerName, ToolName, ToolRef, UnixMillis};
 use tollgate_exec::McpClient;
 use tollgate_exec::breaker::Resting;
 use tollgate_exec::client::ClientError;
@@ -185,7 +185,7 @@ impl Tools {
     }
 
     /// What the operator asks for a tool, whether or not its server lists it yet.
-    pub fn price(&self, tool: &ToolRef) -> Option<Price> {
+    pub fn price(&self, tool: &ToolRef) -> Option<Pricing> {
         Some(self.servers.get(&tool.server)?.policy.policy(&tool.tool).price)
     }
 
@@ -292,7 +292,7 @@ fn list(
 /// The version of an offer: the same price for the same definition has the same version on every gateway and after every
 /// restart. The lower half is of the price; the upper half is of the definition, so that a quote for what a tool was before
 /// is void.
-fn price_version(price: &tollgate_domain::Price, definition: Option<&Definition>) -> u32 {
+fn price_version(price: &Pricing, definition: Option<&Definition>) -> u32 {
     let [c, d] = price.version().to_be_bytes();
     let [a, b] = match definition.map(Definition::hash) {
         None => [0, 0],

@@ -57,7 +57,7 @@ pub enum Change {
     /// Takes a server away.
     RemoveServer(String),
     /// Sets the price of a tool: server, tool, price.
-    PutPrice(String, String, Vec<String>),
+    PutPrice(String, String, Value),
     /// Takes the price of a tool back.
     RemovePrice(String, String),
 }

@@ -46,7 +46,7 @@ pub fn rails(listen: SocketAddr, pay_to: Address) -> Result<SandboxRails, DevErr
 pub fn demo_server(binary: &Path) -> Result<BTreeMap<ServerName, Server>, DevError> {
     let assets = assets()?;
     let priced = |texts: [&str; 2]| ToolPolicy {
-        price: Price::any_of(texts.iter().filter_map(|text| assets.parse(text).ok())),
+        price: Price::any_of(texts.iter().filter_map(|text| assets.parse(text).ok())).into(),
         settle: Default::default(),
         requirement: Requirement::default(),
         deadline_ms: 30_000,

@@ -13,9 +13,9 @@ mod health;
 mod json_rpc;
 mod mcp;
 mod metrics;
+mod payments;
 mod rates;
 
-pub(crate) use calls::pricing;
 pub(crate) use execute::resolve;
 
 use std::net::SocketAddr;

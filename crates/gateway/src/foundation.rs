@@ -14,6 +14,7 @@ use tollgate_till::dispatch::DispatchMarks;
 use tollgate_till::sandbox::Dev;
 use tollgate_till::{Funding, KeySnapshot, Till};
 
+use crate::authorizations::Authorizations;
 use crate::config::Config;
 use crate::lease::Leases;
 use crate::pins::Pins;
@@ -38,6 +39,8 @@ pub struct Foundation {
     pub marks: Arc<DispatchMarks>,
     /// Calls that a program outside carries out.
     pub leases: Arc<Leases>,
+    /// Calls that are authorized and wait for their execution.
+    pub authorizations: Arc<Authorizations>,
     /// The rails, in the order in which they are offered.
     pub rails: Vec<Arc<dyn PaymentRail>>,
     /// The keys of federated sessions that follow from the gateway's own secret.
@@ -86,6 +89,7 @@ impl Foundation {
             keys,
             marks,
             leases: Arc::default(),
+            authorizations: Arc::default(),
             rails,
             sessions,
             receipt_keys,

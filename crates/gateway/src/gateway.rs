@@ -8,8 +8,10 @@ use tollgate_attest::PublicKey;
 use tollgate_domain::ServerName;
 use tollgate_gate::{Gate, Mode, Naming};
 use tollgate_mcp::origin::AllowedHosts;
+use tollgate_store::ControlStore;
 use tollgate_till::KeySnapshot;
 
+use crate::authorizations::Authorizations;
 use crate::builtin::BuiltinTools;
 use crate::carrier::Carrier;
 use crate::catalog::Tools;
@@ -48,6 +50,10 @@ pub struct Gateway {
     pub marks: Arc<DispatchMarks>,
     /// Calls that a program outside carries out, between its two requests to the gate API.
     pub leases: Arc<Leases>,
+    /// Calls that are authorized and wait for their execution.
+    pub authorizations: Arc<Authorizations>,
+    /// Admin keys, for what only operators may read.
+    pub admin_keys: ControlStore,
     /// The gateway's own tools, if they are offered.
     pub builtin: Option<Arc<BuiltinTools>>,
     /// Host names by which it may be addressed.

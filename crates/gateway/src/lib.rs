@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod assemble;
+pub mod authorizations;
 pub mod budget_file;
 pub mod builtin;
 pub mod carrier;

@@ -1,8 +1,8 @@
 //! Budgets for people: what is used and left, as JSON and as lines.
 
 use serde_json::{Value, json};
-use tollgate_domain::{AssetId, Assets, Caller, Principal, UnixMillis};
-use tollgate_ledger::budget::{self, Approval, Ask, Branch, Plan, Spender, Spent, Stops};
+use tollgate_domain::{Amount, AssetId, Assets, Caller, Labels, Principal, UnixMillis};
+use tollgate_ledger::budget::{self, Approval, Ask, Branch, Plan, Spender, Spent, Stops, Target};
 use tollgate_ledger::{LedgerStore, StoreError};
 use tollgate_store::Store;
 use tollgate_trust::KeyDirectory;
@@ -22,14 +22,61 @@ pub async fn of_caller(
     principal: &Principal,
     now: UnixMillis,
 ) -> Result<Vec<Spent>, StoreError> {
-    let caller = principal.caller();
-    let labels = match caller {
-        Caller::ApiKey(id) => gateway.keys.labels(&id),
-        Caller::Anonymous | Caller::Wallet(_) | Caller::Preimage(_) => Default::default(),
-    };
-    let spender = Spender { caller, principal, labels: &labels, tool: None };
+    let labels = labels(gateway, principal);
+    let spender = Spender { caller: principal.caller(), principal, labels: &labels, tool: None };
     let ports = gateway.gate.ports();
     budget::spending(&ports.store, &gateway.config.budgets, &spender, &ids(&gateway.config.assets), now).await
+}
+
+fn labels(gateway: &Gateway, principal: &Principal) -> Labels {
+    match principal.caller() {
+        Caller::ApiKey(id) => gateway.keys.labels(&id),
+        Caller::Anonymous | Caller::Wallet(_) | Caller::Preimage(_) => Labels::default(),
+    }
+}
+
+/// What one caller may spend in one asset whatever it calls.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Allowance {
+    /// The most that one call may cost.
+    pub per_call: Option<Amount>,
+    /// Above which a call waits for an operator.
+    pub approve_above: Option<Amount>,
+    /// Every window that bounds the caller.
+    pub windows: Vec<Spent>,
+    /// What has stopped its spending.
+    pub stopped: Option<Target>,
+}
+
+impl Allowance {
+    /// What may be spent now before some limit is reached: nothing of what is stopped, `None` where nothing bounds it.
+    pub fn left(&self) -> Option<Amount> {
+        let windows = self.windows.iter().filter_map(Spent::left);
+        windows.chain(self.stopped.as_ref().map(|_| Amount::ZERO)).min()
+    }
+}
+
+/// What one caller may spend in one asset whatever it calls.
+///
+/// # Errors
+/// When the books cannot be read.
+pub async fn allowance(
+    gateway: &Gateway,
+    principal: &Principal,
+    asset: &AssetId,
+    now: UnixMillis,
+) -> Result<Allowance, StoreError> {
+    let labels = labels(gateway, principal);
+    let spender = Spender { caller: principal.caller(), principal, labels: &labels, tool: None };
+    let ask = gateway.config.budgets.ask(&spender, asset);
+    let store = &gateway.gate.ports().store;
+    let usages = store.usages(ask.counters(asset).map(|(counter, ..)| counter).collect()).await?;
+    Ok(Allowance {
+        per_call: ask.nodes.iter().filter_map(|node| node.per_call).min(),
+        approve_above: ask.nodes.iter().filter_map(|node| node.approve_above).min(),
+        windows: budget::spent(&ask, asset, &usages, now),
+        stopped: store.stops().await?.holding(&ask, principal),
+    })
 }
 
 /// What is used of a node that all its callers share; nothing of one in which each has counters of its own.

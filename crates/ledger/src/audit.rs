@@ -13,7 +13,7 @@ use self::budgets::Budgets;
 use self::escrows::Escrows;
 use crate::budget::{Counter, Usage};
 use crate::escrow::EscrowRow;
-use crate::{AccountBalance, AccountName, SettlementRow, State, Transfer, TransferKind};
+use crate::{AccountBalance, AccountName, Funds, SettlementRow, State, Transfer, TransferKind};
 
 /// One thing that does not hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -266,9 +266,12 @@ impl Auditor {
     /// Adds an attempt, voided ones included.
     pub fn settlement(&mut self, row: &SettlementRow) {
         self.budgets.settlement(row);
-        let SettlementRow { settle, state, amount, refunded, .. } = *row;
-        self.settlements
-            .insert(row.call, Owner { settle, state, amount, refunded, asset: row.asset.clone() });
+        // A free call moves nothing, so there is nothing of it to compare.
+        if !matches!(row.funds, Funds::Free(_)) {
+            let SettlementRow { settle, state, amount, refunded, .. } = *row;
+            self.settlements
+                .insert(row.call, Owner { settle, state, amount, refunded, asset: row.asset.clone() });
+        }
         if !row.may_be_repeated() {
             let live = self.live.entry(row.key.clone()).or_default();
             *live = live.saturating_add(1);

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tollgate_domain::{
-    ApprovalId, AssetId, CallId, Digest, EscrowId, PaymentKey, Principal, ReceiptId, TransferId, UnixMillis,
+    ApprovalId, AssetId, CallId, Digest, EscrowId, PaymentKey, Principal, ReceiptId, ToolRef, TransferId,
+    UnixMillis,
 };
 
 use crate::booking;
@@ -226,6 +227,7 @@ impl Batch {
             ClaimDecision::OtherRequest(differs) => Claimed::OtherRequest { differs },
             ClaimDecision::Failed(reason) => Claimed::Failed { reason },
             ClaimDecision::InDoubt(call) => Claimed::InDoubt { call },
+            ClaimDecision::NoFreeCall => Claimed::NoFreeCall,
             ClaimDecision::InsufficientFunds(available) => Claimed::InsufficientFunds { available },
             ClaimDecision::Barred(barrier) => Claimed::Barred(barrier),
         })
@@ -404,6 +406,23 @@ impl<B: Books> Books for Seen<'_, B> {
             Some(known) => Ok(Some(known.clone())),
             None => self.books.resolution(pending),
         }
+    }
+
+    /// What this batch claimed is counted beside what is committed. What it released is not taken off: a free call comes back with
+    /// the commit, and until then there is one less rather than one more.
+    fn calls(
+        &mut self,
+        caller: &Principal,
+        tool: &ToolRef,
+        since: UnixMillis,
+        most: u64,
+    ) -> Result<u64, B::Error> {
+        let committed = self.books.calls(caller, tool, since, most)?;
+        let is_meant = |row: &&Arc<SettlementRow>| {
+            row.caller == *caller && row.binding.tool == *tool && row.claimed >= since
+        };
+        let claimed = self.batch.claimed.iter().filter(is_meant).count();
+        Ok(committed.saturating_add(u64::try_from(claimed).unwrap_or(u64::MAX)))
     }
 
     fn standing(&mut self, principal: &Principal) -> Result<Record, B::Error> {

@@ -5,14 +5,16 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use tollgate_domain::{
-    Amount, AssetId, Binding, CallId, PaymentKey, Principal, PrincipalError, Settle, TransferId, UnixMillis,
+    Amount, AssetId, Binding, CallId, FreeCall, FreeCallError, PaymentKey, Principal, PrincipalError, Settle,
+    TransferId, UnixMillis,
 };
 
 use crate::budget::{self, Ask, Barrier, Warning};
 use crate::escrow::{EscrowCommand, EscrowMoved, EscrowRefusal};
 use crate::{BookingError, Clearing, Event, IllegalTransition, State, Transfer};
 
-/// Where the money of a claimed call comes from. Written `on_settlement`, `arrived:<holder>`, `credit:<principal>`.
+/// Where the money of a claimed call comes from. Written `on_settlement`, `arrived:<holder>`, `credit:<principal>`,
+/// `free:<calls>/<period>`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Funds {
     /// It arrives when the payment is settled on its rail.
@@ -25,6 +27,9 @@ pub enum Funds {
     },
     /// It is credit of this principal on the books. For a payment by x402: what the paying wallet has of the sandbox token.
     Credit(Principal),
+    /// From nowhere: the call is one of so many that the caller has free in a period, and its amount is zero. It is claimed
+    /// like any other, so that it is counted once, and is not counted when it comes to nothing.
+    Free(FreeCall),
 }
 
 impl Funds {
@@ -32,7 +37,7 @@ impl Funds {
     pub fn settles_on_our_books(&self) -> bool {
         match self {
             Self::OnSettlement => false,
-            Self::Arrived { .. } | Self::Credit(_) => true,
+            Self::Arrived { .. } | Self::Credit(_) | Self::Free(_) => true,
         }
     }
 }
@@ -40,12 +45,15 @@ impl Funds {
 /// Why a text names no [`Funds`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FundsError {
-    /// The word is none of the three.
-    #[error("{0:?} is none of on_settlement, arrived:<holder>, credit:<principal>")]
+    /// The word is none of the four.
+    #[error("{0:?} is none of on_settlement, arrived:<holder>, credit:<principal>, free:<calls>/<period>")]
     Word(String),
     /// The principal is malformed.
     #[error(transparent)]
     Principal(#[from] PrincipalError),
+    /// The number of free calls is malformed.
+    #[error(transparent)]
+    Free(#[from] FreeCallError),
 }
 
 impl fmt::Display for Funds {
@@ -54,6 +62,7 @@ impl fmt::Display for Funds {
             Self::OnSettlement => f.write_str("on_settlement"),
             Self::Arrived { holder } => write!(f, "arrived:{holder}"),
             Self::Credit(principal) => write!(f, "credit:{principal}"),
+            Self::Free(free) => write!(f, "free:{free}"),
         }
     }
 }
@@ -65,6 +74,7 @@ impl FromStr for Funds {
         match text.split_once(':') {
             Some(("arrived", holder)) => Ok(Self::Arrived { holder: holder.parse()? }),
             Some(("credit", principal)) => Ok(Self::Credit(principal.parse()?)),
+            Some(("free", free)) => Ok(Self::Free(free.parse()?)),
             None if text == "on_settlement" => Ok(Self::OnSettlement),
             Some(_) | None => Err(FundsError::Word(text.chars().take(32).collect())),
         }
@@ -142,7 +152,7 @@ pub struct Claim {
     pub reference: String,
     /// What the payment is for.
     pub binding: Binding,
-    /// How much; not zero.
+    /// How much; zero for a free call, and for no other.
     pub amount: Amount,
     /// Of what.
     pub asset: AssetId,
@@ -213,6 +223,8 @@ pub enum Claimed {
         /// That call.
         call: CallId,
     },
+    /// The caller has no free call left in this period. Nothing was written.
+    NoFreeCall,
     /// The credit does not cover the price. Nothing was written.
     InsufficientFunds {
         /// What is available.
@@ -368,6 +380,9 @@ pub enum Refusal {
     /// The rail has no clearing account to pay from.
     #[error("payments by {0} do not come in from outside the books")]
     NoClearing(tollgate_domain::Rail),
+    /// A free call has a price.
+    #[error("a free call costs nothing")]
+    FreeWithPrice,
     /// The transfer cannot be booked.
     #[error(transparent)]
     Booking(#[from] BookingError),

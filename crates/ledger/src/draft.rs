@@ -39,7 +39,7 @@ impl<'a, B: Books> Draft<'a, B> {
     /// Books the arrival of the money if it came before the call and was not booked yet, and reserves the price.
     pub(crate) fn fund(&mut self, row: &SettlementRow) -> Result<(), EngineError<B::Error>> {
         let rail = row.key.rail();
-        let debit = payer(rail, &row.funds).map_err(EngineError::Refused)?;
+        let Some(debit) = payer(rail, &row.funds).map_err(EngineError::Refused)? else { return Ok(()) };
         let arrival = arrival_id(&row.key);
         if matches!(row.funds, Funds::Arrived { .. })
             && self.books.transfer(&arrival).map_err(EngineError::Books)?.is_none()
@@ -52,7 +52,7 @@ impl<'a, B: Books> Draft<'a, B> {
         self.book(of(row, row.hold(), TransferKind::Pending, sides, "price of the call", row.claimed), None)
     }
 
-    /// Books what a transition means for the money.
+    /// Books what a transition means for the money; nothing for a free call, whatever happens to it.
     fn carry_out(
         &mut self,
         row: &SettlementRow,
@@ -60,14 +60,17 @@ impl<'a, B: Books> Draft<'a, B> {
         now: UnixMillis,
     ) -> Result<(), EngineError<B::Error>> {
         let server = || row.binding.tool.server.clone();
-        let held = || Ok((payer(row.key.rail(), &row.funds).map_err(EngineError::Refused)?, payee(row)));
+        let Some(debit) = payer(row.key.rail(), &row.funds).map_err(EngineError::Refused)? else {
+            return Ok(());
+        };
+        let held = (debit, payee(row));
         let (id, kind, sides, note) = match effect {
             Effect::Nothing => return Ok(()),
             Effect::Post => {
-                (resolution_id(&row.call), TransferKind::PostPending(row.hold()), held()?, "settled")
+                (resolution_id(&row.call), TransferKind::PostPending(row.hold()), held, "settled")
             }
             Effect::Void => {
-                (resolution_id(&row.call), TransferKind::VoidPending(row.hold()), held()?, "released")
+                (resolution_id(&row.call), TransferKind::VoidPending(row.hold()), held, "released")
             }
             Effect::Earn => {
                 let sides = (AccountName::Unearned(server()), AccountName::Payable(server()));
@@ -135,12 +138,15 @@ impl<'a, B: Books> Draft<'a, B> {
     }
 }
 
-/// The account that pays for a call.
-fn payer(rail: tollgate_domain::Rail, funds: &Funds) -> Result<AccountName, Refusal> {
+/// The account that pays for a call; `None` for a free one.
+fn payer(rail: tollgate_domain::Rail, funds: &Funds) -> Result<Option<AccountName>, Refusal> {
     match funds {
-        Funds::OnSettlement => Clearing::of(rail).map(AccountName::Clearing).ok_or(Refusal::NoClearing(rail)),
-        Funds::Arrived { holder } => Ok(AccountName::Credit(holder.clone())),
-        Funds::Credit(principal) => Ok(AccountName::Credit(principal.clone())),
+        Funds::OnSettlement => {
+            Clearing::of(rail).map(AccountName::Clearing).map(Some).ok_or(Refusal::NoClearing(rail))
+        }
+        Funds::Arrived { holder } => Ok(Some(AccountName::Credit(holder.clone()))),
+        Funds::Credit(principal) => Ok(Some(AccountName::Credit(principal.clone()))),
+        Funds::Free(_) => Ok(None),
     }
 }
 

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use tollgate_domain::{
-    Amount, ApprovalId, AssetId, CallId, EscrowId, PaymentKey, Principal, Settle, TransferId, UnixMillis,
+    Amount, ApprovalId, AssetId, CallId, EscrowId, FreeCall, PaymentKey, Principal, Settle, ToolRef,
+    TransferId, UnixMillis,
 };
 
 use crate::budget::{self, Approval, Barrier, Counter, Stops, Usage, Wanted, Warning, Weighed};
@@ -44,6 +45,19 @@ pub trait Books {
     /// # Errors
     /// When the books cannot be read.
     fn resolution(&mut self, pending: &TransferId) -> Result<Option<Transfer>, Self::Error>;
+
+    /// How many calls of a tool a principal has claimed since a moment that did not come to nothing, counted no further than
+    /// `most`.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn calls(
+        &mut self,
+        caller: &Principal,
+        tool: &ToolRef,
+        since: UnixMillis,
+        most: u64,
+    ) -> Result<u64, Self::Error>;
 
     /// What is remembered of a principal; the beginner's record for a stranger.
     ///
@@ -141,6 +155,8 @@ pub(crate) enum ClaimDecision {
     Failed(String),
     /// The tool may have run with this key when the gateway stopped: it is never run again with it.
     InDoubt(CallId),
+    /// No free call is left.
+    NoFreeCall,
     /// The credit does not cover the price; this is available.
     InsufficientFunds(Amount),
     /// A budget keeps it from being claimed.
@@ -160,6 +176,10 @@ pub(crate) fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecis
             }
             match row.state {
                 State::Voided => (row.attempt.saturating_add(1), claim.funds.clone()),
+                // Of a free call nothing went back.
+                State::Refunded if row.may_be_repeated() && matches!(row.funds, Funds::Free(_)) => {
+                    (row.attempt.saturating_add(1), claim.funds.clone())
+                }
                 // The rail has moved this money, and will not a second time: what went back pays.
                 State::Refunded if row.may_be_repeated() => {
                     (row.attempt.saturating_add(1), Funds::Credit(row.refund_to().clone()))
@@ -179,9 +199,24 @@ pub(crate) fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecis
             }
         }
     };
-    // Behind the key: whoever repeats what is paid already gets its answer, whatever may be spent by now.
-    let weighed = budget::weigh(books, &claim.budget, &wanted(claim), claim.call, claim.now);
-    let (reservation, usages, approval, warnings) = match weighed.map_err(EngineError::Books)? {
+    if let Funds::Free(FreeCall { calls, per }) = funds {
+        if !claim.amount.is_zero() {
+            return Err(EngineError::Refused(Refusal::FreeWithPrice));
+        }
+        let (caller, tool) = (&claim.caller, &claim.binding.tool);
+        let before = books.calls(caller, tool, per.start(claim.now), calls).map_err(EngineError::Books)?;
+        if before >= calls {
+            return Ok(ClaimDecision::NoFreeCall);
+        }
+    }
+    // Behind the key: whoever repeats what is paid already gets its answer, whatever may be spent by now. A free call spends nothing.
+    let weighed = if claim.amount.is_zero() {
+        Weighed::nothing()
+    } else {
+        let weighed = budget::weigh(books, &claim.budget, &wanted(claim), claim.call, claim.now);
+        weighed.map_err(EngineError::Books)?
+    };
+    let (reservation, usages, approval, warnings) = match weighed {
         Weighed::Within { reservation, usages, approval, warnings } => {
             (reservation, usages, approval, warnings)
         }
@@ -230,7 +265,8 @@ pub(crate) fn advance<B: Books>(books: &mut B, advance: &Advance) -> Result<Chan
         (changes.usages, changes.approval) = back.map_err(EngineError::Books)?;
     }
     changes.judged = verdict(row.settle, &advance.events)
-        .filter(|_| Record::is_kept_for(&row.caller))
+        // What cost nothing earns nothing: else a good name would be free.
+        .filter(|_| Record::is_kept_for(&row.caller) && !matches!(row.funds, Funds::Free(_)))
         .map(|verdict| (row.caller.clone(), verdict));
     changes.settlement = Some(row);
     Ok(changes)

@@ -56,7 +56,7 @@ pub use command::{
     StoredAnswer,
 };
 pub use engine::{Books, EngineError};
-pub use port::{LedgerStore, PaidCall, RecentCall, StoreError};
+pub use port::{LedgerStore, PaidCall, RecentCall, Spent, StoreError};
 pub use refund::{Refund, Refunded};
 pub use settlement::{
     Effect, Event, IllegalTransition, RefundCause, RefundCauseError, SettlementRow, State, StateError,

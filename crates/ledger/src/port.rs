@@ -63,6 +63,19 @@ pub struct PaidCall {
     pub claimed: UnixMillis,
 }
 
+/// What one principal has spent of one asset.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Spent {
+    /// Of what.
+    pub asset: AssetId,
+    /// Settled since each of the moments that were asked for. A total past what an amount holds stays there.
+    pub since: [Amount; 2],
+    /// Settled in all.
+    pub ever: Amount,
+    /// Reserved by calls that have not ended.
+    pub reserved: Amount,
+}
+
 /// The books. Every write is one durable, atomic step: it is answered after it has been committed, and never before.
 ///
 /// Each method may fail with any [`StoreError`]; reads never answer `Busy`, `Unknown` or `Refused`.
@@ -182,6 +195,24 @@ pub trait LedgerStore: Send + Sync + 'static {
 
     /// The sealed envelope with this id.
     fn receipt(&self, id: &ReceiptId) -> impl Future<Output = Result<Option<String>, StoreError>> + Send;
+
+    /// How many calls of a tool a principal has claimed since a moment that did not come to nothing, counted no further than
+    /// `most`: those that are free as well as those that are paid for.
+    fn calls(
+        &self,
+        caller: &Principal,
+        tool: &ToolRef,
+        since: UnixMillis,
+        most: u64,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// What the settled calls of a principal have cost since each of these moments, by asset, and what its open calls have
+    /// reserved.
+    fn spent(
+        &self,
+        caller: &Principal,
+        since: [UnixMillis; 2],
+    ) -> impl Future<Output = Result<Vec<Spent>, StoreError>> + Send;
 
     /// What is remembered of a principal; the beginner's record for a stranger.
     fn standing(&self, principal: &Principal) -> impl Future<Output = Result<Record, StoreError>> + Send;

@@ -357,7 +357,7 @@ impl SettlementRow {
     /// Whose credit it becomes when money goes back.
     pub fn refund_to(&self) -> &Principal {
         match &self.funds {
-            Funds::OnSettlement => &self.payer,
+            Funds::OnSettlement | Funds::Free(_) => &self.payer,
             Funds::Arrived { holder } => holder,
             Funds::Credit(principal) => principal,
         }

@@ -6,7 +6,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tollgate_domain::{Amount, AssetId, Binding, Caller, PaymentKey, Principal, Quote, Rail, UnixMillis};
+use tollgate_domain::{
+    Amount, AssetId, Binding, Caller, FreeCall, PaymentKey, Principal, Quote, Rail, UnixMillis,
+};
 
 /// A boxed future: rails are a run-time plural (`Arc<dyn PaymentRail>`).
 pub type RailFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -71,6 +73,8 @@ pub enum Funds {
     Sandbox,
     /// It is credit of this principal on the gateway's books.
     Credit(Principal),
+    /// There is none: the call is one of so many that the caller has free.
+    Free(FreeCall),
 }
 
 impl Funds {
@@ -78,7 +82,7 @@ impl Funds {
     pub fn settles_on_our_books(&self) -> bool {
         match self {
             Self::OnSettlement => false,
-            Self::Arrived | Self::Sandbox | Self::Credit(_) => true,
+            Self::Arrived | Self::Sandbox | Self::Credit(_) | Self::Free(_) => true,
         }
     }
 }

@@ -14,7 +14,7 @@ use tollgate_ledger::budget::{self, Ask, Barrier, Counter, Stops, Usage, Wanted}
 use tollgate_ledger::escrow::{EscrowFilter, EscrowHistory, EscrowPage, EscrowRow, EscrowStore};
 use tollgate_ledger::{
     AccountBalance, AccountName, Balances, Command, LedgerStore, Outcome, RecentCall, Record, SettlementRow,
-    StoreError, StoredAnswer, Transfer,
+    Spent, StoreError, StoredAnswer, Transfer,
 };
 use tollgate_registry::{Approval, Observed, PinPolicy, PinRecord, Sighting};
 
@@ -358,6 +358,20 @@ impl LedgerStore for Store {
 
     async fn receipt(&self, id: &ReceiptId) -> Result<Option<String>, StoreError> {
         either!(self, store => store.receipt(id).await)
+    }
+
+    async fn calls(
+        &self,
+        caller: &Principal,
+        tool: &ToolRef,
+        since: UnixMillis,
+        most: u64,
+    ) -> Result<u64, StoreError> {
+        either!(self, store => store.calls(caller, tool, since, most).await)
+    }
+
+    async fn spent(&self, caller: &Principal, since: [UnixMillis; 2]) -> Result<Vec<Spent>, StoreError> {
+        either!(self, store => store.spent(caller, since).await)
     }
 
     async fn standing(&self, principal: &Principal) -> Result<Record, StoreError> {

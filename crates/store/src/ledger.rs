@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use tollgate_attest::Signer;
-use tollgate_domain::{ApprovalId, AssetId, EscrowId, PaymentKey, Principal, TransferId, UnixMillis};
+use tollgate_domain::{
+    ApprovalId, AssetId, EscrowId, PaymentKey, Principal, ToolRef, TransferId, UnixMillis,
+};
 use tollgate_ledger::budget::{Approval, Counter, Stops, Usage, Wanted};
 use tollgate_ledger::escrow::EscrowRow;
 use tollgate_ledger::{
@@ -19,7 +21,7 @@ use crate::receipts::Chain;
 use crate::standing_cache::StandingCache;
 use crate::writer::{Batch, Failure, Session};
 use crate::written;
-use crate::{budgets, escrows, rows};
+use crate::{budgets, calls, escrows, rows};
 
 /// The writer's memory of the ledger file.
 pub(crate) struct LedgerSession {
@@ -132,6 +134,16 @@ impl Books for File<'_> {
 
     fn resolution(&mut self, pending: &TransferId) -> rusqlite::Result<Option<Transfer>> {
         rows::resolution(self.connection, pending)
+    }
+
+    fn calls(
+        &mut self,
+        caller: &Principal,
+        tool: &ToolRef,
+        since: UnixMillis,
+        most: u64,
+    ) -> rusqlite::Result<u64> {
+        calls::calls(self.connection, caller, tool, since, most)
     }
 
     fn standing(&mut self, principal: &Principal) -> rusqlite::Result<Record> {

@@ -40,6 +40,7 @@
 
 mod backend;
 mod budgets;
+mod calls;
 mod check;
 mod control;
 mod convert;

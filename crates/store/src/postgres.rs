@@ -9,6 +9,7 @@
 
 mod books;
 mod budgets;
+mod calls;
 mod check;
 mod connect;
 mod convert;
@@ -30,11 +31,13 @@ use std::time::Duration;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 use tollgate_attest::{PublicKey, Signer};
-use tollgate_domain::{Amount, ApprovalId, AssetId, CallId, PaymentKey, Principal, ReceiptId, UnixMillis};
+use tollgate_domain::{
+    Amount, ApprovalId, AssetId, CallId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis,
+};
 use tollgate_ledger::budget::{Approval, Ask, Barrier, Counter, Stops, Usage, Wanted};
 use tollgate_ledger::{
     AccountBalance, AccountName, Balances, Command, LedgerStore, Outcome, RecentCall, Record, SettlementRow,
-    StoreError, StoredAnswer, Transfer,
+    Spent, StoreError, StoredAnswer, Transfer,
 };
 
 use self::books::Loaded;
@@ -142,7 +145,7 @@ impl PostgresStore {
 
     pub(crate) async fn earned(&self, asset: &AssetId) -> Result<Amount, StoreError> {
         let query = "SELECT least(coalesce(sum(credits_posted), 0), 340282366920938463463374607431768211455)::text \
-             FROM accounts WHERE asset = $1 AND name >= 'payable:' AND name < 'payable;'";
+             FROM accounts WHERE asset = $1 AND starts_with(name, 'payable:')";
         let found = self.row(query, &[(&asset.as_str(), Type::TEXT)], |row| convert::text(row, 0)).await?;
         Ok(found.unwrap_or_default())
     }
@@ -306,6 +309,36 @@ impl LedgerStore for PostgresStore {
     async fn receipt(&self, id: &ReceiptId) -> Result<Option<String>, StoreError> {
         let query = "SELECT envelope FROM receipts WHERE id = $1";
         self.row(query, &[(&id.as_bytes().as_slice(), Type::BYTEA)], |row| plain(row, 0)).await
+    }
+
+    async fn calls(
+        &self,
+        caller: &Principal,
+        tool: &ToolRef,
+        since: UnixMillis,
+        most: u64,
+    ) -> Result<u64, StoreError> {
+        let (server, tool) = (tool.server.as_str(), tool.tool.as_str());
+        let texts = [[caller.as_str()], [server], [tool]];
+        let [caller, server, tool] = texts.each_ref().map(<[&str; 1]>::as_slice);
+        let numbers = [[millis(since)], [integer(most)]];
+        let [since, most] = numbers.each_ref().map(<[i64; 1]>::as_slice);
+        let parameters: [(&(dyn ToSql + Sync), Type); 5] = [
+            (&caller, Type::TEXT_ARRAY),
+            (&server, Type::TEXT_ARRAY),
+            (&tool, Type::TEXT_ARRAY),
+            (&since, Type::INT8_ARRAY),
+            (&most, Type::INT8_ARRAY),
+        ];
+        let counted = self.row(calls::CALLS, &parameters, |row| convert::count(row, 0)).await?;
+        Ok(counted.unwrap_or_default())
+    }
+
+    async fn spent(&self, caller: &Principal, since: [UnixMillis; 2]) -> Result<Vec<Spent>, StoreError> {
+        let [first, second] = since.map(millis);
+        let parameters: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&caller.as_str(), Type::TEXT), (&first, Type::INT8), (&second, Type::INT8)];
+        self.rows(calls::SPENT, &parameters, calls::spent).await
     }
 
     /// Read each time: any gateway may have moved it.

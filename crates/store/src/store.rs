@@ -13,7 +13,7 @@ use tollgate_ledger::audit::Finding;
 use tollgate_ledger::budget::{self, Ask, Barrier, Counter, Stops, Usage, Wanted, Weighed};
 use tollgate_ledger::{
     AccountBalance, AccountName, Balances, Command, LedgerStore, Outcome, RecentCall, Record, SettlementRow,
-    StoreError, StoredAnswer, Transfer,
+    Spent, StoreError, StoredAnswer, Transfer,
 };
 use tollgate_registry::{Approval, Observed, PinPolicy, PinRecord, Sighting};
 
@@ -26,7 +26,7 @@ use crate::open::{OpenError, Options};
 use crate::readers::Readers;
 use crate::standing_cache::StandingCache;
 use crate::writer::{Hooks, Writer};
-use crate::{budgets, check, pins, rows};
+use crate::{budgets, calls, check, pins, rows};
 
 /// The ledger file.
 pub(crate) static LEDGER: Schema = Schema {
@@ -39,6 +39,7 @@ pub(crate) static LEDGER: Schema = Schema {
         include_str!("schema/ledger_4.sql"),
         include_str!("schema/ledger_5.sql"),
         include_str!("schema/ledger_6.sql"),
+        include_str!("schema/ledger_7.sql"),
         include_str!("schema/ledger_8.sql"),
     ],
     // NORMAL would lose acknowledged calls on power loss.
@@ -355,6 +356,22 @@ impl LedgerStore for Store {
         let record = self.inner.readers.read(move |connection| rows::standing(connection, &wanted)).await?;
         self.inner.standings.read(principal.clone(), record, version);
         Ok(record)
+    }
+
+    async fn calls(
+        &self,
+        caller: &Principal,
+        tool: &ToolRef,
+        since: UnixMillis,
+        most: u64,
+    ) -> Result<u64, StoreError> {
+        let (caller, tool) = (caller.clone(), tool.clone());
+        self.inner.readers.read(move |connection| calls::calls(connection, &caller, &tool, since, most)).await
+    }
+
+    async fn spent(&self, caller: &Principal, since: [UnixMillis; 2]) -> Result<Vec<Spent>, StoreError> {
+        let caller = caller.clone();
+        self.inner.readers.read(move |connection| calls::spent(connection, &caller, since)).await
     }
 
     async fn balance(&self, account: &AccountName, asset: &AssetId) -> Result<Balances, StoreError> {

@@ -105,7 +105,7 @@ impl Terms {
             description: self.description.clone(),
             requirement: Requirement { api_key: self.api_key, min_reputation },
             price_version: u32::from(price.version()),
-            price,
+            price: price.into(),
             settle: self.settle,
             schema: None,
             schema_digest: Digest::of(b"{}"),

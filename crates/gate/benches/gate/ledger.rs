@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tollgate_domain::{ApprovalId, AssetId, CallId, PaymentKey, Principal, ReceiptId, UnixMillis};
+use tollgate_domain::{ApprovalId, AssetId, CallId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis};
 use tollgate_ledger::budget::{Approval, Ask, Barrier, Counter, Stops, Usage, Wanted};
 use tollgate_ledger::{
     AccountBalance, AccountName, Advanced, Balances, Claimed, Command, Event, LedgerStore, Outcome,
-    RecentCall, Record, SettlementRow, State, StoreError, StoredAnswer, Transfer,
+    RecentCall, Record, SettlementRow, Spent, State, StoreError, StoredAnswer, Transfer,
 };
 use tollgate_rails::RailFuture;
 use tollgate_rails::lightning::{
@@ -75,6 +75,20 @@ impl LedgerStore for WillingLedger {
     }
 
     async fn approvals(&self, _limit: u32) -> Result<Vec<Approval>, StoreError> {
+        unasked()
+    }
+
+    async fn calls(
+        &self,
+        _caller: &Principal,
+        _tool: &ToolRef,
+        _since: UnixMillis,
+        _most: u64,
+    ) -> Result<u64, StoreError> {
+        unasked()
+    }
+
+    async fn spent(&self, _caller: &Principal, _since: [UnixMillis; 2]) -> Result<Vec<Spent>, StoreError> {
         unasked()
     }
 

@@ -215,7 +215,7 @@ fn listed(tool: ToolRef, price: Price) -> Listed {
         tool,
         description: Some("The tool echo of a mock upstream.".to_owned()),
         requirement: Requirement::default(),
-        price,
+        price: price.into(),
         settle: Default::default(),
         price_version: 1,
         schema: None,

@@ -65,13 +65,19 @@ impl<P: Ports> Gate<P> {
         payment: &Payment,
         told: Told<'_>,
     ) -> Result<Evidence, Fault> {
-        let told = Told { settlement: "refunded", refunded: Some(payment.amount), ..told };
+        let taken = Some(payment.amount).filter(|amount| !amount.is_zero());
+        let told = Told { settlement: "refunded", refunded: taken, ..told };
         let events = vec![Event::RefundDue { cause: RefundCause::ToolFailed }, Event::Refunded];
         let mut evidence = self.advance(&payment.key, call.id, events, None, Some(told)).await?;
         self.ports.reached("after_refunded");
+        if taken.is_none() {
+            return Ok(evidence); // a free call: nothing goes back, and it is not counted any more
+        }
         let to = match &payment.funds {
             Funds::Credit(principal) => principal.clone(),
-            Funds::OnSettlement | Funds::Arrived | Funds::Sandbox => payment.payer.principal(),
+            Funds::OnSettlement | Funds::Arrived | Funds::Sandbox | Funds::Free(_) => {
+                payment.payer.principal()
+            }
         };
         evidence.refund = Some(Refund { amount: payment.amount, asset: payment.asset.clone(), to });
         evidence.note = Some(match payment.key.rail() {

@@ -26,7 +26,7 @@ impl Call<Received> {
         let proof = match opened {
             Ok(proof) => proof,
             Err(refusal) => {
-                let demand = self.demand_afresh(gate, now).await;
+                let demand = self.demand_afresh(gate, None, now).await;
                 return Err(self.refuse(Denial::PaymentRefused { refusal, demand }));
             }
         };
@@ -38,7 +38,7 @@ impl Call<Received> {
     }
 }
 
-fn open<P: Ports>(ports: &P, presented: &Presented) -> Result<Proof, PaymentRefusal> {
+pub(crate) fn open<P: Ports>(ports: &P, presented: &Presented) -> Result<Proof, PaymentRefusal> {
     let rail = ports.rails().iter().find(|rail| rail.reads(presented)).ok_or_else(|| {
         PaymentRefusal::Unreadable("no rail of this gateway takes payments of this kind".to_owned())
     })?;

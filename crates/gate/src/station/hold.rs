@@ -39,11 +39,14 @@ impl Call<Screened> {
                 }
                 // Too little credit in this asset: the next asset of the price may do.
                 Err(Unclaimed::Short) => is_short = true,
+                Err(Unclaimed::Priced) => {}
                 // Nor does a budget in this asset bound another.
                 Err(Unclaimed::Barred(found)) => barred = barred.or(Some(*found)),
                 Err(Unclaimed::Refused(verdict)) => return Err(self.refuse(*verdict)),
             }
         }
+        // Only now: while a free call was left, the price did not matter.
+        self.within_maximum(&bill.quote).map_err(|denial| self.refuse(denial))?;
         // What is short of money in one asset may pay with it from elsewhere: the demand names what fits into the budgets.
         if let Some(barred) = barred.filter(|_| !is_short) {
             let Paid { caller, principal, .. } = &self.stage.paid;
@@ -53,7 +56,14 @@ impl Call<Screened> {
         let verdict = match pay::demand(&self, &self.stage.paid.caller, &bill.quote, gate, now).await {
             Err(verdict) => verdict,
             Ok(mut demand) => {
-                demand.reason = Some(format!("{} The credit of this caller is too low.", demand.sentence()));
+                let mut reason = demand.sentence();
+                if bill.payments.iter().any(|payment| matches!(payment.funds, Funds::Free(_))) {
+                    reason.push_str(" The free calls of this caller are used up.");
+                }
+                if bill.payments.iter().any(|payment| matches!(payment.funds, Funds::Credit(_))) {
+                    reason.push_str(" The credit of this caller is too low.");
+                }
+                demand.reason = Some(reason);
                 Denial::PaymentRequired(Box::new(demand)).into()
             }
         };
@@ -83,6 +93,7 @@ impl Call<Screened> {
                 Funds::Arrived => tollgate_ledger::Funds::Arrived { holder: payment.payer.principal() },
                 Funds::Sandbox => tollgate_ledger::Funds::Credit(self.payer(payment)),
                 Funds::Credit(principal) => tollgate_ledger::Funds::Credit(principal.clone()),
+                Funds::Free(free) => tollgate_ledger::Funds::Free(*free),
             },
             proof: payment.proof.as_str().into(),
             expires: payment.expires,
@@ -122,6 +133,7 @@ impl Call<Screened> {
             ),
             Ok(Claimed::InDoubt { call }) => refused(self.in_doubt(gate, call).await),
             Ok(Claimed::InsufficientFunds { .. }) => Err(Unclaimed::Short),
+            Ok(Claimed::NoFreeCall) => Err(Unclaimed::Priced),
             Ok(Claimed::Barred(barrier)) => {
                 let mut priced = bill.quote.price.options().iter().map(|option| &option.asset);
                 // An earlier price may have been in an asset that this one is not in.
@@ -183,6 +195,8 @@ impl Call<Screened> {
 enum Unclaimed {
     /// Not enough credit in this asset; nothing was written.
     Short,
+    /// No free call is left: the price counts; nothing was written.
+    Priced,
     /// A budget keeps it from being claimed; nothing was written.
     Barred(Box<Barred>),
     /// Not claimed, for good.

@@ -1,4 +1,4 @@
-use tollgate_domain::{Caller, Money, PaymentKey, Principal, Quote, Rail, UnixMillis};
+use tollgate_domain::{Amount, Caller, FreeCall, Money, PaymentKey, Principal, Quote, Rail, UnixMillis};
 use tollgate_ledger::{LedgerStore, State};
 use tollgate_rails::{Funds, Offer, OfferError, Payment, PaymentRefusal, Proof};
 
@@ -8,8 +8,9 @@ use crate::denial::Denial;
 use crate::fault::Fault;
 use crate::ports::Ports;
 use crate::spending;
+use crate::station::quote::Buyer;
 use crate::station::{Refusal, Verdict, store_fault};
-use crate::street::{Gate, GateLimits};
+use crate::street::Gate;
 
 impl Call<Quoted> {
     /// Finds the payment for the quote: the presented proof, else the caller's credit, else a demand to pay.
@@ -60,8 +61,17 @@ impl Call<Quoted> {
                 }
             };
         }
-        if self.request.credit == CreditUse::Allowed && matches!(self.stage.caller, Caller::ApiKey(_)) {
-            return Ok(self.credit_of(self.stage.caller, &self.stage.principal, quote, now));
+        let mut payments: Vec<Payment> = Vec::new();
+        payments.extend(self.stage.free.and_then(|free| self.free(free, quote, now)));
+        // A maximum that is below the price lets the free call pass, and no other.
+        if self.request.credit == CreditUse::Allowed
+            && matches!(self.stage.caller, Caller::ApiKey(_))
+            && self.within_maximum(quote).is_ok()
+        {
+            payments.extend(self.credit_of(self.stage.caller, &self.stage.principal, quote, now));
+        }
+        if !payments.is_empty() {
+            return Ok(payments);
         }
         // Only here: who has paid is answered from the books where that can be done, and a claim that cannot be carried
         // out is voided.
@@ -101,7 +111,7 @@ impl Call<Quoted> {
     /// Whether a payment was promised for the tool as it was before its definition changed. One that was taken before the
     /// change still brings its stored answer, and money that has already arrived is spent as it was promised: the new
     /// definition was approved, or this call would not have come so far.
-    async fn is_void<P: Ports>(&self, payment: &Payment, gate: &Gate<P>) -> Result<bool, Refusal> {
+    pub(crate) async fn is_void<P: Ports>(&self, payment: &Payment, gate: &Gate<P>) -> Result<bool, Refusal> {
         if payment.funds == Funds::Arrived || self.listed.is_defined_as_quoted(payment.binding.price_version)
         {
             return Ok(false);
@@ -111,7 +121,7 @@ impl Call<Quoted> {
         Ok(earlier.is_none_or(|row| row.state == State::Voided))
     }
 
-    fn verify<P: Ports>(
+    pub(crate) fn verify<P: Ports>(
         &self,
         ports: &P,
         proof: &Proof,
@@ -130,6 +140,28 @@ impl Call<Quoted> {
         }
     }
 
+    /// One of the caller's free calls; the claim decides whether one is left, atomically.
+    fn free(&self, free: FreeCall, quote: &Quote, now: UnixMillis) -> Option<Payment> {
+        let option = quote.price.options().first()?;
+        Some(Payment {
+            key: self.own_key(&self.stage.principal)?,
+            payer: self.stage.caller,
+            binding: quote.binding.clone(),
+            amount: Amount::ZERO,
+            asset: option.asset.id().clone(),
+            funds: Funds::Free(free),
+            proof: String::new(),
+            expires: now.plus_millis(u64::MAX),
+        })
+    }
+
+    /// The key of a payment that no proof names. Without a key of the caller's own each request is its own; with one, a repeated
+    /// request is answered once.
+    fn own_key(&self, principal: &Principal) -> Option<PaymentKey> {
+        let once = self.request.idempotency_key.clone().unwrap_or_else(|| self.id.to_string());
+        PaymentKey::new(Rail::Credit, format!("{principal}/{once}")).ok()
+    }
+
     /// The holder's credit in each asset of the price, to be tried in the owner's order; the claim decides whether there is
     /// enough, atomically.
     fn credit_of(
@@ -139,11 +171,9 @@ impl Call<Quoted> {
         quote: &Quote,
         now: UnixMillis,
     ) -> Vec<Payment> {
-        // Without a key of the caller's own each request is its own; with one, a repeated request is answered once.
-        let once = self.request.idempotency_key.clone().unwrap_or_else(|| self.id.to_string());
         let payment = |option: &Money| {
             Some(Payment {
-                key: PaymentKey::new(Rail::Credit, format!("{principal}/{once}")).ok()?,
+                key: self.own_key(principal)?,
                 payer: holder,
                 binding: quote.binding.clone(),
                 amount: option.amount,
@@ -209,6 +239,7 @@ pub(crate) async fn demand<S, P: Ports>(
         tool: call.request.tool.clone(),
         description: call.listed.description.clone(),
         price: quote.price.clone(),
+        rules: call.listed.price.clone(),
         offers,
         sandbox: gate.limits.mode == crate::ports::Mode::Sandbox,
         reason: None,
@@ -216,14 +247,14 @@ pub(crate) async fn demand<S, P: Ports>(
 }
 
 impl<S> Call<S> {
-    /// A demand for a call that was refused before its price was named, if one can be made.
+    /// A demand for a call that was refused before its price was named, or whose payment failed, if one can be made.
     pub(crate) async fn demand_afresh<P: Ports>(
         &self,
         gate: &Gate<P>,
+        buyer: Buyer<'_>,
         now: UnixMillis,
     ) -> Option<Box<Demand>> {
-        let limits: &GateLimits = &gate.limits;
-        let quote = self.quoted(limits, now).ok()??;
+        let quote = self.priced(gate, buyer, now).await.ok()?.quote?;
         demand(self, &Caller::Anonymous, &quote, gate, now).await.ok().map(Box::new)
     }
 }

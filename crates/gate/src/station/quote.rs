@@ -1,13 +1,34 @@
-use tollgate_domain::{Binding, Digest, Money, Quote, UnixMillis};
+use tollgate_domain::pricing::{Due, Situation};
+use tollgate_domain::{
+    Binding, Digest, FreeCall, KeyId, Money, Period, Principal, Quote, Standing, UnixMillis, Usage,
+};
+use tollgate_ledger::{LedgerStore, Record};
 
 use crate::call::{Call, Quoted, Trusted};
 use crate::denial::Denial;
-use crate::station::Refusal;
-use crate::street::GateLimits;
+use crate::ports::Ports;
+use crate::reading::Arguments;
+use crate::station::{Refusal, Verdict, store_fault};
+use crate::street::Gate;
+
+/// Whom a price is named to; `None`: a stranger, who has neither free calls nor a name.
+pub(crate) type Buyer<'a> = Option<(&'a Principal, &'a Standing)>;
+
+/// What a call costs.
+pub(crate) struct Priced {
+    /// The price that counts while the call is not free; `None`: it costs nothing.
+    pub(crate) quote: Option<Quote>,
+    /// A free call that may be left.
+    pub(crate) free: Option<FreeCall>,
+}
 
 impl Call<Trusted> {
     /// Names the price, after the arguments were found to fit the schema: nobody pays for a malformed request.
-    pub(crate) fn quote(self, limits: &GateLimits, now: UnixMillis) -> Result<Call<Quoted>, Refusal> {
+    pub(crate) async fn quote<P: Ports>(
+        self,
+        gate: &Gate<P>,
+        now: UnixMillis,
+    ) -> Result<Call<Quoted>, Refusal> {
         if let Some(schema) = &self.listed.schema {
             if self.request.args_digest.is_some() {
                 let problem = "this tool has a schema: send the arguments, not their digest".to_owned();
@@ -17,9 +38,12 @@ impl Call<Trusted> {
                 .check(&self.request.arguments)
                 .map_err(|problems| self.refuse(Denial::InvalidArguments(problems)))?;
         }
-        let quote = self.quoted(limits, now).map_err(|denial| self.refuse(denial))?;
-        if let (Some(quote), Some(maximum)) = (&quote, &self.request.maximum) {
-            within(quote, maximum).map_err(|denial| self.refuse(denial))?;
+        let buyer = Some((&self.stage.principal, &self.stage.standing));
+        let Priced { quote, free } =
+            self.priced(gate, buyer, now).await.map_err(|verdict| self.refuse(verdict))?;
+        // A call that may be free is refused for its price only when it turns out not to be.
+        if let (Some(quote), None) = (&quote, free) {
+            self.within_maximum(quote).map_err(|denial| self.refuse(denial))?;
         }
         Ok(self.stamped(|stage| Quoted {
             caller: stage.caller,
@@ -27,26 +51,78 @@ impl Call<Trusted> {
             proof: stage.proof,
             standing: stage.standing,
             quote,
+            free,
         }))
     }
 }
 
 impl<S> Call<S> {
-    /// The price of exactly this call: this tool with these arguments. `None` when it is free, which binds nothing.
-    pub(crate) fn quoted(&self, limits: &GateLimits, now: UnixMillis) -> Result<Option<Quote>, Denial> {
+    /// The price of exactly this call: this tool with these arguments, now, for this buyer. A call that can cost nothing binds
+    /// nothing.
+    pub(crate) async fn priced<P: Ports>(
+        &self,
+        gate: &Gate<P>,
+        buyer: Buyer<'_>,
+        now: UnixMillis,
+    ) -> Result<Priced, Verdict> {
         if self.listed.price.is_free() {
-            return Ok(None);
+            return Ok(Priced { quote: None, free: None });
         }
-        Ok(Some(Quote {
-            binding: Binding {
-                tool: self.request.tool.clone(),
-                args: self.args_digest()?,
-                price_version: self.listed.price_version,
-            },
-            price: self.listed.price.clone(),
-            settle: self.listed.settle,
-            expires: now.plus_millis(limits.quote_ttl_ms),
-        }))
+        let arguments = Arguments::of(&self.request);
+        let situation = Situation {
+            now,
+            usage: self.usage(gate, buyer, now).await?,
+            reputation: buyer
+                .filter(|(principal, _)| Record::is_kept_for(principal))
+                .map(|(_, standing)| standing.reputation),
+            reading: &arguments,
+        };
+        let Due { price, free } = self.listed.price.due(&situation).map_err(Denial::PriceUnknown)?;
+        if price.is_free() {
+            return Ok(Priced { quote: None, free: None });
+        }
+        let binding = Binding {
+            tool: self.request.tool.clone(),
+            args: self.args_digest()?,
+            price_version: self.listed.price_version,
+        };
+        let expires = now.plus_millis(gate.limits.quote_ttl_ms);
+        let settle = self.listed.settle;
+        Ok(Priced { quote: Some(Quote { binding, price, settle, expires }), free })
+    }
+
+    /// How often the buyer has called this tool, where its price depends on that. Only an API key is counted: anybody can have a
+    /// new wallet for every call.
+    async fn usage<P: Ports>(
+        &self,
+        gate: &Gate<P>,
+        buyer: Buyer<'_>,
+        now: UnixMillis,
+    ) -> Result<Option<Usage>, Verdict> {
+        let Some((principal, _)) = buyer.filter(|(principal, _)| principal.as_str().parse::<KeyId>().is_ok())
+        else {
+            return Ok(None);
+        };
+        let mut usage = Usage::default();
+        for (per, most) in self.listed.price.meters() {
+            let counted =
+                gate.ports.ledger().calls(principal, &self.request.tool, Period::start(per, now), most);
+            usage = usage.with(per, counted.await.map_err(store_fault)?);
+        }
+        Ok(Some(usage))
+    }
+
+    /// Refuses a price above what the caller is willing to pay, and one in another asset than the one in which that was said.
+    pub(crate) fn within_maximum(&self, quote: &Quote) -> Result<(), Denial> {
+        let Some(maximum) = &self.request.maximum else { return Ok(()) };
+        let options = quote.price.options();
+        let price = options.iter().find(|option| option.asset == maximum.asset);
+        match price.or(options.first()) {
+            Some(price) if price.asset != maximum.asset || price.amount > maximum.amount => {
+                Err(above(price, maximum))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The digest of the arguments in canonical form.
@@ -62,14 +138,6 @@ impl<S> Call<S> {
     }
 }
 
-/// Refuses a price above what the caller is willing to pay, where both are in one asset.
-fn within(quote: &Quote, maximum: &Money) -> Result<(), Denial> {
-    let price = quote.price.options().iter().find(|option| option.asset == maximum.asset);
-    match price.filter(|price| price.amount > maximum.amount) {
-        None => Ok(()),
-        Some(price) => Err(Denial::PriceAboveMaximum {
-            price: Box::new(price.clone()),
-            maximum: Box::new(maximum.clone()),
-        }),
-    }
+fn above(price: &Money, maximum: &Money) -> Denial {
+    Denial::PriceAboveMaximum { price: Box::new(price.clone()), maximum: Box::new(maximum.clone()) }
 }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tollgate_gate::{Catalog, Denial, Listed};
+use tollgate_gate::{Catalog, Denial, Listed, pricing};
 
 use super::Refused;
 use crate::clock;
-use crate::doors::pricing;
 use crate::gateway::Gateway;
 
 const LIMIT: usize = 20;

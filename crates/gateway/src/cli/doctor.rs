@@ -64,9 +64,7 @@ fn meaning(config: &Config) -> String {
         for (tool, policy) in
             server.tools.iter().map(|(name, policy)| (name.to_string(), policy)).chain(every)
         {
-            let price: Vec<String> = policy.price.options().iter().map(ToString::to_string).collect();
-            let price = if price.is_empty() { "free".to_owned() } else { price.join(" or ") };
-            lines.push(format!("  {tool:<24} {price}"));
+            lines.push(format!("  {tool:<24} {}", policy.price));
         }
     }
     lines.extend(federated(config));

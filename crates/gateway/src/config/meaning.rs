@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use tollgate_domain::{Assets, Bps, Digest, Price, Requirement, ServerName, Settle, ToolName};
+use tollgate_domain::{Assets, Bps, Digest, Pricing, Requirement, ServerName, Settle, ToolName};
 use tollgate_federation::{Pattern, Separator};
 use tollgate_ledger::budget::Plan as Budgets;
 use tollgate_registry::{PinPolicy, ResultPolicy};
@@ -334,8 +334,8 @@ impl std::fmt::Display for Document {
 /// What a tool costs and asks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ToolPolicy {
-    /// The price of one call.
-    pub price: Price,
+    /// What calls cost.
+    pub price: Pricing,
     /// When the money for it moves.
     pub settle: Settle,
     /// What it asks of callers.

@@ -15,7 +15,7 @@ pub struct Overlay {
     /// Servers in place of the file's, or beside them; `null`: the file's server is gone.
     pub servers: BTreeMap<String, Option<Value>>,
     /// Prices, by server and tool, in place of those that the server's own settings name.
-    pub prices: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+    pub prices: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
 impl Overlay {
@@ -70,7 +70,7 @@ impl Overlay {
     }
 
     /// Sets the price of a tool.
-    pub fn put_price(&mut self, server: &str, tool: &str, price: Vec<String>) {
+    pub fn put_price(&mut self, server: &str, tool: &str, price: Value) {
         self.prices.entry(server.to_owned()).or_default().insert(tool.to_owned(), price);
     }
 
@@ -86,7 +86,7 @@ impl Overlay {
 }
 
 /// A tool without settings of its own had those of every tool: it keeps them, but for the price.
-fn put_price(server: &mut Map<String, Value>, tool: &str, price: &[String]) {
+fn put_price(server: &mut Map<String, Value>, tool: &str, price: &Value) {
     let every_tool = server.get("every_tool").filter(|policy| policy.is_object()).cloned();
     let tools = server.entry("tools").or_insert_with(|| json!({}));
     if !tools.is_object() {
@@ -98,7 +98,7 @@ fn put_price(server: &mut Map<String, Value>, tool: &str, price: &[String]) {
         *policy = json!({});
     }
     if let Value::Object(policy) = policy {
-        policy.insert("price".to_owned(), json!(price));
+        policy.insert("price".to_owned(), price.clone());
     }
 }
 
@@ -112,8 +112,8 @@ mod tests {
             "url": "http://127.0.0.1:1/mcp", "every_tool": { "api_key": true, "price": ["1sat"] },
         } } });
         let mut overlay = Overlay::default();
-        overlay.put_price("up", "echo", vec!["2sat".to_owned()]);
-        overlay.put_price("gone", "echo", vec!["2sat".to_owned()]);
+        overlay.put_price("up", "echo", json!(["2sat"]));
+        overlay.put_price("gone", "echo", json!(["2sat"]));
         let set = overlay.lay_over(&mut tree);
         assert_eq!(tree["servers"]["up"]["tools"]["echo"], json!({ "api_key": true, "price": ["2sat"] }));
         assert_eq!(tree["servers"]["up"]["every_tool"]["price"], json!(["1sat"]), "the others keep theirs");
@@ -130,7 +130,7 @@ mod tests {
             tree
         };
         let mut overlay = Overlay::default();
-        overlay.put_price("a", "t", vec!["1sat".to_owned()]);
+        overlay.put_price("a", "t", json!(["1sat"]));
         overlay.remove_server("a", true);
         assert_eq!(laid(&overlay), json!({ "servers": {} }));
         let other = json!({ "url": "http://127.0.0.1:2/mcp" });

@@ -1,6 +1,7 @@
 //! What an operator wrote: the shape of `tollgate.yaml`. Its JSON Schema is generated from here.
 
 mod budgets;
+mod price;
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,8 @@ pub use tollgate_till::raw::{RawAsset, RawLightning, RawPayment, RawX402};
 
 pub use self::budgets::{RawBudgetLimits, RawBudgetNode, RawBudgetWarnings, RawBudgets, RawSelect};
 use crate::builtin::Builtin;
+
+pub use price::{RawGrade, RawMeasure, RawPrice, RawPricing, RawTier, RawWindow};
 
 /// The configuration of `tollgate serve`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -310,8 +313,8 @@ pub struct RawCredential {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawTool {
-    /// The price of one call, in each asset that is accepted: `0.01USDC`, `10sat`. Empty: free.
-    pub price: Vec<String>,
+    /// The price of one call, in each asset that is accepted: `0.01USDC`, `10sat`. Empty: free. Or a rule that it follows from.
+    pub price: RawPrice,
     /// When the money moves: `after` the tool has delivered, or `before` it is asked; what was taken for a tool that fails is
     /// refunded then. Default: after.
     #[schemars(extend("enum" = ["after", "before", null]))]

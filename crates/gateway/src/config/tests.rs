@@ -37,7 +37,8 @@ fn a_whole_file_means_what_it_says() {
     let server = &config.servers[&"weather".parse().unwrap()];
     assert!(server.has_policy());
     let forecast = server.policy(&"forecast".parse().unwrap());
-    let price: Vec<String> = forecast.price.options().iter().map(ToString::to_string).collect();
+    let price: Vec<String> =
+        forecast.price.per_call().unwrap().options().iter().map(ToString::to_string).collect();
     assert_eq!(price, ["0.01 USDC", "10 sat"]);
     assert_eq!(forecast.requirement.min_reputation.to_string(), "0.6");
     assert!(server.policy(&"other".parse().unwrap()).price.is_free());
@@ -61,6 +62,119 @@ fn every_problem_is_reported_at_once_with_its_place_and_origin() {
         assert!(places.contains(&place), "{place} is missing in {places:?}");
     }
     assert!(problems.iter().all(|problem| problem.origin.ends_with("tollgate.yaml")));
+}
+
+fn priced(price: &str) -> Result<tollgate_domain::Pricing, Vec<(String, String)>> {
+    let yaml = WHOLE.replace("price: [0.01USDC, 10sat]", &format!("price: {price}"));
+    match load_text(&yaml, &[]) {
+        Ok(config) => {
+            Ok(config.servers[&"weather".parse().unwrap()].policy(&"forecast".parse().unwrap()).price)
+        }
+        Err(Problems(problems)) => {
+            let place = |problem: &Problem| problem.at.replace("servers.weather.tools.forecast.", "");
+            Err(problems.iter().map(|problem| (place(problem), problem.message.clone())).collect())
+        }
+    }
+}
+
+#[test]
+fn every_form_of_a_price_is_read_and_said_in_one_line() {
+    for (price, said) in [
+        ("0.01USDC", "0.01 USDC"),
+        ("{ type: per_call, price: \"500000\" }", "0.5 USDC"),
+        ("{ type: per_call, price: \"5000\", asset: sat }", "5 sat"),
+        (
+            "{ type: free_tier, calls: 3, per: day, then: [0.01USDC, 10sat] }",
+            "3 calls per day free, then 0.01 USDC or 10 sat",
+        ),
+        (
+            "{ type: volume, per: month, tiers: [{ from: 0, price: 1sat }, { from: 9, price: [] }] }",
+            "per month: 1 sat from 0 calls, free from 9 calls",
+        ),
+        (
+            "{ type: standing, grades: [{ min_reputation: 0.6, price: 2sat }, { min_reputation: 0.8 }], otherwise: 4sat }",
+            "free from reputation 0.8, 2 sat from reputation 0.6, otherwise 4 sat",
+        ),
+        (
+            "{ type: per_unit, measure: { argument: /text, of: characters }, size: 1000, each: [0.001USDC, 1sat] }",
+            "0.001 USDC or 1 sat for each 1000 characters of /text",
+        ),
+        (
+            "{ type: formula, measures: { n: { argument: /n, of: number, absent: 1 } }, formula: { USDC: \"100 + n * 3 / 2\" } }",
+            "(100 + ((n * 3) / 2)) in USDC",
+        ),
+        (
+            "{ type: windows, windows: [{ days: [sat, sun], from: \"22:00\", to: \"06:00\", price: 1sat }], otherwise: 2sat }",
+            "1 sat on sat,sun 22:00-06:00 UTC, otherwise 2 sat",
+        ),
+    ] {
+        assert_eq!(priced(price).unwrap().to_string(), said, "{price}");
+    }
+}
+
+#[test]
+fn every_problem_of_a_price_is_reported_at_once_with_its_place() {
+    let problems = priced(
+        "{ type: free_tier, calls: 0, per: day, size: 3, then: { type: formula, maximum: [1sat], \
+         measures: { x: { argument: x, of: number }, unused: { argument: /u, of: items } }, \
+         formula: { USDC: \"x * 0.5\", EUR: \"1\" } } }",
+    );
+    let problems = problems.unwrap_err();
+    let places: Vec<&str> = problems.iter().map(|(at, _)| at.as_str()).collect();
+    for place in [
+        "price.size",
+        "price.calls",
+        "price.then.measures.x.argument",
+        "price.then.formula.USDC",
+        "price.then.formula.EUR",
+        "price.then.maximum",
+    ] {
+        assert!(places.contains(&place), "{place} is missing in {problems:?}");
+    }
+    let whole = problems.iter().find(|(at, _)| at == "price.then.formula.USDC").unwrap();
+    assert!(whole.1.contains("counts whole atomic units"), "{}", whole.1);
+}
+
+#[test]
+fn what_cannot_be_a_price_is_refused_with_the_reason() {
+    let deep = |depth: usize| {
+        let open = "{ type: free_tier, calls: 1, per: day, then: ".repeat(depth);
+        format!("{open}1sat{}", " }".repeat(depth))
+    };
+    for (price, place) in [
+        ("[0sat]", "price[0]"),
+        ("[\"500000\"]", "price[0]"),
+        ("{ type: per_call, price: \"0\" }", "price.price[0]"),
+        ("{ type: per_call, price: 1sat, asset: EUR }", "price.asset"),
+        ("{ type: auction }", "price.type"),
+        ("{ price: 1sat }", "price.type"),
+        ("{ type: free_tier, calls: 3, per: week, then: 1sat }", "price.per"),
+        ("{ type: free_tier, calls: 100001, per: day, then: 1sat }", "price.calls"),
+        ("{ type: free_tier, calls: 3, per: day }", "price.then"),
+        ("{ type: volume, per: day, tiers: [{ from: 1, price: 1sat }] }", "price.tiers[0].from"),
+        ("{ type: volume, per: day, tiers: [{ from: 0, price: 1sat }, { from: 0 }] }", "price.tiers[1].from"),
+        ("{ type: standing, otherwise: 1sat }", "price.grades"),
+        ("{ type: per_unit, measure: { argument: /t, of: bytes }, each: [1sat] }", "price.measure.of"),
+        (
+            "{ type: per_unit, measure: { argument: /t, of: items }, each: [1sat], minimum: [2sat], maximum: [1sat] }",
+            "price.maximum",
+        ),
+        (
+            "{ type: per_unit, measure: { argument: /t, of: items }, each: [1sat], base: [1USDC] }",
+            "price.base",
+        ),
+        (
+            "{ type: windows, windows: [{ from: \"8\", to: \"9\", price: 1sat }], otherwise: 1sat }",
+            "price.windows[0]",
+        ),
+        (deep(6).as_str(), "price.then.then.then.then.then"),
+        ("500000", "price"),
+        ("{ type: per_call, prise: 1sat }", "price"),
+    ] {
+        let problems = priced(price).expect_err(price);
+        assert!(problems.iter().any(|(at, _)| at == place), "{price}: {place} is missing in {problems:?}");
+    }
+    assert!(priced(&deep(5)).is_ok(), "control");
 }
 
 #[test]

@@ -4,13 +4,14 @@ mod budgets;
 mod builtin;
 mod federation;
 mod gate_api;
+mod price;
 mod rates;
 mod telemetry;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use tollgate_domain::{Assets, Bps, Digest, Price, Requirement, ServerName, Settle, ToolName};
+use tollgate_domain::{Assets, Bps, Digest, Pricing, Requirement, ServerName, Settle, ToolName};
 use tollgate_registry::{PinPolicy, PolicyError};
 use tollgate_store::DatabaseUrl;
 use tollgate_till::{Complaint, QUOTE_TTL_SECONDS, gate_secret};
@@ -332,19 +333,7 @@ impl Reader<'_> {
     }
 
     fn tool(&mut self, at: &str, raw: &RawTool, assets: &Assets, floor: Bps) -> Option<ToolPolicy> {
-        let mut options = Vec::new();
-        for (index, text) in raw.price.iter().enumerate() {
-            match assets.parse(text) {
-                Ok(money) if money.amount.is_zero() => {
-                    self.refuse(
-                        &format!("{at}.price[{index}]"),
-                        "a price of zero is written as an empty list",
-                    );
-                }
-                Ok(money) => options.push(money),
-                Err(error) => self.refuse(&format!("{at}.price[{index}]"), error.to_string()),
-            }
-        }
+        let price = self.price(&format!("{at}.price"), &raw.price, assets);
         let asked: Bps = match &raw.min_reputation {
             Some(share) => {
                 self.parse(&format!("{at}.min_reputation"), &share.0, "a share between 0 and 1")?
@@ -352,8 +341,8 @@ impl Reader<'_> {
             None => Bps::ZERO,
         };
         Some(ToolPolicy {
-            settle: self.settle(at, raw.settle.as_deref(), options.is_empty()),
-            price: Price::any_of(options),
+            settle: self.settle(at, raw.settle.as_deref(), price.as_ref().is_some_and(Pricing::is_free)),
+            price: price?,
             requirement: Requirement { api_key: raw.api_key, min_reputation: asked.max(floor) },
             deadline_ms: raw.deadline_ms.unwrap_or(DEADLINE_MS),
             result_findings: self.choice(&format!("{at}.result_findings"), raw.result_findings.as_ref()),

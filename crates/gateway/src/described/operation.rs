@@ -29,6 +29,7 @@ pub(crate) struct Operation {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Group {
     Tools,
+    Payments,
     JsonRpc,
     Documents,
     GateApi,
@@ -39,8 +40,9 @@ pub(crate) enum Group {
 
 impl Group {
     /// In the order of the document.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Tools,
+        Self::Payments,
         Self::JsonRpc,
         Self::Documents,
         Self::GateApi,
@@ -53,6 +55,7 @@ impl Group {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Tools => "Tools and calls",
+            Self::Payments => "Payments",
             Self::JsonRpc => "JSON-RPC",
             Self::Documents => "Documents",
             Self::GateApi => "Gate API",
@@ -66,6 +69,9 @@ impl Group {
     pub(crate) const fn about(self) -> &'static str {
         match self {
             Self::Tools => "Find a tool, call it, pay for it, and see what became of a call.",
+            Self::Payments => {
+                "Beside a call: what it would cost, whether a payment would do, a reservation for later, what was spent."
+            }
             Self::JsonRpc => {
                 "The same in plain JSON-RPC 2.0. MCP itself is spoken at `/mcp` and `/servers/{server}/mcp`."
             }

@@ -141,10 +141,11 @@ async fn remove_server(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Price {
-    price: Vec<String>,
+    /// As it would stand in the configuration file.
+    price: Value,
 }
 
-/// `PUT /admin/v1/servers/{server}/tools/{tool}/price {"price": ["0.01USDC", "10sat"]}`; an empty list: free.
+/// `PUT /admin/v1/servers/{server}/tools/{tool}/price {"price": ["0.01USDC", "10sat"]}`; an empty list: free; or a rule.
 async fn put_price(
     State(desk): State<Desk>,
     Extension(admin): Extension<Admin>,

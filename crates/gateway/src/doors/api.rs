@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
 use crate::described::Doors;
-use crate::doors::{calls, dev, documents, execute, gate_api, health, json_rpc, metrics};
+use crate::doors::{calls, dev, documents, execute, gate_api, health, json_rpc, metrics, payments};
 use crate::gateway::Gateway;
 
 /// Which doors are open that need not be.
@@ -34,6 +34,7 @@ pub(super) fn doors(open: Open) -> Doors {
         .get("/metrics", metrics::metrics, &metrics::METRICS)
         .merge(calls::doors())
         .merge(execute::doors())
+        .merge(payments::doors())
         .merge(json_rpc::doors())
         .merge(documents::doors());
     let doors = if open.gate_api { doors.merge(gate_api::doors()) } else { doors };

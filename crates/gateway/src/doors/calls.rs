@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
-use tollgate_domain::Price;
+use tollgate_gate::pricing;
 use tollgate_till::documents;
 
 use crate::described::{Access, Doors, Group, Operation, Parameter, Place, Schema, Shape, Told};
@@ -44,27 +44,6 @@ pub(crate) async fn tools(State(gateway): State<Arc<Gateway>>) -> axum::Json<Val
         })
         .collect();
     axum::Json(json!({ "tools": tools, "mode": gateway.mode.word() }))
-}
-
-/// A price as the API shows it: `type`, `price` in atomic units of the first asset, and every option in both forms.
-pub(crate) fn pricing(price: &Price) -> Value {
-    let options: Vec<Value> = price
-        .options()
-        .iter()
-        .map(|option| {
-            json!({
-                "amount": option.amount,
-                "asset": option.asset.id(),
-                "symbol": option.asset.symbol(),
-                "decimals": option.asset.decimals(),
-                "display": option.to_string(),
-            })
-        })
-        .collect();
-    match price.options().first() {
-        None => json!({ "type": "free" }),
-        Some(first) => json!({ "type": "per_call", "price": first.amount, "options": options }),
-    }
 }
 
 /// `GET /api/v1/calls/{id}`: where the settlement of a call stands.
@@ -166,10 +145,10 @@ pub(crate) const SCHEMAS: &[Schema] = &[
     Schema {
         name: "Pricing",
         json: r##"{"type":"object","required":["type"],"properties":{
-            "type":{"type":"string","description":"`free`, or how the price of a call is found, such as `per_call`."},
+            "type":{"type":"string","description":"`free`, `per_call`, or the rule that the price of a call follows from, with the rules in it as further members: `free_tier`, `volume`, `standing`, `per_unit`, `formula`, `windows`."},
             "price":{"$ref":"#/components/schemas/Amount"},
             "options":{"type":"array","description":"Each way to pay; one of them is enough.","items":{
-                "type":"object","required":["amount","asset","symbol","decimals","display"],"properties":{
+                "type":"object","required":["asset","symbol","decimals"],"properties":{
                     "amount":{"$ref":"#/components/schemas/Amount"},
                     "asset":{"type":"string","description":"A CAIP-19 id."},
                     "symbol":{"type":"string"},

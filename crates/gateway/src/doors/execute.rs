@@ -8,14 +8,17 @@ use bytes::Bytes;
 use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tollgate_domain::{Amount, Money, ToolRef};
-use tollgate_gate::{Answer, CreditUse, Denial, Door, Found, Refusal, denied, render, request};
-use tollgate_mcp::{Limits, json};
+use tokio::sync::oneshot;
+use tollgate_domain::{Amount, CallId, Digest, Money, ServerName, ToolRef};
+use tollgate_gate::{Answer, CreditUse, Denial, Door, Found, Presentation, Refusal, denied, render, request};
+use tollgate_mcp::{Limits, canonical, json};
 
-use crate::carry::run;
+use crate::authorizations::{Done, Execution};
+use crate::carry::{answered, run};
 use crate::described::{Access, Body, Doors, Example, Group, Operation, Schema, Shape, Told, UNREAD};
 use crate::doors::Peer;
 use crate::doors::body::within;
+use crate::doors::payments::key_holder;
 use crate::gateway::Gateway;
 use crate::telemetry::{Arrival, Watch};
 
@@ -36,6 +39,17 @@ struct Execute<'a> {
     /// The most to pay, in atomic units of the first asset of the tool's price.
     #[serde(default)]
     max_price: Option<Amount>,
+    /// The id of an authorization of this very call: its reserved credit pays.
+    #[serde(default)]
+    authorization: Option<CallId>,
+}
+
+/// A call to be executed.
+enum Prepared {
+    /// Over the whole street.
+    Afresh(Box<tollgate_gate::Request>),
+    /// Authorized before: begun by this.
+    Authorized { call: CallId, server: ServerName, begin: oneshot::Sender<Done> },
 }
 
 /// Executes a tool and answers with its result, or with 402 and the ways to pay.
@@ -73,10 +87,25 @@ async fn answer(
     url: &str,
 ) -> Answer {
     let refusal = match prepared(gateway, headers, uri, body, peer).await {
-        Ok(request) => match run(gateway, request, Door::Rest, url, Arrival::plain(headers)).await {
-            Ok(answer) => return answer,
-            Err(refusal) => refusal,
-        },
+        Ok(Prepared::Afresh(request)) => {
+            match run(gateway, *request, Door::Rest, url, Arrival::plain(headers)).await {
+                Ok(answer) => return answer,
+                Err(refusal) => refusal,
+            }
+        }
+        Ok(Prepared::Authorized { call, server, begin }) => {
+            let (done, ended) = oneshot::channel();
+            match gateway.carriers.get(&server) {
+                Some(carrier) if begin.send(done).is_ok() => {
+                    match answered(gateway, carrier, call, ended, Door::Rest, url).await {
+                        Ok(answer) => return answer,
+                        Err(refusal) => refusal,
+                    }
+                }
+                // Its task is gone, or its server: what was reserved is released.
+                Some(_) | None => turned_away(gateway, Denial::AuthorizationUnknown, Door::Rest),
+            }
+        }
         Err(denial) => turned_away(gateway, denial, Door::Rest),
     };
     let Refusal { call, verdict, .. } = refusal;
@@ -96,7 +125,7 @@ async fn prepared(
     uri: &Uri,
     body: &Bytes,
     peer: Peer,
-) -> Result<tollgate_gate::Request, Denial> {
+) -> Result<Prepared, Denial> {
     let malformed = |reason: String| Denial::MalformedFrame { json_rpc: -32_600, reason };
     // Strictly first: two parsers must not read two different calls.
     json::check(body, Limits::CALLER).map_err(|error| malformed(error.to_string()))?;
@@ -109,7 +138,7 @@ async fn prepared(
     if !arguments.starts_with(b"{") {
         return Err(Denial::InvalidArguments(vec!["arguments must be an object".to_owned()]));
     }
-    let maximum = parsed.max_price.and_then(|amount| maximum(gateway, &tool, amount));
+    let maximum = most(gateway, &tool, parsed.max_price);
     let found = Found {
         tool,
         arguments,
@@ -119,7 +148,30 @@ async fn prepared(
         maximum,
         origin: peer.origin,
     };
-    request(found, |_| None)
+    let request = request(found, |_| None)?;
+    match parsed.authorization {
+        None => Ok(Prepared::Afresh(Box::new(request))),
+        Some(call) => authorized(gateway, headers, &request, call),
+    }
+}
+
+/// Takes the authorization of a call: once, by its caller, for its tool and arguments.
+fn authorized(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    request: &tollgate_gate::Request,
+    call: CallId,
+) -> Result<Prepared, Denial> {
+    if request.presented != Presentation::Nothing {
+        return Err(Denial::PaymentAmbiguous("an authorization and a payment".to_owned()));
+    }
+    let caller = key_holder(gateway, headers)?.principal();
+    let args = canonical::digest(&request.arguments).map(Digest::from_bytes);
+    let args = args.map_err(|error| Denial::InvalidArguments(vec![error.to_string()]))?;
+    let maximum = request.maximum.as_ref();
+    let execution = Execution { caller: &caller, tool: &request.tool, args, maximum };
+    let begin = gateway.authorizations.take(call, execution)?;
+    Ok(Prepared::Authorized { call, server: request.tool.server.clone(), begin })
 }
 
 /// The tool that a name means; its server is asked for its list first if it has none.
@@ -134,11 +186,11 @@ pub(crate) async fn resolve(gateway: &Gateway, name: &str) -> Result<ToolRef, De
     })
 }
 
-fn maximum(gateway: &Gateway, tool: &ToolRef, amount: Amount) -> Option<Money> {
-    use tollgate_gate::Catalog;
-    let listed = gateway.tools.tool(tool)?;
-    let first = listed.price.options().first()?;
-    Some(Money { amount, asset: first.asset.clone() })
+/// The most that a call may cost, in the asset in which the tool's price is named first; `None` where nothing was said, or the
+/// tool costs nothing. The tool's own policy says which asset that is, whether or not its server lists it yet.
+pub(crate) fn most(gateway: &Gateway, tool: &ToolRef, amount: Option<Amount>) -> Option<Money> {
+    let asset = gateway.tools.price(tool)?.first_asset()?.clone();
+    amount.map(|amount| Money { amount, asset })
 }
 
 /// The codes of a call of a tool over HTTP: what the street refuses with, and what may go wrong behind it.
@@ -150,6 +202,7 @@ pub(crate) const STREET: &[&str] = &[
     "tool_not_approved",
     "invalid_arguments",
     "price_above_maximum",
+    "price_unknown",
     "budget_exceeded",
     "approval_required",
     "spending_stopped",
@@ -198,6 +251,10 @@ pub(crate) const EXECUTE: Operation = Operation {
                 shows: "A tool of a server that is named, without arguments.",
                 json: r#"{"tool_name":"search/web-search"}"#,
             },
+            Example {
+                shows: "A call that was authorized before: its reserved credit pays.",
+                json: r#"{"tool_name":"web-search","arguments":{"query":"hello"},"authorization":"call_103518Rpy1IgAnbQiqcrFy6"}"#,
+            },
         ],
     }),
     told: &[Told {
@@ -214,7 +271,7 @@ pub(crate) const EXECUTE: Operation = Operation {
             ),
         )
     }],
-    codes: &[UNREAD, STREET],
+    codes: &[UNREAD, STREET, &["authorization_unknown", "authorization_other_call"]],
 };
 
 /// What these operations name.
@@ -225,7 +282,8 @@ pub(crate) const SCHEMAS: &[Schema] = &[
             "tool_name":{"type":"string","description":"The tool, or `server/tool` where several servers have one of that name."},
             "arguments":{"type":["object","null"],"description":"Forwarded byte for byte. Default: none."},
             "auto_pay":{"type":"boolean","default":false,"description":"Whether prepaid credit of the caller may be spent."},
-            "max_price":{"anyOf":[{"$ref":"#/components/schemas/Amount"},{"type":"null"}],"description":"The most to pay, in the asset of the tool's first price. A higher price is refused, not demanded."}}}"##,
+            "max_price":{"anyOf":[{"$ref":"#/components/schemas/Amount"},{"type":"null"}],"description":"The most to pay, in the asset of the tool's first price. A higher price is refused, not demanded."},
+            "authorization":{"anyOf":[{"$ref":"#/components/schemas/CallId"},{"type":"null"}],"description":"The id of an authorization of this very call, good once."}}}"##,
     },
     Schema {
         name: "Executed",

@@ -7,13 +7,12 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Value, json};
-use tollgate_gate::{Answer, CreditUse, Denial, Door, Found, denied, render, request};
+use tollgate_gate::{Answer, CreditUse, Denial, Door, Found, denied, pricing, render, request};
 use tollgate_mcp::{Frame, FrameFault, RequestId, reply};
 
 use crate::carry::run;
 use crate::described::{Access, Body, Doors, Example, Group, Operation, Schema, Shape, Told};
 use crate::doors::Peer;
-use crate::doors::calls::pricing;
 use crate::doors::execute::{into_response, read, resolve, turned_away};
 use crate::gateway::Gateway;
 use crate::telemetry::Arrival;

@@ -122,7 +122,8 @@ impl Watch {
     /// The call is permitted and its tool's server is asked now.
     pub fn asks(&mut self, held: &HeldCall) {
         self.caller = Some(held.principal().clone());
-        let payment = held.payment();
+        // A free call of a free tier is claimed like a payment, and is none.
+        let payment = held.payment().filter(|paid| !paid.amount.is_zero());
         self.payment = payment.map(|paid| (paid.key.rail(), paid.amount, paid.asset.clone()));
         self.asked = Some(now());
     }

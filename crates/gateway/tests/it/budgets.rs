@@ -9,6 +9,7 @@ use tollgate_testkit::journal_server::{Behaviour, Script};
 
 use crate::control::Operator;
 use crate::paid_calls::until_known;
+use crate::payments::Agent;
 use crate::world::{Demand, Gateway, PRICE, PRICED, World, call, code, delivered};
 
 /// An API key with these labels and some credit: id and secret.
@@ -284,4 +285,80 @@ async fn a_caller_has_limits_when_nothing_is_configured() {
     delivered(&spend(&world, "echo", &bearer, 1).await);
     let asked = offered(&spend(&world, "echo", &bearer, 2).await);
     assert!(asked["x402/error"].is_null() && asked["l402/challenge"].is_object(), "{asked}");
+}
+
+#[tokio::test]
+async fn p15_auto_pay_and_authorizations_spend_no_more_than_the_budget_and_the_agent_sees_what_is_left() {
+    let more = "budgets: { per_caller: { per_day: [0.03USDC], approve_above: [0.1USDC] } }\n\
+                limits: { calls_per_minute: 100000 }\n";
+    let policies = [("echo", "{ price: [0.01USDC] }"), ("buy", DEAR)];
+    let world = World::with(Script::echo().tool("buy", Behaviour::Echo), &policies, more, &[]).await;
+    let agent = Agent::new(&world, "5USDC").await;
+    let authorization = agent.authorized(&json!({ "n": 0 })).await;
+    let body = |n: u32| json!({ "tool_name": "echo", "arguments": { "n": n }, "auto_pay": true });
+    let bodies: Vec<Value> = (1..20).map(body).collect();
+    let answers = join_all(bodies.iter().map(|body| agent.post("execute", body))).await;
+    let (done, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert_eq!((done.len(), world.journal.executions()), (2, 2), "one of three is reserved");
+    for answer in &refused {
+        assert_eq!(
+            (answer.status.as_u16(), code(answer).as_str()),
+            (403, "budget_exceeded"),
+            "{}",
+            answer.text()
+        );
+    }
+    let late = agent.post("payments/authorize", &json!({ "tool_name": "echo" })).await;
+    assert_eq!(code(&late), "budget_exceeded", "nor is anything reserved beyond it");
+    let asked = agent.post("payments/challenge", &json!({ "tool_name": "echo" })).await;
+    assert_eq!(code(&asked), "budget_exceeded", "nor asked for");
+
+    let limits = async || {
+        let told = agent.spending(&agent.id).await.json().unwrap();
+        told["spending"].as_array().unwrap().iter().find(|of| of["symbol"] == "USDC").unwrap()["limits"]
+            .clone()
+    };
+    let told = limits().await;
+    assert_eq!((&told["left"], &told["approve_above"]), (&json!("0"), &json!("100000")), "{told}");
+    assert_eq!((&told["per_call"], &told["stopped"]), (&Value::Null, &Value::Null), "{told}");
+    let day = &told["windows"][0];
+    assert_eq!((&day["node"], &day["window"]), (&json!("per_caller"), &json!("day")), "{told}");
+    assert_eq!((&day["limit"], &day["used"]), (&json!("30000"), &json!("30000")), "{told}");
+
+    // Control: what was reserved is executed within it, and another caller has a budget of its own.
+    let execution = json!({ "tool_name": "echo", "arguments": { "n": 0 }, "authorization": authorization });
+    assert_eq!(agent.post("execute", &execution).await.status, 200);
+    let other = Agent::new(&world, "5USDC").await;
+    assert_eq!(other.post("execute", &body(1)).await.status, 200);
+    let dear = json!({ "tool_name": "buy", "arguments": {}, "auto_pay": true });
+    assert_eq!(code(&other.post("execute", &dear).await), "budget_exceeded", "0.2 is more than a day has");
+
+    let stop = world.gateway.cli(&["budget", "stop", "--caller", &agent.id]);
+    assert!(stop.status.success(), "{}", String::from_utf8_lossy(&stop.stderr));
+    assert_eq!(code(&agent.post("execute", &body(99)).await), "spending_stopped");
+    let told = limits().await;
+    assert_eq!((&told["stopped"], &told["left"]), (&json!("caller"), &json!("0")), "{told}");
+    world.gateway.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn free_calls_are_left_to_a_caller_who_may_spend_nothing() {
+    let policies = [("echo", "{ price: { type: free_tier, calls: 2, per: day, then: [0.01USDC] } }")];
+    let more = "budgets: { per_caller: { per_day: [0USDC] } }\n";
+    let world = World::with(Script::echo(), &policies, more, &[]).await;
+    let agent = Agent::new(&world, "5USDC").await;
+    let body = |n: u32| json!({ "tool_name": "echo", "arguments": { "n": n }, "auto_pay": true });
+    for n in 0..2 {
+        let free = agent.post("execute", &body(n)).await;
+        assert_eq!(free.status, 200, "{}", free.text());
+    }
+    let priced = agent.post("execute", &body(2)).await;
+    assert_eq!(
+        (priced.status.as_u16(), code(&priced).as_str()),
+        (403, "budget_exceeded"),
+        "{}",
+        priced.text()
+    );
+    assert_eq!(world.journal.executions(), 2);
+    world.gateway.assert_books_in_order();
 }

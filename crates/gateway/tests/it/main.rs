@@ -53,9 +53,15 @@ mod on_chain;
 #[cfg(test)]
 mod operators;
 #[cfg(test)]
+mod paid_before;
+#[cfg(test)]
 mod paid_calls;
 #[cfg(test)]
+mod payments;
+#[cfg(test)]
 mod pins;
+#[cfg(test)]
+mod pricing;
 #[cfg(test)]
 mod rate_limits;
 #[cfg(test)]

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use proptest::prelude::*;
-use tollgate_domain::{Amount, Binding, Caller, KeyId, Rail, ToolRef};
+use tollgate_domain::{Amount, Binding, Caller, FreeCall, KeyId, Period, Rail};
 
 use super::*;
 
@@ -41,6 +41,19 @@ impl Books for Memory {
         let resolves =
             |transfer: &&Transfer| transfer.kind.resolves() == Some(*pending) && transfer.is_named();
         Ok(self.transfers.iter().find(resolves).cloned())
+    }
+    fn calls(
+        &mut self,
+        caller: &Principal,
+        tool: &ToolRef,
+        since: UnixMillis,
+        most: u64,
+    ) -> Result<u64, Infallible> {
+        let counted = |row: &&Arc<SettlementRow>| {
+            let came_to_nothing = matches!(row.state, State::Voided | State::Failed | State::InDoubt);
+            row.caller == *caller && row.binding.tool == *tool && row.claimed >= since && !came_to_nothing
+        };
+        Ok(most.min(u64::try_from(self.rows.iter().filter(counted).count()).unwrap()))
     }
     fn standing(&mut self, principal: &Principal) -> Result<Record, Infallible> {
         Ok(self.standings.get(principal).copied().unwrap_or_default())
@@ -307,4 +320,27 @@ proptest! {
         prop_assert_eq!(&together, &in_two);
         prop_assert_eq!(together.findings(), []);
     }
+}
+
+#[test]
+fn p15_free_calls_of_one_batch_are_counted_beside_those_that_are_committed() {
+    let mut memory = Memory::default();
+    let free = |call: u8| {
+        let Command::Claim(claim) = claim(0, call, 0) else { panic!("a claim") };
+        let key = PaymentKey::new(Rail::Credit, format!("free{call}")).unwrap();
+        Command::Claim(Claim { key, funds: Funds::Free(FreeCall { calls: 3, per: Period::Day }), ..claim })
+    };
+    let mut chain = Chain(0);
+    let mut batch = Batch::default();
+    let mut met = Vec::new();
+    for call in 1..=2 {
+        met.push(batch.apply(&mut memory, &mut chain, &free(call)).unwrap());
+    }
+    memory.rows.extend(batch.take_changes().claimed);
+    for call in 3..=5 {
+        met.push(batch.apply(&mut memory, &mut chain, &free(call)).unwrap());
+    }
+    let fresh = Outcome::Claimed(Claimed::Fresh { attempt: 1 });
+    assert_eq!(met[..3], [fresh.clone(), fresh.clone(), fresh]);
+    assert_eq!(met[3..], [Outcome::Claimed(Claimed::NoFreeCall), Outcome::Claimed(Claimed::NoFreeCall)]);
 }

@@ -2,7 +2,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use tollgate_domain::{
-    ApprovalId, AssetId, CallId, Caller, EscrowId, KeyId, PaymentKey, Principal, UnixMillis,
+    ApprovalId, AssetId, CallId, Caller, EscrowId, KeyId, PaymentKey, Principal, ToolRef, UnixMillis,
 };
 
 use super::*;
@@ -29,6 +29,15 @@ impl Books for Empty {
     }
     fn resolution(&mut self, _: &TransferId) -> Result<Option<Transfer>, Infallible> {
         Ok(None)
+    }
+    fn calls(
+        &mut self,
+        _caller: &Principal,
+        _tool: &ToolRef,
+        _since: UnixMillis,
+        _most: u64,
+    ) -> Result<u64, Infallible> {
+        Ok(0)
     }
     fn standing(&mut self, _: &Principal) -> Result<Record, Infallible> {
         Ok(Record::default())

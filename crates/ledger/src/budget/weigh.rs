@@ -88,6 +88,14 @@ pub enum Weighed {
     Barred(Barrier),
 }
 
+impl Weighed {
+    /// What a call that spends nothing comes to.
+    pub(crate) fn nothing() -> Self {
+        let reservation = Reservation::default();
+        Self::Within { reservation, usages: Vec::new(), approval: None, warnings: Vec::new() }
+    }
+}
+
 /// Weighs a call: against stops, then every limit of every node, then whether it has to be approved. Takes from all of them or
 /// from none. An approval is asked for last: nobody is asked about a call that would be refused all the same.
 ///

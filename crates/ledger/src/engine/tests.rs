@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use super::*;
-use crate::{AccountBalance, Claimed, Clearing, Funds, IllegalTransition, audit::Auditor};
-use tollgate_domain::{Binding, Caller, Digest, KeyId, Rail, ToolRef, UnixMillis};
+use crate::{AccountBalance, Claimed, Clearing, IllegalTransition, audit::Auditor};
+use tollgate_domain::{Binding, Caller, Digest, KeyId, Period, Rail};
 
 mod before;
 mod sandbox;
@@ -33,6 +33,19 @@ impl Books for Memory {
         let resolves =
             |transfer: &&Transfer| transfer.kind.resolves() == Some(*pending) && transfer.is_named();
         Ok(self.transfers.iter().find(resolves).cloned())
+    }
+    fn calls(
+        &mut self,
+        caller: &Principal,
+        tool: &ToolRef,
+        since: UnixMillis,
+        most: u64,
+    ) -> Result<u64, Infallible> {
+        let counted = |row: &&SettlementRow| {
+            let came_to_nothing = matches!(row.state, State::Voided | State::Failed | State::InDoubt);
+            row.caller == *caller && row.binding.tool == *tool && row.claimed >= since && !came_to_nothing
+        };
+        Ok(most.min(u64::try_from(self.rows.iter().filter(counted).count()).unwrap()))
     }
     fn standing(&mut self, _principal: &Principal) -> Result<Record, Infallible> {
         Ok(Record::default())
@@ -90,6 +103,7 @@ impl Memory {
             ClaimDecision::OtherRequest(differs) => Claimed::OtherRequest { differs },
             ClaimDecision::Failed(reason) => Claimed::Failed { reason },
             ClaimDecision::InDoubt(call) => Claimed::InDoubt { call },
+            ClaimDecision::NoFreeCall => Claimed::NoFreeCall,
             ClaimDecision::InsufficientFunds(available) => Claimed::InsufficientFunds { available },
             ClaimDecision::Barred(barrier) => Claimed::Barred(barrier),
         }
@@ -387,4 +401,43 @@ fn secrets_are_not_printed() {
     assert!(!format!("{claim:?}").contains("bearer"), "{claim:?}");
     assert!(!format!("{row:?}").contains("bearer"), "{row:?}");
     assert!(format!("{row:?}").contains("executing"), "control: it prints something");
+}
+
+#[test]
+fn a_free_call_moves_nothing_and_earns_nothing_and_comes_back_when_it_came_to_nothing() {
+    let mut books = Memory::default();
+    let free = Funds::Free(FreeCall { calls: 1, per: Period::Day });
+    let free = |key: &str, call| Claim {
+        key: PaymentKey::new(Rail::Credit, key).unwrap(),
+        amount: Amount::ZERO,
+        ..claim_of(Rail::Credit, free.clone(), call)
+    };
+    assert_eq!(books.claim(&free("a", 1)), Claimed::Fresh { attempt: 1 });
+    assert_eq!(books.claim(&free("b", 2)), Claimed::NoFreeCall, "an open one counts");
+    let end = |call, events| Advance {
+        key: free("a", call).key,
+        call: CallId::from_bytes([call; 16]),
+        events,
+        result: None,
+        private: None,
+        statement: None,
+        now: UnixMillis::new(9),
+    };
+    let changes = super::advance(&mut books, &end(1, vec![voided()])).unwrap();
+    books.write(changes);
+    assert_eq!(
+        books.claim(&free("a", 3)),
+        Claimed::Fresh { attempt: 2 },
+        "control: the tool failed, so it came back"
+    );
+    let changes = super::advance(&mut books, &end(3, vec![executed(), Event::Submitted, settled()])).unwrap();
+    assert_eq!(changes.judged, None, "what cost nothing earns no reputation");
+    books.write(changes);
+    assert_eq!(books.claim(&free("b", 4)), Claimed::NoFreeCall);
+    let tomorrow = Claim { now: UnixMillis::new(86_400_000), ..free("b", 5) };
+    assert_eq!(books.claim(&tomorrow), Claimed::Fresh { attempt: 1 }, "control: another day");
+    assert_eq!((books.transfers.len(), books.totals.len()), (0, 0));
+    let priced = Claim { amount: Amount::new(1), ..free("c", 6) };
+    let refused = super::claim(&mut books, &priced);
+    assert_eq!(refused, Err(EngineError::Refused(Refusal::FreeWithPrice)));
 }

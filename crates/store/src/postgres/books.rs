@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use tollgate_attest::Signer;
 use tollgate_domain::{
-    ApprovalId, AssetId, CallId, Digest, EscrowId, PaymentKey, Principal, TransferId, UnixMillis,
+    ApprovalId, AssetId, CallId, Digest, EscrowId, FreeCall, PaymentKey, Principal, ToolRef, TransferId,
+    UnixMillis,
 };
 use tollgate_ledger::budget::{
     Approval, Ask, Barrier, Counter, Stops, Usage, Wanted as Approvable, Weighed, weigh,
@@ -18,6 +19,7 @@ use tollgate_ledger::{
 };
 
 use super::budgets;
+use super::calls::Calls;
 
 /// The rows that a batch asks for.
 #[derive(Debug, Default)]
@@ -29,11 +31,12 @@ pub(super) struct Wanted {
     pub(super) standings: HashSet<Principal>,
     pub(super) escrows: HashSet<EscrowId>,
     pub(super) budgets: budgets::Asked,
+    pub(super) calls: HashSet<Calls>,
 }
 
 impl Wanted {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { settlements, accounts, transfers, resolutions, standings, escrows, budgets } = self;
+        let Self { settlements, accounts, transfers, resolutions, standings, escrows, budgets, calls } = self;
         settlements.is_empty()
             && accounts.is_empty()
             && transfers.is_empty()
@@ -41,6 +44,7 @@ impl Wanted {
             && standings.is_empty()
             && escrows.is_empty()
             && budgets.is_empty()
+            && calls.is_empty()
     }
 
     /// What these commands name themselves, to be read in one go. Too little or too much costs time, never correctness.
@@ -50,6 +54,12 @@ impl Wanted {
             match command {
                 Command::Claim(claim) => {
                     wanted.settlements.insert(claim.key.clone());
+                    if let Funds::Free(FreeCall { calls, per }) = claim.funds {
+                        let (caller, tool) = (claim.caller.clone(), claim.binding.tool.clone());
+                        let since = per.start(claim.now);
+                        wanted.calls.insert(Calls { caller, tool, since, most: calls });
+                        continue;
+                    }
                     let payer = payer(&claim.key, &claim.funds);
                     let payable = AccountName::Payable(claim.binding.tool.server.clone());
                     wanted.accounts.extend(payer.map(|payer| (payer, claim.asset.clone())));
@@ -109,6 +119,7 @@ fn payer(key: &PaymentKey, funds: &Funds) -> Option<AccountName> {
         Funds::OnSettlement => Clearing::of(key.rail()).map(AccountName::Clearing),
         Funds::Arrived { holder } => Some(AccountName::Credit(holder.clone())),
         Funds::Credit(principal) => Some(AccountName::Credit(principal.clone())),
+        Funds::Free(_) => None,
     }
 }
 
@@ -123,6 +134,7 @@ pub(super) struct Loaded {
     pub(super) standings: HashMap<Principal, Record>,
     pub(super) escrows: HashMap<EscrowId, Option<Arc<EscrowRow>>>,
     pub(super) budgets: budgets::Known,
+    pub(super) calls: HashMap<Calls, u64>,
 }
 
 /// The last receipt of this gateway's key.
@@ -248,6 +260,20 @@ impl Books for View<'_> {
     fn resolution(&mut self, pending: &TransferId) -> Result<Option<Transfer>, NotRead> {
         self.loaded.resolutions.get(pending).cloned().ok_or_else(|| {
             self.wanted.resolutions.insert(*pending);
+            NotRead
+        })
+    }
+
+    fn calls(
+        &mut self,
+        caller: &Principal,
+        tool: &ToolRef,
+        since: UnixMillis,
+        most: u64,
+    ) -> Result<u64, NotRead> {
+        let calls = Calls { caller: caller.clone(), tool: tool.clone(), since, most };
+        self.loaded.calls.get(&calls).copied().ok_or_else(|| {
+            self.wanted.calls.insert(calls);
             NotRead
         })
     }

@@ -8,8 +8,11 @@ use crate::database::Opener;
 use crate::open::OpenError;
 
 /// Every version of the schema, each from the one before it.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../schema/postgres_1.sql"), include_str!("../schema/postgres_3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../schema/postgres_1.sql"),
+    include_str!("../schema/postgres_2.sql"),
+    include_str!("../schema/postgres_3.sql"),
+];
 
 /// Only one process migrates at a time: the key of a lock that ends with the transaction.
 const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"TollGate");

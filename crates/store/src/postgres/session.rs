@@ -10,10 +10,12 @@ use tollgate_domain::{CallId, Principal};
 use tollgate_ledger::{Command, Outcome, Refusal};
 
 use super::books::{self, Decided, Head, Loaded, Wanted};
+use super::calls::{self, Calls};
 use super::convert::{self, ReadError};
 use super::rows::{self, accounts, settlements, transfers};
 use super::written::{self, Statements, WriteError};
 use super::{budgets, escrows};
+use crate::convert::{integer, millis};
 use crate::writer::Hooks;
 
 /// Who writes: a gateway in the epoch that it took when it started.
@@ -219,7 +221,8 @@ impl Session {
 
     /// Reads what is wanted, in one round trip.
     async fn load(&self, wanted: &Wanted) -> Result<Vec<Found>, ReadError> {
-        let Wanted { settlements, accounts, transfers, resolutions, standings, escrows, budgets } = wanted;
+        let Wanted { settlements, accounts, transfers, resolutions, standings, escrows, budgets, calls } =
+            wanted;
         let keys: Vec<String> = settlements.iter().map(ToString::to_string).collect();
         let assets: Vec<&str> = accounts.iter().map(|(_, asset)| asset.as_str()).collect();
         let names: Vec<String> = accounts.iter().map(|(name, _)| name.to_string()).collect();
@@ -227,7 +230,8 @@ impl Session {
         let resolved: Vec<&[u8]> = resolutions.iter().map(|id| id.as_bytes().as_slice()).collect();
         let principals: Vec<&str> = standings.iter().map(Principal::as_str).collect();
         let escrows: Vec<&[u8]> = escrows.iter().map(|id| id.as_bytes().as_slice()).collect();
-        let (settlements, accounts, transfers, resolutions, standings, escrows, budgets) = tokio::join!(
+        let calls: Vec<&Calls> = calls.iter().collect();
+        let (settlements, accounts, transfers, resolutions, standings, escrows, budgets, counts) = tokio::join!(
             biased;
             async { self.query(keys.len(), &self.read.settlements, &[&keys]).await },
             async { self.query(names.len(), &self.read.accounts, &[&assets, &names]).await },
@@ -236,6 +240,7 @@ impl Session {
             async { self.query(principals.len(), &self.read.standings, &[&principals]).await },
             async { self.query(escrows.len(), &self.read.escrows, &[&escrows]).await },
             budgets::load(&self.client, Some(&self.read.budgets), budgets),
+            self.count(&calls),
         );
         let mut found = vec![Found::Budgets(Box::new(budgets?))];
         for row in settlements? {
@@ -257,7 +262,19 @@ impl Session {
         for row in escrows? {
             found.push(Found::Escrow(escrows::escrow(&row)?));
         }
+        for (asked, row) in calls.into_iter().zip(counts?) {
+            found.push(Found::Calls(asked.clone(), convert::count(&row, 0)?));
+        }
         Ok(found)
+    }
+
+    async fn count(&self, calls: &[&Calls]) -> Result<Vec<tokio_postgres::Row>, Error> {
+        let callers: Vec<&str> = calls.iter().map(|asked| asked.caller.as_str()).collect();
+        let servers: Vec<&str> = calls.iter().map(|asked| asked.tool.server.as_str()).collect();
+        let tools: Vec<&str> = calls.iter().map(|asked| asked.tool.tool.as_str()).collect();
+        let since: Vec<i64> = calls.iter().map(|asked| millis(asked.since)).collect();
+        let most: Vec<i64> = calls.iter().map(|asked| integer(asked.most)).collect();
+        self.query(calls.len(), &self.read.calls, &[&callers, &servers, &tools, &since, &most]).await
     }
 
     /// Asks nothing where nothing is wanted.
@@ -290,6 +307,7 @@ enum Found {
     Escrow(tollgate_ledger::escrow::EscrowRow),
     /// Everything that was asked for.
     Budgets(Box<budgets::Known>),
+    Calls(Calls, u64),
 }
 
 impl Found {
@@ -315,6 +333,9 @@ impl Found {
                 loaded.escrows.insert(row.id, Some(Arc::new(row)));
             }
             Self::Budgets(known) => loaded.budgets.add(*known),
+            Self::Calls(asked, count) => {
+                loaded.calls.insert(asked, count);
+            }
         }
     }
 }
@@ -354,26 +375,43 @@ struct Queries {
     standings: Statement,
     escrows: Statement,
     budgets: budgets::Queries,
+    calls: Statement,
 }
 
 impl Queries {
     async fn prepare(client: &Client) -> Result<Self, Error> {
-        let (hold, fence, settlements, accounts, transfers, resolutions, standings, escrows, budgets) = tokio::try_join!(
-            client.prepare("UPDATE shards SET seq = seq + 1 WHERE id = 1"),
-            client.prepare("UPDATE gateways SET batch = $3 WHERE id = $1 AND epoch = $2"),
-            client
-                .prepare(settlements!("DISTINCT ON (key)", "WHERE key = ANY($1) ORDER BY key, attempt DESC")),
-            client
-                .prepare(accounts!("WHERE (asset, name) IN (SELECT * FROM unnest($1::text[], $2::text[]))")),
-            client.prepare(transfers!("WHERE t.id = ANY($1) AND (t.call IS NULL OR t.kind = 'posted')")),
-            client.prepare(transfers!("WHERE t.resolves = ANY($1) AND t.call IS NULL")),
-            client.prepare(
-                "SELECT principal, reputation, settled, failed FROM standings WHERE principal = ANY($1)"
-            ),
-            client.prepare(escrows::BY_IDS),
-            budgets::Queries::prepare(client),
-        )?;
-        Ok(Self { hold, fence, settlements, accounts, transfers, resolutions, standings, escrows, budgets })
+        let (hold, fence, settlements, accounts, transfers, resolutions, standings, escrows, budgets, calls) =
+            tokio::try_join!(
+                client.prepare("UPDATE shards SET seq = seq + 1 WHERE id = 1"),
+                client.prepare("UPDATE gateways SET batch = $3 WHERE id = $1 AND epoch = $2"),
+                client.prepare(settlements!(
+                    "DISTINCT ON (key)",
+                    "WHERE key = ANY($1) ORDER BY key, attempt DESC"
+                )),
+                client.prepare(accounts!(
+                    "WHERE (asset, name) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
+                )),
+                client.prepare(transfers!("WHERE t.id = ANY($1) AND (t.call IS NULL OR t.kind = 'posted')")),
+                client.prepare(transfers!("WHERE t.resolves = ANY($1) AND t.call IS NULL")),
+                client.prepare(
+                    "SELECT principal, reputation, settled, failed FROM standings WHERE principal = ANY($1)"
+                ),
+                client.prepare(escrows::BY_IDS),
+                budgets::Queries::prepare(client),
+                client.prepare(calls::CALLS),
+            )?;
+        Ok(Self {
+            hold,
+            fence,
+            settlements,
+            accounts,
+            transfers,
+            resolutions,
+            standings,
+            escrows,
+            budgets,
+            calls,
+        })
     }
 }
 

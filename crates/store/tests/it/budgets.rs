@@ -114,6 +114,15 @@ pub(crate) mod promises {
         assert_eq!(used(store).await, 10);
     }
 
+    pub(crate) async fn a_free_call_takes_nothing_of_a_budget(store: &Store) {
+        let ask = ask(0, None);
+        let first = Claim { budget: ask.clone(), ..free("a/1", 2) };
+        fresh(store, &first).await;
+        assert_eq!(claimed(store, vec![spend(1, 1, &ask)]).await, 0, "control: what costs something does");
+        let row = store.settlement(&first.key).await.unwrap().unwrap();
+        assert!(row.reserved.taken.is_empty() && used(store).await == 0);
+    }
+
     pub(crate) async fn a_stop_holds_the_next_claim_and_is_foreseen(store: &Store) {
         let ask = ask(10, None);
         let target = Target::Node("acme/research".into());

@@ -27,6 +27,7 @@ pub(crate) async fn all_at_once(
             Ok(Claimed::InProgress { .. }) => "in progress",
             Ok(Claimed::InsufficientFunds { .. }) => "insufficient",
             Ok(Claimed::Barred(_)) => "barred",
+            Ok(Claimed::NoFreeCall) => "none free",
             other => panic!("{other:?}"),
         };
         *met.entry(word).or_default() += 1;
@@ -72,6 +73,19 @@ async fn p15_of_five_hundred_spenders_exactly_a_hundred_succeed() {
     let met = all_at_once(&store, (0..500).map(spend)).await;
     assert_eq!(met, [("fresh", 100), ("insufficient", 400)].into());
     assert_eq!(available(&store, &alice()).await, Amount::ZERO);
+    in_order(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn p15_of_five_hundred_callers_at_once_exactly_a_hundred_are_free() {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory);
+    let free = |number| free(&format!("alice/{number}"), 100);
+    let met = all_at_once(&store, (0..500).map(free)).await;
+    assert_eq!(met, [("fresh", 100), ("none free", 400)].into());
+    let since = at(0);
+    assert_eq!(store.calls(&alice(), &tool(), since, 1_000).await, Ok(100));
+    assert_eq!(store.calls(&alice(), &tool(), since, 7).await, Ok(7), "counted no further than asked");
     in_order(&store).await;
 }
 

@@ -1,10 +1,10 @@
 //! What every store must do, over the port alone: one function per promise, run against each store.
 
 use tempfile::TempDir;
-use tollgate_domain::{Amount, Bps, Digest, PaymentKey, Rail, ReceiptId, TransferId};
+use tollgate_domain::{Amount, Bps, Digest, PaymentKey, Rail, ReceiptId, ToolRef, TransferId};
 use tollgate_ledger::{
-    Advance, Booked, Claim, Claimed, Event, Grant, Granted, LedgerStore, Record, Refusal, State, StoreError,
-    Transfer, TransferKind, expiry_id,
+    Advance, Booked, Claim, Claimed, Event, Grant, Granted, LedgerStore, Record, Refusal, Spent, State,
+    StoreError, Transfer, TransferKind, expiry_id,
 };
 
 use crate::world::*;
@@ -34,9 +34,13 @@ macro_rules! every_promise {
             linked_transfers_are_booked_together_and_once
             a_pending_transfer_is_resolved_once_over_commits
             what_expires_is_listed_until_it_is_resolved
+            calls_and_spending_are_counted_from_what_did_not_come_to_nothing
+            free_calls_are_given_so_often_and_come_back_with_what_came_to_nothing
+            a_period_has_its_own_free_calls
             p15_of_five_hundred_spenders_exactly_what_the_budget_has_left_passes
             a_void_gives_back_what_its_claim_took
             what_is_settled_stays_spent_until_its_day_is_over
+            a_free_call_takes_nothing_of_a_budget
             a_stop_holds_the_next_claim_and_is_foreseen
             p21_one_approval_lets_one_of_many_calls_at_once_pass
             an_approval_is_for_exactly_what_was_asked_and_comes_back_with_a_void
@@ -66,14 +70,69 @@ every_promise!(embedded_store_tests);
 pub(crate) mod promises {
     use super::*;
     pub(crate) use crate::budgets::promises::{
-        a_caller_has_only_so_many_calls_wait, a_stop_holds_the_next_claim_and_is_foreseen,
-        a_void_gives_back_what_its_claim_took,
+        a_caller_has_only_so_many_calls_wait, a_free_call_takes_nothing_of_a_budget,
+        a_stop_holds_the_next_claim_and_is_foreseen, a_void_gives_back_what_its_claim_took,
         an_approval_is_for_exactly_what_was_asked_and_comes_back_with_a_void,
         counters_and_approvals_that_say_nothing_any_more_are_forgotten,
         p15_of_five_hundred_spenders_exactly_what_the_budget_has_left_passes,
         p21_one_approval_lets_one_of_many_calls_at_once_pass,
         what_is_settled_stays_spent_until_its_day_is_over,
     };
+
+    pub(crate) async fn calls_and_spending_are_counted_from_what_did_not_come_to_nothing(
+        store: &impl LedgerStore,
+    ) {
+        store.grant_credit(grant(&alice(), 100)).await.unwrap();
+        let (settled, void, open) =
+            (claim(Rail::Credit, "a/1"), claim(Rail::Credit, "a/2"), claim(Rail::Credit, "a/3"));
+        for claim in [&settled, &void, &open, &free("a/4", 9)] {
+            fresh(store, claim).await;
+        }
+        let calls = async |since| store.calls(&alice(), &tool(), at(since), 100).await.unwrap();
+        assert_eq!(calls(0).await, 4);
+        store.advance(paid(&settled)).await.unwrap();
+        store.advance(advance(&void, [voided()])).await.unwrap();
+        assert_eq!(calls(0).await, 3, "what came to nothing is not counted");
+        assert_eq!((calls(100).await, calls(101).await), (3, 0), "since the moment of the claim");
+        let other = ToolRef { tool: "other".parse().unwrap(), ..tool() };
+        assert_eq!(store.calls(&alice(), &other, at(0), 100).await, Ok(0));
+        let spent = store.spent(&alice(), [at(200), at(201)]).await.unwrap();
+        let [ten, nothing] = [10, 0].map(Amount::new);
+        assert_eq!(spent, [Spent { asset: asset(), since: [ten, nothing], ever: ten, reserved: ten }]);
+        assert_eq!(store.spent(&wallet(), [at(0); 2]).await, Ok(Vec::new()));
+    }
+
+    pub(crate) async fn free_calls_are_given_so_often_and_come_back_with_what_came_to_nothing(
+        store: &impl LedgerStore,
+    ) {
+        let [one, two, three, four] = ["a/1", "a/2", "a/3", "a/4"].map(|proof| free(proof, 2));
+        fresh(store, &one).await;
+        fresh(store, &two).await;
+        assert_eq!(store.claim(three.clone()).await, Ok(Claimed::NoFreeCall));
+        assert_eq!(store.settlement(&three.key).await, Ok(None), "nothing was written");
+        store.advance(paid(&one)).await.unwrap();
+        assert_eq!(store.claim(repeat(&one)).await, Ok(Claimed::Answered { call: one.call }), "not a third");
+        store.advance(advance(&two, [voided()])).await.unwrap();
+        fresh(store, &three).await;
+        assert_eq!(store.claim(four.clone()).await, Ok(Claimed::NoFreeCall));
+        let priced = Claim { amount: Amount::new(1), ..free("a/5", 9) };
+        let refused = store.claim(priced).await;
+        assert_eq!(refused, Err(StoreError::Refused(Refusal::FreeWithPrice)));
+        assert!(store.trial_balance().await.unwrap().is_empty(), "no money moved");
+        assert_eq!(store.standing(&alice()).await, Ok(Record::default()), "a good name is not free");
+    }
+
+    pub(crate) async fn a_period_has_its_own_free_calls(store: &impl LedgerStore) {
+        const DAY: u64 = 86_400_000;
+        let on = |proof, day: u64| Claim { now: at(day * DAY + 100), ..free(proof, 1) };
+        fresh(store, &on("a/1", 1)).await;
+        assert_eq!(store.claim(on("a/2", 1)).await, Ok(Claimed::NoFreeCall));
+        fresh(store, &on("a/2", 2)).await;
+        let other = ToolRef { tool: "other".parse().unwrap(), ..tool() };
+        let mut of_other = on("a/3", 2);
+        of_other.binding.tool = other;
+        fresh(store, &of_other).await;
+    }
 
     pub(crate) async fn a_paid_call_is_answered_again_to_the_same_proof(store: &impl LedgerStore) {
         let first = claim(Rail::X402, "0x1");

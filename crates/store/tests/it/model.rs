@@ -173,6 +173,7 @@ fn word(claimed: &Claimed) -> &'static str {
         Claimed::OtherRequest { .. } => "other request",
         Claimed::Failed { .. } => "failed",
         Claimed::InDoubt { .. } => "in doubt",
+        Claimed::NoFreeCall => "no free call",
         Claimed::InsufficientFunds { .. } => "insufficient",
         Claimed::Barred(_) => "barred",
     }

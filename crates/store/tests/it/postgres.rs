@@ -205,6 +205,21 @@ async fn stops_and_approvals_of_any_process_count_at_every_gateway() {
     in_order(&other.store).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn p15_of_five_hundred_callers_over_two_gateways_exactly_a_hundred_are_free() {
+    let Some(database) = database().await else { return };
+    let (one, other) = (gateway(&database, 1).await, gateway(&database, 2).await);
+    let free = |from: u32| (from..from + 250).map(|number| free(&format!("alice/{number}"), 100));
+    let (here, there) = tokio::join!(all_at_once(&one.store, free(0)), all_at_once(&other.store, free(250)));
+    assert_eq!(met(&here, "fresh") + met(&there, "fresh"), 100, "{here:?} {there:?}");
+    assert_eq!(met(&here, "none free") + met(&there, "none free"), 400, "{here:?} {there:?}");
+    for gateway in [&one, &other] {
+        assert_eq!(gateway.store.calls(&alice(), &tool(), at(0), 1_000).await, Ok(100));
+        assert_eq!(gateway.store.calls(&alice(), &tool(), at(0), 7).await, Ok(7), "no further than asked");
+    }
+    in_order(&one.store).await;
+}
+
 #[tokio::test]
 async fn each_gateway_has_its_own_chain_of_receipts_and_drives_its_own_settlements() {
     let Some(database) = database().await else { return };
@@ -323,14 +338,29 @@ async fn keys_of_any_process_count_for_all() {
 async fn f12_newer_tables_are_refused_and_not_changed() {
     let Some(database) = database().await else { return };
     drop(gateway(&database, 1).await);
-    let current = database.psql("SELECT version FROM tollgate.schema_version").unwrap();
+    let known = database.psql("SELECT version FROM tollgate.schema_version").unwrap();
     database.psql("UPDATE tollgate.schema_version SET version = 99").unwrap();
     let directory = TempDir::new().unwrap();
     let url = || database.url().parse().unwrap();
     let refused = Store::connect(url(), directory.path(), signer(), Options::default()).await;
     assert!(matches!(refused, Err(OpenError::NewerDatabase { found: 99, .. })), "{refused:?}");
     assert_eq!(database.psql("SELECT version FROM tollgate.schema_version").unwrap(), "99");
-    database.psql(&format!("UPDATE tollgate.schema_version SET version = {current}")).unwrap();
+    database.psql(&format!("UPDATE tollgate.schema_version SET version = {known}")).unwrap();
     let opened = Store::connect(url(), directory.path(), signer(), Options::default()).await;
     assert!(opened.is_ok(), "control: {opened:?}");
+}
+
+#[tokio::test]
+async fn tables_of_the_first_version_are_brought_up_to_date() {
+    let Some(database) = database().await else { return };
+    let first = concat!(
+        "CREATE SCHEMA tollgate; SET search_path = tollgate; CREATE TABLE schema_version (version bigint NOT NULL); ",
+        "INSERT INTO schema_version VALUES (1);",
+        include_str!("../../src/schema/postgres_1.sql"),
+    );
+    database.psql(&format!("SET ROLE tollgate; {first}")).unwrap();
+    let gateway = gateway(&database, 1).await;
+    fresh(&gateway.store, &free("alice/1", 1)).await;
+    assert_eq!(gateway.store.claim(free("alice/2", 1)).await, Ok(Claimed::NoFreeCall));
+    in_order(&gateway.store).await;
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
 use tollgate_attest::{PublicKey, Signer, StatementDraft};
 use tollgate_domain::{
-    Amount, AssetId, Binding, CallId, Caller, Digest, KeyId, PaymentKey, Principal, Rail, ReceiptId, Settle,
-    ToolRef, TransferId, UnixMillis,
+    Amount, AssetId, Binding, CallId, Caller, Digest, FreeCall, KeyId, PaymentKey, Period, Principal, Rail,
+    ReceiptId, Settle, ToolRef, TransferId, UnixMillis,
 };
 use tollgate_ledger::{
     AccountName, Advance, Advanced, Balances, Claim, Claimed, Clearing, Event, Funds, Grant, LedgerStore,
@@ -102,6 +102,12 @@ pub(crate) fn claim(rail: Rail, proof: &str) -> Claim {
         budget: tollgate_ledger::budget::Ask::default(),
         now: at(100),
     }
+}
+
+/// One free call of so many in a day.
+pub(crate) fn free(proof: &str, calls: u64) -> Claim {
+    let funds = Funds::Free(FreeCall { calls, per: Period::Day });
+    Claim { amount: Amount::ZERO, funds, ..claim(Rail::Credit, proof) }
 }
 
 /// The same request with the same proof, as a new call.

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
+use tollgate_gate::pricing;
 
 use super::settings::Settings;
 use super::{FileArgs, environment, invalid};
@@ -75,13 +76,15 @@ pub(super) fn way(server: &Server) -> (&'static str, String) {
 }
 
 fn price(policy: &ToolPolicy) -> String {
-    let options: Vec<String> = policy.price.options().iter().map(ToString::to_string).collect();
-    if options.is_empty() { "free".to_owned() } else { options.join(" or ") }
+    policy.price.to_string()
 }
 
 fn policy_json(policy: &ToolPolicy) -> Value {
     json!({
-        "price": policy.price.options().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "price": match policy.price.per_call() {
+            Some(price) => json!(price.options().iter().map(ToString::to_string).collect::<Vec<_>>()),
+            None => pricing(&policy.price),
+        },
         "api_key": policy.requirement.api_key,
         "min_reputation": policy.requirement.min_reputation,
     })

@@ -165,7 +165,7 @@ impl Reader<'_> {
         let mut limits = Limits::default();
         let warn = &raw.warn;
         for (name, raw) in [("per_call", &raw.per_call), ("approve_above", &raw.approve_above)] {
-            for (asset, amount) in self.amounts(&format!("{at}.{name}"), raw, assets) {
+            for (asset, amount) in self.bounded(&format!("{at}.{name}"), raw, assets) {
                 let bounds = limits.0.entry(asset).or_default();
                 *(if name == "per_call" { &mut bounds.per_call } else { &mut bounds.approve_above }) =
                     Some(amount);
@@ -177,10 +177,10 @@ impl Reader<'_> {
             (Span::Month, "per_month", &raw.per_month, &warn.per_month),
             (Span::Session, "per_session", &raw.per_session, &warn.per_session),
         ] {
-            for (asset, amount) in self.amounts(&format!("{at}.{name}"), hard, assets) {
+            for (asset, amount) in self.bounded(&format!("{at}.{name}"), hard, assets) {
                 limits.0.entry(asset).or_default().limit.insert(span, amount);
             }
-            for (asset, amount) in self.amounts(&format!("{at}.warn.{name}"), soft, assets) {
+            for (asset, amount) in self.bounded(&format!("{at}.warn.{name}"), soft, assets) {
                 let bounds = limits.0.entry(asset).or_default();
                 if bounds.limit.get(&span).is_some_and(|limit| amount > *limit) {
                     self.refuse(
@@ -194,7 +194,7 @@ impl Reader<'_> {
         limits
     }
 
-    fn amounts(&mut self, at: &str, raw: &[String], assets: &Assets) -> Vec<(AssetId, Amount)> {
+    fn bounded(&mut self, at: &str, raw: &[String], assets: &Assets) -> Vec<(AssetId, Amount)> {
         let mut amounts = Vec::new();
         let mut seen = BTreeSet::new();
         for (index, text) in raw.iter().enumerate() {

@@ -3,13 +3,13 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
+use tollgate_gate::pricing;
 
 use super::Desk;
 use super::answer::{Failed, versioned};
 use crate::config::Overlay;
 use crate::control::{Refused, Standing};
 use crate::doors::asked::Segments;
-use crate::doors::calls::pricing;
 use crate::doors::health::standing;
 use crate::gateway::Gateway;
 

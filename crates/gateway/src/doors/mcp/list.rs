@@ -8,16 +8,15 @@ use http::Response;
 use http::request::Parts;
 use serde_json::json;
 use tokio::time::Instant;
-use tollgate_domain::ToolRef;
+use tollgate_domain::{Price, ToolRef};
 use tollgate_exec::intercept::{Intercepted, Limits, intercept};
 use tollgate_exec::{Body, UpstreamError};
-use tollgate_gate::{Door, Fault, faulted};
+use tollgate_gate::{Door, Fault, faulted, pricing};
 use tollgate_mcp::{Frame, RequestId, tools};
 
 use super::{forwarded, unreached};
 use crate::carrier::Carrier;
 use crate::clock;
-use crate::doors::calls::pricing;
 use crate::gateway::Gateway;
 use crate::reserved::is_reserved;
 
@@ -85,7 +84,9 @@ fn priced(gateway: &Gateway, carrier: &Carrier, answer: &Bytes) -> Bytes {
             ("tollgate/pricing".to_owned(), pricing(&price).to_string()),
             ("agents-x402/paymentRequired".to_owned(), "true".to_owned()),
         ];
-        let dollars = price.options().iter().find(|option| option.asset.symbol() == "USDC");
+        // Where calls differ, no one number would be true.
+        let options = price.per_call().map(Price::options).unwrap_or_default();
+        let dollars = options.iter().find(|option| option.asset.symbol() == "USDC");
         if let Some(price) = dollars {
             entries.push((
                 "agents-x402/priceUSD".to_owned(),

@@ -32,6 +32,9 @@ impl Books for Memory {
     fn resolution(&mut self, _: &TransferId) -> Result<Option<Transfer>, Self::Error> {
         Ok(None)
     }
+    fn calls(&mut self, _: &Principal, _: &ToolRef, _: UnixMillis, _: u64) -> Result<u64, Self::Error> {
+        Ok(0)
+    }
     fn standing(&mut self, _: &Principal) -> Result<Record, Self::Error> {
         Ok(Record::default())
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use tollgate_domain::{ApprovalId, AssetId, Bps, Caller, EscrowId, KeyId, PaymentKey, Principal};
+use tollgate_domain::{ApprovalId, AssetId, Bps, Caller, EscrowId, KeyId, PaymentKey, Principal, ToolRef};
 
 use super::*;
 use crate::audit::{Auditor, Finding};
@@ -36,6 +36,15 @@ impl Books for Memory {
     }
     fn resolution(&mut self, _of: &TransferId) -> Result<Option<Transfer>, Self::Error> {
         Ok(None)
+    }
+    fn calls(
+        &mut self,
+        _caller: &Principal,
+        _tool: &ToolRef,
+        _since: UnixMillis,
+        _most: u64,
+    ) -> Result<u64, Self::Error> {
+        Ok(0)
     }
     fn standing(&mut self, _principal: &Principal) -> Result<Record, Self::Error> {
         Ok(Record::default())
