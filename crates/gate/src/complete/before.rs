@@ -52,7 +52,7 @@ impl<P: Ports> Gate<P> {
         told: Told<'_>,
         result: Bytes,
     ) -> Result<(Ending, Evidence), Fault> {
-        let told = Told { charged: true, settlement: "delivered", ..told };
+        let told = Told { charged: !payment.amount.is_zero(), settlement: "delivered", ..told };
         let executed = vec![Event::Executed { result: told_result(&told) }];
         let evidence = self.advance(&payment.key, call.id, executed, Some(&result), Some(told)).await?;
         self.ports.reached("after_settled");

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tollgate_testkit::http::{Answer, get};
 use tollgate_testkit::journal_server::Script;
 
+use crate::paid_calls::api_key;
 use crate::world::{Demand, PRICE, PRICED, World, base64_decode, code, post, soon};
 
 const KEY: &str = "gate-key-of-a-test-0123456789abcdef";
@@ -14,6 +15,7 @@ const SERVER: &str = "  app:
       other: { price: [0.01USDC, 10sat] }
       slow: { price: [0.01USDC], deadline_ms: 3000 }
       free: {}
+      tiered: { price: { type: free_tier, calls: 1, per: ever, then: [0.01USDC] } }
 gate_api: { key: gate-key-of-a-test-0123456789abcdef }
 ";
 const COPIES: usize = 60;
@@ -242,6 +244,35 @@ async fn only_the_operators_key_opens_the_gate_api() {
     let plain = World::paid_echo().await;
     let closed = with_key(&plain.gateway.url, "/gate/v1/authorize", &request, KEY).await;
     assert_eq!(closed.status, 404, "it is closed unless a key is set");
+}
+
+#[tokio::test]
+async fn a_free_call_that_runs_elsewhere_is_counted_and_charges_nobody() {
+    let world = world().await;
+    let (id, secret) = api_key(&world.gateway);
+    let asked = |n: u32| json!({ "tool": "app/tiered", "arguments": { "n": n }, "api_key": secret });
+    let first = soon(async {
+        loop {
+            let decision = authorize(&world, &asked(1)).await;
+            if decision["code"] != "unauthenticated" {
+                return decision; // the gateway knows the new key by now
+            }
+        }
+    });
+    let first = first.await;
+    let end = json!({ "lease": lease(&first), "outcome": "delivered", "result": {} });
+    let completed = complete(&world, &end).await;
+    assert_eq!((&completed["deliver"], &completed["charged"]), (&json!(true), &json!(false)));
+    assert_eq!(statement(&completed)["charged"], false);
+    assert_eq!(authorize(&world, &asked(2)).await["code"], "payment_required", "one, and no more");
+    assert_eq!(world.gateway.account("payable:app"), [0; 4]);
+    // Control: with credit the next one is charged.
+    assert!(world.gateway.cli(&["credit", "add", &id, "0.01USDC"]).status.success());
+    let next = authorize(&world, &asked(2)).await;
+    let end = json!({ "lease": lease(&next), "outcome": "delivered", "result": {} });
+    assert_eq!(complete(&world, &end).await["charged"], true);
+    assert_eq!(world.gateway.account("payable:app"), [0, PRICE, 0, 0]);
+    world.gateway.assert_books_in_order();
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use tollgate_testkit::http::{Answer, get, send};
 use tollgate_testkit::journal_server::{Behaviour, Script, Tool};
 
 use crate::world::{
-    Gateway, PRICE, PRICED, START, TOLLGATE, World, call, call_body, code, delivered, modern_headers, post,
+    Gateway, PRICE, PRICED, START, TOLLGATE, World, call, call_body, code, delivered, modern_headers,
     statement,
 };
 

@@ -256,7 +256,7 @@ impl Writing {
             // The connection before this one may not have ended yet; then the lock goes with it, and the epoch stays.
             let _is_held: bool = session::claim_session(&client, gateway).await.map_err(lost)?;
         }
-        Session::begin(client, self.identity).await
+        Box::pin(Session::begin(client, self.identity)).await
     }
 
     /// Another process is this gateway by now.

@@ -52,6 +52,8 @@ pub(super) async fn lease(
     let deadline_ms = held.listed().deadline_ms;
     let deadline = Instant::now() + Duration::from_millis(deadline_ms);
     let paid = held.payment().map(|payment| payment.key.clone());
+    // A free call is claimed like a paid one, and costs nothing.
+    let is_paid = held.payment().is_some_and(|payment| !payment.amount.is_zero());
     let secret = clock::random();
     let token = LeaseToken::new(held.id(), secret.unwrap_or_default());
     let allowed = told::allowed(&held, &token, now.plus_millis(deadline_ms));
@@ -95,6 +97,6 @@ pub(super) async fn lease(
     };
     let completed = watch.complete(&gateway.gate, held, &permitted, outcome).await;
     unfinished.into_iter().for_each(Unfinished::over);
-    let answer = told::completed(&gateway, permitted.call(), completed, paid.is_some(), &resource);
+    let answer = told::completed(&gateway, permitted.call(), completed, is_paid, &resource);
     gateway.leases.end(permitted.call(), granted, answer);
 }
