@@ -268,7 +268,9 @@ async fn a_free_call_that_runs_elsewhere_is_counted_and_charges_nobody() {
     assert_eq!(world.gateway.account("payable:app"), [0; 4]);
     // Control: with credit the next one is charged.
     assert!(world.gateway.cli(&["credit", "add", &id, "0.01USDC"]).status.success());
-    let next = authorize(&world, &asked(2)).await;
+    let mut next = asked(2);
+    next["auto_pay"] = json!(true);
+    let next = authorize(&world, &next).await;
     let end = json!({ "lease": lease(&next), "outcome": "delivered", "result": {} });
     assert_eq!(complete(&world, &end).await["charged"], true);
     assert_eq!(world.gateway.account("payable:app"), [0, PRICE, 0, 0]);

@@ -97,6 +97,10 @@ async fn p16_a_payment_is_judged_with_its_reason_and_nothing_is_burned() {
     let mut forged = payment.clone();
     forged["payload"]["signature"] = json!(format!("0x{}", "11".repeat(65)));
     assert_eq!(verdict(json!({ "n": 1 }), None, &[]).await, bad("payment_unreadable"), "none at all");
+    for odd in [json!([]), json!("e30="), json!(1)] {
+        let answer = post(&verify, &json!({ "tool_name": "echo", "payment": odd }), &[]).await;
+        assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (400, "malformed_frame"), "{odd}");
+    }
     assert_eq!(verdict(json!({ "n": 2 }), Some(&payment), &[]).await, bad("payment_other_call"));
     assert!(!verdict(json!({ "n": 1 }), Some(&forged), &[]).await.0, "forged");
     for _ in 0..3 {

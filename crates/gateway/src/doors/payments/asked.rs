@@ -14,6 +14,9 @@ use crate::gateway::Gateway;
 /// Where an MCP client puts an x402 payment; the member `payment` of a body means the same.
 const PAYMENT_META: &str = "x402/payment";
 
+/// For how long an authorization is good at most.
+const TTL_SECONDS_MAX: u64 = 3_600;
+
 /// The body.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +57,12 @@ pub(super) async fn request(
     strict::check(body, Limits::CALLER).map_err(|error| malformed(error.to_string()))?;
     let parsed: Body<'_> = serde_json::from_slice(body)
         .map_err(|error| malformed(format!("{error}; expected {{\"tool_name\",\"arguments\"}}")))?;
+    if parsed.payment.is_some_and(|raw| !raw.get().starts_with('{')) {
+        return Err(malformed("payment must be an object".to_owned()));
+    }
+    if parsed.expires_in_seconds.is_some_and(|seconds| !(1..=TTL_SECONDS_MAX).contains(&seconds)) {
+        return Err(malformed(format!("expires_in_seconds is not between 1 and {TTL_SECONDS_MAX}")));
+    }
     let tool = resolve(gateway, &parsed.tool_name).await?;
     let arguments =
         parsed.arguments.map_or(Bytes::from_static(b"{}"), |raw| body.slice_ref(raw.get().as_bytes()));

@@ -23,9 +23,8 @@ use crate::gateway::Gateway;
 use crate::telemetry::Watch;
 use crate::unfinished::Unfinished;
 
-/// How long an authorization is good unless it is said, and at most.
+/// How long an authorization is good unless it is said.
 const TTL_SECONDS: u64 = 600;
-const TTL_SECONDS_MAX: u64 = 3_600;
 /// The word for this door in logs.
 const DOOR: &str = "rest";
 
@@ -45,15 +44,10 @@ pub(super) async fn authorize(
         if request.presented != Presentation::Nothing {
             return Err(Denial::PaymentAmbiguous("a payment, where credit is to be reserved".to_owned()));
         }
-        let seconds = seconds.unwrap_or(TTL_SECONDS);
-        if !(1..=TTL_SECONDS_MAX).contains(&seconds) {
-            let reason = format!("expires_in_seconds is not between 1 and {TTL_SECONDS_MAX}");
-            return Err(Denial::MalformedFrame { json_rpc: -32_600, reason });
-        }
         if gateway.authorizations.is_full() {
             return Err(Denial::RateLimited { retry_after_ms: 1_000, limit: Authorizations::label() });
         }
-        Ok((request, seconds))
+        Ok((request, seconds.unwrap_or(TTL_SECONDS)))
     };
     let (request, seconds) = match prepared.await {
         Ok(prepared) => prepared,
