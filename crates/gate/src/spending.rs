@@ -59,7 +59,8 @@ pub(crate) async fn within_budget<S, P: Ports>(
     }
     match refused {
         Some(barred) if kept.is_empty() => {
-            Err(barred.verdict(caller, wanted(&barred.price), gate, now).await)
+            // Boxed: it is rare, and what is not asked should not make every call larger.
+            Err(Box::pin(barred.verdict(caller, wanted(&barred.price), gate, now)).await)
         }
         _ => Ok(Quote { price: Price::any_of(kept), ..quote.clone() }),
     }

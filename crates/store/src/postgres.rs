@@ -247,10 +247,10 @@ impl LedgerStore for PostgresStore {
         let foreseen = self.readers.with(async |client| {
             let mut loaded = Loaded::default();
             loop {
-                loaded.budgets.add(budgets::load(client, None, &asked).await?);
+                loaded.budgets.add(Box::pin(budgets::load(client, None, &asked)).await?);
                 match books::foresee(&loaded, &asks, now) {
                     Ok(barriers) => return Ok(barriers),
-                    Err(more) => asked = more,
+                    Err(more) => asked = *more,
                 }
             }
         });

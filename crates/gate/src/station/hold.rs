@@ -50,7 +50,7 @@ impl Call<Screened> {
         // What is short of money in one asset may pay with it from elsewhere: the demand names what fits into the budgets.
         if let Some(barred) = barred.filter(|_| !is_short) {
             let Paid { caller, principal, .. } = &self.stage.paid;
-            let verdict = barred.at_claim(caller, principal, &bill.quote.binding, gate, now).await;
+            let verdict = Box::pin(barred.at_claim(caller, principal, &bill.quote.binding, gate, now)).await;
             return Err(self.refuse(verdict));
         }
         let verdict = match pay::demand(&self, &self.stage.paid.caller, &bill.quote, gate, now).await {

@@ -203,7 +203,7 @@ pub(super) fn foresee(
     loaded: &Loaded,
     asks: &[(Ask, Approvable)],
     now: UnixMillis,
-) -> Result<Vec<Option<Barrier>>, budgets::Asked> {
+) -> Result<Vec<Option<Barrier>>, Box<budgets::Asked>> {
     let mut books = View { loaded, wanted: Wanted::default() };
     let nobody = CallId::from_bytes([0; 16]);
     let mut barriers = Vec::with_capacity(asks.len());
@@ -215,7 +215,7 @@ pub(super) fn foresee(
         }
     }
     let asked = books.wanted.budgets;
-    if asked.is_empty() { Ok(barriers) } else { Err(asked) }
+    if asked.is_empty() { Ok(barriers) } else { Err(Box::new(asked)) }
 }
 
 /// A row that was not read yet; it is noted.

@@ -239,7 +239,8 @@ impl Session {
             async { self.query(resolved.len(), &self.read.resolutions, &[&resolved]).await },
             async { self.query(principals.len(), &self.read.standings, &[&principals]).await },
             async { self.query(escrows.len(), &self.read.escrows, &[&escrows]).await },
-            budgets::load(&self.client, Some(&self.read.budgets), budgets),
+            // Boxed: five queries that are most often not asked.
+            Box::pin(budgets::load(&self.client, Some(&self.read.budgets), budgets)),
             self.count(&calls),
         );
         let mut found = vec![Found::Budgets(Box::new(budgets?))];

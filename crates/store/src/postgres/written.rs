@@ -140,7 +140,7 @@ pub(super) async fn write(
         write.balances(&changes.balances),
         write.transfers(&changes.transfers),
         write.standings(&changes.standings),
-        budgets::write(client, &statements.usages, &changes.budgets),
+        Box::pin(budgets::write(client, &statements.usages, &changes.budgets)),
     );
     // The first that failed is the cause; those behind it only say that the transaction is broken.
     claimed.and(moved).and(kept).and(receipts).and(balances).and(transfers).and(standings).and(budgets)?;
