@@ -208,6 +208,8 @@ async fn the_kill_switch_stops_the_next_call_and_outlives_a_restart() {
 
     world.gateway = world.gateway.killed_and_restarted().await;
     assert_eq!(code(&spend(&world, "echo", &research, 3).await), "spending_stopped");
+    let long = json!({ "target": "node:acme/research", "reason": "x".repeat(201) });
+    assert_eq!(operator.ask(Method::POST, "/budgets/resume", Some(long), &[]).await.status, 400);
     operator.done(Method::POST, "/budgets/resume", Some(json!({ "target": "node:acme/research" }))).await;
     delivered(&spend(&world, "echo", &research, 3).await);
 

@@ -62,17 +62,23 @@ struct Stopping {
     reason: String,
 }
 
+/// What is to be stopped or resumed, and why.
+async fn asked(body: Body) -> Result<Stopping, Failed> {
+    let stopping: Stopping = read(body).await?;
+    if stopping.reason.chars().count() > REASON_CHARS_MAX {
+        return Err(Failed::Malformed(format!("the reason is longer than {REASON_CHARS_MAX} characters")));
+    }
+    Ok(stopping)
+}
+
 /// `POST /admin/v1/budgets/stop {"target": "everything", "reason": "…"}`.
 async fn stop(
     State(desk): State<Desk>,
     Extension(admin): Extension<Admin>,
     body: Body,
 ) -> Result<Response, Failed> {
-    let Stopping { target, reason } = read(body).await?;
+    let Stopping { target, reason } = asked(body).await?;
     let target = known(&desk, &target)?;
-    if reason.chars().count() > REASON_CHARS_MAX {
-        return Err(Failed::Malformed(format!("the reason is longer than {REASON_CHARS_MAX} characters")));
-    }
     let stop = Stop { reason: reason.clone(), by: admin.0.to_string(), at: clock::now() };
     let change = Change::Stop { target: target.clone(), stop };
     stopped(&desk, admin, ("stop_spending", target, true, &reason), change).await
@@ -84,7 +90,7 @@ async fn resume(
     Extension(admin): Extension<Admin>,
     body: Body,
 ) -> Result<Response, Failed> {
-    let Stopping { target, reason } = read(body).await?;
+    let Stopping { target, reason } = asked(body).await?;
     // Also of a node that is not configured any more: what is stopped can always go on.
     let target: Target = target.parse().map_err(|error| Failed::Malformed(format!("{error}")))?;
     let change = Change::Resume(target.clone());
