@@ -51,6 +51,16 @@ impl Principal {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Who that is, and how whoever it is was known.
+    pub fn caller(&self) -> Caller {
+        let wallet = self.0.strip_prefix("eip155:0x").and_then(|digits| hex::decode(digits).ok());
+        let preimage = self.0.strip_prefix("lightning:").and_then(|digits| hex::decode(digits).ok());
+        let wallet = wallet.and_then(|bytes| bytes.try_into().ok()).map(Caller::Wallet);
+        let preimage = preimage.and_then(|bytes| bytes.try_into().ok()).map(Caller::Preimage);
+        let key = self.0.parse().ok().map(Caller::ApiKey);
+        wallet.or(preimage).or(key).unwrap_or(Caller::Anonymous)
+    }
 }
 
 impl FromStr for Principal {
@@ -80,5 +90,19 @@ impl fmt::Display for Principal {
 impl fmt::Debug for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_principal_tells_who_it_is() {
+        let key = Caller::ApiKey(KeyId::from_bytes([1; 16]));
+        for caller in [Caller::Anonymous, key, Caller::Wallet([2; 20]), Caller::Preimage([3; 32])] {
+            assert_eq!(caller.principal().caller(), caller);
+            assert_eq!(caller.principal().as_str().parse(), Ok(caller.principal()));
+        }
     }
 }

@@ -28,6 +28,7 @@ kinds! {
     Transfer = "xfer", "Ids of ledger transfers.";
     Key = "key", "Ids of API keys.";
     AdminKey = "adm", "Ids of admin keys.";
+    Approval = "appr", "Ids of approvals that were asked for.";
     Escrow = "esc", "Ids of escrows.";
 }
 

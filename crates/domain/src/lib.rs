@@ -25,6 +25,7 @@ mod asset;
 mod caller;
 mod digest;
 mod id;
+mod labels;
 mod name;
 mod origin;
 mod outcome;
@@ -39,7 +40,8 @@ pub use amount::{Amount, AmountError};
 pub use asset::{Asset, AssetError, AssetId, Assets, Money, MoneyError};
 pub use caller::{Caller, Principal, PrincipalError};
 pub use digest::{Digest, DigestError};
-pub use id::{AdminKey, Call, Escrow, Id, IdError, Key, Kind, Receipt, Transfer};
+pub use id::{AdminKey, Approval, Call, Escrow, Id, IdError, Key, Kind, Receipt, Transfer};
+pub use labels::{Labels, LabelsError};
 pub use name::{NameError, ServerName, ToolName, ToolRef};
 pub use origin::Origin;
 pub use outcome::{FailureKind, Outcome};
@@ -60,5 +62,7 @@ pub type TransferId = Id<Transfer>;
 pub type KeyId = Id<Key>;
 /// The id of one admin key: `adm_1…`.
 pub type AdminKeyId = Id<AdminKey>;
+/// The id of one asked approval: `appr_1…`.
+pub type ApprovalId = Id<Approval>;
 /// The id of one escrow: `esc_1…`.
 pub type EscrowId = Id<Escrow>;

@@ -53,6 +53,17 @@ impl UnixMillis {
     pub const fn millis_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// This moment less `millis`; not before the epoch.
+    pub const fn minus_millis(self, millis: u64) -> Self {
+        Self(self.0.saturating_sub(millis))
+    }
+
+    /// Its day of the month in UTC, 1 to 31.
+    pub const fn day_of_month(self) -> u64 {
+        let (_, _, day) = civil_from_days(self.0 / 86_400_000);
+        day
+    }
 }
 
 impl fmt::Display for UnixMillis {

@@ -84,6 +84,9 @@ pub fn denied(denial: &Denial, call: Option<CallId>, door: Door<'_>, naming: Nam
     let code = denial.code();
     let mut facts = facts(code, &denial.message(), denial.next_step(), denial.retry_after_ms(), call, naming);
     merge(&mut facts, denial.facts());
+    if let Some(path) = denial.approval_path() {
+        facts.insert("approval_url".to_owned(), json!(format!("{}{path}", naming.base_url)));
+    }
     let demand = denial.demand();
     if let Some(demand) = demand {
         merge(&mut facts, demand.facts(naming.resource_url));

@@ -57,6 +57,9 @@ codes! {
     AUTHORIZATION_OTHER_CALL = "authorization_other_call", 409, -31062, AfterChange;
     NOT_YOURS = "not_yours", 403, -31063, AfterChange;
     RATE_LIMITED = "rate_limited", 429, -31018, Later;
+    BUDGET_EXCEEDED = "budget_exceeded", 403, -31040, Later;
+    APPROVAL_REQUIRED = "approval_required", 403, -31041, Later;
+    SPENDING_STOPPED = "spending_stopped", 403, -31042, Later;
     MALFORMED_FRAME = "malformed_frame", 400, -32600, AfterChange;
     SESSION_MISSING = "session_missing", 400, -31030, AfterChange;
     HEADER_MISMATCH = "header_mismatch", 400, -32020, AfterChange;
@@ -80,7 +83,7 @@ codes! {
     UPSTREAM_TIMED_OUT = "upstream_timed_out", 504, -31022, Later;
     UPSTREAM_BROKEN = "upstream_broken", 502, -31023, Later;
     UPSTREAM_DEMANDS_PAYMENT = "upstream_demands_payment", 502, -31029, AfterChange;
-    UPSTREAM_RESULT_WITHHELD = "upstream_result_withheld", 502, -31040, AfterChange;
+    UPSTREAM_RESULT_WITHHELD = "upstream_result_withheld", 502, -31043, AfterChange;
     SETTLEMENT_PENDING = "settlement_pending", 503, -31024, Later;
     STORE_BUSY = "store_busy", 503, -31025, Later;
     STORE_CLOSED = "store_closed", 503, -31026, Later;

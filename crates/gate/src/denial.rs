@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tollgate_domain::{CallId, KyaTier, Money, PriceUnknown, ToolRef};
+use tollgate_domain::{Asset, CallId, KyaTier, Money, PriceUnknown, ToolRef};
+use tollgate_ledger::budget::{Approval, ApprovalState, Exceeded, LimitKind, PER_CALLER, Target};
 use tollgate_ledger::escrow::EscrowRefusal;
 use tollgate_rails::PaymentRefusal;
 use tollgate_risk::{Label, Limited};
@@ -92,6 +93,31 @@ pub enum Denial {
         /// The limit that is reached.
         limit: Arc<Label>,
     },
+    /// The price does not fit into a budget that the call belongs to.
+    BudgetExceeded {
+        /// Which limit, and what is used of it. A node is told by its path, never by whose counter it is.
+        exceeded: Box<Exceeded>,
+        /// The asset of its amounts.
+        asset: Asset,
+        /// When the window ends; never for what one call may cost.
+        retry_after_ms: Option<u64>,
+    },
+    /// A call at this price waits for an operator's approval.
+    ApprovalRequired {
+        /// The approval that was asked for; none where nobody can be approved, or too many calls of this caller wait.
+        approval: Option<Box<Approval>>,
+        /// What the call costs.
+        price: Box<Money>,
+        /// Above which an approval is needed.
+        above: Box<Money>,
+        /// Whether the caller is somebody in particular.
+        is_known: bool,
+    },
+    /// An operator has stopped this spending.
+    SpendingStopped {
+        /// What is stopped.
+        target: Target,
+    },
     /// The message is no acceptable JSON-RPC frame.
     MalformedFrame {
         /// -32700 or -32600.
@@ -171,6 +197,9 @@ impl Denial {
             Self::PaymentInFlight { .. } => code::PAYMENT_IN_FLIGHT,
             Self::PaymentFailed { .. } => code::PAYMENT_FAILED,
             Self::RateLimited { .. } => code::RATE_LIMITED,
+            Self::BudgetExceeded { .. } => code::BUDGET_EXCEEDED,
+            Self::ApprovalRequired { .. } => code::APPROVAL_REQUIRED,
+            Self::SpendingStopped { .. } => code::SPENDING_STOPPED,
             Self::MalformedFrame { json_rpc, .. } => Code { json_rpc: *json_rpc, ..code::MALFORMED_FRAME },
             Self::HeaderMismatch { json_rpc, .. } => Code { json_rpc: *json_rpc, ..code::HEADER_MISMATCH },
             Self::SessionMissing => code::SESSION_MISSING,
@@ -241,6 +270,30 @@ impl Denial {
                     limit.name
                 )
             }
+            Self::BudgetExceeded { exceeded, asset, .. } => over_budget(exceeded, asset),
+            Self::ApprovalRequired { approval: Some(approval), price, above, .. } => match approval.state {
+                ApprovalState::Rejected => {
+                    format!(
+                        "An operator has rejected this call, which costs {price} (approval {}).",
+                        approval.id
+                    )
+                }
+                ApprovalState::Waiting | ApprovalState::Approved | ApprovalState::Used => format!(
+                    "This call costs {price}; above {above} an operator has to approve it (approval {}).",
+                    approval.id
+                ),
+            },
+            Self::ApprovalRequired { is_known: false, price, above, .. } => format!(
+                "This call costs {price}; above {above} an operator has to approve it, and only a caller with an API key can be approved."
+            ),
+            Self::ApprovalRequired { price, above, .. } => format!(
+                "This call costs {price}; above {above} an operator has to approve it, and too many of your calls wait for that already."
+            ),
+            Self::SpendingStopped { target } => match target {
+                Target::Everything => "An operator has stopped all spending.".to_owned(),
+                Target::Node(path) => format!("An operator has stopped the spending of {path}."),
+                Target::Caller(_) => "An operator has stopped the spending of this caller.".to_owned(),
+            },
             Self::MalformedFrame { reason, .. } => format!("The message was not accepted: {reason}."),
             Self::HeaderMismatch { reason, .. } => format!("The headers do not fit the message: {reason}."),
             Self::SessionMissing => {
@@ -299,6 +352,24 @@ impl Denial {
             }
             Self::PaymentFailed { .. } => "Check the payer's balance and pay one of the fresh offers.",
             Self::RateLimited { .. } => "Wait, then send the same request again.",
+            Self::BudgetExceeded { retry_after_ms: Some(_), .. } => {
+                "Wait until the window ends, call a cheaper tool, or ask the operator to raise the limit; nothing was charged."
+            }
+            Self::BudgetExceeded { retry_after_ms: None, .. } => {
+                "Call a cheaper tool, or ask the operator to raise the limit of one call; nothing was charged."
+            }
+            Self::ApprovalRequired { is_known: false, .. } => "Call with an API key; nothing was charged.",
+            Self::ApprovalRequired { approval: Some(approval), .. }
+                if approval.state == ApprovalState::Rejected =>
+            {
+                "Call another tool, or ask the operator why; nothing was charged."
+            }
+            Self::ApprovalRequired { .. } => {
+                "Ask the operator for the approval, then send the same request again; nothing was charged."
+            }
+            Self::SpendingStopped { .. } => {
+                "Ask the operator; the same request passes once spending is resumed. Nothing was charged."
+            }
             Self::MalformedFrame { .. } => "Send one well-formed JSON-RPC 2.0 message.",
             Self::HeaderMismatch { .. } => {
                 "Send plain JSON in UTF-8, with its mirrored headers and `_meta` as MCP 2026-07-28 asks."
@@ -336,6 +407,9 @@ impl Denial {
             | Self::PaymentReplayed { .. }
             | Self::PaymentInFlight { .. }
             | Self::RateLimited { .. }
+            | Self::BudgetExceeded { .. }
+            | Self::ApprovalRequired { .. }
+            | Self::SpendingStopped { .. }
             | Self::MalformedFrame { .. }
             | Self::HeaderMismatch { .. }
             | Self::SessionMissing
@@ -352,7 +426,18 @@ impl Denial {
     pub fn retry_after_ms(&self) -> Option<u64> {
         match self {
             Self::RateLimited { retry_after_ms, .. } => Some(*retry_after_ms),
+            Self::BudgetExceeded { retry_after_ms, .. } => *retry_after_ms,
             Self::PaymentInFlight { .. } => Some(1_000),
+            _ => None,
+        }
+    }
+
+    /// Where an operator decides what this call waits for, below the gateway's base URL.
+    pub fn approval_path(&self) -> Option<String> {
+        match self {
+            Self::ApprovalRequired { approval: Some(approval), .. } => {
+                Some(format!("/admin/v1/approvals/{}", approval.id))
+            }
             _ => None,
         }
     }
@@ -386,7 +471,50 @@ impl Denial {
                 json!({ "limit": limit.name, "rate": limit.rate, "per": limit.per })
             }
             Self::Escrow(refusal) => escrow::facts(refusal),
+            Self::BudgetExceeded { exceeded, asset, .. } => json!({
+                "node": exceeded.node.path(),
+                "window": exceeded.kind.word(),
+                "limit": exceeded.limit,
+                "used": exceeded.used,
+                "price": exceeded.asked,
+                "asset": asset.id(),
+                "resets_at": exceeded.resets.map(|moment| moment.to_string()),
+            }),
+            Self::ApprovalRequired { approval, price, above, .. } => json!({
+                "approval_id": approval.as_ref().map(|approval| approval.id),
+                "state": approval.as_ref().map(|approval| approval.state.word()),
+                "expires_at": approval.as_ref().map(|approval| approval.expires.to_string()),
+                "price": price.amount,
+                "approve_above": above.amount,
+                "asset": price.asset.id(),
+            }),
+            Self::SpendingStopped { target } => json!({
+                "stopped": match target {
+                    Target::Everything => "everything",
+                    Target::Node(path) => path,
+                    Target::Caller(_) => "caller",
+                },
+            }),
             _ => json!({}),
+        }
+    }
+}
+
+/// A limit that is reached, for people. What the limit of every caller says is about the caller alone.
+fn over_budget(exceeded: &Exceeded, asset: &Asset) -> String {
+    let Exceeded { node, kind, limit, used, asked, resets } = exceeded;
+    let whose = if node.path() == PER_CALLER { "this caller".to_owned() } else { node.path().to_owned() };
+    let (asked, limit) = (asset.display(*asked), asset.display(*limit));
+    match kind {
+        LimitKind::Call => {
+            format!("The price of {asked} is above the {limit} that one call of {whose} may cost.")
+        }
+        LimitKind::Window(span) => {
+            let until = resets.map_or_else(String::new, |moment| format!("; it is renewed at {moment}"));
+            format!(
+                "The price of {asked} does not fit into the budget of {whose}: {} of {limit} per {span} are used{until}.",
+                asset.display(*used)
+            )
         }
     }
 }

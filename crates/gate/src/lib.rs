@@ -37,6 +37,7 @@ mod receipt;
 mod recover;
 mod refund;
 mod result;
+mod spending;
 mod station;
 mod street;
 mod take;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tollgate_domain::{CallId, Digest, Pricing, Requirement, ServerName, Settle, ToolRef, UnixMillis};
 use tollgate_ledger::LedgerStore;
+use tollgate_ledger::budget::{Plan, Warning};
 use tollgate_rails::PaymentRail;
 use tollgate_risk::Limits;
 use tollgate_trust::KeyDirectory;
@@ -111,6 +112,10 @@ pub trait Ports: Send + Sync + 'static {
     fn rails(&self) -> &[Arc<dyn PaymentRail>];
     /// How often callers may call, and be given offers that cost us something (a Lightning invoice each).
     fn limits(&self) -> &Limits;
+    /// How far callers may spend. Decided by the ledger, with the claim.
+    fn budgets(&self) -> &Plan;
+    /// A call has passed soft limits of its budgets.
+    fn warned(&self, _warnings: &[Warning]) {}
     /// The time at this moment; only for what happens after the first `now` of a call.
     fn now(&self) -> UnixMillis;
     /// Fresh randomness from the operating system.

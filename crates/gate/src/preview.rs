@@ -1,6 +1,6 @@
 //! Asking beforehand: what a call would cost, and whether a payment would do. Nothing is claimed, nothing is run.
 
-use tollgate_domain::{FreeCall, Price, UnixMillis};
+use tollgate_domain::{FreeCall, Money, Price, Quote, UnixMillis};
 use tollgate_ledger::{LedgerStore, State};
 use tollgate_rails::{Payment, PaymentRefusal};
 
@@ -8,8 +8,9 @@ use crate::call::{Call, Presentation, Quoted, Request};
 use crate::demand::Demand;
 use crate::denial::Denial;
 use crate::ports::Ports;
+use crate::spending;
 use crate::station::authenticate::open;
-use crate::station::{Refusal, pay, store_fault};
+use crate::station::{Refusal, Verdict, pay, store_fault};
 use crate::street::Gate;
 
 /// What a call would cost this caller now.
@@ -19,7 +20,8 @@ pub struct Challenge {
     pub price: Price,
     /// A free call that the caller has left, so that nothing has to be paid.
     pub free: Option<FreeCall>,
-    /// Until when the price is honoured, and every way to pay it; `None` where it costs nothing.
+    /// Until when the price is honoured, and every way to pay it; `None` where it costs nothing, and where a call is free and no
+    /// other fits into the caller's budget.
     pub demand: Option<(UnixMillis, Demand)>,
 }
 
@@ -50,9 +52,17 @@ impl<P: Ports> Gate<P> {
             return Ok(Challenge { price: Price::FREE, free: None, demand: None });
         };
         self.ports.takes_calls(&call.request.tool.server).map_err(|fault| call.refuse(fault))?;
-        let demand = pay::demand(&call, caller, quote, self, now).await;
-        let demand = demand.map_err(|verdict| call.refuse(verdict))?;
-        Ok(Challenge { price: quote.price.clone(), free: *free, demand: Some((quote.expires, demand)) })
+        let demand = match pay::demand(&call, caller, quote, self, now).await {
+            Ok(demand) => Some((quote.expires, demand)),
+            // A free call needs nothing that could be paid.
+            Err(Verdict::Denied(
+                Denial::BudgetExceeded { .. }
+                | Denial::ApprovalRequired { .. }
+                | Denial::SpendingStopped { .. },
+            )) if free.is_some() => None,
+            Err(verdict) => return Err(call.refuse(verdict)),
+        };
+        Ok(Challenge { price: quote.price.clone(), free: *free, demand })
     }
 
     /// Checks a payment for a call: the same questions as on the street, and nothing is used up by the answer.
@@ -89,8 +99,8 @@ impl<P: Ports> Gate<P> {
         }
         let earlier = self.ports.ledger().settlement(&payment.key).await;
         Ok(match earlier.map_err(|error| call.refuse(store_fault(error)))? {
-            None => Checked::Valid(Box::new(payment)),
-            Some(row) if row.may_be_repeated() => Checked::Valid(Box::new(payment)),
+            None => self.affordable(&call, quote, payment, now).await?,
+            Some(row) if row.may_be_repeated() => self.affordable(&call, quote, payment, now).await?,
             Some(row) => match row.state {
                 State::Settled
                 | State::Delivered
@@ -111,5 +121,24 @@ impl<P: Ports> Gate<P> {
                 }
             },
         })
+    }
+
+    /// A payment that would do, unless a budget of its caller keeps it from being claimed.
+    async fn affordable(
+        &self,
+        call: &Call<Quoted>,
+        quote: &Quote,
+        payment: Payment,
+        now: UnixMillis,
+    ) -> Result<Checked, Refusal> {
+        let priced = quote.price.options().iter().find(|option| *option.asset.id() == payment.asset);
+        let Some(priced) = priced else { return Ok(Checked::Valid(Box::new(payment))) };
+        let paid = Money { amount: payment.amount, asset: priced.asset.clone() };
+        let paid = Quote { price: Price::any_of([paid]), ..quote.clone() };
+        match spending::within_budget(call, &call.stage.caller, &paid, self, now).await {
+            Ok(_) => Ok(Checked::Valid(Box::new(payment))),
+            Err(Verdict::Denied(denial)) => Ok(Checked::Invalid(denial)),
+            Err(verdict) => Err(call.refuse(verdict)),
+        }
     }
 }

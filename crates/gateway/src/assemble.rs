@@ -81,6 +81,8 @@ pub async fn assemble(
         keys: Arc::clone(&foundation.keys),
         rails: foundation.rails.clone(),
         limits,
+        budgets: config.budgets.clone(),
+        telemetry: Arc::clone(&foundation.telemetry),
         marks: Arc::clone(&foundation.marks),
     };
     let limits = GateLimits {

@@ -1,7 +1,9 @@
 //! The command line. Results go to standard output, everything else to standard error.
 
+mod approvals;
 mod backup;
 mod books;
+mod budget;
 mod call;
 mod client;
 mod connect;
@@ -87,6 +89,12 @@ enum Command {
     /// Make and revoke API keys and admin keys.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Look at the budgets of callers; stop spending and let it go on.
+    #[command(subcommand)]
+    Budget(budget::BudgetCommand),
+    /// Calls that wait for an approval.
+    #[command(subcommand)]
+    Approvals(approvals::ApprovalsCommand),
     /// Look at the definitions of tools, what changed in them, and approve them.
     #[command(subcommand)]
     Pins(PinsCommand),
@@ -318,6 +326,9 @@ pub(crate) enum KeysCommand {
         /// Make an admin key instead, which changes servers and prices over the admin API and pays for nothing.
         #[arg(long)]
         admin: bool,
+        /// To what its holder belongs, such as team=research: what budgets select by. Repeatable.
+        #[arg(long, value_name = "NAME=VALUE", conflicts_with = "admin")]
+        label: Vec<String>,
         #[command(flatten)]
         data: DataArgs,
     },
@@ -400,6 +411,8 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reload(args) => reload::reload(args).await,
         Command::Escrow(command) => escrow::run(command).await,
         Command::Keys(command) => keys::run(command).await,
+        Command::Budget(command) => budget::run(command).await,
+        Command::Approvals(command) => approvals::run(command).await,
         Command::Pins(command) => pins::run(command).await,
         Command::Server(command) => server::run(command).await,
         Command::Client(args) => client::client(&args),

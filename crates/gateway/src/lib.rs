@@ -33,6 +33,7 @@ mod reconciliation;
 mod reserved;
 mod result_scan;
 pub mod server;
+pub mod spending;
 pub mod telemetry;
 pub mod text_file;
 pub mod tls;

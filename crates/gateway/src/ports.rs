@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tollgate_domain::{CallId, ServerName, UnixMillis};
 use tollgate_gate::{Fault, Ports};
+use tollgate_ledger::budget::{Plan, Warning};
 use tollgate_rails::PaymentRail;
 use tollgate_risk::Limits;
 use tollgate_store::Store;
@@ -12,6 +13,7 @@ use tollgate_till::{KeySnapshot, failpoint};
 use crate::catalog::Tools;
 use crate::clock;
 use crate::dispatch::DispatchMarks;
+use crate::telemetry::Telemetry;
 
 /// Everything the street reaches outside itself.
 #[derive(Debug)]
@@ -26,6 +28,10 @@ pub struct GatewayPorts {
     pub rails: Vec<Arc<dyn PaymentRail>>,
     /// How often callers may come.
     pub limits: Limits,
+    /// How far callers may spend.
+    pub budgets: Plan,
+    /// What operators see.
+    pub telemetry: Arc<Telemetry>,
     /// Which paid calls were sent.
     pub marks: Arc<DispatchMarks>,
 }
@@ -53,6 +59,14 @@ impl Ports for GatewayPorts {
 
     fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    fn budgets(&self) -> &Plan {
+        &self.budgets
+    }
+
+    fn warned(&self, warnings: &[Warning]) {
+        warnings.iter().for_each(|warning| self.telemetry.warned(warning));
     }
 
     fn now(&self) -> UnixMillis {

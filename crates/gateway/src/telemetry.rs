@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use tollgate_domain::Rail;
 use tollgate_gate::Ending;
+use tollgate_ledger::budget::{self, Warning};
 
 pub use checked::Checked;
 pub use commits::CommitTimes;
@@ -53,6 +54,7 @@ pub struct Telemetry {
     streams: Gauge,
     challenges: Counter,
     payments: Payments,
+    budget_warnings: [Counter; budget::Span::ALL.len()],
     commits: Arc<CommitTimes>,
     surveyed: Surveyed,
     traces: Traces,
@@ -71,6 +73,7 @@ impl Telemetry {
             streams: Gauge::default(),
             challenges: Counter::default(),
             payments: Payments::default(),
+            budget_warnings: Default::default(),
             commits,
             surveyed: Surveyed::default(),
             traces,
@@ -81,6 +84,16 @@ impl Telemetry {
     /// What traces requests.
     pub fn traces(&self) -> &Traces {
         &self.traces
+    }
+}
+
+impl Telemetry {
+    /// A soft limit of a budget was passed.
+    pub fn warned(&self, warning: &Warning) {
+        let mut counters = budget::Span::ALL.into_iter().zip(&self.budget_warnings);
+        if let Some((_, counter)) = counters.find(|(span, _)| *span == warning.counter.span) {
+            counter.increment();
+        }
     }
 }
 

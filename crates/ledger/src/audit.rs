@@ -1,6 +1,7 @@
 //! An independent look over the books: it adds up the transfers itself and trusts neither the stored totals nor the
 //! code that booked. Owns the list of what must hold; never repairs.
 
+mod budgets;
 mod escrows;
 
 use std::collections::BTreeMap;
@@ -8,7 +9,9 @@ use std::fmt;
 
 use tollgate_domain::{Amount, AssetId, CallId, EscrowId, PaymentKey, Settle, TransferId};
 
+use self::budgets::Budgets;
 use self::escrows::Escrows;
+use crate::budget::{Counter, Usage};
 use crate::escrow::EscrowRow;
 use crate::{AccountBalance, AccountName, Funds, SettlementRow, State, Transfer, TransferKind};
 
@@ -61,6 +64,8 @@ pub enum Finding {
     NotReleased(CallId),
     /// A payment key has more than one attempt that is neither voided nor refunded.
     SpentTwice(PaymentKey),
+    /// A counter of a budget is not the sum of what its settlements have taken.
+    BudgetDiffers(Counter),
     /// The accounts of an escrow do not hold what its state says.
     EscrowDiffers(EscrowId),
     /// An escrow ended, and what it gave out is not what came in.
@@ -101,6 +106,9 @@ impl fmt::Display for Finding {
             Self::NotRefunded(call) => write!(f, "what went back of {call} is not what its settlement says"),
             Self::SpentTwice(key) => {
                 write!(f, "{key} has more than one attempt that is neither voided nor refunded")
+            }
+            Self::BudgetDiffers(Counter { node, asset, span }) => {
+                write!(f, "what is used of {node} per {span} in {asset} is not the sum of its settlements")
             }
             Self::EscrowDiffers(id) => write!(f, "the accounts of {id} do not hold what its state says"),
             Self::EscrowUneven(id) => write!(f, "{id} ended without giving out exactly what came in"),
@@ -145,7 +153,8 @@ enum Resolution {
     Voided,
 }
 
-/// Takes every transfer (in the order of booking), every stored account and every settlement, then reports.
+/// Takes every transfer (in the order of booking), every stored account, every counter of a budget and then every settlement,
+/// and reports.
 #[derive(Default)]
 pub struct Auditor {
     sums: BTreeMap<(AssetId, AccountName), Sums>,
@@ -158,6 +167,7 @@ pub struct Auditor {
     /// What went back, by call.
     refunds: BTreeMap<CallId, u128>,
     live: BTreeMap<PaymentKey, u32>,
+    budgets: Budgets,
     escrows: Escrows,
     findings: Vec<Finding>,
 }
@@ -248,8 +258,14 @@ impl Auditor {
         self.stored.insert((stored.asset.clone(), stored.account.clone()), sums);
     }
 
+    /// Adds a counter of a budget as it is stored; before any settlement.
+    pub fn usage(&mut self, counter: Counter, stored: Usage) {
+        self.budgets.usage(counter, stored);
+    }
+
     /// Adds an attempt, voided ones included.
     pub fn settlement(&mut self, row: &SettlementRow) {
+        self.budgets.settlement(row);
         // A free call moves nothing, so there is nothing of it to compare.
         if !matches!(row.funds, Funds::Free(_)) {
             let SettlementRow { settle, state, amount, refunded, .. } = *row;
@@ -274,6 +290,7 @@ impl Auditor {
         self.findings.extend(self.escrows.findings(&self.sums));
         let twice = self.live.iter().filter(|(_, live)| **live > 1);
         self.findings.extend(twice.map(|(key, _)| Finding::SpentTwice(key.clone())));
+        self.findings.extend(self.budgets.findings());
         self.findings
     }
 

@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tollgate_domain::{
-    AssetId, CallId, Digest, EscrowId, PaymentKey, Principal, ReceiptId, ToolRef, TransferId, UnixMillis,
+    ApprovalId, AssetId, CallId, Digest, EscrowId, PaymentKey, Principal, ReceiptId, ToolRef, TransferId,
+    UnixMillis,
 };
 
 use crate::booking;
+use crate::budget::{self, Approval, BudgetChanges, Counter, Stops, Usage, Wanted};
 use crate::engine::{self, Books, Changes, ClaimDecision, EngineError};
 use crate::escrow::{self, EscrowChanges, EscrowCommand, EscrowMoved, EscrowRow};
 use crate::{
@@ -98,6 +100,8 @@ pub struct BatchChanges {
     pub balances: Vec<(AccountName, AssetId, Balances)>,
     /// What is remembered of each principal whose standing moved.
     pub standings: Vec<(Principal, Record)>,
+    /// What changes of budgets.
+    pub budgets: BudgetChanges,
     /// Escrows that were opened or moved on, in order.
     pub escrows: Vec<EscrowChanges>,
 }
@@ -105,7 +109,7 @@ pub struct BatchChanges {
 impl BatchChanges {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        let Self { claimed, moved, kept, receipts, transfers, balances, standings, escrows } = self;
+        let Self { claimed, moved, kept, receipts, transfers, balances, standings, budgets, escrows } = self;
         claimed.is_empty()
             && moved.is_empty()
             && kept.is_empty()
@@ -113,6 +117,7 @@ impl BatchChanges {
             && transfers.is_empty()
             && balances.is_empty()
             && standings.is_empty()
+            && budgets.is_empty()
             && escrows.is_empty()
     }
 }
@@ -131,6 +136,7 @@ pub struct Batch {
     kept: Vec<Kept>,
     receipts: Vec<NewReceipt>,
     transfers: Vec<Transfer>,
+    budgets: budget::Draft,
     open_escrows: HashMap<EscrowId, Arc<EscrowRow>>,
     escrows: Vec<EscrowChanges>,
 }
@@ -167,6 +173,7 @@ impl Batch {
                 self.book(changes.unwrap_or_default());
                 Ok(Outcome::Booked(booked))
             }
+            Command::Budget(change) => self.budgets.apply(books, change).map(Outcome::Budget),
             Command::Escrow(command) => self.escrow(books, command).map(Outcome::Escrow),
         }
     }
@@ -184,6 +191,7 @@ impl Batch {
             kept,
             receipts,
             transfers,
+            budgets,
             open_escrows: _,
             escrows,
         } = std::mem::take(self);
@@ -193,19 +201,24 @@ impl Batch {
         });
         let balances = balances.collect();
         let standings = standings.into_iter().collect();
-        BatchChanges { claimed, moved, kept, receipts, transfers, balances, standings, escrows }
+        let budgets = budgets.take_changes();
+        BatchChanges { claimed, moved, kept, receipts, transfers, balances, standings, budgets, escrows }
     }
 
     fn claim<B: Books>(&mut self, books: &mut B, claim: &Claim) -> Result<Claimed, EngineError<B::Error>> {
         Ok(match engine::claim(&mut Seen { batch: self, books }, claim)? {
-            ClaimDecision::Fresh { attempt, mut changes } => {
+            ClaimDecision::Fresh { attempt, mut changes, warnings } => {
                 if let Some(row) = changes.settlement.take() {
                     let row = Arc::new(row);
                     self.settlements.insert(row.key.clone(), Some(Arc::clone(&row)));
                     self.claimed.push(row);
                 }
                 self.book(*changes);
-                Claimed::Fresh { attempt }
+                if warnings.is_empty() {
+                    Claimed::Fresh { attempt }
+                } else {
+                    Claimed::Warned { attempt, warnings }
+                }
             }
             ClaimDecision::InProgress(row) => {
                 Claimed::InProgress { call: row.call, state: row.state, since: row.claimed }
@@ -216,6 +229,7 @@ impl Batch {
             ClaimDecision::InDoubt(call) => Claimed::InDoubt { call },
             ClaimDecision::NoFreeCall => Claimed::NoFreeCall,
             ClaimDecision::InsufficientFunds(available) => Claimed::InsufficientFunds { available },
+            ClaimDecision::Barred(barrier) => Claimed::Barred(barrier),
         })
     }
 
@@ -324,6 +338,7 @@ impl Batch {
     }
 
     fn book(&mut self, changes: Changes) {
+        self.budgets.keep(changes.usages, changes.approval);
         for (name, asset, balances) in changes.balances {
             let account = Account { asset, balances, is_changed: true };
             let accounts = self.accounts.entry(name).or_default();
@@ -415,6 +430,26 @@ impl<B: Books> Books for Seen<'_, B> {
             Some(known) => Ok(*known),
             None => self.books.standing(principal),
         }
+    }
+
+    fn usage(&mut self, counter: &Counter) -> Result<Option<Usage>, B::Error> {
+        self.batch.budgets.usage(self.books, counter)
+    }
+
+    fn stops(&mut self) -> Result<Arc<Stops>, B::Error> {
+        self.batch.budgets.stops(self.books)
+    }
+
+    fn approval_of(&mut self, wanted: &Wanted) -> Result<Option<Approval>, B::Error> {
+        self.batch.budgets.approval_of(self.books, wanted)
+    }
+
+    fn approval(&mut self, id: &ApprovalId) -> Result<Option<Approval>, B::Error> {
+        self.batch.budgets.approval(self.books, id)
+    }
+
+    fn waiting(&mut self, caller: &Principal, now: UnixMillis) -> Result<u32, B::Error> {
+        self.batch.budgets.waiting(self.books, caller, now)
     }
 
     fn escrow(&mut self, id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, B::Error> {

@@ -9,6 +9,7 @@ use tollgate_domain::{
     TransferId, UnixMillis,
 };
 
+use crate::budget::{self, Ask, Barrier, Warning};
 use crate::escrow::{EscrowCommand, EscrowMoved, EscrowRefusal};
 use crate::{BookingError, Clearing, Event, IllegalTransition, State, Transfer};
 
@@ -100,6 +101,8 @@ pub enum Command {
     Refund(crate::Refund),
     /// Book linked transfers: all of them or none. Each has an id that means it for ever, see [`crate::requested_id`].
     Book(Vec<Transfer>),
+    /// Change what may be spent: approvals and stops.
+    Budget(budget::Change),
     /// Open an escrow, or move it along.
     Escrow(Box<EscrowCommand>),
 }
@@ -117,6 +120,8 @@ pub enum Outcome {
     Granted(Granted),
     /// To [`Command::Refund`].
     Refunded(crate::Refunded),
+    /// To [`Command::Budget`].
+    Budget(budget::Changed),
     /// To [`Command::Book`].
     Booked(Booked),
     /// To [`Command::Escrow`].
@@ -157,6 +162,8 @@ pub struct Claim {
     pub proof: Arc<str>,
     /// Until when the proof can be used on its rail.
     pub expires: UnixMillis,
+    /// The budgets that bound it.
+    pub budget: Ask,
     /// Now.
     pub now: UnixMillis,
 }
@@ -177,6 +184,13 @@ pub enum Claimed {
     Fresh {
         /// Which attempt with this key, from 1.
         attempt: u32,
+    },
+    /// The same, and soft limits were passed by it.
+    Warned {
+        /// Which attempt with this key, from 1.
+        attempt: u32,
+        /// Which.
+        warnings: Vec<Warning>,
     },
     /// Another call holds the key and has not ended.
     InProgress {
@@ -216,6 +230,8 @@ pub enum Claimed {
         /// What is available.
         available: Amount,
     },
+    /// A budget keeps the call from being claimed. Nothing was written.
+    Barred(Barrier),
 }
 
 /// What a call left behind for whoever repeats its proof or asks for its status.
@@ -370,6 +386,12 @@ pub enum Refusal {
     /// The transfer cannot be booked.
     #[error(transparent)]
     Booking(#[from] BookingError),
+    /// The approval cannot be decided like that.
+    #[error(transparent)]
+    Approval(#[from] budget::ApprovalError),
+    /// There are as many stops as there may be.
+    #[error("{} stops are the most there may be; resume some, or stop everything", budget::Stops::MAX)]
+    TooManyStops,
     /// The escrow stays as it is.
     #[error(transparent)]
     Escrow(#[from] EscrowRefusal),

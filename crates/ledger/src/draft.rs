@@ -20,19 +20,20 @@ impl<'a, B: Books> Draft<'a, B> {
         Self { books, changes: Changes::default() }
     }
 
-    /// One event: the new state, what it tells beside, and what it books.
+    /// One event: the new state, what it tells beside, and what it books. Says what that meant for the money.
     pub(crate) fn apply(
         &mut self,
         row: &mut SettlementRow,
         event: &Event,
         now: UnixMillis,
-    ) -> Result<(), EngineError<B::Error>> {
+    ) -> Result<Effect, EngineError<B::Error>> {
         let applied = row.state.apply(row.settle, event);
         let (state, effect) = applied.map_err(|illegal| EngineError::Refused(Refusal::Illegal(illegal)))?;
         row.state = state;
         row.updated = now;
         note(row, event);
-        self.carry_out(row, effect, now)
+        self.carry_out(row, effect, now)?;
+        Ok(effect)
     }
 
     /// Books the arrival of the money if it came before the call and was not booked yet, and reserves the price.

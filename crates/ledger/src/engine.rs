@@ -4,15 +4,16 @@
 use std::sync::Arc;
 
 use tollgate_domain::{
-    Amount, AssetId, CallId, EscrowId, FreeCall, PaymentKey, Principal, Settle, ToolRef, TransferId,
-    UnixMillis,
+    Amount, ApprovalId, AssetId, CallId, EscrowId, FreeCall, PaymentKey, Principal, Settle, ToolRef,
+    TransferId, UnixMillis,
 };
 
+use crate::budget::{self, Approval, Barrier, Counter, Stops, Usage, Wanted, Warning, Weighed};
 use crate::draft::Draft;
 use crate::escrow::{EscrowChanges, EscrowRow};
 use crate::{
-    AccountName, Advance, Balances, BookingError, Claim, Event, Funds, Grant, Granted, Record, RefundCause,
-    Refusal, SettlementRow, State, Transfer, TransferKind, Verdict,
+    AccountName, Advance, Balances, BookingError, Claim, Effect, Event, Funds, Grant, Granted, Record,
+    RefundCause, Refusal, SettlementRow, State, Transfer, TransferKind, Verdict,
 };
 
 /// The books as they stand for the next command: what is committed, and what earlier commands of the same batch
@@ -64,6 +65,36 @@ pub trait Books {
     /// When the books cannot be read.
     fn standing(&mut self, principal: &Principal) -> Result<Record, Self::Error>;
 
+    /// What a counter of a budget says; `None` for one that was never used.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn usage(&mut self, counter: &Counter) -> Result<Option<Usage>, Self::Error>;
+
+    /// Everything that may not spend.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn stops(&mut self) -> Result<Arc<Stops>, Self::Error>;
+
+    /// The latest approval that was asked for exactly this and is not used.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn approval_of(&mut self, wanted: &Wanted) -> Result<Option<Approval>, Self::Error>;
+
+    /// The approval with this id.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn approval(&mut self, id: &ApprovalId) -> Result<Option<Approval>, Self::Error>;
+
+    /// How many calls of a caller wait for an approval that has not expired.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn waiting(&mut self, caller: &Principal, now: UnixMillis) -> Result<u32, Self::Error>;
+
     /// One escrow.
     ///
     /// # Errors
@@ -94,6 +125,10 @@ pub(crate) struct Changes {
     pub settlement: Option<SettlementRow>,
     /// Whose standing moves, and how.
     pub judged: Option<(Principal, Verdict)>,
+    /// What counters of budgets say.
+    pub usages: Vec<(Counter, Usage)>,
+    /// The approval that is used or given back.
+    pub approval: Option<Approval>,
     /// The escrow that moved.
     pub escrow: Option<EscrowChanges>,
 }
@@ -107,6 +142,8 @@ pub(crate) enum ClaimDecision {
         attempt: u32,
         /// What to write.
         changes: Box<Changes>,
+        /// Soft limits that it passes.
+        warnings: Vec<Warning>,
     },
     /// Another call holds the key and has not ended: this row.
     InProgress(Arc<SettlementRow>),
@@ -122,6 +159,8 @@ pub(crate) enum ClaimDecision {
     NoFreeCall,
     /// The credit does not cover the price; this is available.
     InsufficientFunds(Amount),
+    /// A budget keeps it from being claimed.
+    Barred(Barrier),
 }
 
 /// Decides a claim.
@@ -170,6 +209,19 @@ pub(crate) fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecis
             return Ok(ClaimDecision::NoFreeCall);
         }
     }
+    // Behind the key: whoever repeats what is paid already gets its answer, whatever may be spent by now. A free call spends nothing.
+    let weighed = if claim.amount.is_zero() {
+        Weighed::nothing()
+    } else {
+        let weighed = budget::weigh(books, &claim.budget, &wanted(claim), claim.call, claim.now);
+        weighed.map_err(EngineError::Books)?
+    };
+    let (reservation, usages, approval, warnings) = match weighed {
+        Weighed::Within { reservation, usages, approval, warnings } => {
+            (reservation, usages, approval, warnings)
+        }
+        Weighed::Barred(barrier) => return Ok(ClaimDecision::Barred(barrier)),
+    };
     let mut row = new_row(claim, attempt, funds);
     let mut draft = Draft::new(books);
     match draft.fund(&row) {
@@ -184,8 +236,10 @@ pub(crate) fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecis
         draft.apply(&mut row, &Event::Settled { reference: claim.reference.clone() }, claim.now)?;
     }
     let mut changes = draft.changes;
+    (row.reserved, changes.usages, changes.approval) =
+        (reservation, usages, approval.map(|approval| *approval));
     changes.settlement = Some(row);
-    Ok(ClaimDecision::Fresh { attempt, changes: Box::new(changes) })
+    Ok(ClaimDecision::Fresh { attempt, changes: Box::new(changes), warnings })
 }
 
 /// Decides an advance: every event in order, then what to book. The receipt, if any, is the store's to add.
@@ -201,10 +255,15 @@ pub(crate) fn advance<B: Books>(books: &mut B, advance: &Advance) -> Result<Chan
         return Err(EngineError::Refused(Refusal::OtherCall { current: row.call }));
     }
     let mut draft = Draft::new(books);
+    let mut is_back = false;
     for event in &advance.events {
-        draft.apply(&mut row, event, advance.now)?;
+        is_back |= matches!(draft.apply(&mut row, event, advance.now)?, Effect::Void | Effect::Refund);
     }
     let mut changes = draft.changes;
+    if is_back {
+        let back = budget::give_back(books, &row.reserved, &wanted_by(&row), row.call, advance.now);
+        (changes.usages, changes.approval) = back.map_err(EngineError::Books)?;
+    }
     changes.judged = verdict(row.settle, &advance.events)
         // What cost nothing earns nothing: else a good name would be free.
         .filter(|_| Record::is_kept_for(&row.caller) && !matches!(row.funds, Funds::Free(_)))
@@ -291,6 +350,29 @@ fn new_row(claim: &Claim, attempt: u32, funds: Funds) -> SettlementRow {
         receipt: None,
         refund: None,
         refunded: Amount::ZERO,
+        reserved: budget::Reservation::default(),
+    }
+}
+
+/// What a claim spends, as an approval names it.
+fn wanted(claim: &Claim) -> Wanted {
+    Wanted {
+        caller: claim.caller.clone(),
+        tool: claim.binding.tool.clone(),
+        args: claim.binding.args,
+        asset: claim.asset.clone(),
+        amount: claim.amount,
+    }
+}
+
+/// The same of an attempt that was claimed.
+fn wanted_by(row: &SettlementRow) -> Wanted {
+    Wanted {
+        caller: row.caller.clone(),
+        tool: row.binding.tool.clone(),
+        args: row.binding.args,
+        asset: row.asset.clone(),
+        amount: row.amount,
     }
 }
 

@@ -7,6 +7,8 @@
 //! Words are TigerBeetle's: a transfer moves an amount from a debited to a credited account of one asset; a pending
 //! transfer reserves and is posted or voided exactly once; transfers are never changed.
 //!
+//! How far callers may spend is decided with the claim: see [`budget`].
+//!
 //! Invariants: every transfer balances; `credit:*` accounts never go below zero, pending debits included; one payment
 //! key has at most one attempt that is neither voided nor refunded; only [`State::apply`] changes a state.
 //!
@@ -35,6 +37,7 @@ mod account;
 pub mod audit;
 mod batch;
 mod booking;
+pub mod budget;
 mod command;
 mod draft;
 mod engine;

@@ -2,8 +2,11 @@
 
 use std::future::Future;
 
-use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis};
+use tollgate_domain::{
+    Amount, ApprovalId, AssetId, CallId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis,
+};
 
+use crate::budget::{Approval, Ask, Barrier, Change, Changed, Counter, Stops, Usage, Wanted};
 use crate::{
     AccountBalance, AccountName, Advance, Advanced, Balances, Booked, Claim, Claimed, Command, Grant,
     Granted, Outcome, Record, Refund, Refunded, Refusal, SettlementRow, State, StoredAnswer, Transfer,
@@ -132,6 +135,14 @@ pub trait LedgerStore: Send + Sync + 'static {
         })
     }
 
+    /// [`Command::Budget`].
+    fn change_budget(&self, change: Change) -> impl Future<Output = Result<Changed, StoreError>> + Send {
+        answered(self.commit(Command::Budget(change)), |outcome| match outcome {
+            Outcome::Budget(changed) => Some(changed),
+            _ => None,
+        })
+    }
+
     /// Pending transfers that expired after `since` and by `now` and are not resolved, the first to expire first, at most
     /// `limit`: to be voided ([`crate::expiry_id`]).
     fn expired(
@@ -140,6 +151,29 @@ pub trait LedgerStore: Send + Sync + 'static {
         now: UnixMillis,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Transfer>, StoreError>> + Send;
+
+    /// What would keep each of these from being claimed now, by what is committed, in their order. Nothing is taken: the claim
+    /// decides.
+    fn foresee(
+        &self,
+        asks: Vec<(Ask, Wanted)>,
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<Vec<Option<Barrier>>, StoreError>> + Send;
+
+    /// What these counters say, in their order.
+    fn usages(
+        &self,
+        counters: Vec<Counter>,
+    ) -> impl Future<Output = Result<Vec<Option<Usage>>, StoreError>> + Send;
+
+    /// Everything that may not spend.
+    fn stops(&self) -> impl Future<Output = Result<Stops, StoreError>> + Send;
+
+    /// The approval with this id.
+    fn approval(&self, id: &ApprovalId) -> impl Future<Output = Result<Option<Approval>, StoreError>> + Send;
+
+    /// The latest approvals that were asked for, newest first, at most `limit`.
+    fn approvals(&self, limit: u32) -> impl Future<Output = Result<Vec<Approval>, StoreError>> + Send;
 
     /// The latest attempt with this key.
     fn settlement(

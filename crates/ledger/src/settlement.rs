@@ -13,6 +13,7 @@ use tollgate_domain::{
     UnixMillis,
 };
 
+use crate::budget::Reservation;
 use crate::{Funds, hold_id};
 
 /// Where the settlement of one call stands.
@@ -343,6 +344,8 @@ pub struct SettlementRow {
     pub refund: Option<RefundCause>,
     /// How much of the amount went back so far.
     pub refunded: Amount,
+    /// What it has taken of budgets.
+    pub reserved: Reservation,
 }
 
 impl SettlementRow {

@@ -97,6 +97,7 @@ async fn pair(
         funds: Funds::Credit(caller.clone()),
         proof: "".into(),
         expires: UnixMillis::new(1_895_219_200_000),
+        budget: tollgate_ledger::budget::Ask::default(),
         now,
     };
     let claimed = store.claim(claim).await?;

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use tollgate_attest::{PublicKey, Signer};
 use tollgate_domain::{
-    Amount, AssetId, CallId, Digest, EscrowId, KeyId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis,
+    Amount, ApprovalId, AssetId, CallId, Digest, EscrowId, KeyId, PaymentKey, Principal, ReceiptId, ToolRef,
+    UnixMillis,
 };
 use tollgate_ledger::audit::Finding;
+use tollgate_ledger::budget::{self, Ask, Barrier, Counter, Stops, Usage, Wanted};
 use tollgate_ledger::escrow::{EscrowFilter, EscrowHistory, EscrowPage, EscrowRow, EscrowStore};
 use tollgate_ledger::{
     AccountBalance, AccountName, Balances, Command, LedgerStore, Outcome, RecentCall, Record, SettlementRow,
@@ -337,6 +339,30 @@ impl LedgerStore for Store {
         limit: u32,
     ) -> Result<Vec<Transfer>, StoreError> {
         either!(self, store => store.expired(since, now, limit).await)
+    }
+
+    async fn foresee(
+        &self,
+        asks: Vec<(Ask, Wanted)>,
+        now: UnixMillis,
+    ) -> Result<Vec<Option<Barrier>>, StoreError> {
+        either!(self, store => store.foresee(asks, now).await)
+    }
+
+    async fn usages(&self, counters: Vec<Counter>) -> Result<Vec<Option<Usage>>, StoreError> {
+        either!(self, store => store.usages(counters).await)
+    }
+
+    async fn stops(&self) -> Result<Stops, StoreError> {
+        either!(self, store => store.stops().await)
+    }
+
+    async fn approval(&self, id: &ApprovalId) -> Result<Option<budget::Approval>, StoreError> {
+        either!(self, store => store.approval(id).await)
+    }
+
+    async fn approvals(&self, limit: u32) -> Result<Vec<budget::Approval>, StoreError> {
+        either!(self, store => store.approvals(limit).await)
     }
 
     async fn settlement(&self, key: &PaymentKey) -> Result<Option<SettlementRow>, StoreError> {

@@ -6,7 +6,7 @@ use tollgate_attest::{Segment, verify_chain};
 use tollgate_domain::Digest;
 use tollgate_ledger::audit::{Auditor, Finding};
 
-use crate::{convert, escrows, rows};
+use crate::{budgets, convert, escrows, rows};
 
 /// Everything that does not hold, as of one moment. Runs beside the writer.
 pub(crate) fn check(connection: &Connection) -> rusqlite::Result<Vec<Finding>> {
@@ -16,6 +16,9 @@ pub(crate) fn check(connection: &Connection) -> rusqlite::Result<Vec<Finding>> {
     rows::each_transfer(&snapshot, |transfer| auditor.transfer(&transfer))?;
     for account in rows::accounts(&snapshot)? {
         auditor.account(&account);
+    }
+    for (counter, usage) in budgets::usages(&snapshot)? {
+        auditor.usage(counter, usage);
     }
     rows::each_settlement(&snapshot, |row| auditor.settlement(&row))?;
     escrows::each(&snapshot, |row| auditor.escrow(&row))?;

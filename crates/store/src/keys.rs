@@ -2,7 +2,7 @@
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tollgate_domain::{Digest, KeyId, KyaTier, UnixMillis};
+use tollgate_domain::{Digest, KeyId, KyaTier, Labels, UnixMillis};
 use tollgate_ledger::StoreError;
 
 use crate::convert::{self, millis};
@@ -20,6 +20,8 @@ pub struct NewKey {
     pub hash: Digest,
     /// How far the operator verified who will hold it.
     pub tier: KyaTier,
+    /// To what its holder belongs.
+    pub labels: Labels,
     /// Now.
     pub now: UnixMillis,
 }
@@ -35,6 +37,8 @@ pub struct KeyRecord {
     pub hash: Digest,
     /// How far the operator verified who holds it.
     pub tier: KyaTier,
+    /// To what its holder belongs.
+    pub labels: Labels,
     /// When it was created.
     pub created: UnixMillis,
     /// When it was taken back, if it was. A revoked key stays known, so that its holder is told so.
@@ -55,7 +59,7 @@ struct TierError(u8);
 
 macro_rules! keys {
     ($tail:literal) => {
-        concat!("SELECT id, name, hash, tier, created, revoked FROM api_keys ", $tail)
+        concat!("SELECT id, name, hash, tier, created, revoked, labels FROM api_keys ", $tail)
     };
 }
 
@@ -69,6 +73,7 @@ fn key(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {
         tier: tier.ok_or_else(|| convert::malformed(3, Type::Integer, TierError(level)))?,
         created: convert::moment(row, 4)?,
         revoked: convert::optional_moment(row, 5)?,
+        labels: convert::text(row, 6)?,
     })
 }
 
@@ -108,18 +113,19 @@ impl Batch<'_, LedgerSession> {
         }
         self.connection
             .prepare_cached(
-                "INSERT INTO api_keys (id, name, hash, tier, created) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO api_keys (id, name, hash, tier, created, labels) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute(params![
                 new.id.as_bytes(),
                 new.name,
                 new.hash.as_bytes(),
                 new.tier.level(),
-                millis(new.now)
+                millis(new.now),
+                new.labels.to_string(),
             ])?;
         changed(self.connection)?;
-        let NewKey { id, name, hash, tier, now } = new.clone();
-        Ok(KeyRecord { id, name, hash, tier, created: now, revoked: None })
+        let NewKey { id, name, hash, tier, labels, now } = new.clone();
+        Ok(KeyRecord { id, name, hash, tier, labels, created: now, revoked: None })
     }
 
     /// Revoking twice keeps the first moment.

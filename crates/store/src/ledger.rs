@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use tollgate_attest::Signer;
-use tollgate_domain::{AssetId, EscrowId, PaymentKey, Principal, ToolRef, TransferId, UnixMillis};
+use tollgate_domain::{
+    ApprovalId, AssetId, EscrowId, PaymentKey, Principal, ToolRef, TransferId, UnixMillis,
+};
+use tollgate_ledger::budget::{Approval, Counter, Stops, Usage, Wanted};
 use tollgate_ledger::escrow::EscrowRow;
 use tollgate_ledger::{
     AccountName, Balances, Batch as Commands, Books, Command, EngineError, Moved, Outcome, Record,
@@ -15,13 +18,11 @@ use tollgate_ledger::{
 };
 
 use crate::account_cache::{AccountCache, Place};
-use crate::calls;
-use crate::escrows;
 use crate::receipts::Chain;
-use crate::rows;
 use crate::standing_cache::StandingCache;
 use crate::writer::{Batch, Failure, Session};
 use crate::written;
+use crate::{budgets, calls, escrows, rows};
 
 /// The writer's memory of the ledger file.
 pub(crate) struct LedgerSession {
@@ -113,10 +114,10 @@ impl From<EngineError<rusqlite::Error>> for Failure {
 }
 
 /// The books as the last transaction left them.
-struct File<'a> {
-    connection: &'a Connection,
-    accounts: &'a mut AccountCache,
-    open: &'a HashMap<PaymentKey, Arc<SettlementRow>>,
+pub(crate) struct File<'a> {
+    pub(crate) connection: &'a Connection,
+    pub(crate) accounts: &'a mut AccountCache,
+    pub(crate) open: &'a HashMap<PaymentKey, Arc<SettlementRow>>,
 }
 
 impl Books for File<'_> {
@@ -160,6 +161,26 @@ impl Books for File<'_> {
 
     fn standing(&mut self, principal: &Principal) -> rusqlite::Result<Record> {
         rows::standing(self.connection, principal)
+    }
+
+    fn usage(&mut self, counter: &Counter) -> rusqlite::Result<Option<Usage>> {
+        budgets::usage(self.connection, counter)
+    }
+
+    fn stops(&mut self) -> rusqlite::Result<Arc<Stops>> {
+        budgets::stops(self.connection)
+    }
+
+    fn approval_of(&mut self, wanted: &Wanted) -> rusqlite::Result<Option<Approval>> {
+        budgets::approval_of(self.connection, wanted)
+    }
+
+    fn approval(&mut self, id: &ApprovalId) -> rusqlite::Result<Option<Approval>> {
+        budgets::approval(self.connection, id)
+    }
+
+    fn waiting(&mut self, caller: &Principal, now: UnixMillis) -> rusqlite::Result<u32> {
+        budgets::waiting(self.connection, caller, now)
     }
 
     fn escrow(&mut self, id: &EscrowId) -> rusqlite::Result<Option<Arc<EscrowRow>>> {

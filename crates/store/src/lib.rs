@@ -40,6 +40,7 @@
 
 mod account_cache;
 mod backend;
+mod budgets;
 mod calls;
 mod check;
 mod control;

@@ -8,6 +8,7 @@
 //! first batch, however long it was paused. Its chain of receipts has therefore one writer, and its open settlements one driver.
 
 mod books;
+mod budgets;
 mod calls;
 mod check;
 mod connect;
@@ -31,18 +32,23 @@ use std::time::Duration;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 use tollgate_attest::{PublicKey, Signer};
-use tollgate_domain::{Amount, AssetId, CallId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis};
+use tollgate_domain::{
+    Amount, ApprovalId, AssetId, CallId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis,
+};
+use tollgate_ledger::budget::{Approval, Ask, Barrier, Counter, Stops, Usage, Wanted};
 use tollgate_ledger::{
     AccountBalance, AccountName, Balances, Command, LedgerStore, Outcome, RecentCall, Record, SettlementRow,
     Spent, StoreError, StoredAnswer, Transfer,
 };
 
+use self::books::Loaded;
 use self::connect::{Connector, described};
 use self::convert::{ReadError, plain};
 use self::readers::Readers;
 use self::rows::{accounts, settlements, transfers};
 use self::session::Identity;
 use self::writer::{Start, Writer};
+use crate::budgets::Forgotten;
 use crate::convert::{integer, millis};
 use crate::database::Opener;
 use crate::open::{OpenError, Options};
@@ -67,6 +73,7 @@ pub(crate) struct PostgresStore {
     /// Keeps others from being this gateway until the writer has a connection of its own, and then some.
     _session: Option<Client>,
     results_kept: Duration,
+    budgets_forgotten: Forgotten,
 }
 
 impl fmt::Debug for Readers {
@@ -123,7 +130,14 @@ impl PostgresStore {
         let writer = Writer::start(start).map_err(OpenError::Thread)?;
         let _session = identity.map(|_| client);
         let readers = Readers::new(connector);
-        Ok(Self { writer, readers, identity, _session, results_kept: options.results_kept })
+        Ok(Self {
+            writer,
+            readers,
+            identity,
+            _session,
+            results_kept: options.results_kept,
+            budgets_forgotten: Forgotten::default(),
+        })
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -141,6 +155,10 @@ impl PostgresStore {
     pub(crate) async fn prune(&self, now: UnixMillis) -> Result<usize, StoreError> {
         let kept = u64::try_from(self.results_kept.as_millis()).unwrap_or(u64::MAX);
         let before = integer(now.get().saturating_sub(kept));
+        if self.budgets_forgotten.is_due(now) {
+            self.readers.with(async |client| budgets::forget(client, now).await).await?;
+            self.budgets_forgotten.done(now);
+        }
         let delete = "DELETE FROM results WHERE settlement IN (SELECT r.settlement FROM results r \
              JOIN settlements s ON s.id = r.settlement WHERE r.stored < $1 AND s.updated < $1 \
              AND s.state IN ('settled', 'delivered', 'refunded', 'voided', 'failed', 'in_doubt') ORDER BY r.settlement LIMIT $2)";
@@ -240,6 +258,44 @@ impl LedgerStore for PostgresStore {
         );
         self.rows(query, &[(&since, Type::INT8), (&now, Type::INT8), (&limit, Type::INT8)], rows::transfer)
             .await
+    }
+
+    async fn foresee(
+        &self,
+        asks: Vec<(Ask, Wanted)>,
+        now: UnixMillis,
+    ) -> Result<Vec<Option<Barrier>>, StoreError> {
+        let mut asked = budgets::Asked::default();
+        asks.iter().for_each(|(ask, wanted)| asked.weighing(ask, wanted));
+        let foreseen = self.readers.with(async |client| {
+            let mut loaded = Loaded::default();
+            loop {
+                loaded.budgets.add(Box::pin(budgets::load(client, None, &asked)).await?);
+                match books::foresee(&loaded, &asks, now) {
+                    Ok(barriers) => return Ok(barriers),
+                    Err(more) => asked = *more,
+                }
+            }
+        });
+        foreseen.await
+    }
+
+    async fn usages(&self, counters: Vec<Counter>) -> Result<Vec<Option<Usage>>, StoreError> {
+        self.readers.with(async |client| budgets::usages(client, &counters).await).await
+    }
+
+    async fn stops(&self) -> Result<Stops, StoreError> {
+        let stops = self.rows(budgets::STOPS, &[], budgets::stop).await?;
+        Ok(Stops(stops.into_iter().collect()))
+    }
+
+    async fn approval(&self, id: &ApprovalId) -> Result<Option<Approval>, StoreError> {
+        let ids = [id.as_bytes().as_slice()];
+        self.row(budgets::APPROVALS, &[(&ids.as_slice(), Type::BYTEA_ARRAY)], budgets::approval).await
+    }
+
+    async fn approvals(&self, limit: u32) -> Result<Vec<Approval>, StoreError> {
+        self.rows(budgets::LATEST, &[(&i64::from(limit), Type::INT8)], budgets::approval).await
     }
 
     async fn settlement(&self, key: &PaymentKey) -> Result<Option<SettlementRow>, StoreError> {

@@ -1,30 +1,33 @@
 //! The embedded ledger store: one SQLite file with one writer.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate_attest::{PublicKey, Signer};
 use tollgate_domain::{
-    Amount, AssetId, CallId, Digest, KeyId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis,
+    Amount, ApprovalId, AssetId, CallId, Digest, KeyId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis,
 };
 use tollgate_ledger::audit::Finding;
+use tollgate_ledger::budget::{self, Ask, Barrier, Counter, Stops, Usage, Wanted, Weighed};
 use tollgate_ledger::{
     AccountBalance, AccountName, Balances, Command, LedgerStore, Outcome, RecentCall, Record, SettlementRow,
     Spent, StoreError, StoredAnswer, Transfer,
 };
 use tollgate_registry::{Approval, Observed, PinPolicy, PinRecord, Sighting};
 
+use crate::account_cache::AccountCache;
+use crate::budgets::Forgotten;
 use crate::database::{self, Kept, Opener, Schema};
 use crate::keys::{self, KeyRecord, NewKey};
-use crate::ledger::LedgerSession;
+use crate::ledger::{File, LedgerSession};
 use crate::lock::DirectoryLock;
 use crate::open::{OpenError, Options};
 use crate::readers::Readers;
 use crate::standing_cache::StandingCache;
 use crate::writer::{Hooks, Writer};
-use crate::{calls, check, pins, rows};
+use crate::{budgets, calls, check, pins, rows};
 
 /// The ledger file.
 pub(crate) static LEDGER: Schema = Schema {
@@ -39,6 +42,7 @@ pub(crate) static LEDGER: Schema = Schema {
         include_str!("schema/ledger_6.sql"),
         include_str!("schema/ledger_7.sql"),
         include_str!("schema/ledger_8.sql"),
+        include_str!("schema/ledger_9.sql"),
     ],
     // NORMAL would lose acknowledged calls on power loss.
     kept: Kept::OverPowerCut,
@@ -60,6 +64,7 @@ struct Inner {
     readers: Readers,
     standings: Arc<StandingCache>,
     results_kept: Duration,
+    budgets_forgotten: Forgotten,
     _lock: Option<DirectoryLock>,
 }
 
@@ -106,6 +111,7 @@ impl Store {
             readers: Readers::new(&LEDGER, directory.to_owned()),
             standings,
             results_kept: options.results_kept,
+            budgets_forgotten: Forgotten::default(),
             _lock: lock,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -243,6 +249,10 @@ impl Store {
     pub(crate) async fn prune(&self, now: UnixMillis) -> Result<usize, StoreError> {
         let kept = u64::try_from(self.inner.results_kept.as_millis()).unwrap_or(u64::MAX);
         let before = UnixMillis::new(now.get().saturating_sub(kept));
+        if self.inner.budgets_forgotten.is_due(now) {
+            self.inner.writer.write(move |batch| Ok(budgets::forget(batch.connection, now)?)).await?;
+            self.inner.budgets_forgotten.done(now);
+        }
         let (mut forgotten, mut after) = (0_usize, 0);
         loop {
             let pruned =
@@ -287,6 +297,47 @@ impl LedgerStore for Store {
         limit: u32,
     ) -> Result<Vec<Transfer>, StoreError> {
         self.inner.readers.read(move |connection| rows::expired(connection, since, now, limit)).await
+    }
+
+    async fn foresee(
+        &self,
+        asks: Vec<(Ask, Wanted)>,
+        now: UnixMillis,
+    ) -> Result<Vec<Option<Barrier>>, StoreError> {
+        let nobody = CallId::from_bytes([0; 16]);
+        // A few single rows of small tables, for every demand to pay: on this thread.
+        self.inner.readers.read_here(|connection| {
+            let (mut accounts, open) = (AccountCache::default(), HashMap::new());
+            let mut books = File { connection, accounts: &mut accounts, open: &open };
+            let barrier = |(ask, wanted): (Ask, Wanted)| {
+                Ok(match budget::weigh(&mut books, &ask, &wanted, nobody, now)? {
+                    Weighed::Within { .. } => None,
+                    Weighed::Barred(barrier) => Some(barrier),
+                })
+            };
+            asks.into_iter().map(barrier).collect()
+        })
+    }
+
+    async fn usages(&self, counters: Vec<Counter>) -> Result<Vec<Option<Usage>>, StoreError> {
+        let read = self.inner.readers.read(move |connection| {
+            counters.iter().map(|counter| budgets::usage(connection, counter)).collect()
+        });
+        read.await
+    }
+
+    async fn stops(&self) -> Result<Stops, StoreError> {
+        let stops = self.inner.readers.read(budgets::stops).await?;
+        Ok(Stops::clone(&stops))
+    }
+
+    async fn approval(&self, id: &ApprovalId) -> Result<Option<budget::Approval>, StoreError> {
+        let id = *id;
+        self.inner.readers.read(move |connection| budgets::approval(connection, &id)).await
+    }
+
+    async fn approvals(&self, limit: u32) -> Result<Vec<budget::Approval>, StoreError> {
+        self.inner.readers.read(move |connection| budgets::approvals(connection, limit)).await
     }
 
     async fn settlement(&self, key: &PaymentKey) -> Result<Option<SettlementRow>, StoreError> {

@@ -10,6 +10,7 @@ use tollgate_ledger::{
 };
 
 use crate::account_cache::{AccountCache, Place};
+use crate::budgets;
 use crate::convert::{integer, millis};
 use crate::database::{exactly_one, is_taken};
 use crate::escrows;
@@ -43,6 +44,7 @@ pub(crate) fn write(
     for (principal, record) in &changes.standings {
         write_standing(connection, principal, record)?;
     }
+    budgets::write(connection, &changes.budgets)?;
     for escrow in &changes.escrows {
         escrows::write(connection, escrow)?;
     }
@@ -52,8 +54,8 @@ pub(crate) fn write(
 fn insert_settlement(connection: &Connection, row: &SettlementRow) -> Result<(), Failure> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO settlements (key, attempt, call, caller, server, tool, args, price_version, amount, asset, \
-         funds, proof, expires, state, claimed, updated, reference, settle, payer, quote) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+         funds, proof, expires, state, claimed, updated, reference, settle, payer, quote, reserved) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, nullif(?21, ''))",
     )?;
     let inserted = insert.execute(params![
         row.key.to_string(),
@@ -76,6 +78,7 @@ fn insert_settlement(connection: &Connection, row: &SettlementRow) -> Result<(),
         row.settle.word(),
         row.payer.as_str(),
         row.binding.quote.map(|digest| *digest.as_bytes()),
+        row.reserved.to_string(),
     ]);
     match inserted {
         Ok(_) => Ok(()),

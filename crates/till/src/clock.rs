@@ -5,11 +5,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tollgate_domain::UnixMillis;
 
+use crate::failpoint;
+
 /// The time at this moment. A clock before 1970 reads as 1970.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
 pub fn now() -> UnixMillis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    let now = UnixMillis::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+    now.plus_millis(failpoint::clock_ahead_ms())
 }
 
 /// Fresh randomness from the operating system, drawn in blocks: a call needs some several times.

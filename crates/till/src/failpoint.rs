@@ -1,11 +1,20 @@
 //! Named stop points of crash tests, compiled in with the `failpoints` feature only: when the point named by
 //! `TOLLGATE_FAILPOINT` is reached, the process kills itself without any cleaning up, as `kill -9` would. `name:3` means
-//! the third time, `panic name` that the point panics instead.
+//! the third time, `panic name` that the point panics instead. `TOLLGATE_CLOCK_AHEAD` names a file that says how many milliseconds
+//! the gateway's clock is ahead, and may be changed while it runs.
 
 /// Called at each named point.
 #[cfg(not(feature = "failpoints"))]
 pub fn reached(_point: &'static str) {}
 
+/// How far ahead of the machine's the gateway's clock is: not at all.
+#[cfg(not(feature = "failpoints"))]
+pub(crate) const fn clock_ahead_ms() -> u64 {
+    0
+}
+
+#[cfg(feature = "failpoints")]
+pub(crate) use armed::clock_ahead_ms;
 #[cfg(feature = "failpoints")]
 pub use armed::{StorePoints, reached};
 
@@ -39,6 +48,14 @@ mod armed {
         if due && kill(Pid::this(), Signal::SIGKILL).is_err() {
             std::process::abort();
         }
+    }
+
+    /// How far ahead of the machine's the gateway's clock is.
+    pub(crate) fn clock_ahead_ms() -> u64 {
+        static FILE: OnceLock<Option<std::path::PathBuf>> = OnceLock::new();
+        let read = || std::env::var_os("TOLLGATE_CLOCK_AHEAD").map(std::path::PathBuf::from);
+        let Some(file) = FILE.get_or_init(read) else { return 0 };
+        std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
     }
 
     /// The store's points.

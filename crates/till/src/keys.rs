@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
-use tollgate_domain::Digest;
+use tollgate_domain::{Digest, KeyId, Labels};
 use tollgate_ledger::StoreError;
 use tollgate_store::Store;
 use tollgate_trust::{ApiKeys, KeyDirectory, KeyRecord};
@@ -28,6 +28,10 @@ impl KeyDirectory for KeySnapshot {
     fn find(&self, hash: &Digest) -> Option<KeyRecord> {
         self.0.load().find(hash)
     }
+
+    fn labels(&self, id: &KeyId) -> Labels {
+        self.0.load().labels(id)
+    }
 }
 
 /// Reads all keys.
@@ -41,6 +45,7 @@ pub async fn reload(store: &Store, snapshot: &KeySnapshot) -> Result<(), StoreEr
             name: key.name.as_str().into(),
             revoked: key.revoked.is_some(),
             tier: key.tier,
+            labels: key.labels,
         };
         (key.hash, known)
     };

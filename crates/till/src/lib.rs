@@ -35,6 +35,7 @@ mod payment;
 mod rails;
 pub mod raw;
 pub mod sandbox;
+pub mod spending;
 mod till;
 
 pub use environment::Environment;

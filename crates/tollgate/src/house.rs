@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use tollgate_attest::PublicKey;
 use tollgate_domain::{Assets, ServerName};
 use tollgate_gate::{Gate, GateLimits, Listed, Mode};
-use tollgate_till::{FINALITY_MS, Funding, Till, clock, keys, limits};
+use tollgate_till::{FINALITY_MS, Funding, Till, clock, keys, limits, spending};
 
 use crate::catalog::Goods;
 use crate::error::{OpenError, PriceError};
@@ -72,6 +72,7 @@ impl House {
             keys: Arc::clone(&till.keys),
             rails: till.rails,
             limits: limits(settings.limits.calls_per_minute, settings.limits.offers_per_minute),
+            budgets: spending::default_plan(&assets),
             marks: till.marks,
         };
         let limits = GateLimits {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tollgate_domain::{CallId, UnixMillis};
 use tollgate_gate::{Fault, Ports};
+use tollgate_ledger::budget::Plan;
 use tollgate_rails::PaymentRail;
 use tollgate_risk::Limits;
 use tollgate_store::Store;
@@ -20,6 +21,7 @@ pub(crate) struct OwnPorts {
     pub(crate) keys: Arc<KeySnapshot>,
     pub(crate) rails: Vec<Arc<dyn PaymentRail>>,
     pub(crate) limits: Limits,
+    pub(crate) budgets: Plan,
     pub(crate) marks: Arc<DispatchMarks>,
 }
 
@@ -46,6 +48,10 @@ impl Ports for OwnPorts {
 
     fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    fn budgets(&self) -> &Plan {
+        &self.budgets
     }
 
     fn now(&self) -> UnixMillis {

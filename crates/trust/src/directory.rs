@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
-use tollgate_domain::{Digest, KeyId, KyaTier};
+use tollgate_domain::{Digest, KeyId, KyaTier, Labels};
 
 /// What is known of one API key. Holds no secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,12 +15,17 @@ pub struct KeyRecord {
     pub revoked: bool,
     /// How far the operator verified who holds it.
     pub tier: KyaTier,
+    /// To what its holder belongs.
+    pub labels: Labels,
 }
 
 /// Where API keys are looked up. Implemented over an in-memory snapshot: it stands on every call's path.
 pub trait KeyDirectory: Send + Sync {
     /// The record of the key whose secret has this digest ([`crate::ApiKey::hash`]); revoked ones too.
     fn find(&self, hash: &Digest) -> Option<KeyRecord>;
+
+    /// To what the holder of a key belongs; nothing for a key that is not known.
+    fn labels(&self, id: &KeyId) -> Labels;
 }
 
 /// All API keys at one moment; built once and swapped whole.
@@ -30,18 +35,24 @@ pub trait KeyDirectory: Send + Sync {
 #[derive(Clone, Debug, Default)]
 pub struct ApiKeys {
     by_leading_bytes: HashMap<u64, Vec<(Digest, KeyRecord)>>,
+    /// Of those keys that have any.
+    labels: HashMap<KeyId, Labels>,
 }
 
 impl ApiKeys {
     /// The given keys, each with the digest of its secret; a later one with the same digest replaces the earlier.
     pub fn new(keys: impl IntoIterator<Item = (Digest, KeyRecord)>) -> Self {
         let mut by_leading_bytes: HashMap<u64, Vec<(Digest, KeyRecord)>> = HashMap::new();
+        let mut labels = HashMap::new();
         for (hash, record) in keys {
+            if !record.labels.is_empty() {
+                labels.insert(record.id, record.labels.clone());
+            }
             let bucket = by_leading_bytes.entry(leading_bytes(&hash)).or_default();
             bucket.retain(|(other, _)| *other != hash);
             bucket.push((hash, record));
         }
-        Self { by_leading_bytes }
+        Self { by_leading_bytes, labels }
     }
 
     /// How many keys there are, revoked ones included.
@@ -61,11 +72,19 @@ impl KeyDirectory for ApiKeys {
         let same = |other: &Digest| bool::from(other.as_bytes().ct_eq(hash.as_bytes()));
         bucket.iter().find(|(other, _)| same(other)).map(|(_, record)| record.clone())
     }
+
+    fn labels(&self, id: &KeyId) -> Labels {
+        self.labels.get(id).cloned().unwrap_or_default()
+    }
 }
 
 impl<D: KeyDirectory + ?Sized> KeyDirectory for Arc<D> {
     fn find(&self, hash: &Digest) -> Option<KeyRecord> {
         (**self).find(hash)
+    }
+
+    fn labels(&self, id: &KeyId) -> Labels {
+        (**self).labels(id)
     }
 }
 
@@ -84,6 +103,7 @@ mod tests {
             name: name.into(),
             revoked: false,
             tier: KyaTier::Sandbox,
+            labels: Labels::default(),
         }
     }
 

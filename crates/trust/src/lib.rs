@@ -16,7 +16,8 @@
 //!
 //! let secret = ApiKey::from_random([7; 32]);
 //! let id = KeyId::from_bytes([1; 16]);
-//! let record = KeyRecord { id, name: "ci".into(), revoked: false, tier: KyaTier::Sandbox };
+//! let labels = "team=research".parse()?;
+//! let record = KeyRecord { id, name: "ci".into(), revoked: false, tier: KyaTier::Sandbox, labels };
 //! let keys = ApiKeys::new([(secret.hash(), record)]);
 //!
 //! let caller = authenticate(Some(secret.expose()), None, &keys)?;
@@ -25,7 +26,7 @@
 //! let requirement = Requirement { api_key: true, min_reputation: Bps::new(5_000) };
 //! assert!(evaluate(&requirement, &caller, &NEWCOMER).is_ok());
 //! assert!(evaluate(&requirement, &Caller::Anonymous, &NEWCOMER).is_err());
-//! # Ok::<(), tollgate_trust::AuthenticateError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
 #![cfg_attr(

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tollgate_domain::{AssetId, CallId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis};
+use tollgate_domain::{ApprovalId, AssetId, CallId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis};
+use tollgate_ledger::budget::{Approval, Ask, Barrier, Counter, Stops, Usage, Wanted};
 use tollgate_ledger::{
     AccountBalance, AccountName, Advanced, Balances, Claimed, Command, Event, LedgerStore, Outcome,
     RecentCall, Record, SettlementRow, Spent, State, StoreError, StoredAnswer, Transfer,
@@ -45,8 +46,36 @@ impl LedgerStore for WillingLedger {
                 Ok(Outcome::Advanced(Advanced { state, receipt }))
             }
             Command::Record { .. } => Ok(Outcome::Recorded(self.envelope.clone())),
-            Command::Grant(_) | Command::Book(_) | Command::Refund(_) | Command::Escrow(_) => unasked(),
+            Command::Grant(_)
+            | Command::Book(_)
+            | Command::Refund(_)
+            | Command::Budget(_)
+            | Command::Escrow(_) => unasked(),
         }
+    }
+
+    async fn foresee(
+        &self,
+        asks: Vec<(Ask, Wanted)>,
+        _now: UnixMillis,
+    ) -> Result<Vec<Option<Barrier>>, StoreError> {
+        Ok(asks.iter().map(|_| None).collect())
+    }
+
+    async fn usages(&self, _counters: Vec<Counter>) -> Result<Vec<Option<Usage>>, StoreError> {
+        unasked()
+    }
+
+    async fn stops(&self) -> Result<Stops, StoreError> {
+        unasked()
+    }
+
+    async fn approval(&self, _id: &ApprovalId) -> Result<Option<Approval>, StoreError> {
+        unasked()
+    }
+
+    async fn approvals(&self, _limit: u32) -> Result<Vec<Approval>, StoreError> {
+        unasked()
     }
 
     async fn calls(

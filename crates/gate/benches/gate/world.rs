@@ -64,6 +64,7 @@ struct BenchPorts {
     keys: ApiKeys,
     rails: Vec<Arc<dyn PaymentRail>>,
     limits: Limits,
+    budgets: tollgate_ledger::budget::Plan,
 }
 
 /// A catalogue of one tool without a schema.
@@ -99,6 +100,7 @@ impl World {
             keys: ApiKeys::new(records),
             rails: vec![x402(usdc)?, l402(sat, Arc::clone(&wallet))?],
             limits: limits()?,
+            budgets: Default::default(),
         };
         let limits = GateLimits {
             quote_ttl_ms: 300_000,
@@ -204,6 +206,7 @@ fn record(caller: u8) -> KeyRecord {
         name: "bench".into(),
         revoked: false,
         tier: Default::default(),
+        labels: Default::default(),
     }
 }
 
@@ -290,6 +293,10 @@ impl Ports for BenchPorts {
 
     fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    fn budgets(&self) -> &tollgate_ledger::budget::Plan {
+        &self.budgets
     }
 
     fn now(&self) -> UnixMillis {

@@ -1,12 +1,14 @@
-use tollgate_domain::{CallId, Principal, UnixMillis};
+use tollgate_domain::{Asset, CallId, Money, Principal, UnixMillis};
+use tollgate_ledger::budget::Warning;
 use tollgate_ledger::{Claim, Claimed, LedgerStore};
 use tollgate_rails::x402::settler::reason;
 use tollgate_rails::{Funds, Payment};
 
-use crate::call::{Call, Held, Hold, Screened};
+use crate::call::{Bill, Call, Held, Hold, Paid, Screened};
 use crate::denial::Denial;
 use crate::fault::Fault;
 use crate::ports::Ports;
+use crate::spending::{self, Barred};
 use crate::station::{Refusal, Verdict, pay, store_fault};
 use crate::street::Gate;
 use crate::take::own_reference;
@@ -18,8 +20,9 @@ impl Call<Screened> {
         let Some(bill) = &self.stage.paid.bill else {
             return Ok(self.stamped(|stage| held(stage, None)));
         };
+        let (mut barred, mut is_short): (Option<Barred>, bool) = (None, false);
         for payment in &bill.payments {
-            match self.claim(gate, payment, now).await {
+            match self.claim(gate, payment, bill, now).await {
                 Ok(attempt) => {
                     gate.ports.reached("after_claim");
                     let mut payment = payment.clone();
@@ -35,12 +38,21 @@ impl Call<Screened> {
                     return Err(self.refuse(Denial::PaymentFailed { reason, demand }));
                 }
                 // Too little credit in this asset: the next asset of the price may do.
-                Err(Unclaimed::Short) => {}
+                Err(Unclaimed::Short) => is_short = true,
+                Err(Unclaimed::Priced) => {}
+                // Nor does a budget in this asset bound another.
+                Err(Unclaimed::Barred(found)) => barred = barred.or(Some(*found)),
                 Err(Unclaimed::Refused(verdict)) => return Err(self.refuse(*verdict)),
             }
         }
         // Only now: while a free call was left, the price did not matter.
         self.within_maximum(&bill.quote).map_err(|denial| self.refuse(denial))?;
+        // What is short of money in one asset may pay with it from elsewhere: the demand names what fits into the budgets.
+        if let Some(barred) = barred.filter(|_| !is_short) {
+            let Paid { caller, principal, .. } = &self.stage.paid;
+            let verdict = Box::pin(barred.at_claim(caller, principal, &bill.quote.binding, gate, now)).await;
+            return Err(self.refuse(verdict));
+        }
         let verdict = match pay::demand(&self, &self.stage.paid.caller, &bill.quote, gate, now).await {
             Err(verdict) => verdict,
             Ok(mut demand) => {
@@ -62,8 +74,10 @@ impl Call<Screened> {
         &self,
         gate: &Gate<P>,
         payment: &Payment,
+        bill: &Bill,
         now: UnixMillis,
     ) -> Result<u32, Unclaimed> {
+        let Paid { caller, principal, .. } = &self.stage.paid;
         let claim = Claim {
             key: payment.key.clone(),
             call: self.id,
@@ -83,11 +97,20 @@ impl Call<Screened> {
             },
             proof: payment.proof.as_str().into(),
             expires: payment.expires,
+            budget: spending::ask(self, caller, principal, &payment.asset, &gate.ports),
             now,
         };
         let refused = |verdict: Verdict| Err(Unclaimed::Refused(Box::new(verdict)));
         match gate.ports.ledger().claim(claim).await {
             Ok(Claimed::Fresh { attempt }) => Ok(attempt),
+            Ok(Claimed::Warned { attempt, warnings }) => {
+                for Warning { counter, warn, used } in &warnings {
+                    let (node, span) = (counter.node.path(), counter.span);
+                    tracing::warn!(call = %self.id, node, %span, %warn, %used, asset = %counter.asset, "a soft limit of a budget is passed");
+                }
+                gate.ports.warned(&warnings);
+                Ok(attempt)
+            }
             Ok(Claimed::Answered { call }) => match gate.ports.ledger().answer(&call).await {
                 Ok(Some(answer)) => refused(Verdict::Repeated(answer)),
                 Ok(None) => {
@@ -109,7 +132,23 @@ impl Call<Screened> {
                     .into(),
             ),
             Ok(Claimed::InDoubt { call }) => refused(self.in_doubt(gate, call).await),
-            Ok(Claimed::InsufficientFunds { .. } | Claimed::NoFreeCall) => Err(Unclaimed::Short),
+            Ok(Claimed::InsufficientFunds { .. }) => Err(Unclaimed::Short),
+            Ok(Claimed::NoFreeCall) => Err(Unclaimed::Priced),
+            Ok(Claimed::Barred(barrier)) => {
+                let mut priced = bill.quote.price.options().iter().map(|option| &option.asset);
+                // An earlier price may have been in an asset that this one is not in.
+                let asset = priced
+                    .find(|asset| *asset.id() == payment.asset)
+                    .cloned()
+                    .map_or_else(|| Asset::new(payment.asset.as_str(), "units", 0), Ok);
+                match asset {
+                    Ok(asset) => {
+                        let price = Money { amount: payment.amount, asset };
+                        Err(Unclaimed::Barred(Box::new(Barred { barrier, price })))
+                    }
+                    Err(error) => refused(Fault::Internal(error.to_string()).into()),
+                }
+            }
             Err(error) => refused(store_fault(error).into()),
         }
     }
@@ -154,8 +193,12 @@ impl Call<Screened> {
 }
 
 enum Unclaimed {
-    /// Not enough credit in this asset, or no free call left; nothing was written.
+    /// Not enough credit in this asset; nothing was written.
     Short,
+    /// No free call is left: the price counts; nothing was written.
+    Priced,
+    /// A budget keeps it from being claimed; nothing was written.
+    Barred(Box<Barred>),
     /// Not claimed, for good.
     Refused(Box<Verdict>),
 }

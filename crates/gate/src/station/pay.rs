@@ -7,6 +7,7 @@ use crate::demand::Demand;
 use crate::denial::Denial;
 use crate::fault::Fault;
 use crate::ports::Ports;
+use crate::spending;
 use crate::station::quote::Buyer;
 use crate::station::{Refusal, Verdict, store_fault};
 use crate::street::Gate;
@@ -211,6 +212,7 @@ pub(crate) async fn demand<S, P: Ports>(
     let principal = caller.principal();
     let taken = ports.limits().take_offer(call.asking(Some(caller)), now);
     taken.map_err(Denial::from)?;
+    let quote = &spending::within_budget(call, caller, quote, gate, now).await?;
     let mut offers: Vec<Offer> = Vec::new();
     let mut unavailable: Option<OfferError> = None;
     for rail in ports.rails() {

@@ -68,8 +68,29 @@ fn meaning(config: &Config) -> String {
         }
     }
     lines.extend(federated(config));
+    lines.extend(budgets(config));
     lines.extend(config.notices.iter().map(|notice| format!("note: {notice}")));
     lines.join("\n")
+}
+
+/// What every caller may spend, and the nodes of the tree.
+fn budgets(config: &Config) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (asset, bounds) in &config.budgets.per_caller.0 {
+        let Some(asset) = config.assets.by_id(asset) else { continue };
+        let mut parts: Vec<String> = bounds
+            .limit
+            .iter()
+            .map(|(span, limit)| format!("{} per {span}", asset.display(*limit)))
+            .collect();
+        parts.extend(bounds.per_call.map(|limit| format!("{} per call", asset.display(limit))));
+        parts.extend(bounds.approve_above.map(|above| format!("approval above {}", asset.display(above))));
+        lines.push(format!("each caller {}", parts.join(", ")));
+    }
+    lines.extend(
+        config.budgets.paths().map(|branch| format!("budget      {} ({})", branch.path, branch.kind)),
+    );
+    lines
 }
 
 /// How several servers appear as one.

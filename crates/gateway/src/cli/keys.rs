@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use serde_json::json;
-use tollgate_domain::{AdminKeyId, KeyId, UnixMillis};
+use tollgate_domain::{AdminKeyId, KeyId, Labels, UnixMillis};
 use tollgate_store::{AdminKeyRecord, AuditRecord, ControlStore, NewKey};
 use tollgate_trust::{AdminKey, ApiKey};
 
@@ -14,21 +14,23 @@ use crate::clock;
 
 pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
     match command {
-        KeysCommand::Create { name, admin: false, data } => create(name, &data).await?,
-        KeysCommand::Create { name, admin: true, data } => create_admin(name, &data).await?,
+        KeysCommand::Create { name, admin: false, label, data } => create(name, &label, &data).await?,
+        KeysCommand::Create { name, admin: true, data, .. } => create_admin(name, &data).await?,
         KeysCommand::Revoke { key, data } => revoke(&key, &data).await?,
         KeysCommand::List(data) => list(&data).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn create(name: String, data: &DataArgs) -> anyhow::Result<()> {
+async fn create(name: String, labels: &[String], data: &DataArgs) -> anyhow::Result<()> {
+    let labels = Labels::new(labels.iter().map(String::as_str))?;
     std::fs::create_dir_all(&data.data)?;
     let store = open(data).await?;
     let secret = ApiKey::from_random(clock::random()?);
     let now = clock::now();
     let id = KeyId::new(now, clock::random()?);
-    store.create_key(NewKey { id, name, hash: secret.hash(), tier: Default::default(), now }).await?;
+    let new = NewKey { id, name, hash: secret.hash(), tier: Default::default(), labels, now };
+    store.create_key(new).await?;
     show(data, &id.to_string(), secret.expose());
     Ok(())
 }
@@ -89,27 +91,43 @@ fn control(data: &DataArgs) -> anyhow::Result<ControlStore> {
 
 async fn list(data: &DataArgs) -> anyhow::Result<()> {
     for key in open(data).await?.keys().await? {
-        show_one(data, &key.id.to_string(), "api", &key.name, key.created, key.revoked);
+        let labels = Shown { kind: "api", labels: Some(&key.labels) };
+        show_one(data, &key.id.to_string(), labels, &key.name, key.created, key.revoked);
     }
     for key in control(data)?.admin_keys().await? {
-        show_one(data, &key.id.to_string(), "admin", &key.name, key.created, key.revoked);
+        let kind = Shown { kind: "admin", labels: None };
+        show_one(data, &key.id.to_string(), kind, &key.name, key.created, key.revoked);
     }
     Ok(())
+}
+
+/// What kind of key it is, and its labels where such keys have any.
+struct Shown<'a> {
+    kind: &'static str,
+    labels: Option<&'a Labels>,
 }
 
 fn show_one(
     data: &DataArgs,
     id: &str,
-    kind: &str,
+    Shown { kind, labels }: Shown<'_>,
     name: &str,
     created: UnixMillis,
     revoked: Option<UnixMillis>,
 ) {
     let state = if revoked.is_some() { "revoked" } else { "valid" };
     Out::line(&if data.json {
-        json!({ "id": id, "kind": kind, "name": name, "state": state, "created": created.to_string() })
-            .to_string()
+        let mut key = serde_json::Map::new();
+        for (member, text) in [("id", id), ("kind", kind), ("name", name), ("state", state)] {
+            key.insert(member.to_owned(), json!(text));
+        }
+        key.insert("created".to_owned(), json!(created.to_string()));
+        if let Some(labels) = labels {
+            key.insert("labels".to_owned(), json!(labels));
+        }
+        json!(key).to_string()
     } else {
-        format!("{id}  {kind:<5}  {state:<8} {created}  {name}")
+        let labels = labels.filter(|labels| !labels.is_empty()).map(|labels| format!("  [{labels}]"));
+        format!("{id}  {kind:<5}  {state:<8} {created}  {name}{}", labels.unwrap_or_default())
     });
 }

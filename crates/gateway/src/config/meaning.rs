@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tollgate_domain::{Assets, Bps, Digest, Pricing, Requirement, ServerName, Settle, ToolName};
 use tollgate_federation::{Pattern, Separator};
+use tollgate_ledger::budget::Plan as Budgets;
 use tollgate_ledger::escrow::Timings;
 use tollgate_registry::{PinPolicy, ResultPolicy};
 use tollgate_risk::Plan;
@@ -83,6 +84,8 @@ pub struct Config {
     pub limits: Limits,
     /// How often callers may come.
     pub rates: Plan,
+    /// How far callers may spend.
+    pub budgets: Budgets,
     /// The proxies in front of this gateway.
     pub trusted_proxies: TrustedProxies,
     /// Receipts.

@@ -1,5 +1,6 @@
 //! What an operator wrote: the shape of `tollgate.yaml`. Its JSON Schema is generated from here.
 
+mod budgets;
 mod price;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 pub use tollgate_till::raw::{RawAsset, RawLightning, RawPayment, RawX402};
 
+pub use self::budgets::{RawBudgetLimits, RawBudgetNode, RawBudgetWarnings, RawBudgets, RawSelect};
 use crate::builtin::Builtin;
 
 pub use price::{RawGrade, RawMeasure, RawPrice, RawPricing, RawTier, RawWindow};
@@ -37,6 +39,8 @@ pub struct RawConfig {
     pub virtual_servers: BTreeMap<String, RawVirtual>,
     /// How money arrives.
     pub payment: RawPayment,
+    /// How far callers may spend.
+    pub budgets: RawBudgets,
     /// Limits.
     pub limits: RawLimits,
     /// Receipts.

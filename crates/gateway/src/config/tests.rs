@@ -459,3 +459,83 @@ fn a_limit_that_would_not_hold_as_written_is_refused() {
     assert_eq!(problems[0].at, "servers.up.rates[0].of", "its calls are never seen");
     assert!(load_text(&bare.replace("1/minute", "1/minute, of: requests"), &[]).is_ok(), "control");
 }
+
+const BUDGETED: &str = "
+payment:
+  x402: { pay_to: \"0x70997970C51812dc3A010C7d01b50e0d17dc79C8\" }
+  lightning: { lnbits_url: http://127.0.0.1:5055, lnbits_invoice_key: abc, network: regtest }
+budgets:
+  zone: \"+05:30\"
+  approval_ttl_seconds: 60
+  per_caller: { per_day: [5USDC], per_hour: [1USDC] }
+  tree:
+    acme:
+      kind: org
+      select: { labels: { org: acme } }
+      limits: { per_month: [100USDC, 9000sat], warn: { per_month: [80USDC] } }
+      nodes:
+        agents:
+          kind: agent
+          each: caller
+          select: { callers: [\"key_*\"], tools: [\"up/*\"] }
+          limits: { per_call: [2USDC] }
+";
+
+#[test]
+fn budgets_mean_what_they_say_and_what_is_not_said_keeps_its_limit() {
+    use tollgate_ledger::budget::{Kind, Span};
+    let environment = [("MAX_DAILY_SPENT", "7.5"), ("HIGH_VALUE_THRESHOLD", "3")];
+    let config = load_text(BUDGETED, &environment).unwrap();
+    let of = |symbol: &str| config.assets.by_symbol(symbol).unwrap().id().clone();
+    let (usdc, sat) = (of("USDC"), of("sat"));
+    let budgets = &config.budgets;
+    assert_eq!((budgets.calendar.zone.to_string().as_str(), budgets.approval_ttl_ms), ("+05:30", 60_000));
+    let caller = &budgets.per_caller.0[&usdc];
+    let spans = |span| caller.limit.get(&span).map(|amount| amount.get());
+    assert_eq!((spans(Span::Day), spans(Span::Hour)), (Some(5_000_000), Some(1_000_000)), "the file counts");
+    assert_eq!(caller.approve_above.unwrap().get(), 3_000_000, "the environment where the file says nothing");
+    assert_eq!(
+        budgets.per_caller.0[&sat].limit[&Span::Day].get(),
+        1_000_000_000,
+        "the default where nobody does"
+    );
+    let paths: Vec<(&str, Kind)> = budgets.paths().map(|branch| (&*branch.path, branch.kind)).collect();
+    assert_eq!(paths, [("acme", Kind::Org), ("acme/agents", Kind::Agent)]);
+    let [left_out] = config.notices.as_slice() else { panic!("the names count: {:?}", config.notices) };
+    assert!(left_out.contains("acme/agents says nothing of sat"), "{left_out}");
+    let daily = |environment: &[(&str, &str)]| {
+        load_text(WHOLE, environment).unwrap().budgets.per_caller.0[&usdc].limit[&Span::Day].get()
+    };
+    assert_eq!(daily(&[]), 1_000_000_000);
+    assert_eq!(daily(&environment), 7_500_000);
+}
+
+#[test]
+fn a_budget_that_would_not_hold_as_written_is_refused() {
+    assert!(load_text(BUDGETED, &[]).is_ok(), "control");
+    for (written, instead, at) in [
+        ("\"+05:30\"", "Europe/Berlin", "budgets.zone"),
+        ("ttl_seconds: 60", "ttl_seconds: 0", "budgets.approval_ttl_seconds"),
+        ("[5USDC]", "[5DOGE]", "budgets.per_caller.per_day[0]"),
+        ("[5USDC]", "[5USDC, 6USDC]", "budgets.per_caller.per_day[1]"),
+        ("[5USDC]", "[0.0000001USDC]", "budgets.per_caller.per_day[0]"),
+        ("kind: org", "kind: planet", "budgets.tree.acme.kind"),
+        ("kind: agent", "kind: org", "budgets.tree.acme.nodes.agents.kind"),
+        ("each: caller", "each: moon", "budgets.tree.acme.nodes.agents.each"),
+        ("[\"up/*\"]", "[up]", "budgets.tree.acme.nodes.agents.select.tools[0]"),
+        ("{ org: acme }", "{ \"o=\": acme }", "budgets.tree.acme.select.labels.o="),
+        ("[80USDC]", "[101USDC]", "budgets.tree.acme.limits.warn.per_month"),
+        ("    acme:", "    \"a/b\":", "budgets.tree.a/b"),
+        ("    acme:", "    per_caller:", "budgets.tree.per_caller"),
+    ] {
+        let Problems(problems) = load_text(&BUDGETED.replace(written, instead), &[]).unwrap_err();
+        assert_eq!(problems[0].at, at, "{instead}: {problems:?}");
+    }
+    let names = load_text(&BUDGETED.replace("per_month: [100USDC", "per_year: [100USDC"), &[]);
+    assert!(names.is_err(), "a limit of another name is none");
+    for value in ["lots", "1e3", "-1", "1.0000001"] {
+        let Problems(problems) = load_text(WHOLE, &[("MAX_DAILY_SPENT", value)]).unwrap_err();
+        assert_eq!(problems[0].at, "MAX_DAILY_SPENT", "{value}");
+        assert!(load_text("{}", &[("MAX_DAILY_SPENT", value)]).is_err() || value == "1.0000001", "{value}");
+    }
+}

@@ -1,5 +1,6 @@
 //! From what was written to what it means: every value parsed, every problem reported.
 
+mod budgets;
 mod builtin;
 mod escrow;
 mod federation;
@@ -91,6 +92,7 @@ impl Config {
         let gate_servers = reader.gate_servers(&raw.servers, &assets, min_reputation, gate_api.is_some());
         let builtin_tools = reader.builtin_tools(&raw);
         let rates = reader.rates(&raw);
+        let budgets = reader.budgets(&raw.budgets, &assets, x402.as_ref(), environment);
         let trusted_proxies = reader.proxies(&raw.trusted_proxies);
         let secret = reader.kept(gate_secret(environment)).flatten();
         let database = reader.database(&raw.database, secret.is_some());
@@ -99,6 +101,7 @@ impl Config {
         let mut notices = reader.notices(environment, x402.is_some() || raw.payment.x402.is_some());
         let (otlp, without_otlp) = reader.otlp(&raw.telemetry, environment);
         notices.extend(without_otlp);
+        notices.extend(budgets::unbounded(&budgets, &assets));
         let Some(listen): Option<SocketAddr> = listen else { return Err(Problems(reader.problems)) };
         let public_url = raw.public_url.as_deref().unwrap_or_default().trim_end_matches('/');
         if !reader.problems.is_empty() {
@@ -135,6 +138,7 @@ impl Config {
             secret,
             limits: limits(&raw.limits),
             rates,
+            budgets,
             trusted_proxies,
             receipts: Receipts {
                 free_calls: raw.receipts.free_calls,
@@ -395,25 +399,8 @@ impl Reader<'_> {
     }
 
     /// Compatible names that are read and checked, and whose capability is not in this version: said, never silent.
-    fn notices(&mut self, environment: &Environment, with_x402: bool) -> Vec<String> {
+    fn notices(&self, environment: &Environment, with_x402: bool) -> Vec<String> {
         let mut notices = Vec::new();
-        for (name, what) in [
-            ("HIGH_VALUE_THRESHOLD", "a decimal number of whole tokens"),
-            ("MAX_DAILY_SPENT", "a decimal number of whole tokens"),
-        ] {
-            let Some(value) = environment.get(name) else { continue };
-            let decimal = value.split_once('.').map_or_else(
-                || is_digits(value),
-                |(whole, fraction)| is_digits(whole) && is_digits(fraction) && what.starts_with("a decimal"),
-            );
-            if decimal {
-                notices.push(format!(
-                    "{name} is set; budgets are not part of this version, so it has no effect"
-                ));
-            } else {
-                self.refuse(name, format!("{value:?} is not {what}"));
-            }
-        }
         for name in [
             "A2A_EXCHANGE_URL",
             "MCP_TRUST_DECAY_FACTOR",
@@ -436,8 +423,4 @@ impl Reader<'_> {
         }
         notices
     }
-}
-
-fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }

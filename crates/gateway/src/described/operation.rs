@@ -257,6 +257,7 @@ const OTHER: &[(&str, u16)] = &[
     ("command_refused", 403),
     ("needs_restart", 409),
     ("no_configuration_file", 409),
+    ("conflict", 409),
     ("nothing_to_refund", 409),
     ("refund_exceeds", 409),
     ("refund_id_reused", 409),

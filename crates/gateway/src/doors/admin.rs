@@ -3,6 +3,7 @@
 //! There is none before an admin key was made. Its keys are a kind of their own: an API key of a payer opens nothing here.
 
 mod answer;
+mod budgets;
 mod described;
 mod escrows;
 mod reconciliation;
@@ -100,6 +101,7 @@ pub(super) fn doors() -> Doors<Desk> {
             reconciliation::read,
             &reconciliation::RECONCILIATION,
         ))
+        .merge(budgets::doors())
 }
 
 /// The key first, then from where: whoever has none learns nothing else.

@@ -51,7 +51,11 @@ async fn challenge(
 fn shown(challenge: &Challenge, rules: Value, url: &str) -> Answer {
     let free = challenge.free.map(|free| json!({ "calls": free.calls, "per": free.per.to_string() }));
     let Some((expires, demand)) = &challenge.demand else {
-        return plain(StatusCode::OK, &json!({ "payment_required": false, "pricing": rules }));
+        let mut facts = json!({ "payment_required": false, "pricing": rules });
+        if let (Some(members), Some(free)) = (facts.as_object_mut(), free) {
+            members.insert("free".to_owned(), free);
+        }
+        return plain(StatusCode::OK, &facts);
     };
     let mut facts = demand.facts(url);
     if let Some(members) = facts.as_object_mut() {

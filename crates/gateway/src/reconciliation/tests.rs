@@ -36,6 +36,7 @@ fn row(reference: &str, units: u128, state: State) -> SettlementRow {
         receipt: None,
         refund: None,
         refunded: Amount::ZERO,
+        reserved: tollgate_ledger::budget::Reservation::default(),
     }
 }
 

@@ -3,7 +3,9 @@
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
 
+use tollgate_domain::Amount;
 use tollgate_gate::Withheld;
+use tollgate_ledger::budget::{Span, Spent};
 use tollgate_risk::Seen;
 
 use super::instrument::{BOUNDS_NS, Snapshot};
@@ -15,8 +17,16 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Calls that were refused because the gateway is at its limit.
 const SHED: [&str; 1] = ["store_busy"];
 /// Denials by what an operator set, apart from payment and malformed requests.
-const POLICY: [&str; 5] =
-    ["unauthenticated", "trust_insufficient", "tool_not_approved", "price_above_maximum", "rate_limited"];
+const POLICY: [&str; 8] = [
+    "unauthenticated",
+    "trust_insufficient",
+    "tool_not_approved",
+    "price_above_maximum",
+    "rate_limited",
+    "budget_exceeded",
+    "approval_required",
+    "spending_stopped",
+];
 
 /// All metrics of a gateway. Every family is there from the start, with or without samples.
 pub fn render(gateway: &Gateway) -> String {
@@ -171,6 +181,47 @@ fn money(page: &mut Page, gateway: &Gateway) {
     );
     for (asset, earned) in &*surveyed.earned.lock() {
         page.sample("tollgate_revenue_atomic_total", &[("asset", asset.as_str())], earned);
+    }
+    budgets(page, gateway);
+}
+
+/// Nodes have names that the operator chose, and are as many as the configuration says; callers are not told apart.
+fn budgets(page: &mut Page, gateway: &Gateway) {
+    let telemetry = &gateway.telemetry;
+    page.family(
+        "tollgate_budget_warnings_total",
+        "counter",
+        "Soft limits of budgets that were passed, by the window that they are over.",
+    );
+    for (span, counter) in Span::ALL.into_iter().zip(&telemetry.budget_warnings) {
+        page.sample("tollgate_budget_warnings_total", &[("window", span.word())], counter.get());
+    }
+    let surveyed = &telemetry.surveyed;
+    page.gauge(
+        "tollgate_approvals_waiting",
+        "Calls that wait for an operator's approval.",
+        surveyed.approvals_waiting.load(Ordering::Relaxed),
+    );
+    page.gauge(
+        "tollgate_spending_stops",
+        "What an operator has stopped from spending.",
+        surveyed.stops.load(Ordering::Relaxed),
+    );
+    let used = "What is used of a budget that callers share, in the smallest unit of the asset.";
+    let limit = "The most that may be used of it in one window.";
+    let spent = surveyed.budgets.lock();
+    for (name, help, amount) in [
+        ("tollgate_budget_used_atomic", used, (|line| Some(line.used)) as fn(&Spent) -> Option<Amount>),
+        ("tollgate_budget_limit_atomic", limit, |line| line.limit),
+    ] {
+        page.family(name, "gauge", help);
+        for line in &*spent {
+            let labels =
+                [("node", line.node.path()), ("window", line.span.word()), ("asset", line.asset.as_str())];
+            if let Some(amount) = amount(line) {
+                page.sample(name, &labels, amount);
+            }
+        }
     }
 }
 

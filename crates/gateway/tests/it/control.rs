@@ -32,7 +32,13 @@ impl Operator {
         Self { url: format!("{}/admin/v1", gateway.url), id, secret }
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Option<Value>, more: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        more: &[(&str, &str)],
+    ) -> Answer {
         let bearer = format!("Bearer {}", self.secret);
         let mut headers = vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
         headers.extend(more);
@@ -40,14 +46,14 @@ impl Operator {
         send(method, &format!("{}{path}", self.url), &headers, Bytes::from(body)).await.unwrap()
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         let answer = self.ask(Method::GET, path, None, &[]).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json().unwrap()
     }
 
     /// What must succeed.
-    async fn done(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+    pub(crate) async fn done(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let answer = self.ask(method, path, body, &[]).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
         answer.json().unwrap()

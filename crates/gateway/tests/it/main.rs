@@ -11,6 +11,8 @@ mod backups;
 #[cfg(test)]
 mod before;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod builtin;
 #[cfg(test)]
 mod callers;

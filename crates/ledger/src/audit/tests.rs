@@ -54,6 +54,7 @@ fn row(call: u8, units: u128, state: State) -> SettlementRow {
         receipt: None,
         refund: None,
         refunded: Amount::ZERO,
+        reserved: crate::budget::Reservation::default(),
     }
 }
 

@@ -5,7 +5,10 @@ use proptest::prelude::*;
 use tollgate_domain::{Amount, Binding, Caller, FreeCall, KeyId, Period, Rail};
 
 use super::*;
+
+mod budgets;
 use crate::audit::Auditor;
+use crate::budget::{ApprovalState, Stop, Target};
 use crate::{AccountBalance, Clearing, Event, Funds};
 
 /// A store without a disk: what is committed.
@@ -17,6 +20,9 @@ struct Memory {
     standings: BTreeMap<Principal, Record>,
     receipts: Vec<(u64, Digest)>,
     results: Vec<(CallId, Option<Vec<u8>>)>,
+    usages: BTreeMap<Counter, Usage>,
+    approvals: BTreeMap<ApprovalId, Approval>,
+    stops: BTreeMap<Target, Stop>,
 }
 
 impl Books for Memory {
@@ -51,6 +57,27 @@ impl Books for Memory {
     }
     fn standing(&mut self, principal: &Principal) -> Result<Record, Infallible> {
         Ok(self.standings.get(principal).copied().unwrap_or_default())
+    }
+    fn usage(&mut self, counter: &Counter) -> Result<Option<Usage>, Infallible> {
+        Ok(self.usages.get(counter).copied())
+    }
+    fn stops(&mut self) -> Result<Arc<Stops>, Infallible> {
+        Ok(Arc::new(Stops(self.stops.clone())))
+    }
+    fn approval_of(&mut self, wanted: &Wanted) -> Result<Option<Approval>, Infallible> {
+        let fits = |approval: &&Approval| approval.wanted == *wanted && approval.state != ApprovalState::Used;
+        Ok(self.approvals.values().filter(fits).max_by_key(|approval| (approval.asked, approval.id)).cloned())
+    }
+    fn approval(&mut self, id: &ApprovalId) -> Result<Option<Approval>, Infallible> {
+        Ok(self.approvals.get(id).cloned())
+    }
+    fn waiting(&mut self, caller: &Principal, now: UnixMillis) -> Result<u32, Infallible> {
+        let waits = |approval: &&Approval| {
+            approval.wanted.caller == *caller
+                && approval.state == ApprovalState::Waiting
+                && now < approval.expires
+        };
+        Ok(u32::try_from(self.approvals.values().filter(waits).count()).unwrap())
     }
     fn escrow(&mut self, _id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Infallible> {
         Ok(None)
@@ -107,11 +134,20 @@ impl Memory {
             self.totals.insert((account, asset), balances);
         }
         self.standings.extend(changes.standings);
+        self.usages.extend(changes.budgets.usages);
+        self.approvals.extend(changes.budgets.approvals.into_iter().map(|approval| (approval.id, approval)));
+        for (target, stop) in changes.budgets.stops {
+            match stop {
+                Some(stop) => drop(self.stops.insert(target, stop)),
+                None => drop(self.stops.remove(&target)),
+            }
+        }
     }
 
     fn findings(&self) -> Vec<crate::audit::Finding> {
         let mut auditor = Auditor::default();
         self.transfers.iter().for_each(|transfer| auditor.transfer(transfer));
+        self.usages.iter().for_each(|(counter, usage)| auditor.usage(counter.clone(), *usage));
         self.rows.iter().for_each(|row| auditor.settlement(row));
         for ((account, asset), balances) in &self.totals {
             let (account, asset, balances) = (account.clone(), asset.clone(), *balances);
@@ -158,6 +194,7 @@ fn claim(number: u8, call: u8, units: u128) -> Command {
         funds,
         proof: "".into(),
         expires: UnixMillis::new(100),
+        budget: budget::Ask::default(),
         now: UnixMillis::new(1),
     })
 }

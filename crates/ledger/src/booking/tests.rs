@@ -1,9 +1,12 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use tollgate_domain::{AssetId, CallId, Caller, EscrowId, KeyId, PaymentKey, Principal, ToolRef, UnixMillis};
+use tollgate_domain::{
+    ApprovalId, AssetId, CallId, Caller, EscrowId, KeyId, PaymentKey, Principal, ToolRef, UnixMillis,
+};
 
 use super::*;
+use crate::budget::{Approval, Counter, Stops, Usage, Wanted};
 use crate::escrow::EscrowRow;
 use crate::{
     AccountName, Balances, Batch, BookingError, Clearing, Command, Outcome, Record, SealedReceipt, Sealer,
@@ -38,6 +41,21 @@ impl Books for Empty {
     }
     fn standing(&mut self, _: &Principal) -> Result<Record, Infallible> {
         Ok(Record::default())
+    }
+    fn usage(&mut self, _counter: &Counter) -> Result<Option<Usage>, Infallible> {
+        Ok(None)
+    }
+    fn stops(&mut self) -> Result<Arc<Stops>, Infallible> {
+        Ok(Arc::default())
+    }
+    fn approval_of(&mut self, _wanted: &Wanted) -> Result<Option<Approval>, Infallible> {
+        Ok(None)
+    }
+    fn approval(&mut self, _id: &ApprovalId) -> Result<Option<Approval>, Infallible> {
+        Ok(None)
+    }
+    fn waiting(&mut self, _caller: &Principal, _now: UnixMillis) -> Result<u32, Infallible> {
+        Ok(0)
     }
     fn escrow(&mut self, _: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Infallible> {
         Ok(None)

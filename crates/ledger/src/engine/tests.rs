@@ -50,6 +50,21 @@ impl Books for Memory {
     fn standing(&mut self, _principal: &Principal) -> Result<Record, Infallible> {
         Ok(Record::default())
     }
+    fn usage(&mut self, _counter: &Counter) -> Result<Option<Usage>, Infallible> {
+        Ok(None)
+    }
+    fn stops(&mut self) -> Result<Arc<Stops>, Infallible> {
+        Ok(Arc::default())
+    }
+    fn approval_of(&mut self, _wanted: &Wanted) -> Result<Option<Approval>, Infallible> {
+        Ok(None)
+    }
+    fn approval(&mut self, _id: &ApprovalId) -> Result<Option<Approval>, Infallible> {
+        Ok(None)
+    }
+    fn waiting(&mut self, _caller: &Principal, _now: UnixMillis) -> Result<u32, Infallible> {
+        Ok(0)
+    }
     fn escrow(&mut self, _id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Infallible> {
         Ok(None)
     }
@@ -77,7 +92,7 @@ impl Memory {
 
     fn claim(&mut self, claim: &Claim) -> Claimed {
         match super::claim(self, claim).unwrap() {
-            ClaimDecision::Fresh { attempt, changes } => {
+            ClaimDecision::Fresh { attempt, changes, .. } => {
                 self.write(*changes);
                 Claimed::Fresh { attempt }
             }
@@ -90,6 +105,7 @@ impl Memory {
             ClaimDecision::InDoubt(call) => Claimed::InDoubt { call },
             ClaimDecision::NoFreeCall => Claimed::NoFreeCall,
             ClaimDecision::InsufficientFunds(available) => Claimed::InsufficientFunds { available },
+            ClaimDecision::Barred(barrier) => Claimed::Barred(barrier),
         }
     }
 
@@ -166,6 +182,7 @@ fn claim_of(rail: Rail, funds: Funds, call: u8) -> Claim {
         funds,
         proof: "a bearer secret".into(),
         expires: UnixMillis::new(1000),
+        budget: budget::Ask::default(),
         now: UnixMillis::new(u64::from(call)),
     }
 }

@@ -60,6 +60,7 @@ async fn claims(store: &Store, work: &Work, numbers: std::ops::Range<u64>) -> Re
             funds: Funds::Credit(payer.clone()),
             proof: "".into(),
             expires: UnixMillis::new(1_895_219_200_000),
+            budget: tollgate_ledger::budget::Ask::default(),
             now: UnixMillis::new(1_795_219_200_000),
         };
         let claimed = store.claim(claim).await?;

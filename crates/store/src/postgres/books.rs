@@ -6,7 +6,11 @@ use std::sync::Arc;
 
 use tollgate_attest::Signer;
 use tollgate_domain::{
-    AssetId, Digest, EscrowId, FreeCall, PaymentKey, Principal, ToolRef, TransferId, UnixMillis,
+    ApprovalId, AssetId, CallId, Digest, EscrowId, FreeCall, PaymentKey, Principal, ToolRef, TransferId,
+    UnixMillis,
+};
+use tollgate_ledger::budget::{
+    Approval, Ask, Barrier, Counter, Stops, Usage, Wanted as Approvable, Weighed, weigh,
 };
 use tollgate_ledger::escrow::{EscrowCommand, EscrowRow};
 use tollgate_ledger::{
@@ -14,6 +18,7 @@ use tollgate_ledger::{
     Record, Refusal, SealedReceipt, Sealer, SettlementRow, Transfer,
 };
 
+use super::budgets;
 use super::calls::Calls;
 
 /// The rows that a batch asks for.
@@ -25,18 +30,20 @@ pub(super) struct Wanted {
     pub(super) resolutions: HashSet<TransferId>,
     pub(super) standings: HashSet<Principal>,
     pub(super) escrows: HashSet<EscrowId>,
+    pub(super) budgets: budgets::Asked,
     pub(super) calls: HashSet<Calls>,
 }
 
 impl Wanted {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { settlements, accounts, transfers, resolutions, standings, escrows, calls } = self;
+        let Self { settlements, accounts, transfers, resolutions, standings, escrows, budgets, calls } = self;
         settlements.is_empty()
             && accounts.is_empty()
             && transfers.is_empty()
             && resolutions.is_empty()
             && standings.is_empty()
             && escrows.is_empty()
+            && budgets.is_empty()
             && calls.is_empty()
     }
 
@@ -57,6 +64,7 @@ impl Wanted {
                     let payable = AccountName::Payable(claim.binding.tool.server.clone());
                     wanted.accounts.extend(payer.map(|payer| (payer, claim.asset.clone())));
                     wanted.accounts.insert((payable, claim.asset.clone()));
+                    wanted.budgets.claim(claim);
                 }
                 Command::Advance(advance) => {
                     wanted.settlements.insert(advance.key.clone());
@@ -88,6 +96,7 @@ impl Wanted {
                         EscrowCommand::Move(step) => step.id,
                     });
                 }
+                Command::Budget(change) => wanted.budgets.change(change),
                 Command::Record { .. } => {}
             }
         }
@@ -100,6 +109,7 @@ impl Wanted {
         self.accounts.extend(payer(&row.key, &row.funds).map(|payer| (payer, row.asset.clone())));
         self.accounts.insert((payable, row.asset.clone()));
         self.standings.insert(row.caller.clone());
+        self.budgets.given_back(row);
     }
 }
 
@@ -123,6 +133,7 @@ pub(super) struct Loaded {
     pub(super) resolutions: HashMap<TransferId, Option<Transfer>>,
     pub(super) standings: HashMap<Principal, Record>,
     pub(super) escrows: HashMap<EscrowId, Option<Arc<EscrowRow>>>,
+    pub(super) budgets: budgets::Known,
     pub(super) calls: HashMap<Calls, u64>,
 }
 
@@ -180,11 +191,41 @@ pub(super) fn decide(
     }
     wanted.accounts.retain(|account| !loaded.accounts.contains_key(account));
     wanted.standings.retain(|principal| !loaded.standings.contains_key(principal));
+    wanted.budgets.forget(&loaded.budgets);
     Err(Box::new(wanted))
+}
+
+/// What would keep each of these calls from being claimed, on what was read for them.
+///
+/// # Errors
+/// What else has to be read first.
+pub(super) fn foresee(
+    loaded: &Loaded,
+    asks: &[(Ask, Approvable)],
+    now: UnixMillis,
+) -> Result<Vec<Option<Barrier>>, Box<budgets::Asked>> {
+    let mut books = View { loaded, wanted: Wanted::default() };
+    let nobody = CallId::from_bytes([0; 16]);
+    let mut barriers = Vec::with_capacity(asks.len());
+    for (ask, wanted) in asks {
+        match weigh(&mut books, ask, wanted, nobody, now) {
+            Ok(Weighed::Within { .. }) => barriers.push(None),
+            Ok(Weighed::Barred(barrier)) => barriers.push(Some(barrier)),
+            Err(NotRead) => {}
+        }
+    }
+    let asked = books.wanted.budgets;
+    if asked.is_empty() { Ok(barriers) } else { Err(Box::new(asked)) }
 }
 
 /// A row that was not read yet; it is noted.
 struct NotRead;
+
+impl From<budgets::Missing> for NotRead {
+    fn from(_: budgets::Missing) -> Self {
+        Self
+    }
+}
 
 struct View<'a> {
     loaded: &'a Loaded,
@@ -242,6 +283,26 @@ impl Books for View<'_> {
             self.wanted.standings.insert(principal.clone());
             NotRead
         })
+    }
+
+    fn usage(&mut self, counter: &Counter) -> Result<Option<Usage>, NotRead> {
+        Ok(self.loaded.budgets.usage(counter, &mut self.wanted.budgets)?)
+    }
+
+    fn stops(&mut self) -> Result<Arc<Stops>, NotRead> {
+        Ok(self.loaded.budgets.stops(&mut self.wanted.budgets)?)
+    }
+
+    fn approval_of(&mut self, wanted: &Approvable) -> Result<Option<Approval>, NotRead> {
+        Ok(self.loaded.budgets.approval_of(wanted, &mut self.wanted.budgets)?)
+    }
+
+    fn approval(&mut self, id: &ApprovalId) -> Result<Option<Approval>, NotRead> {
+        Ok(self.loaded.budgets.approval(id, &mut self.wanted.budgets)?)
+    }
+
+    fn waiting(&mut self, caller: &Principal, now: UnixMillis) -> Result<u32, NotRead> {
+        Ok(self.loaded.budgets.waiting(caller, now, &mut self.wanted.budgets)?)
     }
 
     fn escrow(&mut self, id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, NotRead> {

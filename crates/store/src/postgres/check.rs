@@ -12,8 +12,8 @@ use tollgate_ledger::audit::{Auditor, Finding};
 
 use super::PostgresStore;
 use super::convert::{self, ReadError, plain};
-use super::escrows;
 use super::rows::{self, accounts, settlements, transfers};
+use super::{budgets, escrows};
 
 /// How many envelopes may wait for their signature to be checked.
 const ENVELOPES_MAX: usize = 256;
@@ -37,6 +37,12 @@ async fn check(client: &Client) -> Result<Vec<Finding>, ReadError> {
     .await?;
     each(client, accounts!(""), |row| {
         auditor.account(&rows::account(row)?);
+        Ok(())
+    })
+    .await?;
+    each(client, budgets::EVERY_USAGE, |row| {
+        let (counter, usage) = budgets::usage(row)?;
+        auditor.usage(counter, usage);
         Ok(())
     })
     .await?;

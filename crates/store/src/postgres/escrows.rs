@@ -71,7 +71,7 @@ async fn write_one(client: &Client, changes: &EscrowChanges) -> Result<(), Write
             (&version, Type::INT8),
             (&standing, Type::TEXT),
         ];
-        return one("escrows", client.execute_typed(insert, parameters).await);
+        return WriteError::unless("escrows", 1, client.execute_typed(insert, parameters).await);
     };
     let update = "UPDATE escrows SET state = $3, phase = $4, due = $5, version = $6, standing = $7 \
          WHERE id = $1 AND version = $2";
@@ -84,7 +84,7 @@ async fn write_one(client: &Client, changes: &EscrowChanges) -> Result<(), Write
         (&version, Type::INT8),
         (&standing, Type::TEXT),
     ];
-    one("escrows", client.execute_typed(update, parameters).await)
+    WriteError::unless("escrows", 1, client.execute_typed(update, parameters).await)
 }
 
 async fn write_record(client: &Client, changes: &EscrowChanges) -> Result<(), WriteError> {
@@ -101,14 +101,7 @@ async fn write_record(client: &Client, changes: &EscrowChanges) -> Result<(), Wr
         (&stored::event_text(record.event.as_ref()).map_err(unwritable)?, Type::TEXT),
         (&record.state, Type::TEXT),
     ];
-    one("escrow_events", client.execute_typed(insert, parameters).await)
-}
-
-fn one(table: &'static str, written: Result<u64, tokio_postgres::Error>) -> Result<(), WriteError> {
-    match written.map_err(WriteError::Database)? {
-        1 => Ok(()),
-        written => Err(WriteError::Rows { table, expected: 1, written }),
-    }
+    WriteError::unless("escrow_events", 1, client.execute_typed(insert, parameters).await)
 }
 
 fn unwritable(error: stored::Malformed) -> WriteError {

@@ -13,7 +13,7 @@ use crate::keys::{KeyRecord, NewKey, tier_of};
 
 macro_rules! keys {
     ($tail:literal) => {
-        concat!("SELECT id, name, hash, tier, created, revoked FROM api_keys ", $tail)
+        concat!("SELECT id, name, hash, tier, created, revoked, labels FROM api_keys ", $tail)
     };
 }
 
@@ -38,19 +38,23 @@ fn key(row: &Row) -> Result<KeyRecord, ReadError> {
         tier: known.ok_or_else(|| malformed(3, format_args!("{tier} is no KYA tier")))?,
         created: convert::moment(row, 4)?,
         revoked: convert::optional_moment(row, 5)?,
+        labels: convert::text(row, 6)?,
     })
 }
 
 /// Whether the key was added; `false` when its id or secret is there already.
 async fn insert(client: &Client, new: &NewKey) -> Result<bool, ReadError> {
-    let NewKey { id, name, hash, tier, now } = new;
-    let insert = changed!("INSERT INTO api_keys (id, name, hash, tier, created) VALUES ($1, $2, $3, $4, $5)");
+    let NewKey { id, name, hash, tier, labels, now } = new;
+    let insert = changed!(
+        "INSERT INTO api_keys (id, name, hash, tier, created, labels) VALUES ($1, $2, $3, $4, $5, $6)"
+    );
     let parameters: &[(&(dyn ToSql + Sync), Type)] = &[
         (&id.as_bytes().as_slice(), Type::BYTEA),
         (name, Type::TEXT),
         (&hash.as_bytes().as_slice(), Type::BYTEA),
         (&i32::from(tier.level()), Type::INT4),
         (&millis(*now), Type::INT8),
+        (&labels.to_string(), Type::TEXT),
     ];
     match client.execute_typed(insert, parameters).await {
         Ok(_) => Ok(true),
@@ -62,8 +66,8 @@ async fn insert(client: &Client, new: &NewKey) -> Result<bool, ReadError> {
 impl PostgresStore {
     pub(crate) async fn create_key(&self, new: NewKey) -> Result<KeyRecord, StoreError> {
         if self.readers.with(async |client| insert(client, &new).await).await? {
-            let NewKey { id, name, hash, tier, now } = new;
-            return Ok(KeyRecord { id, name, hash, tier, created: now, revoked: None });
+            let NewKey { id, name, hash, tier, labels, now } = new;
+            return Ok(KeyRecord { id, name, hash, tier, labels, created: now, revoked: None });
         }
         Err(StoreError::Definite("an API key with this id or secret is there already".to_owned()))
     }

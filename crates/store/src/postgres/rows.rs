@@ -19,7 +19,7 @@ macro_rules! settlements {
             "SELECT ",
             $distinct,
             " key, attempt, call, caller, server, tool, args, price_version, amount::text, asset, funds, proof, expires, ",
-            "state, claimed, updated, result, reference, reason, receipt, settle, payer, refund, refunded::text, quote ",
+            "state, claimed, updated, result, reference, reason, receipt, settle, payer, refund, refunded::text, quote, reserved ",
             "FROM settlements ",
             $tail
         )
@@ -78,6 +78,7 @@ pub(super) fn settlement(row: &Row) -> Result<SettlementRow, ReadError> {
         payer: convert::text(row, 21)?,
         refund: convert::optional_text(row, 22)?,
         refunded: convert::text(row, 23)?,
+        reserved: convert::text(row, 25)?,
     })
 }
 

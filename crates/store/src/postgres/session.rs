@@ -12,9 +12,9 @@ use tollgate_ledger::{Command, Outcome, Refusal};
 use super::books::{self, Decided, Head, Loaded, Wanted};
 use super::calls::{self, Calls};
 use super::convert::{self, ReadError};
-use super::escrows;
 use super::rows::{self, accounts, settlements, transfers};
 use super::written::{self, Statements, WriteError};
+use super::{budgets, escrows};
 use crate::convert::{integer, millis};
 use crate::writer::Hooks;
 
@@ -227,7 +227,8 @@ impl Session {
 
     /// Reads what is wanted, in one round trip.
     async fn load(&self, wanted: &Wanted) -> Result<Vec<Found>, ReadError> {
-        let Wanted { settlements, accounts, transfers, resolutions, standings, escrows, calls } = wanted;
+        let Wanted { settlements, accounts, transfers, resolutions, standings, escrows, budgets, calls } =
+            wanted;
         let keys: Vec<String> = settlements.iter().map(ToString::to_string).collect();
         let assets: Vec<&str> = accounts.iter().map(|(_, asset)| asset.as_str()).collect();
         let names: Vec<String> = accounts.iter().map(|(name, _)| name.to_string()).collect();
@@ -236,7 +237,7 @@ impl Session {
         let principals: Vec<&str> = standings.iter().map(Principal::as_str).collect();
         let escrows: Vec<&[u8]> = escrows.iter().map(|id| id.as_bytes().as_slice()).collect();
         let calls: Vec<&Calls> = calls.iter().collect();
-        let (settlements, accounts, transfers, resolutions, standings, escrows, counts) = tokio::join!(
+        let (settlements, accounts, transfers, resolutions, standings, escrows, budgets, counts) = tokio::join!(
             biased;
             async { self.query(keys.len(), &self.read.settlements, &[&keys]).await },
             async { self.query(names.len(), &self.read.accounts, &[&assets, &names]).await },
@@ -244,9 +245,11 @@ impl Session {
             async { self.query(resolved.len(), &self.read.resolutions, &[&resolved]).await },
             async { self.query(principals.len(), &self.read.standings, &[&principals]).await },
             async { self.query(escrows.len(), &self.read.escrows, &[&escrows]).await },
+            // Boxed: five queries that are most often not asked.
+            Box::pin(budgets::load(&self.client, Some(&self.read.budgets), budgets)),
             self.count(&calls),
         );
-        let mut found = Vec::new();
+        let mut found = vec![Found::Budgets(Box::new(budgets?))];
         for row in settlements? {
             found.push(Found::Settlement(rows::settlement(&row)?));
         }
@@ -309,6 +312,8 @@ enum Found {
     Resolution(tollgate_ledger::Transfer),
     Standing(Principal, tollgate_ledger::Record),
     Escrow(tollgate_ledger::escrow::EscrowRow),
+    /// Everything that was asked for.
+    Budgets(Box<budgets::Known>),
     Calls(Calls, u64),
 }
 
@@ -334,6 +339,7 @@ impl Found {
             Self::Escrow(row) => {
                 loaded.escrows.insert(row.id, Some(Arc::new(row)));
             }
+            Self::Budgets(known) => loaded.budgets.add(*known),
             Self::Calls(asked, count) => {
                 loaded.calls.insert(asked, count);
             }
@@ -375,27 +381,44 @@ struct Queries {
     resolutions: Statement,
     standings: Statement,
     escrows: Statement,
+    budgets: budgets::Queries,
     calls: Statement,
 }
 
 impl Queries {
     async fn prepare(client: &Client) -> Result<Self, Error> {
-        let (hold, fence, settlements, accounts, transfers, resolutions, standings, escrows, calls) = tokio::try_join!(
-            client.prepare("UPDATE shards SET seq = seq + 1 WHERE id = 1"),
-            client.prepare("UPDATE gateways SET batch = $3 WHERE id = $1 AND epoch = $2"),
-            client
-                .prepare(settlements!("DISTINCT ON (key)", "WHERE key = ANY($1) ORDER BY key, attempt DESC")),
-            client
-                .prepare(accounts!("WHERE (asset, name) IN (SELECT * FROM unnest($1::text[], $2::text[]))")),
-            client.prepare(transfers!("WHERE t.id = ANY($1) AND (t.call IS NULL OR t.kind = 'posted')")),
-            client.prepare(transfers!("WHERE t.resolves = ANY($1) AND t.call IS NULL")),
-            client.prepare(
-                "SELECT principal, reputation, settled, failed FROM standings WHERE principal = ANY($1)"
-            ),
-            client.prepare(escrows::BY_IDS),
-            client.prepare(calls::CALLS),
-        )?;
-        Ok(Self { hold, fence, settlements, accounts, transfers, resolutions, standings, escrows, calls })
+        let (hold, fence, settlements, accounts, transfers, resolutions, standings, escrows, budgets, calls) =
+            tokio::try_join!(
+                client.prepare("UPDATE shards SET seq = seq + 1 WHERE id = 1"),
+                client.prepare("UPDATE gateways SET batch = $3 WHERE id = $1 AND epoch = $2"),
+                client.prepare(settlements!(
+                    "DISTINCT ON (key)",
+                    "WHERE key = ANY($1) ORDER BY key, attempt DESC"
+                )),
+                client.prepare(accounts!(
+                    "WHERE (asset, name) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
+                )),
+                client.prepare(transfers!("WHERE t.id = ANY($1) AND (t.call IS NULL OR t.kind = 'posted')")),
+                client.prepare(transfers!("WHERE t.resolves = ANY($1) AND t.call IS NULL")),
+                client.prepare(
+                    "SELECT principal, reputation, settled, failed FROM standings WHERE principal = ANY($1)"
+                ),
+                client.prepare(escrows::BY_IDS),
+                budgets::Queries::prepare(client),
+                client.prepare(calls::CALLS),
+            )?;
+        Ok(Self {
+            hold,
+            fence,
+            settlements,
+            accounts,
+            transfers,
+            resolutions,
+            standings,
+            escrows,
+            budgets,
+            calls,
+        })
     }
 }
 

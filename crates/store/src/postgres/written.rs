@@ -11,7 +11,7 @@ use tollgate_ledger::{
     Transfer,
 };
 
-use super::escrows;
+use super::{budgets, escrows};
 use crate::convert::{integer, millis};
 
 /// The prepared statements of one connection.
@@ -23,6 +23,7 @@ pub(super) struct Statements {
     balances: Statement,
     transfers: Statement,
     standings: Statement,
+    usages: Statement,
 }
 
 /// Why a batch was not written.
@@ -43,15 +44,30 @@ pub(super) enum WriteError {
     },
 }
 
+impl WriteError {
+    /// Nothing, where as many rows were written as expected.
+    pub(super) fn unless(
+        table: &'static str,
+        expected: usize,
+        written: Result<u64, Error>,
+    ) -> Result<(), Self> {
+        let written = written.map_err(Self::Database)?;
+        if u64::try_from(expected) == Ok(written) {
+            return Ok(());
+        }
+        Err(Self::Rows { table, expected, written })
+    }
+}
+
 const CLAIMED: &str = "INSERT INTO settlements (owner, key, attempt, call, caller, server, tool, args, price_version, amount, asset, \
     funds, proof, expires, state, claimed, updated, result, reference, reason, receipt, settle, payer, refund, refunded, \
-    quote) SELECT $1::integer, v.key, v.attempt, v.call, v.caller, v.server, v.tool, v.args, v.price_version, v.amount::numeric, v.asset, \
+    quote, reserved) SELECT $1::integer, v.key, v.attempt, v.call, v.caller, v.server, v.tool, v.args, v.price_version, v.amount::numeric, v.asset, \
     v.funds, v.proof, v.expires, v.state, v.claimed, v.updated, v.result, v.reference, v.reason, v.receipt, v.settle, \
-    v.payer, v.refund, v.refunded::numeric, v.quote FROM unnest($2::text[], $3::bigint[], $4::bytea[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::bigint[], \
+    v.payer, v.refund, v.refunded::numeric, v.quote, v.reserved FROM unnest($2::text[], $3::bigint[], $4::bytea[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::bigint[], \
     $10::text[], $11::text[], $12::text[], $13::text[], $14::bigint[], $15::text[], $16::bigint[], $17::bigint[], \
-    $18::bytea[], $19::text[], $20::text[], $21::bytea[], $22::text[], $23::text[], $24::text[], $25::text[], $26::bytea[]) WITH ORDINALITY \
+    $18::bytea[], $19::text[], $20::text[], $21::bytea[], $22::text[], $23::text[], $24::text[], $25::text[], $26::bytea[], $27::text[]) WITH ORDINALITY \
     v(key, attempt, call, caller, server, tool, args, price_version, amount, asset, funds, proof, expires, state, claimed, \
-    updated, result, reference, reason, receipt, settle, payer, refund, refunded, quote, place) ORDER BY v.place";
+    updated, result, reference, reason, receipt, settle, payer, refund, refunded, quote, reserved, place) ORDER BY v.place";
 
 const MOVED: &str = "UPDATE settlements s SET state = v.state, updated = v.updated, result = v.result, reference = v.reference, \
     reason = v.reason, receipt = v.receipt, refund = v.refund, refunded = v.refunded::numeric \
@@ -94,7 +110,7 @@ const STANDINGS: &str = "INSERT INTO standings (principal, reputation, settled, 
 
 impl Statements {
     pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
-        let (claimed, moved, kept, receipts, balances, transfers, standings) = tokio::try_join!(
+        let (claimed, moved, kept, receipts, balances, transfers, standings, usages) = tokio::try_join!(
             client.prepare(CLAIMED),
             client.prepare(MOVED),
             client.prepare(KEPT),
@@ -102,8 +118,9 @@ impl Statements {
             client.prepare(BALANCES),
             client.prepare(TRANSFERS),
             client.prepare(STANDINGS),
+            client.prepare(budgets::UPSERT_USAGES),
         )?;
-        Ok(Self { claimed, moved, kept, receipts, balances, transfers, standings })
+        Ok(Self { claimed, moved, kept, receipts, balances, transfers, standings, usages })
     }
 }
 
@@ -117,7 +134,7 @@ pub(super) async fn write(
     let Settlements { claimed, moved } = Settlements::of(changes);
     let kept = results(&changes.kept);
     let write = Write { client, statements };
-    let (claimed, moved, kept, receipts, balances, transfers, standings) = tokio::join!(
+    let (claimed, moved, kept, receipts, balances, transfers, standings, budgets) = tokio::join!(
         biased;
         write.claimed(owner, &claimed),
         write.moved(&moved),
@@ -126,9 +143,10 @@ pub(super) async fn write(
         write.balances(&changes.balances),
         write.transfers(&changes.transfers),
         write.standings(&changes.standings),
+        Box::pin(budgets::write(client, &statements.usages, &changes.budgets)),
     );
     // The first that failed is the cause; those behind it only say that the transaction is broken.
-    claimed.and(moved).and(kept).and(receipts).and(balances).and(transfers).and(standings)?;
+    claimed.and(moved).and(kept).and(receipts).and(balances).and(transfers).and(standings).and(budgets)?;
     escrows::write(client, &changes.escrows).await
 }
 
@@ -171,6 +189,7 @@ impl Write<'_> {
             &column(rows, |row| row.refund.map(RefundCause::word)),
             &column(rows, |row| row.refunded.to_string()),
             &column(rows, |row| row.binding.quote.as_ref().map(|digest| digest.as_bytes().as_slice())),
+            &column(rows, |row| row.reserved.to_string()),
         ];
         self.rows("settlements", rows.len(), &self.statements.claimed, parameters).await
     }
@@ -265,11 +284,7 @@ impl Write<'_> {
         if expected == 0 {
             return Ok(());
         }
-        let written = self.client.execute(statement, parameters).await.map_err(WriteError::Database)?;
-        if u64::try_from(expected) == Ok(written) {
-            return Ok(());
-        }
-        Err(WriteError::Rows { table, expected, written })
+        WriteError::unless(table, expected, self.client.execute(statement, parameters).await)
     }
 }
 

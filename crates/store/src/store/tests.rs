@@ -37,6 +37,7 @@ fn claim(number: u8) -> Claim {
         funds: Funds::OnSettlement,
         proof: "".into(),
         expires: UnixMillis::new(1_000),
+        budget: tollgate_ledger::budget::Ask::default(),
         now: UnixMillis::new(1),
     }
 }

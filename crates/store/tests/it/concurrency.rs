@@ -26,6 +26,7 @@ pub(crate) async fn all_at_once(
             Ok(Claimed::Fresh { .. }) => "fresh",
             Ok(Claimed::InProgress { .. }) => "in progress",
             Ok(Claimed::InsufficientFunds { .. }) => "insufficient",
+            Ok(Claimed::Barred(_)) => "barred",
             Ok(Claimed::NoFreeCall) => "none free",
             other => panic!("{other:?}"),
         };

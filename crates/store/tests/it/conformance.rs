@@ -37,6 +37,15 @@ macro_rules! every_promise {
             calls_and_spending_are_counted_from_what_did_not_come_to_nothing
             free_calls_are_given_so_often_and_come_back_with_what_came_to_nothing
             a_period_has_its_own_free_calls
+            p15_of_five_hundred_spenders_exactly_what_the_budget_has_left_passes
+            a_void_gives_back_what_its_claim_took
+            what_is_settled_stays_spent_until_its_day_is_over
+            a_free_call_takes_nothing_of_a_budget
+            a_stop_holds_the_next_claim_and_is_foreseen
+            p21_one_approval_lets_one_of_many_calls_at_once_pass
+            an_approval_is_for_exactly_what_was_asked_and_comes_back_with_a_void
+            a_caller_has_only_so_many_calls_wait
+            counters_and_approvals_that_say_nothing_any_more_are_forgotten
         }
     };
 }
@@ -60,6 +69,15 @@ every_promise!(embedded_store_tests);
 
 pub(crate) mod promises {
     use super::*;
+    pub(crate) use crate::budgets::promises::{
+        a_caller_has_only_so_many_calls_wait, a_free_call_takes_nothing_of_a_budget,
+        a_stop_holds_the_next_claim_and_is_foreseen, a_void_gives_back_what_its_claim_took,
+        an_approval_is_for_exactly_what_was_asked_and_comes_back_with_a_void,
+        counters_and_approvals_that_say_nothing_any_more_are_forgotten,
+        p15_of_five_hundred_spenders_exactly_what_the_budget_has_left_passes,
+        p21_one_approval_lets_one_of_many_calls_at_once_pass,
+        what_is_settled_stays_spent_until_its_day_is_over,
+    };
 
     pub(crate) async fn calls_and_spending_are_counted_from_what_did_not_come_to_nothing(
         store: &impl LedgerStore,

@@ -13,6 +13,7 @@ fn new_key(byte: u8) -> NewKey {
         name: format!("agent {byte}"),
         hash: Digest::of(&[byte]),
         tier: KyaTier::Auditable,
+        labels: "org=acme,team=research".parse().unwrap(),
         now: at(u64::from(byte)),
     }
 }
@@ -22,8 +23,8 @@ async fn keys_are_found_by_the_digest_of_their_secret_until_and_after_they_are_r
     let directory = TempDir::new().unwrap();
     let store = open(&directory);
     let created = store.create_key(new_key(1)).await.unwrap();
-    let NewKey { id, name, hash, tier, now } = new_key(1);
-    assert_eq!(created, KeyRecord { id, name, hash, tier, created: now, revoked: None });
+    let NewKey { id, name, hash, tier, labels, now } = new_key(1);
+    assert_eq!(created, KeyRecord { id, name, hash, tier, labels, created: now, revoked: None });
     assert_eq!(store.key_by_hash(hash).await, Ok(Some(created.clone())));
     assert_eq!(store.key_by_hash(Digest::of(b"guess")).await, Ok(None));
 

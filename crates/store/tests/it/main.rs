@@ -2,6 +2,8 @@
 
 // `cfg(test)` is always on here; it tells clippy that these are tests.
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod concurrency;
 #[cfg(test)]
 mod conformance;

@@ -167,7 +167,7 @@ impl Model {
 
 fn word(claimed: &Claimed) -> &'static str {
     match claimed {
-        Claimed::Fresh { .. } => "fresh",
+        Claimed::Fresh { .. } | Claimed::Warned { .. } => "fresh",
         Claimed::InProgress { .. } => "in progress",
         Claimed::Answered { .. } => "answered",
         Claimed::OtherRequest { .. } => "other request",
@@ -175,6 +175,7 @@ fn word(claimed: &Claimed) -> &'static str {
         Claimed::InDoubt { .. } => "in doubt",
         Claimed::NoFreeCall => "no free call",
         Claimed::InsufficientFunds { .. } => "insufficient",
+        Claimed::Barred(_) => "barred",
     }
 }
 

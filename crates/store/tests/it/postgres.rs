@@ -8,12 +8,14 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tollgate_attest::Signer;
 use tollgate_domain::{Amount, Rail};
+use tollgate_ledger::budget::{Barrier, Change, Stop, Target};
 use tollgate_ledger::{Claim, Claimed, Command, LedgerStore, StoreError};
 use tollgate_store::{NewKey, OpenError, Options, Store};
 use tollgate_testkit::peers;
 use tollgate_testkit::peers::postgres::{self, Database};
 
 use self::cut::{Cut, Way};
+use crate::budgets;
 use crate::concurrency::all_at_once;
 use crate::conformance::{every_promise, promises};
 use crate::escrows;
@@ -164,6 +166,46 @@ async fn p15_of_five_hundred_spenders_over_two_gateways_exactly_a_hundred_succee
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn p15_of_five_hundred_spenders_over_two_gateways_exactly_what_the_budget_has_left_passes() {
+    let Some(database) = database().await else { return };
+    let (one, other) = (gateway(&database, 1).await, gateway(&database, 2).await);
+    let ask = budgets::ask(137, None);
+    let half = |from: u32| (from..from + 250).map(|number| budgets::spend(number, 1, &ask)).collect();
+    let (here, there) =
+        tokio::join!(budgets::claimed(&one.store, half(0)), budgets::claimed(&other.store, half(250)));
+    assert_eq!(here + there, 137, "{here} and {there}");
+    assert_eq!((budgets::used(&one.store).await, budgets::used(&other.store).await), (137, 137));
+    in_order(&one.store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn stops_and_approvals_of_any_process_count_at_every_gateway() {
+    let Some(database) = database().await else { return };
+    let (one, other) = (gateway(&database, 1).await, gateway(&database, 2).await);
+    let guest = Store::connect_shared(database.url().parse().unwrap(), Options::default()).await.unwrap();
+    let ask = budgets::ask(10_000, Some(100));
+    let call = budgets::spend(1, 150, &ask);
+    let waits = budgets::ask_for(&one.store, 1, &call).await.unwrap();
+    assert_eq!(guest.approval(&waits.id).await, Ok(Some(waits.clone())));
+    budgets::approve(&guest, waits.id).await;
+    let copies = |from: u32| (from..from + 25).map(|number| budgets::spend(number, 150, &ask)).collect();
+    let (here, there) =
+        tokio::join!(budgets::claimed(&one.store, copies(0)), budgets::claimed(&other.store, copies(25)));
+    assert_eq!(here + there, 1, "one approval is used once, by whichever gateway");
+    let small = |number| budgets::spend(number, 1, &ask);
+    assert_eq!(budgets::claimed(&other.store, vec![small(60)]).await, 1, "control: nothing is stopped");
+    let stop = Stop { reason: "runaway".to_owned(), by: "eve".to_owned(), at: at(200) };
+    guest.change_budget(Change::Stop { target: Target::Everything, stop }).await.unwrap();
+    for gateway in [&one, &other] {
+        let held = gateway.store.claim(small(61)).await;
+        assert_eq!(held, Ok(Claimed::Barred(Barrier::Stopped(Target::Everything))));
+    }
+    other.store.change_budget(Change::Resume(Target::Everything)).await.unwrap();
+    assert_eq!(budgets::claimed(&one.store, vec![small(61)]).await, 1);
+    in_order(&other.store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn p15_of_five_hundred_callers_over_two_gateways_exactly_a_hundred_are_free() {
     let Some(database) = database().await else { return };
     let (one, other) = (gateway(&database, 1).await, gateway(&database, 2).await);
@@ -274,10 +316,18 @@ async fn keys_of_any_process_count_for_all() {
     let before = other.store.keys_version().await.unwrap();
     let id = tollgate_domain::KeyId::from_bytes([9; 16]);
     let hash = tollgate_domain::Digest::of(b"secret");
-    let new = NewKey { id, name: "ops".to_owned(), hash, tier: Default::default(), now: at(1) };
+    let new = NewKey {
+        id,
+        name: "ops".to_owned(),
+        hash,
+        tier: Default::default(),
+        labels: "team=research".parse().unwrap(),
+        now: at(1),
+    };
     one.store.create_key(new.clone()).await.unwrap();
     assert!(other.store.keys_version().await.unwrap() > before);
-    assert_eq!(other.store.key_by_hash(hash).await.unwrap().unwrap().id, id);
+    let found = other.store.key_by_hash(hash).await.unwrap().unwrap();
+    assert_eq!((found.id, found.labels), (id, new.labels.clone()));
     assert!(matches!(other.store.create_key(new).await, Err(StoreError::Definite(_))));
     assert_eq!(other.store.revoke_key(id, at(2)).await.unwrap().unwrap().revoked, Some(at(2)));
     assert_eq!(one.store.revoke_key(id, at(3)).await.unwrap().unwrap().revoked, Some(at(2)));

@@ -40,6 +40,8 @@ fn claim_of(number: u64) -> Claim {
     Claim {
         call: CallId::from_bytes(u128::from(number + 1).to_be_bytes()),
         key: PaymentKey::new(rail, format!("power-{number}")).unwrap(),
+        // Its counter is in the same commit: the check compares both.
+        budget: crate::budgets::ask(1_000_000, None),
         ..claim(rail, "unused")
     }
 }

@@ -99,6 +99,7 @@ pub(crate) fn claim(rail: Rail, proof: &str) -> Claim {
         funds,
         proof: "bearer secret".into(),
         expires: at(1_000_000),
+        budget: tollgate_ledger::budget::Ask::default(),
         now: at(100),
     }
 }

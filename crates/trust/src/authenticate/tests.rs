@@ -6,7 +6,8 @@ use crate::directory::{ApiKeys, KeyRecord};
 fn keys(revoked: bool) -> (ApiKey, KeyId, ApiKeys) {
     let key = ApiKey::from_random([0x42; 32]);
     let id = KeyId::from_bytes([7; 16]);
-    let record = KeyRecord { id, name: "agent".into(), revoked, tier: KyaTier::Sandbox };
+    let record =
+        KeyRecord { id, name: "agent".into(), revoked, tier: KyaTier::Sandbox, labels: Default::default() };
     let keys = ApiKeys::new([(key.hash(), record)]);
     (key, id, keys)
 }

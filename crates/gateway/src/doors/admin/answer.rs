@@ -29,6 +29,10 @@ pub(super) enum Failed {
     Escrow(EscrowRefusal),
     /// The data directory cannot be read.
     Store(StoreError),
+    /// There is nothing like that.
+    Unknown(String),
+    /// It cannot be done as things stand.
+    Conflict(String),
 }
 
 impl From<RefundRefused> for Failed {
@@ -47,7 +51,8 @@ impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Refused(Refusal::Escrow(refusal)) => Self::Escrow(refusal),
-            other => Self::Store(other),
+            StoreError::Refused(refusal) => Self::Conflict(refusal.to_string()),
+            error => Self::Store(error),
         }
     }
 }
@@ -85,6 +90,15 @@ impl IntoResponse for Failed {
                 let code = denial.code();
                 let status = StatusCode::from_u16(code.http).unwrap_or(StatusCode::CONFLICT);
                 (status, code.word, denial.message(), denial.next_step())
+            }
+            Self::Unknown(what) => (
+                StatusCode::NOT_FOUND,
+                "not_found",
+                format!("There is no {what}."),
+                "GET /admin/v1/approvals and /admin/v1/budgets list what there is.",
+            ),
+            Self::Conflict(reason) => {
+                (StatusCode::CONFLICT, "conflict", reason.clone(), "Look at it again; nothing was changed.")
             }
             Self::Store(error) => {
                 tracing::error!(%error, "could not read the data directory");

@@ -130,7 +130,7 @@ pub(super) const SPENDING: Operation = Operation {
         "By asset.",
         Shape::Named("Spending"),
         Some(
-            r#"{"agent_id":"key_103518Rpy1IgAnbQiqcrFy6","spending":[{"asset":"eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e","symbol":"USDC","decimals":6,"today":"500000","this_month":"500000","ever":"500000","reserved":"0","display":{"today":"0.5 USDC","this_month":"0.5 USDC","ever":"0.5 USDC","reserved":"0 USDC"},"limits":{"credit_available":"1500000"}}],"today_since":"2026-11-27T00:00:00.000Z","this_month_since":"2026-11-01T00:00:00.000Z","mode":"sandbox"}"#,
+            r#"{"agent_id":"key_103518Rpy1IgAnbQiqcrFy6","spending":[{"asset":"eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e","symbol":"USDC","decimals":6,"today":"500000","this_month":"500000","ever":"500000","reserved":"0","display":{"today":"0.5 USDC","this_month":"0.5 USDC","ever":"0.5 USDC","reserved":"0 USDC"},"limits":{"credit_available":"1500000","per_call":null,"approve_above":"100000000","windows":[{"node":"per_caller","window":"day","limit":"1000000000","used":"500000","left":"999500000","resets_at":"2026-11-28T00:00:00.000Z"}],"left":"999500000","stopped":null}}],"today_since":"2026-11-27T00:00:00.000Z","this_month_since":"2026-11-01T00:00:00.000Z","mode":"sandbox"}"#,
         ),
     )],
     codes: &[&["unauthenticated", "not_yours", "not_found", "store_busy", "internal"]],
@@ -207,8 +207,20 @@ pub(super) const SCHEMAS: &[Schema] = &[
                     "ever":{"$ref":"#/components/schemas/Amount"},
                     "reserved":{"$ref":"#/components/schemas/Amount"},
                     "display":{"type":"object","description":"The same for people.","additionalProperties":{"type":"string"}},
-                    "limits":{"type":"object","required":["credit_available"],"properties":{
-                        "credit_available":{"$ref":"#/components/schemas/Amount"}}}}}},
+                    "limits":{"type":"object","required":["credit_available","per_call","approve_above","windows","left","stopped"],"properties":{
+                        "credit_available":{"$ref":"#/components/schemas/Amount"},
+                        "per_call":{"anyOf":[{"$ref":"#/components/schemas/Amount"},{"type":"null"}],"description":"The most that one call may cost."},
+                        "approve_above":{"anyOf":[{"$ref":"#/components/schemas/Amount"},{"type":"null"}],"description":"A call that costs more waits for an operator."},
+                        "windows":{"type":"array","description":"Every budget that bounds the agent whatever it calls.","items":{
+                            "type":"object","required":["node","window","limit","used","left","resets_at"],"properties":{
+                                "node":{"type":"string"},
+                                "window":{"enum":["hour","day","month","session"]},
+                                "limit":{"$ref":"#/components/schemas/Amount"},
+                                "used":{"$ref":"#/components/schemas/Amount"},
+                                "left":{"$ref":"#/components/schemas/Amount"},
+                                "resets_at":{"type":"string"}}}},
+                        "left":{"anyOf":[{"$ref":"#/components/schemas/Amount"},{"type":"null"}],"description":"What may be spent before one of these is reached; credit is needed as well. Null: nothing bounds it."},
+                        "stopped":{"type":["string","null"],"description":"What an operator has stopped: `everything`, a node, or `caller`."}}}}}},
             "today_since":{"type":"string"},
             "this_month_since":{"type":"string"},
             "mode":{"enum":["sandbox","live"]}}}"##,

@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 use tollgate_domain::{Amount, KeyId, Period, Principal};
 use tollgate_gate::{Denial, Fault, Refusal};
+use tollgate_ledger::budget::Target;
 use tollgate_ledger::{AccountName, LedgerStore, Spent, StoreError};
 use tollgate_trust::admin_presented;
 
@@ -18,6 +19,7 @@ use crate::doors::asked::Segments;
 use crate::doors::execute::into_response;
 use crate::doors::metrics::is_near;
 use crate::gateway::Gateway;
+use crate::spending::{Allowance, allowance};
 
 /// What one agent has spent, for itself or for an operator.
 pub(super) async fn spending(
@@ -95,14 +97,35 @@ async fn told(gateway: &Gateway, agent: &Principal) -> Result<Value, StoreError>
                 "today": asset.display(today), "this_month": asset.display(this_month),
                 "ever": asset.display(of.ever), "reserved": asset.display(of.reserved),
             },
-            // Credit cannot be overdrawn: what is left of it is the limit.
-            "limits": { "credit_available": available },
+            "limits": limits(&allowance(gateway, agent, asset.id(), now).await?, available),
         }));
     }
     Ok(json!({
         "agent_id": agent, "spending": assets, "today_since": day.to_string(),
         "this_month_since": month.to_string(), "mode": gateway.mode.word(),
     }))
+}
+
+/// What bounds an agent in one asset. Credit cannot be overdrawn: what is left of it is a limit too.
+fn limits(allowance: &Allowance, credit: Amount) -> Value {
+    let windows = allowance.windows.iter().filter_map(|line| {
+        let limit = line.limit?;
+        Some(json!({
+            "node": line.node.path(), "window": line.span.word(), "limit": limit, "used": line.used,
+            "left": line.left(), "resets_at": line.resets.to_string(),
+        }))
+    });
+    let windows: Vec<Value> = windows.collect();
+    // As the refusal names it.
+    let stopped = allowance.stopped.as_ref().map(|target| match target {
+        Target::Everything => "everything",
+        Target::Node(path) => path,
+        Target::Caller(_) => "caller",
+    });
+    json!({
+        "credit_available": credit, "per_call": allowance.per_call, "approve_above": allowance.approve_above,
+        "windows": windows, "left": allowance.left(), "stopped": stopped,
+    })
 }
 
 fn store_fault(error: &StoreError) -> Fault {

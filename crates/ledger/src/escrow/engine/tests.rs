@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use tollgate_domain::{AssetId, Bps, Caller, EscrowId, KeyId, PaymentKey, Principal, ToolRef};
+use tollgate_domain::{ApprovalId, AssetId, Bps, Caller, EscrowId, KeyId, PaymentKey, Principal, ToolRef};
 
 use super::*;
 use crate::audit::{Auditor, Finding};
 use crate::batch::{Batch, SealedReceipt, Sealer};
+use crate::budget::{Approval, Counter, Stops, Usage, Wanted};
 use crate::escrow::{EscrowTerms, StakeRuling};
 use crate::escrow::{Milestone, Phase, Proposal, Ruling, Timings, id_for_key};
 use crate::{AccountBalance, Balances, Clearing, Command, Grant, Outcome, Record, SettlementRow};
@@ -47,6 +48,21 @@ impl Books for Memory {
     }
     fn standing(&mut self, _principal: &Principal) -> Result<Record, Self::Error> {
         Ok(Record::default())
+    }
+    fn usage(&mut self, _counter: &Counter) -> Result<Option<Usage>, Self::Error> {
+        Ok(None)
+    }
+    fn stops(&mut self) -> Result<Arc<Stops>, Self::Error> {
+        Ok(Arc::default())
+    }
+    fn approval_of(&mut self, _wanted: &Wanted) -> Result<Option<Approval>, Self::Error> {
+        Ok(None)
+    }
+    fn approval(&mut self, _id: &ApprovalId) -> Result<Option<Approval>, Self::Error> {
+        Ok(None)
+    }
+    fn waiting(&mut self, _caller: &Principal, _now: UnixMillis) -> Result<u32, Self::Error> {
+        Ok(0)
     }
     fn escrow(&mut self, id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Self::Error> {
         Ok(self.escrows.get(id).cloned())

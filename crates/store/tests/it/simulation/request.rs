@@ -190,6 +190,7 @@ impl Request {
                     funds,
                     proof: "proof".into(),
                     expires: at(self.now + LONG_MS),
+                    budget: tollgate_ledger::budget::Ask::default(),
                     now,
                 })
             }

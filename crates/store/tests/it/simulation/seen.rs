@@ -87,6 +87,8 @@ pub(super) fn said(command: &Command, answer: &Result<Outcome, StoreError>) -> R
             Claimed::InDoubt { .. } => "in doubt",
             Claimed::InsufficientFunds { .. } => "insufficient",
             Claimed::NoFreeCall => "no free call",
+            // No simulated claim is bounded by a budget.
+            Claimed::Warned { .. } | Claimed::Barred(_) => "barred",
         },
         Ok(Outcome::Advanced(advanced)) => return Ok(advanced.state.to_string()),
         Ok(Outcome::Recorded(_)) => "recorded",
@@ -111,6 +113,7 @@ pub(super) fn said(command: &Command, answer: &Result<Outcome, StoreError>) -> R
                 "booked"
             }
         }
+        Ok(Outcome::Budget(_)) => "of a budget",
         Ok(Outcome::Escrow(moved)) => return Ok(moved.row.state.word().to_owned()),
         Err(StoreError::Refused(_)) => "refused",
         Err(error) => return Err(error.clone()),

@@ -1,0 +1,41 @@
+//! Whether each counter of a budget says what its settlements add up to.
+
+use std::collections::BTreeMap;
+
+use crate::budget::{Counter, Taken, Usage};
+use crate::{SettlementRow, State};
+
+use super::Finding;
+
+/// The counters as they are stored, and sums of the audit's own over the window that each is about.
+#[derive(Default)]
+pub(super) struct Budgets(BTreeMap<Counter, Sum>);
+
+struct Sum {
+    stored: Usage,
+    taken: Option<u128>,
+}
+
+impl Budgets {
+    pub(super) fn usage(&mut self, counter: Counter, stored: Usage) {
+        self.0.insert(counter, Sum { stored, taken: Some(0) });
+    }
+
+    /// Adds what an attempt has taken, unless it was given back. Of windows that are over nothing is stored.
+    pub(super) fn settlement(&mut self, row: &SettlementRow) {
+        if matches!(row.state, State::Voided | State::Failed | State::InDoubt | State::Refunded) {
+            return;
+        }
+        for Taken { node, span, start } in &row.reserved.taken {
+            let counter = Counter { node: node.clone(), asset: row.asset.clone(), span: *span };
+            if let Some(sum) = self.0.get_mut(&counter).filter(|sum| sum.stored.start == *start) {
+                sum.taken = sum.taken.and_then(|taken| taken.checked_add(row.amount.get()));
+            }
+        }
+    }
+
+    pub(super) fn findings(self) -> impl Iterator<Item = Finding> {
+        let differs = |(_, sum): &(Counter, Sum)| sum.taken != Some(sum.stored.used.get());
+        self.0.into_iter().filter(differs).map(|(counter, _)| Finding::BudgetDiffers(counter))
+    }
+}

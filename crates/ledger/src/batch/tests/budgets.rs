@@ -1,0 +1,208 @@
+//! Budgets as the commands of one batch, and of batches one after the other, leave them.
+
+use super::*;
+use crate::budget::{
+    ApprovalEvent, Ask, Barrier, Change, Changed, Counted, Node, NodeKey, Span, WAITING_MAX, Warning,
+};
+
+fn ask(limit: u128, warn: Option<u128>, approve_above: Option<u128>) -> Ask {
+    let counted = Counted { span: Span::Day, limit: Some(Amount::new(limit)), warn: warn.map(Amount::new) };
+    let node = Node {
+        key: NodeKey::new("acme", None),
+        per_call: None,
+        approve_above: approve_above.map(Amount::new),
+        counted: vec![counted],
+    };
+    Ask { nodes: vec![node], ..Ask::default() }
+}
+
+/// A claim of money that comes in with it, by a payment of its own for each number: nothing but the budget bounds it.
+fn spend(number: u8, units: u128, ask: &Ask) -> Command {
+    let Command::Claim(claim) = claim(number, number, units) else { panic!() };
+    let key = PaymentKey::new(Rail::X402, format!("k{number}")).unwrap();
+    Command::Claim(Claim { key, funds: Funds::OnSettlement, budget: ask.clone(), ..claim })
+}
+
+fn void(number: u8) -> Command {
+    Command::Advance(Advance {
+        key: PaymentKey::new(Rail::X402, format!("k{number}")).unwrap(),
+        call: CallId::from_bytes([number; 16]),
+        events: vec![Event::Voided { reason: "the tool failed".into() }],
+        result: None,
+        private: None,
+        statement: None,
+        now: UnixMillis::new(2),
+    })
+}
+
+fn is_fresh(outcome: &Result<Outcome, Refusal>) -> bool {
+    matches!(outcome, Ok(Outcome::Claimed(Claimed::Fresh { .. } | Claimed::Warned { .. })))
+}
+
+fn used(books: &Memory) -> u128 {
+    books.usages.values().map(|usage| usage.used.get()).sum()
+}
+
+#[test]
+fn p15_in_one_commit_exactly_as_many_are_claimed_as_fit() {
+    let (mut books, ask) = (Memory::default(), ask(7, None, None));
+    let commands: Vec<Command> = (0..40).map(|number| spend(number, 1, &ask)).collect();
+    let outcomes = books.commit(&commands);
+    assert_eq!(outcomes.iter().filter(|outcome| is_fresh(outcome)).count(), 7);
+    assert_eq!((used(&books), books.rows.len(), books.usages.len()), (7, 7, 1), "one row for all of them");
+    assert_eq!(books.findings(), []);
+}
+
+#[test]
+fn a_void_gives_back_in_its_own_commit_and_no_second_time() {
+    let (mut books, ask) = (Memory::default(), ask(10, None, None));
+    let outcomes = books.commit(&[spend(1, 10, &ask), void(1), spend(2, 10, &ask), spend(3, 1, &ask)]);
+    let fresh: Vec<bool> = outcomes.iter().map(is_fresh).collect();
+    assert_eq!(fresh, [true, false, true, false]);
+    assert!(books.commit(&[void(1)])[0].is_err(), "a void is once");
+    assert_eq!(used(&books), 10);
+    assert_eq!(books.findings(), []);
+    let mut lost = books.clone();
+    lost.usages.values_mut().for_each(|usage| usage.used = Amount::new(9));
+    let [crate::audit::Finding::BudgetDiffers(counter)] = &lost.findings()[..] else {
+        panic!("a unit is lost")
+    };
+    assert_eq!(counter.node.as_str(), "acme");
+    books.commit(&[void(2)]);
+    assert_eq!(used(&books), 0);
+}
+
+#[test]
+fn what_is_settled_stays_spent_and_its_repetition_is_answered_over_budget() {
+    let (mut books, ask) = (Memory::default(), ask(10, None, None));
+    let paid = |events| match advance(1, 1, events, None) {
+        Command::Advance(advance) => {
+            Command::Advance(Advance { key: PaymentKey::new(Rail::X402, "k1").unwrap(), ..advance })
+        }
+        other => other,
+    };
+    let executed = Event::Executed { result: Digest::of(b"42") };
+    let settled = Event::Settled { reference: "0xabc".into() };
+    books.commit(&[spend(1, 10, &ask), paid(vec![executed, Event::Submitted, settled])]);
+    assert_eq!(used(&books), 10);
+    let Command::Claim(again) = spend(1, 10, &ask) else { panic!() };
+    let again = Claim { call: CallId::from_bytes([9; 16]), ..again };
+    let [Ok(Outcome::Claimed(Claimed::Answered { .. }))] = books.commit(&[Command::Claim(again)])[..] else {
+        panic!("the stored answer")
+    };
+}
+
+#[test]
+fn a_stop_holds_from_the_next_command_on() {
+    let (mut books, ask) = (Memory::default(), ask(10, None, None));
+    let target = Target::Node("acme".into());
+    let stop = Stop { reason: "runaway".into(), by: "eve".into(), at: UnixMillis::new(1) };
+    let stop = Command::Budget(Change::Stop { target: target.clone(), stop });
+    let resume = Command::Budget(Change::Resume(target.clone()));
+    let outcomes =
+        books.commit(&[spend(1, 1, &ask), stop.clone(), stop, spend(2, 1, &ask), resume, spend(3, 1, &ask)]);
+    let stopped = |changed| Ok(Outcome::Budget(Changed::Stopped(changed)));
+    assert!(is_fresh(&outcomes[0]) && is_fresh(&outcomes[5]), "{outcomes:?}");
+    assert_eq!((&outcomes[1], &outcomes[2]), (&stopped(true), &stopped(false)));
+    assert_eq!(outcomes[3], Ok(Outcome::Claimed(Claimed::Barred(Barrier::Stopped(target)))));
+    assert!(books.stops.is_empty());
+}
+
+fn wanted(number: u8, units: u128) -> budget::Wanted {
+    let Command::Claim(claim) = spend(number, units, &Ask::default()) else { panic!() };
+    budget::Wanted {
+        caller: claim.caller,
+        tool: claim.binding.tool,
+        args: claim.binding.args,
+        asset: claim.asset,
+        amount: claim.amount,
+    }
+}
+
+fn asked(id: u8, units: u128, now: u64) -> Command {
+    let (now, expires) = (UnixMillis::new(now), UnixMillis::new(now + 100));
+    let approval = Approval::asked(ApprovalId::from_bytes([id; 16]), wanted(1, units), now, expires);
+    Command::Budget(Change::Ask(approval))
+}
+
+fn approve(id: u8) -> Command {
+    let event = ApprovalEvent::Approve { by: "eve".into(), expires: UnixMillis::new(1_000) };
+    let (id, now) = (ApprovalId::from_bytes([id; 16]), UnixMillis::new(2));
+    Command::Budget(Change::Decide { id, event, now })
+}
+
+#[test]
+fn p21_an_approval_is_asked_for_once_and_used_once() {
+    let (mut books, ask) = (Memory::default(), ask(1_000, None, Some(100)));
+    let needs = |outcome: &Result<Outcome, Refusal>| {
+        matches!(outcome, Ok(Outcome::Claimed(Claimed::Barred(Barrier::NeedsApproval { .. }))))
+    };
+    let outcomes =
+        books.commit(&[spend(1, 150, &ask), asked(1, 150, 1), asked(2, 150, 1), spend(1, 150, &ask)]);
+    assert!(needs(&outcomes[0]) && needs(&outcomes[3]), "{outcomes:?}");
+    assert_eq!(outcomes[1], outcomes[2], "the one that waits is named again");
+    assert_eq!(books.approvals.len(), 1);
+    let outcomes = books.commit(&[approve(1), spend(1, 150, &ask), spend(2, 150, &ask)]);
+    assert!(is_fresh(&outcomes[1]) && needs(&outcomes[2]), "{outcomes:?}");
+    assert!(needs(&books.commit(&[spend(3, 150, &ask)])[0]), "nor in a later commit");
+    books.commit(&[void(1)]);
+    assert!(is_fresh(&books.commit(&[spend(4, 150, &ask)])[0]), "nothing was spent with it");
+    let unknown = books.commit(&[approve(9)]);
+    assert_eq!(unknown, [Ok(Outcome::Budget(Changed::Decided(None)))]);
+    assert!(matches!(books.commit(&[approve(1)])[0], Err(Refusal::Approval(_))), "it is used");
+}
+
+#[test]
+fn p20_one_caller_does_not_fill_the_queue_of_approvals() {
+    let mut books = Memory::default();
+    let count = |outcomes: Vec<Result<Outcome, Refusal>>| {
+        let asked = |outcome: &&Result<Outcome, Refusal>| {
+            matches!(outcome, Ok(Outcome::Budget(Changed::Asked(Some(_)))))
+        };
+        outcomes.iter().filter(asked).count()
+    };
+    let commands: Vec<Command> = (0..40).map(|number| asked(number, 1_000 + u128::from(number), 1)).collect();
+    assert_eq!(count(books.commit(&commands[..10])), 10);
+    assert_eq!(count(books.commit(&commands[10..])), usize::try_from(WAITING_MAX).unwrap() - 10);
+    assert_eq!(count(books.commit(&[asked(50, 5_000, 100)])), 0, "control: they still wait");
+    assert_eq!(count(books.commit(&[asked(50, 5_000, 101)])), 1, "once they have expired there is room");
+}
+
+#[test]
+fn soft_limits_are_told_with_the_claim_that_passes_them() {
+    let (mut books, ask) = (Memory::default(), ask(100, Some(5), None));
+    let outcomes = books.commit(&[spend(1, 4, &ask), spend(2, 4, &ask), spend(3, 4, &ask)]);
+    let warned: Vec<Vec<Warning>> = outcomes
+        .into_iter()
+        .map(|outcome| match outcome {
+            Ok(Outcome::Claimed(Claimed::Warned { warnings, .. })) => warnings,
+            _ => Vec::new(),
+        })
+        .collect();
+    assert_eq!(warned.iter().map(Vec::len).collect::<Vec<_>>(), [0, 1, 0]);
+    assert_eq!((warned[1][0].warn, warned[1][0].used), (Amount::new(5), Amount::new(8)));
+}
+
+#[test]
+fn what_was_taken_before_and_went_back_is_given_back_and_what_was_earned_stays_spent() {
+    let (mut books, ask) = (Memory::default(), ask(10, None, None));
+    let before = |number| {
+        let Command::Claim(claim) = spend(number, 10, &ask) else { panic!() };
+        Command::Claim(Claim { settle: tollgate_domain::Settle::Before, ..claim })
+    };
+    let moved = |number, events: Vec<Event>| match void(number) {
+        Command::Advance(advance) => Command::Advance(Advance { events, ..advance }),
+        other => other,
+    };
+    let taken = || vec![Event::Submitted, Event::Settled { reference: "0xabc".into() }];
+    let cause = crate::RefundCause::ToolFailed;
+    let refunded = vec![Event::RefundDue { cause }, Event::Refunded];
+    let outcomes = books.commit(&[before(1), moved(1, taken()), before(2), moved(1, refunded)]);
+    let fresh: Vec<bool> = outcomes.iter().map(is_fresh).collect();
+    assert_eq!(fresh, [true, false, false, false], "nothing is free while it is taken: {outcomes:?}");
+    assert_eq!((used(&books), books.findings()), (0, vec![]));
+    let earned = vec![Event::Executed { result: Digest::of(b"42") }];
+    let outcomes = books.commit(&[before(3), moved(3, taken()), moved(3, earned), before(4)]);
+    assert!(is_fresh(&outcomes[0]) && outcomes[2].is_ok() && !is_fresh(&outcomes[3]), "{outcomes:?}");
+    assert_eq!((used(&books), books.findings()), (10, vec![]));
+}

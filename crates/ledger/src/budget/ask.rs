@@ -1,0 +1,90 @@
+//! What one call is asked for: the nodes that it belongs to, with their limits in one asset.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tollgate_domain::{Amount, AssetId};
+
+use super::{Calendar, Counter, Span};
+
+/// The name under which a node's spending is counted: the node's path, and behind `#` whose counter it is where each caller or
+/// tool has one of its own.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeKey(Arc<str>);
+
+impl NodeKey {
+    /// The key of a node, and of one subject of it.
+    pub fn new(path: &str, subject: Option<&str>) -> Self {
+        Self(subject.map_or_else(|| path.into(), |subject| format!("{path}#{subject}").into()))
+    }
+
+    /// A key as it was stored.
+    pub fn stored(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The text form.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The node's path, without whose counter it is: what a caller may be told.
+    pub fn path(&self) -> &str {
+        self.0.split_once('#').map_or(&*self.0, |(path, _)| path)
+    }
+}
+
+impl fmt::Display for NodeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for NodeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Everything that bounds one call in one asset. The default bounds nothing but what is stopped.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Ask {
+    /// By what windows begin and end.
+    pub calendar: Calendar,
+    /// The nodes that the call belongs to, the outermost first.
+    pub nodes: Vec<Node>,
+}
+
+/// One node that a call belongs to, in the asset of the call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Node {
+    /// Under which it is counted.
+    pub key: NodeKey,
+    /// The most that one call may cost.
+    pub per_call: Option<Amount>,
+    /// Above which an approval is needed.
+    pub approve_above: Option<Amount>,
+    /// What is counted.
+    pub counted: Vec<Counted>,
+}
+
+/// One counter of a node, with its limits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counted {
+    /// Over which windows.
+    pub span: Span,
+    /// The most that may be used in one; without it the counter only warns.
+    pub limit: Option<Amount>,
+    /// From how much on somebody is warned.
+    pub warn: Option<Amount>,
+}
+
+impl Ask {
+    /// Every counter of it.
+    pub fn counters(&self, asset: &AssetId) -> impl Iterator<Item = (Counter, &Node, Counted)> {
+        let counter = |node: &Node, span| Counter { node: node.key.clone(), asset: asset.clone(), span };
+        self.nodes.iter().flat_map(move |node| {
+            node.counted.iter().map(move |counted| (counter(node, counted.span), node, *counted))
+        })
+    }
+}

@@ -1,0 +1,178 @@
+//! The budgets as the commands of a batch leave them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use tollgate_domain::{ApprovalId, Principal, UnixMillis};
+
+use super::{
+    Approval, ApprovalState, Change, Changed, Counter, Stop, Stops, Target, Usage, WAITING_MAX, Wanted,
+};
+use crate::{Books, EngineError, Refusal};
+
+/// What a batch writes of budgets: one row each, however many commands touched it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct BudgetChanges {
+    /// What each counter that was touched says.
+    pub usages: Vec<(Counter, Usage)>,
+    /// Approvals that are new or stand elsewhere than before.
+    pub approvals: Vec<Approval>,
+    /// What is stopped, and what (without a stop) goes on.
+    pub stops: Vec<(Target, Option<Stop>)>,
+}
+
+impl BudgetChanges {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.usages.is_empty() && self.approvals.is_empty() && self.stops.is_empty()
+    }
+}
+
+/// What was read and changed so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Draft {
+    usages: HashMap<Counter, Counted>,
+    approvals: HashMap<ApprovalId, Approval>,
+    stops: Option<Arc<Stops>>,
+    changed_stops: BTreeMap<Target, Option<Stop>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    usage: Option<Usage>,
+    is_changed: bool,
+}
+
+impl Draft {
+    pub(crate) fn take_changes(self) -> BudgetChanges {
+        let changed = self.usages.into_iter().filter(|(_, counted)| counted.is_changed);
+        BudgetChanges {
+            usages: changed.filter_map(|(counter, counted)| Some((counter, counted.usage?))).collect(),
+            approvals: self.approvals.into_values().collect(),
+            stops: self.changed_stops.into_iter().collect(),
+        }
+    }
+
+    pub(crate) fn keep(&mut self, usages: Vec<(Counter, Usage)>, approval: Option<Approval>) {
+        for (counter, usage) in usages {
+            self.usages.insert(counter, Counted { usage: Some(usage), is_changed: true });
+        }
+        if let Some(approval) = approval {
+            self.approvals.insert(approval.id, approval);
+        }
+    }
+
+    pub(crate) fn usage<B: Books>(
+        &mut self,
+        books: &mut B,
+        counter: &Counter,
+    ) -> Result<Option<Usage>, B::Error> {
+        if let Some(known) = self.usages.get(counter) {
+            return Ok(known.usage);
+        }
+        let usage = books.usage(counter)?;
+        self.usages.insert(counter.clone(), Counted { usage, is_changed: false });
+        Ok(usage)
+    }
+
+    pub(crate) fn stops<B: Books>(&mut self, books: &mut B) -> Result<Arc<Stops>, B::Error> {
+        if let Some(known) = &self.stops {
+            return Ok(Arc::clone(known));
+        }
+        let stops = books.stops()?;
+        self.stops = Some(Arc::clone(&stops));
+        Ok(stops)
+    }
+
+    pub(crate) fn approval<B: Books>(
+        &mut self,
+        books: &mut B,
+        id: &ApprovalId,
+    ) -> Result<Option<Approval>, B::Error> {
+        match self.approvals.get(id) {
+            Some(known) => Ok(Some(known.clone())),
+            None => books.approval(id),
+        }
+    }
+
+    pub(crate) fn approval_of<B: Books>(
+        &mut self,
+        books: &mut B,
+        wanted: &Wanted,
+    ) -> Result<Option<Approval>, B::Error> {
+        let drafted = self.approvals.values().filter(|approval| approval.wanted == *wanted);
+        match drafted.max_by_key(|approval| (approval.asked, approval.id)) {
+            Some(known) => Ok((known.state != ApprovalState::Used).then(|| known.clone())),
+            None => books.approval_of(wanted),
+        }
+    }
+
+    pub(crate) fn waiting<B: Books>(
+        &mut self,
+        books: &mut B,
+        caller: &Principal,
+        now: UnixMillis,
+    ) -> Result<u32, B::Error> {
+        let drafted = self.approvals.values();
+        let drafted = drafted.filter(|approval| approval.wanted.caller == *caller).count();
+        let drafted = u32::try_from(drafted).unwrap_or(u32::MAX);
+        Ok(books.waiting(caller, now)?.saturating_add(drafted))
+    }
+
+    pub(crate) fn apply<B: Books>(
+        &mut self,
+        books: &mut B,
+        change: &Change,
+    ) -> Result<Changed, EngineError<B::Error>> {
+        Ok(match change {
+            Change::Ask(approval) => Changed::Asked(self.ask(books, approval).map_err(EngineError::Books)?),
+            Change::Decide { id, event, now } => {
+                let Some(approval) = self.approval(books, id).map_err(EngineError::Books)? else {
+                    return Ok(Changed::Decided(None));
+                };
+                let decided =
+                    approval.apply(event, *now).map_err(|error| EngineError::Refused(error.into()))?;
+                if decided != approval {
+                    self.approvals.insert(*id, decided.clone());
+                }
+                Changed::Decided(Some(decided))
+            }
+            Change::Stop { target, stop } => Changed::Stopped(self.stop(books, target, Some(stop))?),
+            Change::Resume(target) => Changed::Stopped(self.stop(books, target, None)?),
+        })
+    }
+
+    fn ask<B: Books>(&mut self, books: &mut B, new: &Approval) -> Result<Option<Approval>, B::Error> {
+        let known = self.approval_of(books, &new.wanted)?;
+        if let Some(known) = known.filter(|known| known.is_live(new.asked)) {
+            return Ok(Some(known));
+        }
+        if self.waiting(books, &new.wanted.caller, new.asked)? >= WAITING_MAX {
+            return Ok(None);
+        }
+        self.approvals.insert(new.id, new.clone());
+        Ok(Some(new.clone()))
+    }
+
+    fn stop<B: Books>(
+        &mut self,
+        books: &mut B,
+        target: &Target,
+        stop: Option<&Stop>,
+    ) -> Result<bool, EngineError<B::Error>> {
+        let mut stops = Stops::clone(&*self.stops(books).map_err(EngineError::Books)?);
+        if stops.0.contains_key(target) == stop.is_some() {
+            return Ok(false);
+        }
+        match stop {
+            Some(_) if stops.0.len() >= Stops::MAX => {
+                return Err(EngineError::Refused(Refusal::TooManyStops));
+            }
+            Some(stop) => stops.0.insert(target.clone(), stop.clone()),
+            None => stops.0.remove(target),
+        };
+        self.stops = Some(Arc::new(stops));
+        self.changed_stops.insert(target.clone(), stop.cloned());
+        Ok(true)
+    }
+}
