@@ -5,7 +5,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate_domain::{AssetId, EscrowId, PaymentKey, Principal, ToolRef, TransferId, UnixMillis};
+use tollgate_domain::{
+    ApprovalId, AssetId, EscrowId, PaymentKey, Principal, ToolRef, TransferId, UnixMillis,
+};
+use tollgate_ledger::budget::{Approval, Counter, Stops, Usage, Wanted};
 use tollgate_ledger::escrow::EscrowRow;
 use tollgate_ledger::{
     AccountName, Balances, Batch, Books, Command, Record, Refusal, SealedReceipt, Sealer, SettlementRow,
@@ -52,6 +55,26 @@ impl Books for Memory {
 
     fn standing(&mut self, _principal: &Principal) -> Result<Record, Infallible> {
         Ok(Record::default())
+    }
+
+    fn usage(&mut self, _counter: &Counter) -> Result<Option<Usage>, Infallible> {
+        Ok(None)
+    }
+
+    fn stops(&mut self) -> Result<Arc<Stops>, Infallible> {
+        Ok(Arc::default())
+    }
+
+    fn approval_of(&mut self, _wanted: &Wanted) -> Result<Option<Approval>, Infallible> {
+        Ok(None)
+    }
+
+    fn approval(&mut self, _id: &ApprovalId) -> Result<Option<Approval>, Infallible> {
+        Ok(None)
+    }
+
+    fn waiting(&mut self, _caller: &Principal, _now: UnixMillis) -> Result<u32, Infallible> {
+        Ok(0)
     }
 
     fn escrow(&mut self, _id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Infallible> {
