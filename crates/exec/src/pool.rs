@@ -180,8 +180,10 @@ impl Connections {
 
     async fn connect(&self) -> Result<Lent, PoolError> {
         let stream = self.connector.clone().connect(self.origin.clone()).await.map_err(PoolError::Connect)?;
+        let is_shared = stream.connected().is_negotiated_h2();
+        tracing::trace!(host = self.origin.host(), is_shared, "connected");
         let failed = |error: hyper::Error| PoolError::Connect(Box::new(error));
-        if !stream.connected().is_negotiated_h2() {
+        if !is_shared {
             let (mut sender, connection) = http1::handshake(stream).await.map_err(failed)?;
             in_background(connection);
             sender.ready().await.map_err(failed)?;

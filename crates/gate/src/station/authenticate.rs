@@ -30,6 +30,9 @@ impl Call<Received> {
                 return Err(self.refuse(Denial::PaymentRefused { refusal, demand }));
             }
         };
+        // A signature that has paid on a chain is public: it shows who pays, and only its claim shows that it is theirs to show. A
+        // call that costs nothing claims nothing, so nobody is known by a payment there.
+        let proof = proof.filter(|_| !self.listed.price.is_free());
         let payer = proof.as_ref().map(|proof| proof.payer);
         let caller = authenticate(self.request.api_key.as_deref(), payer, ports.keys())
             .map_err(|error| self.refuse(Denial::Unauthenticated { reason: error.to_string() }))?;

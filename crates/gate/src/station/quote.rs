@@ -1,8 +1,9 @@
 use tollgate_domain::pricing::{Due, Situation};
 use tollgate_domain::{
-    Binding, Digest, FreeCall, KeyId, Money, Period, Principal, Quote, Standing, UnixMillis, Usage,
+    Binding, Caller, Digest, FreeCall, KeyId, Money, Period, Principal, Quote, Standing, UnixMillis, Usage,
 };
 use tollgate_ledger::{LedgerStore, Record};
+use tollgate_trust::{NEWCOMER, evaluate};
 
 use crate::call::{Call, Quoted, Trusted};
 use crate::denial::Denial;
@@ -39,8 +40,15 @@ impl Call<Trusted> {
                 .map_err(|problems| self.refuse(Denial::InvalidArguments(problems)))?;
         }
         let buyer = Some((&self.stage.principal, &self.stage.standing));
-        let Priced { quote, free } =
-            self.priced(gate, buyer, now).await.map_err(|verdict| self.refuse(verdict))?;
+        let mut priced = self.priced(gate, buyer, now).await.map_err(|verdict| self.refuse(verdict))?;
+        if priced.quote.is_none() && matches!(self.stage.caller, Caller::Wallet(_)) {
+            // Nothing would be claimed, and a payment alone shows nobody: see `authenticate`.
+            priced = self.priced(gate, None, now).await.map_err(|verdict| self.refuse(verdict))?;
+            if priced.quote.is_none() {
+                return self.for_anybody();
+            }
+        }
+        let Priced { quote, free } = priced;
         // A call that may be free is refused for its price only when it turns out not to be.
         if let (Some(quote), None) = (&quote, free) {
             self.within_maximum(quote).map_err(|denial| self.refuse(denial))?;
@@ -53,6 +61,15 @@ impl Call<Trusted> {
             quote,
             free,
         }))
+    }
+
+    /// A call that is free for everybody now, by somebody who is known by a payment alone: judged as nobody in particular.
+    fn for_anybody(self) -> Result<Call<Quoted>, Refusal> {
+        let caller = Caller::Anonymous;
+        let standing = evaluate(&self.listed.requirement, &caller, &NEWCOMER)
+            .map_err(|shortfall| self.refuse(Denial::TrustInsufficient(shortfall)))?;
+        let principal = caller.principal();
+        Ok(self.stamped(|_| Quoted { caller, principal, proof: None, standing, quote: None, free: None }))
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use clap::Args;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -46,18 +46,16 @@ struct Answered<'a> {
 pub(crate) async fn result(args: ResultArgs) -> anyhow::Result<ExitCode> {
     let receipt: ReceiptId = args.receipt.parse().context("a result is read by its receipt: rcpt_1…")?;
     let environment = Environment::read(Path::new(".")).map_err(anyhow::Error::msg)?;
-    let mut lines = args.header.clone();
+    let mut headers: HeaderMap = connect::headers(&args.header, &environment)?;
     if let Some(file) = &args.payment {
-        let text = std::fs::read_to_string(file)
-            .with_context(|| format!("read the payment in {}", file.display()))?;
-        lines.push(text.trim().to_owned());
+        let (name, value) = kept_payment(file)?;
+        headers.insert(name, value);
     }
-    if lines.is_empty() {
+    if headers.is_empty() {
         bail!(
             "a result is for whoever made the call: give its payment with --payment or its API key with --header"
         );
     }
-    let headers: HeaderMap = connect::headers(&lines, &environment)?;
     let url = format!("{}/api/v1/receipts/{receipt}/result", args.url.trim_end_matches('/'));
     let at = paying::endpoint(&url)?;
     let mut request = Request::get(at.clone()).body(Bytes::new())?;
@@ -80,4 +78,18 @@ pub(crate) async fn result(args: ResultArgs) -> anyhow::Result<ExitCode> {
         Out::line(&call::text_of(answered.result.get()));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The payment as it was kept. It is never printed.
+fn kept_payment(file: &Path) -> anyhow::Result<(HeaderName, HeaderValue)> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("read the payment in {}", file.display()))?;
+    let header = text.trim().split_once(':').and_then(|(name, value)| {
+        let mut value = HeaderValue::from_str(value.trim()).ok()?;
+        value.set_sensitive(true);
+        Some((name.trim().parse().ok()?, value))
+    });
+    header.with_context(|| {
+        format!("{} is no payment: one line as `tollgate call --payment-to` writes it", file.display())
+    })
 }

@@ -195,6 +195,7 @@ fn compatible_names_configure_a_gateway_without_a_file() {
         ("PAYMENT_TOKEN_ADDRESS", "0x036CbD53842c5426634e7929541eC2318f3dCF7e"),
         ("ESCROW_TIMEOUT", "300"),
         ("MAX_DAILY_SPENT", "1000.0"),
+        ("OAUTH_ISSUER", "https://issuer.example"),
     ]);
     let config = load(None, &environment, &Overrides::default(), None).unwrap();
     let x402 = config.x402.unwrap();

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use tollgate_testkit::journal_server::{Behaviour, Script, Tool};
 
-use crate::world::{Demand, PRICE, PRICED, World, base64_encode, call, code, delivered, post};
+use crate::world::{
+    Demand, PRICE, PRICED, START, World, base64_encode, call, code, delivered, post, statement,
+};
 
 #[tokio::test]
 async fn p1_no_empty_or_garbage_proof_is_a_demand_to_pay() {
@@ -243,6 +245,41 @@ async fn a_tool_that_asks_for_reputation_or_a_key_refuses_before_it_names_a_pric
         "payment_other_call",
         "control: trusted now"
     );
+}
+
+#[tokio::test]
+async fn where_nothing_is_claimed_a_payment_shows_nobody() {
+    let script = Script::echo()
+        .tool("open", Behaviour::Echo)
+        .tool("graded", Behaviour::Echo)
+        .tool("dear", Behaviour::Echo);
+    let policies = [
+        ("echo", PRICED),
+        ("open", r#"{ price: [], min_reputation: "0.55" }"#),
+        (
+            "graded",
+            "{ price: { type: standing, grades: [{ min_reputation: 0.55, price: [] }], otherwise: [0.01USDC] } }",
+        ),
+        ("dear", r#"{ price: [0.01USDC], min_reputation: "0.55" }"#),
+    ];
+    let world = World::new(script, &policies).await;
+    let arguments = json!({ "n": 1 });
+    // What anybody reads on a chain once it is settled; its wallet has a reputation of 0.55 now.
+    let public = json!({ "x402/payment": world.x402_payment("echo", &arguments).await });
+    delivered(&world.call_with("echo", &arguments, &public).await);
+    assert_eq!(world.payer_balance().await, START - PRICE);
+    let refused = world.call_with("open", &arguments, &public).await;
+    assert_eq!(code(&refused), "trust_insufficient", "{}", refused.text());
+    assert_eq!(code(&world.call_with("graded", &arguments, &public).await), "payment_other_call");
+    assert_eq!(world.journal.executions(), 1);
+
+    // Control: where a payment is claimed, it shows its wallet, which pays like anybody.
+    let fresh = json!({ "x402/payment": world.x402_payment("echo", &arguments).await });
+    assert_eq!(code(&world.call_with("dear", &arguments, &fresh).await), "payment_other_call", "trusted");
+    let paid = delivered(&world.paid_call("graded", &arguments).await);
+    assert_eq!(statement(&paid)["charged"], true);
+    assert_eq!(world.payer_balance().await, START - 2 * PRICE);
+    world.gateway.assert_books_in_order();
 }
 
 #[tokio::test]
