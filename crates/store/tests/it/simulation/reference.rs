@@ -52,6 +52,11 @@ pub(super) struct Payment {
 }
 
 impl Reference {
+    /// The numbers of what is booked.
+    pub(super) fn booked(&self) -> impl Iterator<Item = u64> {
+        self.booked.keys().copied()
+    }
+
     /// Carries out a request and says in one word what the answer should be.
     pub(super) fn carry_out(&mut self, request: &Request) -> &'static str {
         match &request.what {

@@ -148,6 +148,11 @@ pub(super) fn escrow_units(number: u64) -> u128 {
     u128::from(number) * 7 + 5
 }
 
+/// The id of what is asked for under a number.
+pub(super) fn transfer_id(number: u64) -> TransferId {
+    TransferId::from_bytes(bytes(number))
+}
+
 fn bytes(number: u64) -> [u8; 16] {
     u128::from(number).to_be_bytes()
 }
@@ -162,7 +167,7 @@ impl Request {
                 to: principal(*to),
                 amount: Amount::new(*units),
                 asset: asset(),
-                id: TransferId::from_bytes(bytes(*id)),
+                id: transfer_id(*id),
                 note: "gift".to_owned(),
                 now,
             }),
@@ -210,7 +215,7 @@ impl Request {
             What::Refund { key, call, id, units, before } => Command::Refund(Refund {
                 key: payment_key(*key),
                 call: call_id(*call),
-                id: TransferId::from_bytes(bytes(*id)),
+                id: transfer_id(*id),
                 amount: Amount::new(*units),
                 before: Amount::new(*before),
                 reason: "simulated".to_owned(),
@@ -226,7 +231,7 @@ impl Request {
                 Command::Book(vec![Transfer { expires, ..self.transfer(gift, TransferKind::Pending) }])
             }
             What::Resolve { gift, of, posts } => {
-                let of = TransferId::from_bytes(bytes(*of));
+                let of = transfer_id(*of);
                 let kind = if *posts { TransferKind::PostPending(of) } else { TransferKind::VoidPending(of) };
                 Command::Book(vec![self.transfer(gift, kind)])
             }
@@ -236,7 +241,7 @@ impl Request {
 
     fn transfer(&self, gift: &Gift, kind: TransferKind) -> Transfer {
         Transfer {
-            id: TransferId::from_bytes(bytes(gift.id)),
+            id: transfer_id(gift.id),
             kind,
             debit: credit(&principal(gift.from)),
             credit: credit(&principal(gift.to)),

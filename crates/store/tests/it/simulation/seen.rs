@@ -1,13 +1,16 @@
 //! The store as it can be seen from outside, in the words of the reference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use tollgate_domain::TransferId;
 use tollgate_ledger::escrow::EscrowStore as _;
 use tollgate_ledger::{Claimed, Command, LedgerStore as _, Outcome, StoreError};
-use tollgate_store::Store;
+use tollgate_store::{Part, Row, Store};
 
 use super::reference::{Account, Payment, Reference, Totals};
-use super::request::{ESCROWS, KEYS, PRINCIPALS, call_id, escrow_id, holder, payment_key, principal};
+use super::request::{
+    ESCROWS, KEYS, PRINCIPALS, call_id, escrow_id, holder, payment_key, principal, transfer_id,
+};
 use crate::world::credit;
 
 /// Everything that is compared.
@@ -16,13 +19,19 @@ pub(super) struct Seen {
     accounts: BTreeMap<String, Totals>,
     payments: BTreeMap<u64, (u32, String, String, u128)>,
     escrows: BTreeMap<u64, String>,
+    /// What was asked for by an id of its own and is booked: that alone tells a reservation that was voided from none.
+    booked: BTreeSet<TransferId>,
 }
 
 impl Seen {
     /// What the store shows.
     pub(super) async fn of(store: &Store) -> Self {
-        let mut seen =
-            Self { accounts: BTreeMap::new(), payments: BTreeMap::new(), escrows: BTreeMap::new() };
+        let mut seen = Self {
+            accounts: BTreeMap::new(),
+            payments: BTreeMap::new(),
+            escrows: BTreeMap::new(),
+            booked: booked(store).await,
+        };
         for row in store.trial_balance().await.unwrap() {
             let of = row.balances;
             let totals = [of.debits_posted, of.credits_posted, of.debits_pending, of.credits_pending];
@@ -55,8 +64,22 @@ impl Seen {
             accounts: accounts.map(|(account, totals)| (name(account), *totals)).collect(),
             payments: payments.collect(),
             escrows: escrows.collect(),
+            booked: reference.booked().map(transfer_id).collect(),
         }
     }
+}
+
+/// The transfers of a store whose ids come from requests; those of calls and escrows have ids that are derived.
+async fn booked(store: &Store) -> BTreeSet<TransferId> {
+    let numbered = |id: &TransferId| id.as_bytes().starts_with(&[0; 8]);
+    let booked = store.each_row(vec![Part::Transfers], BTreeSet::new(), move |ids, row| {
+        if let Row::Transfer(transfer) = row
+            && numbered(&transfer.id)
+        {
+            ids.insert(transfer.id);
+        }
+    });
+    booked.await.unwrap()
 }
 
 fn name(account: &Account) -> String {
