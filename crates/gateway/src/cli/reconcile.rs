@@ -38,7 +38,7 @@ fn in_words(is_done: bool, answer: &Value) -> String {
         return format!("{}\n{}", of(answer, "/error/message"), of(answer, "/error/next_step"));
     }
     let mut lines =
-        vec![format!("{} payments since {} were compared", of(answer, "/compared"), of(answer, "/since"))];
+        vec![format!("payments since {}: {} compared", of(answer, "/since"), of(answer, "/compared"))];
     for difference in answer.pointer("/differences").and_then(Value::as_array).into_iter().flatten() {
         let of = |member| of(difference, member);
         let (call, rail, reference, asset) = (of("/call_id"), of("/rail"), of("/reference"), of("/asset"));
