@@ -10,6 +10,7 @@ use tollgate_ledger::budget::{
 };
 
 use crate::convert::{self, millis};
+use crate::redo::Redo;
 
 macro_rules! approvals {
     ($tail:literal) => {
@@ -118,24 +119,30 @@ pub(crate) fn waiting(connection: &Connection, caller: &Principal, now: UnixMill
 }
 
 /// Writes what a batch changes.
-pub(crate) fn write(connection: &Connection, changes: &BudgetChanges) -> rusqlite::Result<()> {
+pub(crate) fn write(
+    connection: &Connection,
+    redo: &mut Redo,
+    changes: &BudgetChanges,
+) -> rusqlite::Result<()> {
     if changes.is_empty() {
         return Ok(());
     }
-    let mut upsert = connection.prepare_cached(
-        "INSERT INTO budget_usage (node, asset, span, start, last, used) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+    let upsert = "INSERT INTO budget_usage (node, asset, span, start, last, used) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
          ON CONFLICT (node, asset, span) DO UPDATE \
-         SET start = excluded.start, last = excluded.last, used = excluded.used",
-    )?;
+         SET start = excluded.start, last = excluded.last, used = excluded.used";
     for (counter, usage) in &changes.usages {
-        upsert.execute(params![
-            counter.node.as_str(),
-            counter.asset.as_str(),
-            counter.span.word(),
-            millis(usage.start),
-            millis(usage.last),
-            usage.used.to_string(),
-        ])?;
+        redo.execute(
+            connection,
+            upsert,
+            params![
+                counter.node.as_str(),
+                counter.asset.as_str(),
+                counter.span.word(),
+                millis(usage.start),
+                millis(usage.last),
+                usage.used.to_string(),
+            ],
+        )?;
     }
     for approval in &changes.approvals {
         write_approval(connection, approval)?;

@@ -20,6 +20,7 @@ pub(crate) static CONTROL: Schema = Schema {
     application_id: i32::from_be_bytes(*b"TGct"),
     migrations: &[include_str!("schema/control_1.sql")],
     kept: Kept::OverPowerCut,
+    redo: None,
 };
 
 /// An admin key as it is stored.
@@ -77,7 +78,7 @@ pub struct AuditEntry {
 struct ControlSession;
 
 impl Session for ControlSession {
-    fn begin(&mut self, _connection: &Connection) -> rusqlite::Result<()> {
+    fn begin(&mut self, _connection: &Connection, _is_first: bool) -> rusqlite::Result<()> {
         Ok(())
     }
 
@@ -96,8 +97,8 @@ pub struct ControlStore {
 
 #[derive(Debug)]
 struct ControlFile {
-    writer: Writer<ControlSession>,
-    readers: Readers,
+    writer: Arc<Writer<ControlSession>>,
+    readers: Readers<ControlSession>,
 }
 
 impl ControlStore {
@@ -121,9 +122,10 @@ impl ControlStore {
         database::make_directory(directory)?;
         let connection = CONTROL.open(directory, opener)?;
         let waiting = Options::default().queue_commands_max;
-        let writer = Writer::start("control-writer", connection, ControlSession, waiting, Hooks::default());
-        let writer = writer.map_err(OpenError::Thread)?;
-        let readers = Readers::new(&CONTROL, directory.to_owned());
+        let writer =
+            Writer::start("control-writer", connection, ControlSession, None, waiting, Hooks::default());
+        let writer = Arc::new(writer.map_err(OpenError::Thread)?);
+        let readers = Readers::new(&CONTROL, directory.to_owned(), Arc::clone(&writer));
         Ok(Self { file: Arc::new(ControlFile { writer, readers }) })
     }
 

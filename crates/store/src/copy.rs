@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::OpenError;
 use crate::control::CONTROL;
-use crate::database::{BUSY_TIMEOUT, Schema};
+use crate::database::{self, BUSY_TIMEOUT, Schema};
 use crate::invoices::SANDBOX;
 use crate::store::LEDGER;
 
@@ -35,6 +36,9 @@ pub enum CopyError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// What the redo log has beyond the ledger's file cannot be written into it.
+    #[error(transparent)]
+    Recover(Box<OpenError>),
     /// The database engine failed.
     #[error("{step} {}: {source}", path.display())]
     Sqlite {
@@ -78,6 +82,11 @@ pub fn copy_databases(from: &Path, into: &Path) -> Result<Vec<Database>, CopyErr
             continue;
         }
         let failed = |step| sqlite(step, &path);
+        if schema.redo.is_some() {
+            // What a gateway has answered is in the copy, whether it runs or has died.
+            let connection = writing(&path)?;
+            schema.recover(from, &connection).map_err(|source| CopyError::Recover(Box::new(source)))?;
+        }
         let connection = open(&path)?;
         let version = version(&connection, schema, &path)?;
         private(&copy)?;
@@ -111,6 +120,13 @@ pub fn verify_database(directory: &Path, file: &str) -> Result<Database, CopyErr
 /// Whether this is the file of one of the databases.
 pub fn is_database(file: &str) -> bool {
     DATABASES.iter().any(|schema| schema.file == file)
+}
+
+fn writing(path: &Path) -> Result<Connection, CopyError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite("open", path))?;
+    database::wait_for_others(&mut connection).map_err(sqlite("open", path))?;
+    Ok(connection)
 }
 
 fn open(path: &Path) -> Result<Connection, CopyError> {

@@ -7,9 +7,14 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::OpenError;
+use crate::redo_log::{self, RecoverError, RedoLog};
 
 /// How long a connection waits for another process, such as a command-line tool, to finish its write.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often it looks. SQLite's own way of waiting looks ever more seldom, and would miss the moments at which a busy gateway leaves
+/// the file to others.
+const BUSY_LOOKS: Duration = Duration::from_micros(200);
 
 /// What a file of one kind looks like.
 #[derive(Debug)]
@@ -22,6 +27,8 @@ pub(crate) struct Schema {
     pub(crate) migrations: &'static [&'static str],
     /// What a commit outlives.
     pub(crate) kept: Kept,
+    /// The redo log's name in the data directory, if the file has one.
+    pub(crate) redo: Option<&'static str>,
 }
 
 /// What a commit of a file outlives.
@@ -70,9 +77,41 @@ impl Schema {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&path, flags).map_err(sqlite("open", &path))?;
-        configure(&connection, self.kept).map_err(sqlite("configure", &path))?;
+        configure(&mut connection, self.kept).map_err(sqlite("configure", &path))?;
+        self.recover(directory, &connection)?;
         self.migrate(&mut connection, &path, opener)?;
         Ok(connection)
+    }
+
+    /// The redo log of the file, if it has one.
+    pub(crate) fn redo_log(&self, directory: &Path, opener: Opener) -> Result<Option<RedoLog>, OpenError> {
+        let Some(path) = self.redo.map(|file| directory.join(file)) else { return Ok(None) };
+        match opener {
+            Opener::Guest => Ok(Some(RedoLog::of_guest(path))),
+            Opener::Owner => RedoLog::of_owner(path.clone())
+                .map(Some)
+                .map_err(|source| OpenError::RedoLog { path, source }),
+        }
+    }
+
+    /// Writes into the file what its redo log has beyond it. Waits for whoever writes.
+    pub(crate) fn recover(&self, directory: &Path, connection: &Connection) -> Result<(), OpenError> {
+        let Some(log) = self.redo.map(|file| directory.join(file)) else { return Ok(()) };
+        let path = directory.join(self.file);
+        let failed = sqlite("recover", &path);
+        connection.execute_batch("BEGIN IMMEDIATE").map_err(&failed)?;
+        let recovered = redo_log::recover(connection, &log, None);
+        let end = if recovered.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        connection.execute_batch(end).map_err(&failed)?;
+        match recovered {
+            Ok(0) => Ok(()),
+            Ok(steps) => {
+                tracing::info!(steps, "what the redo log had beyond the ledger's file was written into it");
+                Ok(())
+            }
+            Err(RecoverError::Log(source)) => Err(OpenError::RedoLog { path: log, source }),
+            Err(RecoverError::Database(source)) => Err(failed(source)),
+        }
     }
 
     /// Opens the file, which is there, for reading.
@@ -140,9 +179,18 @@ fn prepare_once(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Has a connection wait for others.
+pub(crate) fn wait_for_others(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_handler(Some(|looks| {
+        std::thread::sleep(BUSY_LOOKS);
+        BUSY_LOOKS.saturating_mul(u32::try_from(looks).unwrap_or(0)) < BUSY_TIMEOUT
+    }))
+}
+
 /// The settings of a connection that writes.
-fn configure(connection: &Connection, kept: Kept) -> rusqlite::Result<()> {
+fn configure(connection: &mut Connection, kept: Kept) -> rusqlite::Result<()> {
     prepare_once(connection)?;
+    wait_for_others(connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     let synchronous = match kept {
         Kept::OverPowerCut => "FULL",

@@ -25,6 +25,7 @@ pub(crate) static SANDBOX: Schema = Schema {
         include_str!("schema/sandbox_3.sql"),
     ],
     kept: Kept::OverProcessDeath,
+    redo: None,
 };
 
 /// The dev wallet's book of invoices. Clones share it.

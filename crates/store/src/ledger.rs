@@ -19,6 +19,7 @@ use tollgate_ledger::{
 
 use crate::account_cache::{AccountCache, Place};
 use crate::receipts::Chain;
+use crate::redo::Redo;
 use crate::standing_cache::StandingCache;
 use crate::writer::{Batch, Failure, Session};
 use crate::written;
@@ -30,14 +31,16 @@ pub(crate) struct LedgerSession {
     chain: Chain,
     standings: Arc<StandingCache>,
     accounts: AccountCache,
-    /// The commands of the open transaction.
+    /// The commands of the open step.
     commands: Commands,
     /// Attempts that have not ended: what an advance asks for was most often written a moment ago. Only the gateway that owns
     /// the directory writes settlements, so the file says the same.
     open: HashMap<PaymentKey, Arc<SettlementRow>>,
-    /// Standings that the open transaction moved.
+    /// Standings that the open step moved.
     moved: Vec<(Principal, Record)>,
-    /// Whether the last transaction was committed; if not, what is remembered of it is not in the file.
+    /// What the open step wrote.
+    redo: Redo,
+    /// Whether the last step is durable; if not, what is remembered of it is not in the file.
     is_committed: bool,
 }
 
@@ -50,6 +53,7 @@ impl LedgerSession {
             commands: Commands::default(),
             open: HashMap::new(),
             moved: Vec::new(),
+            redo: Redo::default(),
             is_committed: true,
         }
     }
@@ -62,9 +66,14 @@ impl fmt::Debug for LedgerSession {
 }
 
 impl Session for LedgerSession {
-    fn begin(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+    fn begin(&mut self, connection: &Connection, is_first: bool) -> rusqlite::Result<()> {
         self.commands = Commands::default();
         self.moved.clear();
+        if is_first {
+            self.redo.begin();
+        } else {
+            self.redo.next_step();
+        }
         let was_committed = std::mem::replace(&mut self.is_committed, false);
         if !was_committed {
             self.open.clear();
@@ -75,7 +84,7 @@ impl Session for LedgerSession {
 
     fn flush(&mut self, connection: &Connection) -> Result<(), Failure> {
         let changes = self.commands.take_changes();
-        written::write(connection, &mut self.chain, &mut self.accounts, &changes)?;
+        written::write(connection, &mut self.redo, &mut self.chain, &mut self.accounts, &changes)?;
         for row in changes.claimed {
             self.open.insert(row.key.clone(), row);
         }
@@ -87,6 +96,10 @@ impl Session for LedgerSession {
         }
         self.moved = changes.standings;
         Ok(())
+    }
+
+    fn redo(&mut self, rows: u64) -> Option<&[u8]> {
+        self.redo.take(rows)
     }
 
     fn committed(&mut self) {

@@ -65,6 +65,8 @@ mod postgres;
 mod prune;
 mod readers;
 mod receipts;
+mod redo;
+mod redo_log;
 mod rows;
 mod standing_cache;
 mod store;

@@ -63,6 +63,14 @@ pub enum OpenError {
         /// The directory.
         directory: PathBuf,
     },
+    /// The redo log cannot be used.
+    #[error("use the redo log {}", path.display())]
+    RedoLog {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A newer version wrote the file.
     #[error(
         "{} has schema version {found}, this version of tollgate knows up to {known}; \

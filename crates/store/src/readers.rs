@@ -1,4 +1,5 @@
-//! Connections that only read, beside the writer. Reads never wait for a commit.
+//! Connections that only read, beside the writer. What was answered is seen: a read waits until the writer has shown it, and for
+//! nothing else.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,21 +9,28 @@ use rusqlite::Connection;
 use tollgate_ledger::StoreError;
 
 use crate::database::Schema;
+use crate::writer::{Session, Writer};
 
 /// How many idle connections are kept.
 const IDLE_MAX: usize = 4;
 
 /// A pool of reading connections of one file.
-#[derive(Clone, Debug)]
-pub(crate) struct Readers {
-    schema: &'static Schema,
-    directory: Arc<PathBuf>,
-    idle: Arc<Mutex<Vec<Connection>>>,
+#[derive(Debug)]
+pub(crate) struct Readers<S> {
+    writer: Arc<Writer<S>>,
+    pool: Arc<Pool>,
 }
 
-impl Readers {
-    pub(crate) fn new(schema: &'static Schema, directory: PathBuf) -> Self {
-        Self { schema, directory: Arc::new(directory), idle: Arc::default() }
+#[derive(Debug)]
+struct Pool {
+    schema: &'static Schema,
+    directory: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl<S: Session> Readers<S> {
+    pub(crate) fn new(schema: &'static Schema, directory: PathBuf, writer: Arc<Writer<S>>) -> Self {
+        Self { writer, pool: Arc::new(Pool { schema, directory, idle: Mutex::default() }) }
     }
 
     /// Reads on a thread that may wait for the disk.
@@ -30,16 +38,32 @@ impl Readers {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let readers = self.clone();
-        let task = tokio::task::spawn_blocking(move || readers.read_here(work));
+        self.writer.show().await?;
+        let pool = Arc::clone(&self.pool);
+        let task = tokio::task::spawn_blocking(move || pool.read(work));
         task.await.map_err(|error| StoreError::Definite(format!("the read was given up: {error}")))?
     }
 
-    /// Reads on this thread: for single rows that are most likely in memory.
-    pub(crate) fn read_here<T>(
+    /// Reads on this thread: for a few single rows that are most likely in memory.
+    pub(crate) async fn read_here<T>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
+        self.writer.show().await?;
+        self.pool.read(work)
+    }
+
+    /// As [`Self::read_here`], for what no redo log holds back: whatever is not written by a command is committed at once.
+    pub(crate) fn read_committed<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.pool.read(work)
+    }
+}
+
+impl Pool {
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let failed =
             |error: rusqlite::Error| StoreError::Definite(format!("read {}: {error}", self.schema.file));
         let idle = self.idle.lock().pop();

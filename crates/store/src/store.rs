@@ -43,9 +43,11 @@ pub(crate) static LEDGER: Schema = Schema {
         include_str!("schema/ledger_7.sql"),
         include_str!("schema/ledger_8.sql"),
         include_str!("schema/ledger_9.sql"),
+        include_str!("schema/ledger_12.sql"),
     ],
     // NORMAL would lose acknowledged calls on power loss.
     kept: Kept::OverPowerCut,
+    redo: Some("ledger.redo"),
 };
 
 /// How many results are looked at in one transaction, so that pruning never holds calls up for long.
@@ -60,8 +62,8 @@ pub(crate) struct Store {
 /// Dropped in this order: the writer ends, then the readers, then the directory is free.
 #[derive(Debug)]
 struct Inner {
-    writer: Writer<LedgerSession>,
-    readers: Readers,
+    writer: Arc<Writer<LedgerSession>>,
+    readers: Readers<LedgerSession>,
     standings: Arc<StandingCache>,
     results_kept: Duration,
     budgets_forgotten: Forgotten,
@@ -105,10 +107,13 @@ impl Store {
             #[cfg(any(test, feature = "failpoints"))]
             failpoints: options.failpoints,
         };
-        let writer = Writer::start("ledger-writer", connection, session, options.queue_commands_max, hooks);
+        let redo = LEDGER.redo_log(directory, opener)?;
+        let writer =
+            Writer::start("ledger-writer", connection, session, redo, options.queue_commands_max, hooks);
+        let writer = Arc::new(writer.map_err(OpenError::Thread)?);
         let inner = Inner {
-            writer: writer.map_err(OpenError::Thread)?,
-            readers: Readers::new(&LEDGER, directory.to_owned()),
+            readers: Readers::new(&LEDGER, directory.to_owned(), Arc::clone(&writer)),
+            writer,
             standings,
             results_kept: options.results_kept,
             budgets_forgotten: Forgotten::default(),
@@ -117,7 +122,7 @@ impl Store {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    pub(crate) fn readers(&self) -> &Readers {
+    pub(crate) fn readers(&self) -> &Readers<LedgerSession> {
         &self.inner.readers
     }
 
@@ -195,7 +200,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read.
     pub(crate) fn keys_version(&self) -> Result<u64, StoreError> {
-        self.inner.readers.read_here(keys::version)
+        self.inner.readers.read_committed(keys::version)
     }
 
     /// Compares what one server says with what was approved, and keeps what changed; in the order of the sightings. New
@@ -238,7 +243,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Definite`] when the file cannot be read.
     pub(crate) fn pins_version(&self) -> Result<u64, StoreError> {
-        self.inner.readers.read_here(pins::version)
+        self.inner.readers.read_committed(pins::version)
     }
 
     /// Forgets the results of calls that ended longer ago than results are kept; settlements and receipts stay. Results
@@ -306,7 +311,7 @@ impl LedgerStore for Store {
     ) -> Result<Vec<Option<Barrier>>, StoreError> {
         let nobody = CallId::from_bytes([0; 16]);
         // A few single rows of small tables, for every demand to pay: on this thread.
-        self.inner.readers.read_here(|connection| {
+        let foreseen = self.inner.readers.read_here(|connection| {
             let (mut accounts, open) = (AccountCache::default(), HashMap::new());
             let mut books = File { connection, accounts: &mut accounts, open: &open };
             let barrier = |(ask, wanted): (Ask, Wanted)| {
@@ -316,7 +321,8 @@ impl LedgerStore for Store {
                 })
             };
             asks.into_iter().map(barrier).collect()
-        })
+        });
+        foreseen.await
     }
 
     async fn usages(&self, counters: Vec<Counter>) -> Result<Vec<Option<Usage>>, StoreError> {

@@ -15,71 +15,75 @@ use crate::convert::{integer, millis};
 use crate::database::{exactly_one, is_taken};
 use crate::escrows;
 use crate::receipts::Chain;
+use crate::redo::Redo;
 use crate::writer::Failure;
 
 /// Writes everything. A refusal is of one command, by a unique key of the file: the whole transaction has to be undone then, and
 /// the commands tried one by one.
 pub(crate) fn write(
     connection: &Connection,
+    redo: &mut Redo,
     chain: &mut Chain,
     accounts: &mut AccountCache,
     changes: &BatchChanges,
 ) -> Result<(), Failure> {
     for row in &changes.claimed {
-        insert_settlement(connection, row)?;
+        insert_settlement(connection, redo, row)?;
     }
     for moved in &changes.moved {
-        update_settlement(connection, moved)?;
+        update_settlement(connection, redo, moved)?;
     }
     for kept in &changes.kept {
-        keep(connection, kept)?;
+        keep(connection, redo, kept)?;
     }
     for receipt in &changes.receipts {
-        insert_receipt(connection, chain.signer(connection)?, receipt)?;
+        insert_receipt(connection, redo, chain.signer(connection)?, receipt)?;
     }
-    let accounts = write_balances(connection, accounts, &changes.balances)?;
+    let accounts = write_balances(connection, redo, accounts, &changes.balances)?;
     for transfer in &changes.transfers {
-        insert_transfer(connection, &accounts, transfer)?;
+        insert_transfer(connection, redo, &accounts, transfer)?;
     }
     for (principal, record) in &changes.standings {
-        write_standing(connection, principal, record)?;
+        write_standing(connection, redo, principal, record)?;
     }
-    budgets::write(connection, &changes.budgets)?;
+    budgets::write(connection, redo, &changes.budgets)?;
     for escrow in &changes.escrows {
         escrows::write(connection, escrow)?;
     }
     Ok(())
 }
 
-fn insert_settlement(connection: &Connection, row: &SettlementRow) -> Result<(), Failure> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO settlements (key, attempt, call, caller, server, tool, args, price_version, amount, asset, \
+fn insert_settlement(connection: &Connection, redo: &mut Redo, row: &SettlementRow) -> Result<(), Failure> {
+    let insert = "INSERT INTO settlements (key, attempt, call, caller, server, tool, args, price_version, amount, asset, \
          funds, proof, expires, state, claimed, updated, reference, settle, payer, quote, reserved) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, nullif(?21, ''))",
-    )?;
-    let inserted = insert.execute(params![
-        row.key.to_string(),
-        row.attempt,
-        row.call.as_bytes(),
-        row.caller.as_str(),
-        row.binding.tool.server.as_str(),
-        row.binding.tool.tool.as_str(),
-        row.binding.args.as_bytes(),
-        row.binding.price_version,
-        row.amount.to_string(),
-        row.asset.as_str(),
-        row.funds.to_string(),
-        &*row.proof,
-        millis(row.expires),
-        row.state.word(),
-        millis(row.claimed),
-        millis(row.updated),
-        row.reference,
-        row.settle.word(),
-        row.payer.as_str(),
-        row.binding.quote.map(|digest| *digest.as_bytes()),
-        row.reserved.to_string(),
-    ]);
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, nullif(?21, ''))";
+    let inserted = redo.execute(
+        connection,
+        insert,
+        params![
+            row.key.to_string(),
+            row.attempt,
+            row.call.as_bytes(),
+            row.caller.as_str(),
+            row.binding.tool.server.as_str(),
+            row.binding.tool.tool.as_str(),
+            row.binding.args.as_bytes(),
+            row.binding.price_version,
+            row.amount.to_string(),
+            row.asset.as_str(),
+            row.funds.to_string(),
+            &*row.proof,
+            millis(row.expires),
+            row.state.word(),
+            millis(row.claimed),
+            millis(row.updated),
+            row.reference,
+            row.settle.word(),
+            row.payer.as_str(),
+            row.binding.quote.map(|digest| *digest.as_bytes()),
+            row.reserved.to_string(),
+        ],
+    );
     match inserted {
         Ok(_) => Ok(()),
         Err(error) if is_taken(&error, "settlements.call") => Err(Refusal::CallReused(row.call).into()),
@@ -88,56 +92,66 @@ fn insert_settlement(connection: &Connection, row: &SettlementRow) -> Result<(),
 }
 
 /// Writes where an attempt stands now, provided that it still stands where it was read.
-fn update_settlement(connection: &Connection, Moved { before, row }: &Moved) -> rusqlite::Result<()> {
-    let mut update = connection.prepare_cached(
-        "UPDATE settlements SET state = ?3, updated = ?4, result = ?5, reference = ?6, reason = ?7, receipt = ?8, \
-         refund = ?9, refunded = ?10 WHERE call = ?1 AND state = ?2",
+fn update_settlement(
+    connection: &Connection,
+    redo: &mut Redo,
+    Moved { before, row }: &Moved,
+) -> rusqlite::Result<()> {
+    let update = "UPDATE settlements SET state = ?3, updated = ?4, result = ?5, reference = ?6, reason = ?7, receipt = ?8, \
+         refund = ?9, refunded = ?10 WHERE call = ?1 AND state = ?2";
+    let changed = redo.execute(
+        connection,
+        update,
+        params![
+            row.call.as_bytes(),
+            before.word(),
+            row.state.word(),
+            millis(row.updated),
+            row.result.map(|digest| *digest.as_bytes()),
+            row.reference,
+            row.reason,
+            row.receipt.map(|id| *id.as_bytes()),
+            row.refund.map(RefundCause::word),
+            row.refunded.to_string(),
+        ],
     )?;
-    let changed = update.execute(params![
-        row.call.as_bytes(),
-        before.word(),
-        row.state.word(),
-        millis(row.updated),
-        row.result.map(|digest| *digest.as_bytes()),
-        row.reference,
-        row.reason,
-        row.receipt.map(|id| *id.as_bytes()),
-        row.refund.map(RefundCause::word),
-        row.refunded.to_string(),
-    ])?;
     exactly_one(changed)
 }
 
-fn keep(connection: &Connection, kept: &Kept) -> rusqlite::Result<()> {
-    let mut upsert = connection.prepare_cached(
-        "INSERT INTO results (settlement, stored, private, body) \
+fn keep(connection: &Connection, redo: &mut Redo, kept: &Kept) -> rusqlite::Result<()> {
+    let upsert = "INSERT INTO results (settlement, stored, private, body) \
          SELECT id, ?2, ?3, ?4 FROM settlements WHERE call = ?1 \
          ON CONFLICT (settlement) DO UPDATE SET stored = excluded.stored, \
-         private = coalesce(excluded.private, private), body = coalesce(excluded.body, body)",
+         private = coalesce(excluded.private, private), body = coalesce(excluded.body, body)";
+    let changed = redo.execute(
+        connection,
+        upsert,
+        params![kept.call.as_bytes(), millis(kept.at), kept.private, kept.result.as_deref()],
     )?;
-    let changed = upsert.execute(params![
-        kept.call.as_bytes(),
-        millis(kept.at),
-        kept.private,
-        kept.result.as_deref()
-    ])?;
     exactly_one(changed)
 }
 
-fn insert_receipt(connection: &Connection, signer: i64, receipt: &NewReceipt) -> Result<(), Failure> {
+fn insert_receipt(
+    connection: &Connection,
+    redo: &mut Redo,
+    signer: i64,
+    receipt: &NewReceipt,
+) -> Result<(), Failure> {
     let NewReceipt { call, free, sealed } = receipt;
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO receipts (signer, seq, id, call, free, hash, envelope) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
-    let added = insert.execute(params![
-        signer,
-        integer(sealed.seq),
-        sealed.id.as_bytes(),
-        call.as_bytes(),
-        free,
-        sealed.hash.as_bytes(),
-        sealed.envelope,
-    ]);
+    let insert = "INSERT INTO receipts (signer, seq, id, call, free, hash, envelope) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let added = redo.execute(
+        connection,
+        insert,
+        params![
+            signer,
+            integer(sealed.seq),
+            sealed.id.as_bytes(),
+            call.as_bytes(),
+            free,
+            sealed.hash.as_bytes(),
+            sealed.envelope,
+        ],
+    );
     match added {
         Ok(_) => Ok(()),
         Err(error) if is_taken(&error, "receipts.id") => {
@@ -154,17 +168,14 @@ type Places<'a> = HashMap<(&'a AccountName, &'a AssetId), i64>;
 /// account that is not remembered then is not there.
 fn write_balances<'a>(
     connection: &Connection,
+    redo: &mut Redo,
     known: &mut AccountCache,
     accounts: &'a [(AccountName, AssetId, Balances)],
 ) -> rusqlite::Result<Places<'a>> {
-    let mut update = connection.prepare_cached(
-        "UPDATE accounts SET debits_pending = ?2, debits_posted = ?3, credits_pending = ?4, credits_posted = ?5 \
-         WHERE id = ?1",
-    )?;
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO accounts (asset, name, debits_pending, debits_posted, credits_pending, credits_posted) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
+    let update = "UPDATE accounts SET debits_pending = ?2, debits_posted = ?3, credits_pending = ?4, credits_posted = ?5 \
+         WHERE id = ?1";
+    let insert = "INSERT INTO accounts (asset, name, debits_pending, debits_posted, credits_pending, credits_posted) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let mut places = Places::with_capacity(accounts.len());
     for (name, asset, balances) in accounts {
         let Balances { debits_pending, debits_posted, credits_pending, credits_posted } = balances;
@@ -173,17 +184,24 @@ fn write_balances<'a>(
         let id = match known.get(name, asset) {
             Some(Place { id, .. }) => {
                 let row = params![id, debits_pending, debits_posted, credits_pending, credits_posted];
-                exactly_one(update.execute(row)?)?;
+                exactly_one(redo.execute(connection, update, row)?)?;
                 id
             }
-            None => insert.insert(params![
-                asset.as_str(),
-                name.to_string(),
-                debits_pending,
-                debits_posted,
-                credits_pending,
-                credits_posted,
-            ])?,
+            None => {
+                redo.execute(
+                    connection,
+                    insert,
+                    params![
+                        asset.as_str(),
+                        name.to_string(),
+                        debits_pending,
+                        debits_posted,
+                        credits_pending,
+                        credits_posted,
+                    ],
+                )?;
+                connection.last_insert_rowid()
+            }
         };
         known.put(name, asset, Place { id, balances: *balances });
         places.insert((name, asset), id);
@@ -193,36 +211,42 @@ fn write_balances<'a>(
 
 fn insert_transfer(
     connection: &Connection,
+    redo: &mut Redo,
     accounts: &Places<'_>,
     transfer: &Transfer,
 ) -> rusqlite::Result<()> {
     let place = |name| accounts.get(&(name, &transfer.asset)).ok_or(rusqlite::Error::QueryReturnedNoRows);
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO transfers (id, kind, resolves, debit, credit, amount, call, note, at, expires) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    let insert = "INSERT INTO transfers (id, kind, resolves, debit, credit, amount, call, note, at, expires) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    redo.execute(
+        connection,
+        insert,
+        params![
+            transfer.id.as_bytes(),
+            transfer.kind.word(),
+            transfer.kind.resolves().map(|of| *of.as_bytes()),
+            place(&transfer.debit)?,
+            place(&transfer.credit)?,
+            transfer.amount.to_string(),
+            transfer.call.map(|call| *call.as_bytes()),
+            transfer.note,
+            millis(transfer.at),
+            transfer.expires.map(millis),
+        ],
     )?;
-    insert.execute(params![
-        transfer.id.as_bytes(),
-        transfer.kind.word(),
-        transfer.kind.resolves().map(|of| *of.as_bytes()),
-        place(&transfer.debit)?,
-        place(&transfer.credit)?,
-        transfer.amount.to_string(),
-        transfer.call.map(|call| *call.as_bytes()),
-        transfer.note,
-        millis(transfer.at),
-        transfer.expires.map(millis),
-    ])?;
     Ok(())
 }
 
-fn write_standing(connection: &Connection, principal: &Principal, record: &Record) -> rusqlite::Result<()> {
-    let mut upsert = connection.prepare_cached(
-        "INSERT INTO standings (principal, reputation, settled, failed) VALUES (?1, ?2, ?3, ?4) \
+fn write_standing(
+    connection: &Connection,
+    redo: &mut Redo,
+    principal: &Principal,
+    record: &Record,
+) -> rusqlite::Result<()> {
+    let upsert = "INSERT INTO standings (principal, reputation, settled, failed) VALUES (?1, ?2, ?3, ?4) \
          ON CONFLICT (principal) DO UPDATE \
-         SET reputation = excluded.reputation, settled = excluded.settled, failed = excluded.failed",
-    )?;
-    upsert.execute(params![
+         SET reputation = excluded.reputation, settled = excluded.settled, failed = excluded.failed";
+    redo.execute(connection, upsert, params![
         principal.as_str(),
         record.reputation.get(),
         integer(record.settled),

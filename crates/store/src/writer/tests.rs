@@ -8,12 +8,14 @@ use tempfile::TempDir;
 use super::*;
 use crate::{DiskFault, Failpoints};
 
+mod steps;
+
 /// The session of a writer that remembers nothing.
 #[derive(Debug)]
 struct Stateless;
 
 impl Session for Stateless {
-    fn begin(&mut self, _connection: &Connection) -> rusqlite::Result<()> {
+    fn begin(&mut self, _connection: &Connection, _is_first: bool) -> rusqlite::Result<()> {
         Ok(())
     }
 
@@ -93,7 +95,8 @@ impl World {
         let script = Arc::<Script>::default();
         let failpoints: Arc<dyn Failpoints> = Arc::<Script>::clone(&script);
         let hooks = Hooks { failpoints: Some(failpoints), ..Hooks::default() };
-        let writer = Writer::start("test-writer", connection, Stateless, queue_commands_max, hooks).unwrap();
+        let writer =
+            Writer::start("test-writer", connection, Stateless, None, queue_commands_max, hooks).unwrap();
         Self { directory, script, writer: Some(writer) }
     }
 
@@ -228,7 +231,7 @@ async fn a_command_whose_caller_went_away_is_carried_out() {
             Ok(batch.connection.execute("INSERT INTO notes VALUES (7)", [])?)
         };
         let queue = writer.queue.as_ref().unwrap();
-        queue.try_send(Box::new(Task { work, outcome: None, reply })).ok().unwrap();
+        queue.try_send(Queued::Job(Box::new(Task { work, outcome: None, reply }))).ok().unwrap();
         Box::pin(async move { answer.await.unwrap().map(drop) })
     };
     assert_eq!(polled(leaving.as_mut()), None);

@@ -171,6 +171,7 @@ impl Simulation {
             0 => Some(Moment::Before),
             1 => Some(Moment::After),
             2 | 3 => Some(Moment::Torn(self.dice.roll())),
+            4 | 5 => Some(Moment::End(self.dice.roll())),
             _ => None,
         };
         if let Some(moment) = moment {
@@ -229,6 +230,15 @@ impl Simulation {
         let (seen, expected) = (Seen::of(&self.machine.store).await, Seen::expected(&self.reference));
         if seen != expected {
             return Err(format!("after {delivered:?}: {seen:?} in place of {expected:?}"));
+        }
+        // Looking at it ended the transaction. Everything was answered, so nothing may be lost with its end.
+        if self.machine.crash.is_dead() {
+            self.machine.restart();
+            self.tally.crashes += 1;
+            let seen = Seen::of(&self.machine.store).await;
+            if seen != expected {
+                return Err(format!("lost with the end of a transaction: {seen:?} in place of {expected:?}"));
+            }
         }
         // An answer may be lost on its way all the same.
         let lost: Vec<_> = delivered.into_iter().filter(|_| self.dice.percent(5)).collect();

@@ -14,6 +14,7 @@ use super::dice::Dice;
 const SECTOR: usize = 512;
 const LEDGER: &str = "ledger.db";
 const LOG: &str = "ledger.db-wal";
+const REDO: &str = "ledger.redo";
 
 /// What is left of a commit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,8 +23,11 @@ pub(super) enum Moment {
     Before,
     /// The process dies after it, before anybody was told.
     After,
-    /// The power goes while the log is written: some sectors of the commit are on the disk, those that this seed chooses.
+    /// The power goes while the logs are written: some sectors of the commit are on the disk, those that this seed chooses.
     Torn(u64),
+    /// The power goes while the transaction ends whose steps, this one among them, are in the redo log: some sectors of it are
+    /// on the disk, those that this seed chooses.
+    End(u64),
 }
 
 /// What the writer meets at its commits.
@@ -47,8 +51,9 @@ struct Armed {
     moment: Moment,
     from: PathBuf,
     into: PathBuf,
-    /// The log before the commit.
+    /// The logs before the commit.
     log: Vec<u8>,
+    redo: Vec<u8>,
 }
 
 impl Crash {
@@ -64,7 +69,8 @@ impl Crash {
 
     /// The commit after the one at the gate is the last; what is left of the files `from` goes `into` another directory.
     pub(super) fn arm(&self, moment: Moment, from: &Path, into: &Path) {
-        let armed = Armed { moment, from: from.to_owned(), into: into.to_owned(), log: Vec::new() };
+        let armed =
+            Armed { moment, from: from.to_owned(), into: into.to_owned(), log: Vec::new(), redo: Vec::new() };
         *self.armed.lock().unwrap() = Some(armed);
     }
 
@@ -91,10 +97,12 @@ impl Failpoints for Crash {
         let Some(doom) = armed.as_mut() else { return };
         match (doom.moment, name) {
             (Moment::Before, "before_commit") => doom.keep(None),
-            (Moment::Torn(_), "before_commit") => {
+            (Moment::Torn(_), "before_commit") | (Moment::End(_), "before_end") => {
                 doom.log = std::fs::read(doom.from.join(LOG)).unwrap_or_default();
+                doom.redo = std::fs::read(doom.from.join(REDO)).unwrap_or_default();
                 return;
             }
+            (Moment::End(seed), "after_end") if !doom.log.is_empty() => doom.keep(Some(seed)),
             (Moment::After, "after_commit") if !doom.log.is_empty() => doom.keep(None),
             (Moment::After, "before_commit") => {
                 doom.log = vec![0];
@@ -113,11 +121,13 @@ impl Armed {
     fn keep(&self, torn: Option<u64>) {
         std::fs::create_dir_all(&self.into).unwrap();
         std::fs::copy(self.from.join(LEDGER), self.into.join(LEDGER)).unwrap();
-        let mut log = std::fs::read(self.from.join(LOG)).unwrap_or_default();
-        if let Some(seed) = torn {
-            log = tear(&self.log, &log, seed);
+        for (file, before) in [(LOG, &self.log), (REDO, &self.redo)] {
+            let mut log = std::fs::read(self.from.join(file)).unwrap_or_default();
+            if let Some(seed) = torn {
+                log = tear(before, &log, seed);
+            }
+            std::fs::write(self.into.join(file), log).unwrap();
         }
-        std::fs::write(self.into.join(LOG), log).unwrap();
     }
 }
 

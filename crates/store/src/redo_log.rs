@@ -1,0 +1,242 @@
+//! The redo log: a small file beside a database into which each step of an open transaction is written and synced, so that
+//! many steps, each durable by itself, share one transaction of the database. Once that is committed, the log begins anew.
+//!
+//! A transaction has a number, one more than what the database says in the same transaction (table `redo`). The steps that are
+//! in the log with the number after the database's own are durable and not in the database: whoever has the database's write lock
+//! and finds some writes them again first. All others are of the past, or were never finished.
+
+use std::fs::{File, OpenOptions};
+use std::io::Error;
+#[cfg(not(unix))]
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use tollgate_domain::Digest;
+
+use crate::redo;
+
+/// How long the file may get. 4 MiB.
+const FILE_BYTES_MAX: u64 = 1 << 22;
+/// By how much it is made longer, ahead of what is written: a sync then has the bytes to keep, and nothing else. 1 MiB.
+const GROWTH_BYTES: u64 = 1 << 20;
+/// How large a step may be; a larger one is committed at once.
+pub(crate) const STEP_BYTES_MAX: usize = 1 << 18;
+/// SHA-256 of everything of the step behind it; how long it is; the number of the transaction; its place in it.
+const HEAD_BYTES: usize = 32 + 4 + 8 + 4;
+
+/// The redo log of one database, as its writer has it.
+#[derive(Debug)]
+pub(crate) struct RedoLog {
+    path: PathBuf,
+    /// Where steps are written; `None` beside a gateway, whose log this is.
+    file: Option<File>,
+    length: u64,
+    transaction: u64,
+    steps: u32,
+    end: u64,
+    buffer: Vec<u8>,
+}
+
+impl RedoLog {
+    /// The log in which the owner of a directory writes its steps; made if it is not there.
+    pub(crate) fn of_owner(path: PathBuf) -> Result<Self, Error> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path)?;
+        let length = file.metadata()?.len();
+        let mut log = Self { file: Some(file), length, ..Self::of_guest(path) };
+        if length < GROWTH_BYTES {
+            log.grow(GROWTH_BYTES)?;
+            #[cfg(unix)]
+            if let Some(directory) = log.path.parent() {
+                File::open(directory)?.sync_all()?;
+            }
+        }
+        Ok(log)
+    }
+
+    /// Makes the file so long, with zeros that are on the disk.
+    fn grow(&mut self, length: u64) -> Result<(), Error> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        const ZEROS: &[u8] = &[0; 1 << 16];
+        while self.length < length {
+            write_at(file, ZEROS, self.length)?;
+            self.length = self.length.saturating_add(u64::try_from(ZEROS.len()).map_err(Error::other)?);
+        }
+        file.sync_all()
+    }
+
+    /// The log of a gateway that may be running: only read.
+    pub(crate) fn of_guest(path: PathBuf) -> Self {
+        Self { path, file: None, length: 0, transaction: 0, steps: 0, end: 0, buffer: Vec::new() }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether steps can be written.
+    pub(crate) fn is_written(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// The steps of another transaction follow.
+    pub(crate) fn begin(&mut self, transaction: u64) {
+        (self.transaction, self.steps, self.end) = (transaction, 0, 0);
+    }
+
+    /// How many steps of this transaction are durable.
+    pub(crate) fn steps(&self) -> u32 {
+        self.steps
+    }
+
+    /// Whether the transaction should be committed before there is another step.
+    pub(crate) fn is_full(&self) -> bool {
+        let most = u64::try_from(STEP_BYTES_MAX).unwrap_or(u64::MAX).saturating_mul(2);
+        self.end.saturating_add(most) > FILE_BYTES_MAX
+    }
+
+    /// Writes a step and syncs it.
+    pub(crate) fn append(&mut self, step: &[u8]) -> Result<(), Error> {
+        self.write(step)?;
+        self.sync()
+    }
+
+    /// The step is in the file, but not durable yet.
+    fn write(&mut self, step: &[u8]) -> Result<(), Error> {
+        let needed = self
+            .end
+            .saturating_add(u64::try_from(HEAD_BYTES.saturating_add(step.len())).map_err(Error::other)?);
+        if needed > self.length {
+            self.grow(needed.next_multiple_of(GROWTH_BYTES))?;
+        }
+        let Self { file, transaction, steps, end, buffer, .. } = self;
+        let file = file.as_mut().ok_or_else(|| Error::other("this process does not write the log"))?;
+        let length = u32::try_from(step.len()).map_err(Error::other)?;
+        buffer.clear();
+        buffer.extend_from_slice(&[0; 32]);
+        buffer.extend_from_slice(&length.to_le_bytes());
+        buffer.extend_from_slice(&transaction.to_le_bytes());
+        buffer.extend_from_slice(&steps.to_le_bytes());
+        buffer.extend_from_slice(step);
+        if let Some((digest, rest)) = buffer.split_first_chunk_mut() {
+            *digest = *Digest::of(rest).as_bytes();
+        }
+        write_at(file, buffer, *end)
+    }
+
+    fn sync(&mut self) -> Result<(), Error> {
+        if let Some(file) = &self.file {
+            file.sync_data()?;
+        }
+        self.steps = self.steps.saturating_add(1);
+        self.end = self.end.saturating_add(u64::try_from(self.buffer.len()).map_err(Error::other)?);
+        Ok(())
+    }
+
+    /// As [`Self::append`], with a fault of the disk in the place of its sync: whether the step is in the file all the same.
+    #[cfg(any(test, feature = "failpoints"))]
+    pub(crate) fn append_unsynced(&mut self, step: &[u8], is_kept: bool) -> Result<(), Error> {
+        if is_kept { self.write(step) } else { Ok(()) }
+    }
+}
+
+#[cfg(unix)]
+fn write_at(file: &mut File, bytes: &[u8], offset: u64) -> Result<(), Error> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+#[cfg(not(unix))]
+fn write_at(file: &mut File, bytes: &[u8], offset: u64) -> Result<(), Error> {
+    file.seek(SeekFrom::Start(offset))?;
+    file.write_all(bytes)
+}
+
+/// Writes again, into the open transaction that has the write lock, the steps that are durable and not in the database; how many
+/// that were. `known`: no more than so many are looked for.
+pub(crate) fn recover(
+    connection: &Connection,
+    path: &Path,
+    known: Option<u32>,
+) -> Result<usize, RecoverError> {
+    let Some(transaction) = next(connection)? else { return Ok(0) };
+    let log = match std::fs::read(path) {
+        Ok(log) => log,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(RecoverError::Log(error)),
+    };
+    let mut steps = read(&log, transaction);
+    steps.truncate(known.map_or(usize::MAX, |known| usize::try_from(known).unwrap_or(usize::MAX)));
+    if steps.is_empty() {
+        return Ok(0);
+    }
+    redo::again(connection, steps.iter().copied())?;
+    committing(connection, transaction)?;
+    Ok(steps.len())
+}
+
+/// Why steps of the log cannot be written again.
+#[derive(Debug)]
+pub(crate) enum RecoverError {
+    /// The log cannot be read.
+    Log(Error),
+    /// The database failed.
+    Database(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for RecoverError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// The number of the transaction after what the database says; `None` for a database that keeps no redo log, because it is
+/// empty or of an earlier version.
+pub(crate) fn next(connection: &Connection) -> rusqlite::Result<Option<u64>> {
+    let is_there: bool = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'redo')")?
+        .query_row([], |row| row.get(0))?;
+    if !is_there {
+        return Ok(None);
+    }
+    let committed: i64 = connection
+        .prepare_cached("SELECT transactions FROM redo WHERE one = 1")?
+        .query_row([], |row| row.get(0))?;
+    Ok(Some(u64::try_from(committed).unwrap_or(0).saturating_add(1)))
+}
+
+/// Says in the database, in the transaction itself, that it has this number.
+pub(crate) fn committing(connection: &Connection, transaction: u64) -> rusqlite::Result<()> {
+    let number = i64::try_from(transaction).unwrap_or(i64::MAX);
+    let mut update = connection.prepare_cached("UPDATE redo SET transactions = ?1 WHERE one = 1")?;
+    crate::database::exactly_one(update.execute([number])?)
+}
+
+/// The whole steps of a transaction, from the first one on.
+fn read(mut log: &[u8], transaction: u64) -> Vec<&[u8]> {
+    let mut steps = Vec::new();
+    while let Some((step, rest)) = first(log, transaction, steps.len()) {
+        steps.push(step);
+        log = rest;
+    }
+    steps
+}
+
+/// The step at the beginning, if it is whole and the one in this place, and what stands behind it.
+fn first(log: &[u8], transaction: u64, place: usize) -> Option<(&[u8], &[u8])> {
+    let (digest, digested) = log.split_first_chunk::<32>()?;
+    let (length, rest) = digested.split_first_chunk()?;
+    let (of, rest) = rest.split_first_chunk()?;
+    let (at, rest) = rest.split_first_chunk()?;
+    let is_it = u64::from_le_bytes(*of) == transaction && u32::try_from(place) == Ok(u32::from_le_bytes(*at));
+    let (step, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+    let digested = digested.get(..HEAD_BYTES.saturating_sub(32).saturating_add(step.len()))?;
+    (is_it && Digest::of(digested).as_bytes() == digest).then_some((step, rest))
+}
+
+#[cfg(test)]
+mod tests;
