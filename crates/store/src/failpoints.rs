@@ -17,10 +17,11 @@ pub enum DiskFault {
 /// What a test hangs into the ledger's writer.
 pub trait Failpoints: Send + Sync + fmt::Debug {
     /// The writer passes the place `name`: `before_commit` (everything is written, nothing is durable) or
-    /// `after_commit` (durable, nobody has been told). Only batches that write pass them.
+    /// `after_commit` (durable, nobody has been told); only steps that write pass them. Or `before_end` and `after_end` of a
+    /// transaction whose steps are durable in the redo log.
     fn hit(&self, name: &str);
 
-    /// Asked once per commit: the fault to play, if any.
+    /// Asked once per step: the fault to play, if any.
     fn disk_fault(&self) -> Option<DiskFault> {
         None
     }

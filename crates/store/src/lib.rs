@@ -5,8 +5,10 @@
 //! What an operator changes while the gateway runs, and its audit, stand in `control.db` ([`ControlStore`]).
 //!
 //! Every write of the ledger goes through one thread that takes what is queued (at most [`BATCH_COMMANDS_MAX`]), applies it in
-//! order inside one transaction, commits, and only then replies: many callers share one sync of the disk, and nobody is
-//! told of anything that a power cut could take back. A command that the books refuse fails alone.
+//! order inside one transaction, makes it durable, and only then replies: many callers share one sync of the disk, and nobody is
+//! told of anything that a power cut could take back. A command that the books refuse fails alone. What a step writes is durable
+//! once it is in a small redo log (`ledger.redo`), so that many steps share one transaction of the file; reads are shown everything
+//! that was answered, and whoever opens the file after a crash writes again what it has not.
 //!
 //! This crate never decides about money (`tollgate-ledger` does), never reads a clock, and never retries a failed sync.
 //!
