@@ -141,8 +141,13 @@ where
     let head_by = heads.due().unwrap_or(head_by);
     let parts = connection.into_parts();
     let (stream, unread) = parts.io.into_inner().into_parts();
-    // hyper may have asked for less than there was.
-    let read = if unread.is_empty() { parts.read_buf } else { [parts.read_buf, unread].concat().into() };
+    let read = match (parts.read_buf.is_empty(), unread.is_empty()) {
+        // Even empty it would keep hyper's buffer.
+        (true, true) => Bytes::new(),
+        (false, true) => parts.read_buf,
+        // hyper may have asked for less than there was.
+        (_, false) => [parts.read_buf, unread].concat().into(),
+    };
     Ok(Some(Idle { stream, service: parts.service, read, head_by }))
 }
 

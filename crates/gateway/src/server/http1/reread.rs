@@ -40,6 +40,11 @@ impl<I: AsyncRead + Unpin> AsyncRead for Reread<I> {
         }
         let count = self.read.len().min(buffer.remaining());
         buffer.put_slice(&self.read.split_to(count));
+        if self.read.is_empty() {
+            self.read = Bytes::new(); // what held it
+            // With what follows in the same buffer: for a second read hyper would make a larger one. What fails here fails again.
+            drop(Pin::new(&mut self.stream).poll_read(cx, buffer));
+        }
         Poll::Ready(Ok(()))
     }
 }
