@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use http::{Request, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -33,6 +34,9 @@ use crate::tls::Tls;
 
 /// After a failed accept (such as no free file descriptor) the loop rests, instead of spinning.
 const ACCEPT_REST_MS: u64 = 100;
+
+/// The media type of a stream of events.
+const EVENTS: &[u8] = b"text/event-stream";
 
 /// Half of it is the part of the drain in which nothing is waited for any more: calls get an ending, callers their answers.
 const END_MS: u64 = 4_000;
@@ -158,7 +162,18 @@ async fn answered(
             Some(control) => Box::pin(doors::operate(control, entered, request, peer)).await,
         }
     };
-    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_panic| doors::panicked(&gateway))
+    let answer = AssertUnwindSafe(answer).catch_unwind().await;
+    let response = answer.unwrap_or_else(|_panic| doors::panicked(&gateway));
+    if !is_of_events(&response) {
+        return response;
+    }
+    let (head, body) = response.into_parts();
+    Response::from_parts(head, body.gathered().await)
+}
+
+fn is_of_events(response: &Response<Body>) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind.get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
 }
 
 /// What answers the requests of one connection.
