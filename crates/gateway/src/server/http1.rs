@@ -32,9 +32,9 @@ use self::heads::Heads;
 use self::reread::Reread;
 use super::drain::Drain;
 
-/// How long nothing is asked before a connection is parked. An agent that calls one tool after another never waits for a new
-/// buffer, and only what was used within the last second takes memory.
-const PARK_AFTER: Duration = Duration::from_secs(1);
+/// How long nothing is asked before a connection is parked. An agent that calls one tool after another finds its buffers in place,
+/// and only what was used a moment ago takes memory.
+const PARK_AFTER: Duration = Duration::from_millis(250);
 
 /// How long a connection may wait.
 #[derive(Clone, Copy, Debug)]
