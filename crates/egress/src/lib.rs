@@ -28,6 +28,7 @@ mod client;
 mod connector;
 mod host;
 mod policy;
+mod shown;
 mod streamed;
 mod tls;
 
@@ -35,4 +36,5 @@ pub use address::AddressKind;
 pub use client::{Client, EgressError, Limits, Source};
 pub use connector::{ConnectError, Connector, TcpConnector, connector, http2_connector};
 pub use policy::{Policy, Refusal};
+pub use shown::shown_url;
 pub use streamed::Streamed;

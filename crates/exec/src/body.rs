@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::UpstreamError;
+use crate::gather::Gathered;
 use crate::upstream::Source;
 
 /// A body that is read once, chunk by chunk.
@@ -26,6 +27,8 @@ pub enum Body {
     Incoming(Incoming),
     /// What a task of ours sends, through a bounded queue; see [`Body::channel`].
     Channel(Channel),
+    /// A stream whose events leave together if they come together; see [`Body::gathered`].
+    Gathered(Box<Gathered>),
     /// Anything else.
     Boxed(UnsyncBoxBody<Bytes, BodyError>),
 }
@@ -79,6 +82,18 @@ impl Body {
         B: http_body::Body<Data = Bytes, Error = BodyError> + Send + 'static,
     {
         Self::Boxed(UnsyncBoxBody::new(body))
+    }
+
+    /// A stream of events whose chunks leave together where they come together, the first one with the head of the answer: to be
+    /// awaited before the head is given. An event that comes by itself does not wait.
+    #[must_use]
+    pub async fn gathered(self) -> Self {
+        match self {
+            Self::Incoming(_) | Self::Channel(_) | Self::Boxed(_) => {
+                Self::Gathered(Box::new(Gathered::begin(self).await))
+            }
+            whole => whole,
+        }
     }
 
     /// Reads the whole body, or as much of it as `bytes_max` allows.
@@ -177,6 +192,7 @@ impl http_body::Body for Body {
                 Pin::new(incoming).poll_frame(cx).map(|frame| frame.map(|f| f.map_err(BodyError::Connection)))
             }
             Self::Channel(channel) => channel.poll_chunk(cx).map(|chunk| chunk.map(|c| c.map(Frame::data))),
+            Self::Gathered(gathered) => gathered.poll_chunk(cx),
             Self::Boxed(boxed) => Pin::new(boxed).poll_frame(cx),
         }
     }
@@ -187,6 +203,7 @@ impl http_body::Body for Body {
             Self::Full(bytes) => bytes.is_empty(),
             Self::Incoming(incoming) => incoming.is_end_stream(),
             Self::Channel(channel) => channel.over,
+            Self::Gathered(gathered) => gathered.is_over(),
             Self::Boxed(boxed) => boxed.is_end_stream(),
         }
     }
@@ -197,6 +214,7 @@ impl http_body::Body for Body {
             Self::Full(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
             Self::Incoming(incoming) => incoming.size_hint(),
             Self::Channel(_) => SizeHint::default(),
+            Self::Gathered(gathered) => gathered.size(),
             Self::Boxed(boxed) => boxed.size_hint(),
         }
     }

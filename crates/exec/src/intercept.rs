@@ -152,10 +152,12 @@ pub async fn intercept(
         return Ok(Intercepted::Whole(Whole { head, piece, answer: Box::new(answer) }));
     }
     let (sender, body) = Body::channel(limits.queue_messages_max);
+    // What came first is there with the head of the response, not a turn of two tasks later.
+    sender.send(piece.raw().clone()).await.map_err(|Gone| UpstreamError::Abandoned)?;
     let (report, answer) = oneshot::channel();
     let (release, released) = oneshot::channel();
     let relay = Relay { messages, framing, id: id.clone(), sender };
-    tasks.spawn(relay.run(piece, deadline, report, released));
+    tasks.spawn(relay.run(deadline, report, released));
     Ok(Intercepted::Streamed(Streamed { response: Response::from_parts(head, body), answer, release }))
 }
 
@@ -303,13 +305,12 @@ struct Relay {
 impl Relay {
     async fn run(
         mut self,
-        first: Piece,
         deadline: Instant,
         report: oneshot::Sender<Result<Frame, UpstreamError>>,
         released: oneshot::Receiver<Bytes>,
     ) {
         let outcome =
-            timeout_at(deadline, self.until_answered(first)).await.unwrap_or(Err(UpstreamError::TimedOut));
+            timeout_at(deadline, self.until_answered()).await.unwrap_or(Err(UpstreamError::TimedOut));
         let Self { messages, framing, sender, .. } = self;
         let (event, outcome) = match outcome {
             Ok((piece, answer)) => (Some(piece), Ok(answer)),
@@ -344,18 +345,17 @@ impl Relay {
         }
     }
 
-    async fn until_answered(&mut self, first: Piece) -> Result<(Piece, Frame), UpstreamError> {
-        let mut piece = first;
+    async fn until_answered(&mut self) -> Result<(Piece, Frame), UpstreamError> {
         loop {
-            if let Some(answer) = classify(&piece, &self.id)? {
-                return Ok((piece, answer));
-            }
-            self.sender.send(piece.raw().clone()).await.map_err(|Gone| UpstreamError::Abandoned)?;
-            piece = tokio::select! {
+            let piece = tokio::select! {
                 biased;
                 () = self.sender.gone() => return Err(UpstreamError::Abandoned),
                 next = self.messages.next() => next?.ok_or(NO_ANSWER)?,
             };
+            if let Some(answer) = classify(&piece, &self.id)? {
+                return Ok((piece, answer));
+            }
+            self.sender.send(piece.raw().clone()).await.map_err(|Gone| UpstreamError::Abandoned)?;
         }
     }
 }

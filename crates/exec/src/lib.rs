@@ -39,6 +39,7 @@
 mod body;
 pub mod breaker;
 pub mod client;
+mod gather;
 mod headers;
 pub mod health;
 pub mod http;
@@ -61,6 +62,7 @@ mod upstream;
 pub use self::http::HttpUpstream;
 pub use body::{Body, BodyError, BodySender, Channel, Gone};
 pub use client::McpClient;
+pub use gather::Gathered;
 pub use health::Health;
 pub use intercept::Intercepted;
 pub use openapi::RestUpstream;

@@ -1,5 +1,7 @@
 //! The listener: connections within limits, each request to its door, and an orderly end.
 
+mod drain;
+mod http1;
 mod http2;
 mod unread;
 
@@ -11,11 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use http::{Request, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -23,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tollgate_exec::Body;
 
+use self::drain::Drain;
+use self::http1::Pace;
 use self::unread::Unread;
 use crate::control::Control;
 use crate::doors;
@@ -31,6 +34,9 @@ use crate::tls::Tls;
 
 /// After a failed accept (such as no free file descriptor) the loop rests, instead of spinning.
 const ACCEPT_REST_MS: u64 = 100;
+
+/// The media type of a stream of events.
+const EVENTS: &[u8] = b"text/event-stream";
 
 /// Half of it is the part of the drain in which nothing is waited for any more: calls get an ending, callers their answers.
 const END_MS: u64 = 4_000;
@@ -67,7 +73,7 @@ pub async fn serve(control: Arc<Control>, listener: TcpListener, stop: Cancellat
     let (tls, connections_max) = (gateway.tls.clone(), gateway.config.limits.connections_max);
     drop(gateway); // a snapshot is held by requests alone
     let connections = Arc::new(Semaphore::new(connections_max));
-    let graceful = GracefulShutdown::new();
+    let (drain, graceful) = (Arc::new(Drain::default()), GracefulShutdown::new());
     let tasks = TaskTracker::new();
     loop {
         let permit = tokio::select! {
@@ -80,26 +86,21 @@ pub async fn serve(control: Arc<Control>, listener: TcpListener, stop: Cancellat
         };
         let Ok(permit) = permit else { break };
         match accepted {
-            Ok((stream, peer)) if tls.is_none() => {
-                let (limit, stream) = bounded(&control, stream, peer);
-                let connection = plain(service(Arc::clone(&control), peer), stream, limit);
-                let watched = graceful.watch(connection);
-                tasks.spawn(async move {
-                    if let Err(error) = watched.await {
-                        tracing::debug!(%peer, %error, "connection ended");
-                    }
-                    drop(permit);
-                });
-            }
             Ok((stream, peer)) => {
-                let Some(tls) = tls.clone() else { continue };
                 let (limit, stream) = bounded(&control, stream, peer);
                 let service = service(Arc::clone(&control), peer);
-                let serving = secured(tls, stream, limit, service, graceful.watcher(), tasks.clone());
+                let drain = Arc::clone(&drain);
+                let Some(tls) = tls.clone() else {
+                    tasks.spawn(async move {
+                        // Without TLS it speaks HTTP/1.1 and nothing else.
+                        ended(peer, http1::serve(stream, service, Pace::new(limit), &drain).await);
+                        drop(permit);
+                    });
+                    continue;
+                };
+                let (watcher, streams) = (graceful.watcher(), tasks.clone());
                 tasks.spawn(async move {
-                    if let Err(error) = serving.await {
-                        tracing::debug!(%peer, error = &*error, "connection ended");
-                    }
+                    ended(peer, secured(tls, stream, limit, service, (drain, watcher), streams).await);
                     drop(permit);
                 });
             }
@@ -118,7 +119,9 @@ pub async fn serve(control: Arc<Control>, listener: TcpListener, stop: Cancellat
     let end = limit.min(Duration::from_millis(END_MS)) / 2;
     let drained = tokio::time::timeout(limit, async {
         let ended = async {
+            drain.begin();
             graceful.shutdown().await;
+            tasks.wait().await;
             gateway.calls.close();
             gateway.calls.wait().await;
         };
@@ -159,7 +162,18 @@ async fn answered(
             Some(control) => Box::pin(doors::operate(control, entered, request, peer)).await,
         }
     };
-    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_panic| doors::panicked(&gateway))
+    let answer = AssertUnwindSafe(answer).catch_unwind().await;
+    let response = answer.unwrap_or_else(|_panic| doors::panicked(&gateway));
+    if !is_of_events(&response) {
+        return response;
+    }
+    let (head, body) = response.into_parts();
+    Response::from_parts(head, body.gathered().await)
+}
+
+fn is_of_events(response: &Response<Body>) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind.get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
 }
 
 /// What answers the requests of one connection.
@@ -175,24 +189,13 @@ fn service(
     })
 }
 
-/// A connection without TLS speaks HTTP/1.1 and nothing else: nothing is looked at before its first request.
-fn plain<S>(service: S, stream: Unread, limit: Duration) -> http1::Connection<TokioIo<Unread>, S>
-where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
-{
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limit)
-        .serve_connection(TokioIo::new(stream), service)
-}
-
 /// A connection with TLS speaks HTTP/2 or HTTP/1.1, as was agreed in the handshake.
 async fn secured<S>(
     tls: Arc<Tls>,
     stream: Unread,
     limit: Duration,
     service: S,
-    watcher: Watcher,
+    (drain, watcher): (Arc<Drain>, Watcher),
     tasks: TaskTracker,
 ) -> Result<(), Box<dyn Error + Send + Sync>>
 where
@@ -203,14 +206,16 @@ where
     let stream = tokio::time::timeout(limit, tls.accept(stream)).await??;
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         watcher.watch(http2::connection(stream, service, tasks)).await?;
-    } else {
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limit)
-            .serve_connection(TokioIo::new(stream), service);
-        watcher.watch(connection).await?;
+        return Ok(());
     }
-    Ok(())
+    drop(watcher); // it is only for hyper's own connections
+    http1::serve(stream, service, Pace::new(limit), &drain).await
+}
+
+fn ended(peer: SocketAddr, ended: Result<(), Box<dyn Error + Send + Sync>>) {
+    if let Err(error) = ended {
+        tracing::debug!(%peer, error = &*error, "connection ended");
+    }
 }
 
 /// A connection within the limits that count when it is made: how long its heads may take, and its end that reads no more.

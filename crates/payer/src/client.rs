@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate_domain::{Assets, Money, Rail, UnixMillis};
-use tollgate_egress::Client;
+use tollgate_egress::{Client, shown_url};
 
 use crate::answer::{Heard, RpcError};
 use crate::demand::{Carrier, ResultParts};
@@ -206,7 +206,7 @@ impl PayingClient {
             Heard::Payment(demand) => demand,
             Heard::Error(error) => return Err(refused(error)),
             Heard::Nothing { reason } => {
-                return Err(PayError::NotMcp { url: self.url.clone(), reason });
+                return Err(PayError::NotMcp { url: shown_url(&self.url), reason });
             }
         };
         let carrier = demand.carrier;

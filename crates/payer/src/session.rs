@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use tollgate_egress::{Client, EgressError};
+use tollgate_egress::{Client, EgressError, shown_url};
 use tollgate_mcp::era::MODERN_SINCE;
 use tollgate_mcp::headers::{METHOD, MirroredParam, NAME, PROTOCOL_VERSION, SESSION_ID, encode_value};
 use tollgate_mcp::reply::code::{HEADER_MISMATCH, MISSING_CLIENT_CAPABILITY, UNSUPPORTED_PROTOCOL_VERSION};
@@ -210,11 +210,11 @@ impl Session {
     }
 
     fn unreachable(&self, source: EgressError) -> PayError {
-        PayError::Unreachable { url: self.url.clone(), source }
+        PayError::Unreachable { url: shown_url(&self.url), source }
     }
 
     fn not_mcp(&self, reason: String) -> PayError {
-        PayError::NotMcp { url: self.url.clone(), reason }
+        PayError::NotMcp { url: shown_url(&self.url), reason }
     }
 }
 

@@ -210,7 +210,8 @@ pub fn url(at: &str, text: &str) -> Result<http::Uri, Complaint> {
             && url.authority().is_some_and(|authority| !authority.as_str().contains('@'))
     });
     url.ok_or_else(|| {
-        Complaint::new(at, format!("{text:?} is not an http or https URL (without user information)"))
+        let shown = tollgate_egress::shown_url(text);
+        Complaint::new(at, format!("{shown:?} is not an http or https URL (without user information)"))
     })
 }
 

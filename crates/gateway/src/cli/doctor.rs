@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tollgate_egress::{Client, Limits, Policy};
+use tollgate_egress::{Client, Limits, Policy, shown_url};
 
 use super::run::overrides;
 use super::{FINDING, Out, ServeArgs};
@@ -54,8 +54,8 @@ fn meaning(config: &Config) -> String {
     }
     for (name, server) in &config.servers {
         let at = match &server.transport {
-            Transport::Http(url) | Transport::Sse(url) => url.to_string(),
-            Transport::Rest { url, document } => format!("{url} as in {document}"),
+            Transport::Http(url) | Transport::Sse(url) => shown_url(&url.to_string()),
+            Transport::Rest { url, document } => format!("{} as in {document}", shown_url(&url.to_string())),
             Transport::Stdio { command, .. } => command.first().cloned().unwrap_or_default(),
         };
         let policy = if server.has_policy() { "" } else { " (no policy: streamed unparsed)" };

@@ -53,9 +53,10 @@ pub(crate) fn randomness() -> impl Randomness {
 
 /// An absolute URL.
 pub(crate) fn endpoint(url: &str) -> anyhow::Result<http::Uri> {
-    let parsed: http::Uri = url.parse().with_context(|| format!("{url:?} is no URL"))?;
+    let shown = || tollgate_egress::shown_url(url);
+    let parsed: http::Uri = url.parse().with_context(|| format!("{:?} is no URL", shown()))?;
     if parsed.scheme_str().is_none() || parsed.authority().is_none() {
-        bail!("{url:?} is no absolute URL such as http://127.0.0.1:3100/mcp");
+        bail!("{:?} is no absolute URL such as http://127.0.0.1:3100/mcp", shown());
     }
     Ok(parsed)
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use tollgate_domain::{Assets, Bps, Digest, Pricing, Requirement, ServerName, Settle, ToolName};
+use tollgate_egress::shown_url;
 use tollgate_federation::{Pattern, Separator};
 use tollgate_ledger::budget::Plan as Budgets;
 use tollgate_ledger::escrow::Timings;
@@ -326,10 +327,7 @@ impl std::fmt::Display for Document {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
-            // A query may carry a key.
-            Self::Url(url) => {
-                write!(f, "{}{}", url.authority().map_or("", http::uri::Authority::as_str), url.path())
-            }
+            Self::Url(url) => f.write_str(&shown_url(&url.to_string())),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Settings without their secrets. A reference to the environment is no secret: it says where one is.
 
 use serde_json::Value;
+use tollgate_egress::shown_url;
 
 /// What is shown in place of a secret.
 pub const MASK: &str = "***";
@@ -30,6 +31,9 @@ pub fn masked(settings: &Value) -> Value {
     }
     let session_keys = members_of(&mut shown, "/federation/session_keys");
     session_keys.filter(|key| key.as_str() != Some("own")).for_each(mask);
+    if let Some(Value::String(url)) = shown.pointer_mut("/telemetry/otlp/endpoint") {
+        *url = shown_url(url);
+    }
     // The URL of a node often carries its key.
     for place in ["/payment/x402/rpc_url", "/payment/lightning/lnbits_url", "/escrow/mediation/url"] {
         if let Some(Value::String(url)) = shown.pointer_mut(place) {
@@ -48,7 +52,7 @@ fn mask_server(server: &mut Value) {
     }
     for name in ["url", "openapi"] {
         if let Some(Value::String(url)) = server.get_mut(name) {
-            *url = without_query(url);
+            *url = shown_url(url);
         }
     }
     let mut hides = false;
@@ -98,13 +102,6 @@ fn is_reference(text: &str) -> bool {
     rest.is_empty()
 }
 
-fn without_query(url: &str) -> String {
-    match url.split_once('?') {
-        Some((before, query)) if !is_reference(query) => format!("{before}?{MASK}"),
-        _ => url.to_owned(),
-    }
-}
-
 /// Scheme and host alone.
 fn node_url(url: &str) -> String {
     if is_reference(url) {
@@ -113,16 +110,14 @@ fn node_url(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return MASK.to_owned() };
     match rest.split_once('/') {
         Some((host, path)) if !path.is_empty() => format!("{scheme}://{host}/{MASK}"),
-        _ => without_query(url),
+        _ => shown_url(url),
     }
 }
 
 /// Whether what is shown in place of a secret stands where a value is meant.
 pub fn is_masked(value: &Value) -> bool {
     match value {
-        Value::String(text) => {
-            text == MASK || text.ends_with(&format!("?{MASK}")) || text.ends_with(&format!("={MASK}"))
-        }
+        Value::String(text) => text.split(['/', '?', '=', '@']).any(|part| part == MASK),
         Value::Array(items) => items.iter().any(is_masked),
         Value::Object(members) => members.values().any(is_masked),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
@@ -145,7 +140,9 @@ mod tests {
             }, "b": {
                 "command": ["npx", "server", "--api-key", "s3cret", "--token=s3cret", "--port", "80"],
                 "env": { "TOKEN": "s3cret", "OTHER": "${OTHER}" },
-            }, "c": { "url": "https://c.example/mcp", "credential": { "value": "Bearer ${C_TOKEN}" } } },
+            }, "c": { "url": "https://c.example/mcp", "credential": { "value": "Bearer ${C_TOKEN}" } },
+            "d": { "url": "https://d.example/s/s3cret-0b81f2c96a7d4e53/mcp" } },
+            "telemetry": { "otlp": { "endpoint": "https://o.example/otlp?key=s3cret" } },
             "metrics": { "token": "s3cret" },
             "gate_api": { "key": "s3cret" },
             "federation": { "session_keys": ["s3cret", "${OLDER}", "own"] },
@@ -169,7 +166,8 @@ mod tests {
         );
         assert_eq!(shown["federation"]["session_keys"], json!(["***", "${OLDER}", "own"]));
         assert_eq!(shown["payment"]["lightning"]["lnbits_url"], "https://ln.example");
-        assert!(is_masked(&servers["a"]) && is_masked(&servers["b"]));
+        assert_eq!(servers["d"]["url"], "https://d.example/s/***/mcp");
+        assert!(is_masked(&servers["a"]) && is_masked(&servers["b"]) && is_masked(&servers["d"]));
         assert!(!is_masked(&servers["c"]), "control: a reference can be sent back");
     }
 }

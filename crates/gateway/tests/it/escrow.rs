@@ -2,6 +2,7 @@
 //! mediation service that answers, fails, and is not sure.
 
 mod party;
+mod secrets;
 mod service;
 
 use http::Method;

@@ -5,6 +5,8 @@
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "a test awaits what it spawns"))]
 
 #[cfg(test)]
+mod addresses;
+#[cfg(test)]
 mod api_document;
 #[cfg(test)]
 mod backups;
@@ -28,6 +30,8 @@ mod connect;
 mod control;
 #[cfg(test)]
 mod crashes;
+#[cfg(test)]
+mod crowds;
 #[cfg(test)]
 mod demands;
 #[cfg(test)]

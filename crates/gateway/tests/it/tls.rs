@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -202,6 +203,11 @@ struct Listening {
 
 impl Listening {
     async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// With these settings beside.
+    async fn with(more: &str) -> Self {
         let authority = Authority::new();
         let journal = Journal::start(Script::echo()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -210,7 +216,7 @@ impl Listening {
             "tls: {{ cert: cert.pem, key: key.pem }}\nservers: {{ up: {{ url: '{}', tools: {{ echo: {PRICED} }} }} }}\n",
             journal.url()
         );
-        std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
+        std::fs::write(folder.path().join("tollgate.yaml"), yaml + more).unwrap();
         install(folder.path(), &authority.certifies("127.0.0.1"));
         let mut command = command(folder.path());
         command.args(["dev", "--config", "tollgate.yaml", "--data", "data", "--listen"]);
@@ -300,6 +306,96 @@ async fn the_listener_speaks_tls_with_http_2_and_http_1_and_takes_a_new_certific
     install(gateway.folder.path(), &next.certifies("127.0.0.1"));
     let renewed = next.client(H2);
     soon(async { while shake_hands(&renewed, gateway.port).await.is_err() {} }).await;
+}
+
+#[tokio::test]
+async fn f65_changes_of_every_kind_under_load_drop_no_connection() {
+    const LANES: usize = 4;
+    const KEY: &str = "k3y-0123456789abcdef0123456789abcdef";
+    let limits = "limits: { calls_per_minute: 1000000, offers_per_minute: 1000000 }\n";
+    let gateway = Arc::new(Listening::with(limits).await);
+    let file = gateway.folder.path().join("tollgate.yaml");
+    let first = std::fs::read_to_string(&file).unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut load = JoinSet::new();
+    for lane in 0..LANES {
+        // Each has one connection from the beginning to the end.
+        let stream = gateway.connect(if lane % 2 == 0 { H1 } else { H2 }).await;
+        let (gateway, is_over) = (Arc::clone(&gateway), Arc::clone(&is_over));
+        load.spawn(async move {
+            let mut driving = JoinSet::new();
+            let io = TokioIo::new(stream);
+            let mut amounts = Vec::new();
+            let mut heard = |(status, demand): (StatusCode, Value)| {
+                assert_eq!(status, StatusCode::OK, "{demand}");
+                amounts.push(demand["result"]["structuredContent"]["accepts"][0]["amount"].clone());
+            };
+            let call = || gateway.unpaid_call(&gateway.address());
+            if lane % 2 == 0 {
+                let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+                driving.spawn(async move { drop(connection.await) });
+                while !is_over.load(Ordering::SeqCst) {
+                    sender.ready().await.unwrap();
+                    heard(read(sender.send_request(call()).await.unwrap()).await);
+                }
+            } else {
+                let (mut sender, connection) =
+                    hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+                driving.spawn(async move { drop(connection.await) });
+                while !is_over.load(Ordering::SeqCst) {
+                    sender.ready().await.unwrap();
+                    heard(read(sender.send_request(call()).await.unwrap()).await);
+                }
+            }
+            amounts
+        });
+    }
+    let asked = async |amount: &str| {
+        soon(Box::pin(async {
+            loop {
+                let (_, demand) = gateway.over_h2(gateway.unpaid_call(&gateway.address())).await;
+                if demand["result"]["structuredContent"]["accepts"][0]["amount"] == amount {
+                    return;
+                }
+            }
+        }))
+        .await;
+    };
+    let written = |yaml: &str| {
+        let beside = gateway.folder.path().join("tollgate.yaml~");
+        std::fs::write(&beside, yaml).unwrap();
+        std::fs::rename(&beside, &file).unwrap();
+    };
+    asked("10000").await;
+    // Half of a file; then another price and a key of sessions; then the first file again, and another certificate.
+    let dear = first.replace("0.01USDC", "0.02USDC");
+    written(dear.get(..dear.find("sat").unwrap()).unwrap());
+    soon(async {
+        let log = gateway.folder.path().join("gateway.log");
+        while !std::fs::read_to_string(&log).unwrap().contains("the configuration stays as it was") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    asked("10000").await;
+    let more = dear.clone() + &format!("federation: {{ session_keys: [{KEY}, own] }}\n");
+    written(&more);
+    asked("20000").await;
+    written(&first);
+    asked("10000").await;
+    let next = Authority::new();
+    install(gateway.folder.path(), &next.certifies("127.0.0.1"));
+    let renewed = next.client(H2);
+    soon(async { while shake_hands(&renewed, gateway.port).await.is_err() {} }).await;
+
+    is_over.store(true, Ordering::SeqCst);
+    for amounts in soon(load.join_all()).await {
+        assert!(amounts.iter().all(|amount| *amount == "10000" || *amount == "20000"), "{amounts:?}");
+        for amount in ["10000", "20000"] {
+            assert!(amounts.contains(&json!(amount)), "control: the lane saw it change: {amounts:?}");
+        }
+    }
+    assert_eq!(gateway.journal.executions(), 0, "nobody paid");
 }
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

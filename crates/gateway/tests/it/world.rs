@@ -101,6 +101,11 @@ impl Gateway {
         std::fs::read_to_string(self.folder.join(format!("gateway-{}.log", self.port))).unwrap()
     }
 
+    /// Its process group.
+    pub(crate) fn group(&self) -> u32 {
+        self.process.group()
+    }
+
     /// The process id of the gateway itself, which runs in the group of its watching shell.
     pub(crate) fn pid(&self) -> u32 {
         let group = self.process.group().to_string();

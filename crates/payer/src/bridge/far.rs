@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
-use tollgate_egress::{Client, EgressError};
+use tollgate_egress::{Client, EgressError, shown_url};
 use tollgate_mcp::era::{Era, PROTOCOL_VERSION_KEY};
 use tollgate_mcp::headers::{METHOD, NAME, PROTOCOL_VERSION, SESSION_ID, encode_value, name_source};
 use tollgate_mcp::{Frame, json};
@@ -76,15 +76,7 @@ impl Far {
 
     /// The URL without what may be secret in it.
     pub(super) fn place(&self) -> String {
-        match self.endpoint.url.parse::<http::Uri>() {
-            Ok(url) => format!(
-                "{}://{}{}",
-                url.scheme_str().unwrap_or("http"),
-                url.authority().map(|authority| authority.as_str()).unwrap_or_default(),
-                url.path()
-            ),
-            Err(_) => "the given URL".to_owned(),
-        }
+        shown_url(&self.endpoint.url)
     }
 
     /// Sends nothing; puts a message into the request that carries it.

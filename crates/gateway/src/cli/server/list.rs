@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
+use tollgate_egress::shown_url;
 use tollgate_gate::pricing;
 
 use super::settings::Settings;
@@ -63,10 +64,7 @@ fn mcp_url(config: &Config, name: &str) -> String {
 
 /// How a server is reached, without what may be a secret: a query, arguments, an environment.
 pub(super) fn way(server: &Server) -> (&'static str, String) {
-    let bare = |url: &http::Uri| {
-        let authority = url.authority().map_or("", http::uri::Authority::as_str);
-        format!("{}://{authority}{}", url.scheme_str().unwrap_or("http"), url.path())
-    };
+    let bare = |url: &http::Uri| shown_url(&url.to_string());
     match &server.transport {
         Transport::Http(url) => ("streamable-http", bare(url)),
         Transport::Sse(url) => ("sse", bare(url)),
