@@ -56,6 +56,7 @@ mod keys;
 mod ledger;
 mod lock;
 mod open;
+mod payouts;
 mod pins;
 #[cfg(feature = "postgres")]
 mod postgres;
