@@ -5,6 +5,7 @@ use std::path::Path;
 #[cfg(feature = "postgres")]
 use std::sync::Arc;
 
+use crate::earnings::Earning;
 use tollgate_attest::{PublicKey, Signer};
 use tollgate_domain::{
     Amount, ApprovalId, AssetId, CallId, Digest, EscrowId, KeyId, PaymentKey, PayoutId, Principal, ReceiptId,
@@ -181,6 +182,15 @@ impl Store {
     /// [`StoreError::Definite`] when it cannot be read.
     pub async fn earned(&self, asset: &AssetId) -> Result<Amount, StoreError> {
         either!(self, store => store.earned(asset).await)
+    }
+
+    /// What the calls have earned that were claimed at `since` or later and before `until`, and are settled. Reads every attempt;
+    /// for people, not for calls.
+    ///
+    /// # Errors
+    /// [`StoreError::Definite`] when they cannot be read.
+    pub async fn earnings(&self, since: UnixMillis, until: UnixMillis) -> Result<Vec<Earning>, StoreError> {
+        either!(self, store => store.earnings(since, until).await)
     }
 
     /// Adds an API key.

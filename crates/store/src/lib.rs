@@ -47,6 +47,7 @@ mod control;
 mod convert;
 mod copy;
 mod database;
+mod earnings;
 mod escrows;
 mod export;
 #[cfg(any(test, feature = "failpoints"))]
@@ -75,6 +76,7 @@ mod written;
 pub use backend::Store;
 pub use control::{AdminKeyRecord, AuditEntry, AuditRecord, ControlStore, StoredOverlay};
 pub use copy::{CopyError, Database, copy_databases, is_database, verify_database};
+pub use earnings::Earning;
 pub use export::{Part, Row};
 #[cfg(any(test, feature = "failpoints"))]
 pub use failpoints::{DiskFault, Failpoints};

@@ -258,8 +258,5 @@ pub(crate) async fn revenue(args: RevenueArgs) -> anyhow::Result<ExitCode> {
             ));
         }
     }
-    if said.get("is_cut").and_then(Value::as_bool) == Some(true) {
-        Out::note("there were more calls than one report looks at: ask for fewer --hours");
-    }
     Ok(ExitCode::SUCCESS)
 }

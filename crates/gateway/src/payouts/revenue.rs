@@ -4,14 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tollgate_domain::{AssetId, Assets, Caller, Principal, ServerName, ToolRef, UnixMillis};
+use tollgate_ledger::StoreError;
 use tollgate_ledger::payout::{PayeeRow, PayoutStore, ProviderName};
-use tollgate_ledger::{SettlementRow, State, StoreError};
-use tollgate_store::Store;
+use tollgate_store::{Earning, Store};
 
 use crate::config::{Payouts, Provider};
-
-/// The most attempts that one report looks at.
-const ATTEMPTS_MAX: u32 = 200_000;
 
 /// A period: from the first moment on, and before the second one.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +33,6 @@ type Line = (ToolRef, AssetId);
 pub(crate) struct Revenue {
     earned: BTreeMap<(Option<ProviderName>, Line), Earned>,
     own: BTreeMap<(Option<ProviderName>, Line), Earned>,
-    is_cut: bool,
 }
 
 /// Who the parties behind a provider are.
@@ -74,10 +70,10 @@ impl Parties {
     }
 
     /// Whether whoever called or paid is the party that earns.
-    fn is_own(&self, row: &SettlementRow) -> bool {
-        let provider = self.provider(&row.binding.tool.server);
+    fn is_own(&self, earning: &Earning) -> bool {
+        let provider = self.provider(&earning.tool.server);
         let own = provider.and_then(|provider| self.own.get(provider));
-        own.is_some_and(|own| own.contains(&row.caller) || own.contains(&row.payer))
+        own.is_some_and(|own| own.contains(&earning.caller) || own.contains(&earning.payer))
     }
 }
 
@@ -92,38 +88,27 @@ fn own(provider: &Provider, listed: Option<&PayeeRow>) -> BTreeSet<Principal> {
         .collect()
 }
 
-/// Whether the money of this call was earned.
-fn is_earned(state: State) -> bool {
-    matches!(state, State::Settled | State::Delivered)
-}
-
 /// What was earned by calls that were claimed within a period.
 ///
 /// # Errors
 /// When the ledger cannot be read.
 pub(crate) async fn revenue(store: &Store, parties: &Parties, span: Span) -> Result<Revenue, StoreError> {
-    // What was claimed since then has changed since then.
-    let rows = store.settlements_since(span.since, ATTEMPTS_MAX).await?;
-    let is_cut = u32::try_from(rows.len()).is_ok_and(|found| found >= ATTEMPTS_MAX);
-    let mut revenue = Revenue { is_cut, ..Revenue::default() };
-    for row in rows.iter().filter(|row| row.claimed >= span.since && row.claimed < span.until) {
-        revenue.add(row, parties);
+    let mut revenue = Revenue::default();
+    for earning in store.earnings(span.since, span.until).await? {
+        revenue.add(&earning, parties);
     }
     Ok(revenue)
 }
 
 impl Revenue {
-    fn add(&mut self, row: &SettlementRow, parties: &Parties) {
-        if !is_earned(row.state) || row.amount.is_zero() {
-            return;
-        }
-        let provider = parties.provider(&row.binding.tool.server).cloned();
-        let key = (provider, (row.binding.tool.clone(), row.asset.clone()));
-        let lines = if parties.is_own(row) { &mut self.own } else { &mut self.earned };
+    fn add(&mut self, earning: &Earning, parties: &Parties) {
+        let provider = parties.provider(&earning.tool.server).cloned();
+        let key = (provider, (earning.tool.clone(), earning.asset.clone()));
+        let lines = if parties.is_own(earning) { &mut self.own } else { &mut self.earned };
         let line = lines.entry(key).or_default();
-        line.calls = line.calls.saturating_add(1);
-        line.amount = line.amount.saturating_add(row.amount.get());
-        line.refunded = line.refunded.saturating_add(row.refunded.get());
+        line.calls = line.calls.saturating_add(earning.calls);
+        line.amount = line.amount.saturating_add(earning.gross.get());
+        line.refunded = line.refunded.saturating_add(earning.refunded.get());
     }
 
     /// The report, of one provider or of all.
@@ -136,7 +121,6 @@ impl Revenue {
         json!({
             "since": span.since.to_string(),
             "until": span.until.to_string(),
-            "is_cut": self.is_cut,
             "revenue": lines(&self.earned),
             "self_payments": lines(&self.own),
         })

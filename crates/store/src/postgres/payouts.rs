@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
-use tollgate_domain::PayoutId;
+use tollgate_domain::{PayoutId, ToolRef, UnixMillis};
 use tollgate_ledger::StoreError;
 use tollgate_ledger::payout::{
     PayeeChange, PayeeRow, PayoutChanges, PayoutFilter, PayoutPage, PayoutRow, PayoutState, PayoutStore,
@@ -12,7 +12,8 @@ use tollgate_ledger::payout::{
 use super::PostgresStore;
 use super::convert::{self, ReadError, malformed, plain};
 use super::written::WriteError;
-use crate::convert::integer;
+use crate::convert::{integer, millis};
+use crate::earnings::Earning;
 use crate::payouts::{cut, stored};
 
 /// The columns of [`payout`], then more.
@@ -98,6 +99,33 @@ async fn write_payout(client: &Client, changes: &PayoutChanges) -> Result<(), Wr
 
 fn unwritable(error: stored::Malformed) -> WriteError {
     WriteError::Malformed(error.to_string())
+}
+
+impl PostgresStore {
+    /// See [`crate::Store::earnings`].
+    pub(crate) async fn earnings(
+        &self,
+        since: UnixMillis,
+        until: UnixMillis,
+    ) -> Result<Vec<Earning>, StoreError> {
+        let query = "SELECT server, tool, asset, caller, payer, count(*), \
+             least(sum(amount), 340282366920938463463374607431768211455)::text, \
+             least(sum(refunded), 340282366920938463463374607431768211455)::text FROM settlements \
+             WHERE claimed >= $1 AND claimed < $2 AND state IN ('settled', 'delivered') AND amount > 0 \
+             GROUP BY server, tool, asset, caller, payer";
+        let earning = |row: &Row| {
+            Ok(Earning {
+                tool: ToolRef { server: convert::text(row, 0)?, tool: convert::text(row, 1)? },
+                asset: convert::text(row, 2)?,
+                caller: convert::text(row, 3)?,
+                payer: convert::text(row, 4)?,
+                calls: convert::count(row, 5)?,
+                gross: convert::text(row, 6)?,
+                refunded: convert::text(row, 7)?,
+            })
+        };
+        self.rows(query, &[(&millis(since), Type::INT8), (&millis(until), Type::INT8)], earning).await
+    }
 }
 
 impl PayoutStore for PostgresStore {

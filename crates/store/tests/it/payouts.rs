@@ -1,13 +1,13 @@
 //! Payouts on disk: what was written is read again, after a restart too; lists of destinations, pages, and races for one balance.
 
 use tempfile::TempDir;
-use tollgate_domain::{Amount, PayoutId, TransferId};
+use tollgate_domain::{Amount, PayoutId, Rail, TransferId};
 use tollgate_ledger::payout::{
     Actor, ChangeList, Destination, ListChange, ListedBy, MovePayout, PayoutAnswer, PayoutCommand,
     PayoutEvent, PayoutFilter, PayoutLimits, PayoutRail, PayoutRefusal, PayoutRow, PayoutState, PayoutStore,
     ProviderName, RequestPayout, payout_id_for,
 };
-use tollgate_ledger::{Clearing, LedgerStore, Refusal, StoreError, Transfer, TransferKind};
+use tollgate_ledger::{Claim, Clearing, LedgerStore, Refusal, StoreError, Transfer, TransferKind};
 use tollgate_store::Store;
 
 use crate::world::*;
@@ -194,4 +194,39 @@ pub(crate) async fn race_of(store: &Store) {
     let balance = store.balance(&payable(), &asset()).await.unwrap();
     assert_eq!((balance.debits_pending, balance.available()), (Amount::new(1_000), Some(Amount::ZERO)));
     in_order(store).await;
+}
+
+#[tokio::test]
+async fn earnings_are_summed_by_tool_asset_caller_and_payer_of_what_was_settled() {
+    let directory = TempDir::new().unwrap();
+    earnings_of(&open(&directory)).await;
+}
+
+pub(crate) async fn earnings_of(store: &Store) {
+    store.grant_credit(grant(&alice(), 1_000)).await.unwrap();
+    let claims = ["a/1", "a/2", "a/3", "a/4"].map(|proof| claim(Rail::Credit, proof));
+    let wallets = Claim { payer: wallet(), ..claims[1].clone() };
+    let [one, two, open, void] = [&claims[0], &wallets, &claims[2], &claims[3]];
+    for claim in [one, two, open, void, &free("a/5", 9)] {
+        fresh(store, claim).await;
+    }
+    for claim in [one, two] {
+        store.advance(paid(claim)).await.unwrap();
+    }
+    store.advance(advance(void, [voided()])).await.unwrap();
+    let mut found = store.earnings(at(100), at(101)).await.unwrap();
+    found.sort();
+    let parties: Vec<_> =
+        found.iter().map(|earning| (earning.payer.clone(), earning.calls, earning.gross)).collect();
+    assert_eq!(parties.len(), 2, "{found:?}");
+    for payer in [alice(), wallet()] {
+        assert!(parties.contains(&(payer, 1, Amount::new(10))), "{found:?}");
+    }
+    assert!(
+        found
+            .iter()
+            .all(|earning| earning.tool == tool() && earning.asset == asset() && earning.caller == alice())
+    );
+    assert_eq!(store.earnings(at(101), at(1_000)).await, Ok(vec![]), "by when they were claimed");
+    assert_eq!(store.earnings(at(0), at(100)).await, Ok(vec![]));
 }

@@ -75,13 +75,14 @@ async fn escrows_are_listed_come_due_and_end_once_over_postgresql() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn payouts_live_cool_off_and_are_reserved_once_over_postgresql() {
-    for number in 0..4 {
+    for number in 0..5 {
         let Some(database) = database().await else { return };
         let gateway = gateway(&database, 7).await;
         match number {
             0 => payouts::life_of(&gateway.store).await,
             1 => payouts::moments_of(&gateway.store).await,
             2 => payouts::pages_of(&gateway.store).await,
+            3 => payouts::earnings_of(&gateway.store).await,
             _ => payouts::race_of(&gateway.store).await,
         }
         in_order(&gateway.store).await;

@@ -215,7 +215,7 @@ pub(super) const REVENUE: Operation = Operation {
 };
 
 /// A report of revenue.
-pub(in crate::doors) const REPORT: &str = r#"{"since":"2026-10-28T09:00:00.000Z","until":"2026-11-27T09:00:00.000Z","is_cut":false,"revenue":[{"provider":"acme","server":"weather","tool":"forecast","asset":"eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e","symbol":"USDC","calls":3,"gross":"30000","refunded":"10000","net":"20000","display":"0.02 USDC"}],"self_payments":[]}"#;
+pub(in crate::doors) const REPORT: &str = r#"{"since":"2026-10-28T09:00:00.000Z","until":"2026-11-27T09:00:00.000Z","revenue":[{"provider":"acme","server":"weather","tool":"forecast","asset":"eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e","symbol":"USDC","calls":3,"gross":"30000","refunded":"10000","net":"20000","display":"0.02 USDC"}],"self_payments":[]}"#;
 
 /// What these operations name.
 pub(super) const SCHEMAS: &[Schema] = &[
@@ -270,9 +270,8 @@ pub(super) const SCHEMAS: &[Schema] = &[
     },
     Schema {
         name: "Revenue",
-        json: r##"{"type":"object","required":["since","until","is_cut","revenue","self_payments"],"properties":{
+        json: r##"{"type":"object","required":["since","until","revenue","self_payments"],"properties":{
             "since":{"type":"string"},"until":{"type":"string"},
-            "is_cut":{"type":"boolean","description":"Whether there were more calls than one report looks at."},
             "revenue":{"type":"array","items":{"$ref":"#/components/schemas/RevenueLine"}},
             "self_payments":{"type":"array","description":"What providers paid to themselves.","items":{"$ref":"#/components/schemas/RevenueLine"}}}}"##,
     },
