@@ -30,6 +30,7 @@ kinds! {
     AdminKey = "adm", "Ids of admin keys.";
     Approval = "appr", "Ids of approvals that were asked for.";
     Escrow = "esc", "Ids of escrows.";
+    Payout = "po", "Ids of payouts.";
 }
 
 /// A time-ordered id that knows what it names: `call_1` + 22 base-62 digits of 16 bytes.

@@ -40,7 +40,7 @@ pub use amount::{Amount, AmountError};
 pub use asset::{Asset, AssetError, AssetId, Assets, Money, MoneyError};
 pub use caller::{Caller, Principal, PrincipalError};
 pub use digest::{Digest, DigestError};
-pub use id::{AdminKey, Approval, Call, Escrow, Id, IdError, Key, Kind, Receipt, Transfer};
+pub use id::{AdminKey, Approval, Call, Escrow, Id, IdError, Key, Kind, Payout, Receipt, Transfer};
 pub use labels::{Labels, LabelsError};
 pub use name::{NameError, ServerName, ToolName, ToolRef};
 pub use origin::Origin;
@@ -66,3 +66,5 @@ pub type AdminKeyId = Id<AdminKey>;
 pub type ApprovalId = Id<Approval>;
 /// The id of one escrow: `esc_1…`.
 pub type EscrowId = Id<Escrow>;
+/// The id of one payout: `po_1…`.
+pub type PayoutId = Id<Payout>;

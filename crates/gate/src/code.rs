@@ -79,6 +79,16 @@ codes! {
     ESCROW_NOT_TAKEN_UP = "escrow_not_taken_up", 409, -31110, AfterChange;
     ESCROW_PART_REFUSED = "escrow_part_refused", 422, -31111, AfterChange;
     ESCROW_FULL = "escrow_full", 409, -31112, AfterChange;
+    PAYOUT_NOT_FOUND = "payout_not_found", 404, -31121, AfterChange;
+    PAYOUT_NOT_ALLOWED = "payout_not_allowed", 403, -31122, AfterChange;
+    PAYOUT_DESTINATION_UNLISTED = "payout_destination_unlisted", 403, -31123, AfterChange;
+    PAYOUT_COOLING_OFF = "payout_cooling_off", 403, -31124, Later;
+    PAYOUT_TOO_SMALL = "payout_too_small", 422, -31125, AfterChange;
+    PAYOUT_LIMIT_EXCEEDED = "payout_limit_exceeded", 403, -31126, Later;
+    PAYOUT_UNDERFUNDED = "payout_underfunded", 409, -31127, Later;
+    PAYOUT_UNPAYABLE = "payout_unpayable", 422, -31128, AfterChange;
+    PAYOUT_KEY_REUSED = "payout_key_reused", 409, -31129, AfterChange;
+    PAYOUT_WRONG_STATE = "payout_wrong_state", 409, -31130, AfterChange;
     UPSTREAM_UNREACHABLE = "upstream_unreachable", 502, -31021, Later;
     UPSTREAM_TIMED_OUT = "upstream_timed_out", 504, -31022, Later;
     UPSTREAM_BROKEN = "upstream_broken", 502, -31023, Later;

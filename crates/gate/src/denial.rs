@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tollgate_domain::{Asset, CallId, KyaTier, Money, PriceUnknown, ToolRef};
 use tollgate_ledger::budget::{Approval, ApprovalState, Exceeded, LimitKind, PER_CALLER, Target};
 use tollgate_ledger::escrow::EscrowRefusal;
+use tollgate_ledger::payout::PayoutRefusal;
 use tollgate_rails::PaymentRefusal;
 use tollgate_risk::{Label, Limited};
 use tollgate_trust::TrustShortfall;
@@ -13,6 +14,7 @@ use tollgate_trust::TrustShortfall;
 use crate::code::{self, Code};
 use crate::demand::Demand;
 use crate::escrow;
+use crate::payout;
 use crate::ports::Withheld;
 
 /// Why a call is not carried out, where the caller can do something about it.
@@ -152,6 +154,14 @@ pub enum Denial {
     BatchRefused,
     /// An escrow stays as it is.
     Escrow(Box<EscrowRefusal>),
+    /// Nothing is paid out, or a payout stays as it is.
+    Payout(Box<PayoutRefusal>),
+}
+
+impl From<PayoutRefusal> for Denial {
+    fn from(refusal: PayoutRefusal) -> Self {
+        Self::Payout(Box::new(refusal))
+    }
 }
 
 impl From<EscrowRefusal> for Denial {
@@ -209,6 +219,7 @@ impl Denial {
             Self::RequestTimedOut { .. } => code::REQUEST_TIMED_OUT,
             Self::BatchRefused => code::BATCH_REFUSED,
             Self::Escrow(refusal) => escrow::code(refusal),
+            Self::Payout(refusal) => payout::code(refusal),
         }
     }
 
@@ -309,6 +320,7 @@ impl Denial {
             }
             Self::BatchRefused => "JSON-RPC batches are not accepted on this endpoint.".to_owned(),
             Self::Escrow(refusal) => format!("The escrow stays as it is: {refusal}."),
+            Self::Payout(refusal) => format!("Nothing is paid out: {refusal}."),
         }
     }
 
@@ -383,6 +395,7 @@ impl Denial {
             Self::RequestTimedOut { .. } => "Send the whole request at once; nothing was charged.",
             Self::BatchRefused => "Send each request on its own.",
             Self::Escrow(refusal) => escrow::next_step(refusal),
+            Self::Payout(refusal) => payout::next_step(refusal),
         }
     }
 
@@ -418,7 +431,8 @@ impl Denial {
             | Self::BodyTooLarge { .. }
             | Self::RequestTimedOut { .. }
             | Self::BatchRefused
-            | Self::Escrow(_) => None,
+            | Self::Escrow(_)
+            | Self::Payout(_) => None,
         }
     }
 
@@ -471,6 +485,7 @@ impl Denial {
                 json!({ "limit": limit.name, "rate": limit.rate, "per": limit.per })
             }
             Self::Escrow(refusal) => escrow::facts(refusal),
+            Self::Payout(refusal) => payout::facts(refusal),
             Self::BudgetExceeded { exceeded, asset, .. } => json!({
                 "node": exceeded.node.path(),
                 "window": exceeded.kind.word(),

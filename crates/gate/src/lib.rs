@@ -28,6 +28,7 @@ mod denial;
 mod escrow;
 mod fault;
 mod found;
+mod payout;
 mod permitted;
 mod ports;
 mod preview;

@@ -116,6 +116,7 @@ pub async fn assemble(
         telemetry: Arc::clone(&foundation.telemetry),
         readiness: Arc::clone(&foundation.readiness),
         dev: foundation.dev.clone(),
+        payouts: foundation.payouts.clone(),
         config,
     })
 }

@@ -15,6 +15,7 @@ mod log;
 mod operator;
 mod out;
 mod paying;
+mod payout;
 mod pins;
 mod receipt;
 mod reconcile;
@@ -86,6 +87,11 @@ enum Command {
     /// Look at escrows, and decide disputes.
     #[command(subcommand)]
     Escrow(escrow::EscrowCommand),
+    /// What providers withdraw: look at it, ask for it, decide about it, say where it may go.
+    #[command(subcommand)]
+    Payout(payout::PayoutsCommand),
+    /// What each provider's tools have earned; what providers paid to themselves stands apart.
+    Revenue(payout::RevenueArgs),
     /// Make and revoke API keys and admin keys.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -410,6 +416,8 @@ async fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reconcile(args) => reconcile::reconcile(args).await,
         Command::Reload(args) => reload::reload(args).await,
         Command::Escrow(command) => escrow::run(command).await,
+        Command::Payout(command) => payout::run(command).await,
+        Command::Revenue(args) => payout::revenue(args).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Budget(command) => budget::run(command).await,
         Command::Approvals(command) => approvals::run(command).await,

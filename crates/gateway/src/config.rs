@@ -9,6 +9,7 @@ pub mod raw;
 
 mod meaning;
 mod overlay;
+mod payouts;
 mod reading;
 mod source;
 mod understanding;
@@ -19,6 +20,7 @@ pub use meaning::{
     SessionKey, Settling, Source, TlsFiles, ToolPolicy, Transport, X402,
 };
 pub use overlay::{ORIGIN as ADMIN_ORIGIN, Overlay};
+pub use payouts::{Payouts, Provider, destination};
 pub use reading::{Overrides, load, load_text, load_tree, schema};
 pub use source::{Settings, Source as SettingsSource};
 pub use tollgate_till::Environment;

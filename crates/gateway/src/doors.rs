@@ -15,6 +15,7 @@ mod json_rpc;
 mod mcp;
 mod metrics;
 mod payments;
+mod payouts;
 mod rates;
 mod results;
 

@@ -12,7 +12,7 @@ use tollgate_rails::PaymentRail;
 use tollgate_store::{ControlStore, Store};
 use tollgate_till::dispatch::DispatchMarks;
 use tollgate_till::sandbox::Dev;
-use tollgate_till::{Funding, KeySnapshot, Till};
+use tollgate_till::{Funding, KeySnapshot, PayoutRails, Till};
 
 use crate::authorizations::Authorizations;
 use crate::config::Config;
@@ -59,6 +59,8 @@ pub struct Foundation {
     pub readiness: Arc<Readiness>,
     /// What only dev mode has.
     pub dev: Option<Arc<Dev>>,
+    /// What pays providers.
+    pub payouts: PayoutRails,
 }
 
 impl Foundation {
@@ -68,17 +70,19 @@ impl Foundation {
     /// What is missing or cannot be opened, as a sentence for the operator.
     pub async fn open(config: &Config, mode: Mode) -> anyhow::Result<Self> {
         let commits = Arc::new(CommitTimes::default());
-        let Till { data: _, store, keys, rails, marks, receipt_keys, secret, dev } = Till::open(Funding {
-            data: &config.data,
-            database: config.database.as_ref().map(|database| &database.url),
-            public_url: &config.public_url,
-            x402: config.x402.as_ref(),
-            lightning: config.lightning.as_ref(),
-            secret: config.secret.as_ref(),
-            result_ttl_ms: config.receipts.result_ttl_ms,
-            commits: Some(Arc::clone(&commits) as _),
-        })
-        .await?;
+        let Till { data: _, store, keys, rails, marks, receipt_keys, secret, dev, payouts } =
+            Till::open(Funding {
+                data: &config.data,
+                database: config.database.as_ref().map(|database| &database.url),
+                public_url: &config.public_url,
+                x402: config.x402.as_ref(),
+                lightning: config.lightning.as_ref(),
+                payouts: config.payouts.funding.as_ref(),
+                secret: config.secret.as_ref(),
+                result_ttl_ms: config.receipts.result_ttl_ms,
+                commits: Some(Arc::clone(&commits) as _),
+            })
+            .await?;
         let control = ControlStore::open(&config.data)?;
         let sessions = Keys::derive(&secret).context("derive the keys of federated sessions")?;
         Ok(Self {
@@ -99,6 +103,7 @@ impl Foundation {
             telemetry: Arc::new(Telemetry::new(commits, Traces::of(config.otlp.as_ref()))),
             readiness: Arc::default(),
             dev: dev.map(Arc::new),
+            payouts,
         })
     }
 }

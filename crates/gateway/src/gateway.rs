@@ -9,7 +9,7 @@ use tollgate_domain::ServerName;
 use tollgate_gate::{Gate, Mode, Naming};
 use tollgate_mcp::origin::AllowedHosts;
 use tollgate_store::ControlStore;
-use tollgate_till::KeySnapshot;
+use tollgate_till::{KeySnapshot, PayoutRails};
 
 use crate::authorizations::Authorizations;
 use crate::builtin::BuiltinTools;
@@ -72,6 +72,8 @@ pub struct Gateway {
     pub readiness: Arc<Readiness>,
     /// What only dev mode has.
     pub dev: Option<Arc<Dev>>,
+    /// What pays providers.
+    pub payouts: PayoutRails,
 }
 
 impl Gateway {

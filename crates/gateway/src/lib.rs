@@ -26,6 +26,7 @@ pub mod foundation;
 mod gateway;
 pub mod lease;
 pub mod live;
+mod payouts;
 pub mod pins;
 pub mod ports;
 pub mod proxies;

@@ -1,6 +1,8 @@
 //! Holds the books against what the rails themselves show, and tells the differences. Resolves nothing: what a difference means
 //! is for a person to decide.
 
+mod payouts;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use tollgate_gate::Ports;
 use tollgate_ledger::{Funds, SettlementRow, State, StoreError};
 use tollgate_rails::{Arrival, Arrivals, PaymentRail, Settlement};
 
+use self::payouts::PayoutDifference;
 use crate::clock;
 use crate::gateway::Gateway;
 
@@ -43,6 +46,8 @@ pub(crate) enum Difference {
     InDoubt(Booked),
     /// The rail did not answer: about this payment, or at all.
     NotAnswered { rail: Rail, call: Option<CallId>, reason: String },
+    /// About a payout.
+    Payout(Box<PayoutDifference>),
 }
 
 /// A payment as the books have it.
@@ -61,6 +66,8 @@ pub(crate) struct Booked {
 pub(crate) struct Report {
     since: UnixMillis,
     compared: usize,
+    /// How many payouts were compared beside the payments.
+    payouts: usize,
     /// Whether there were more attempts than are looked at.
     is_cut: bool,
     differences: Vec<Difference>,
@@ -83,10 +90,14 @@ pub(crate) async fn reconcile(gateway: &Gateway, since: UnixMillis) -> Result<Re
         .collect();
     let compared = arrived.len();
     differences.extend(confirmed(ports.rails(), arrived).await);
+    let payouts = payouts::compared(gateway, since).await?;
+    differences.extend(payouts.differences.into_iter().map(|of| Difference::Payout(Box::new(of))));
     for rail in ports.rails() {
         match rail.arrivals().await {
             Ok(None) => {}
-            Ok(Some(Arrivals { asset, each })) => {
+            Ok(Some(Arrivals { asset, mut each })) => {
+                // What a payout of ours brought here is no payment of somebody else's.
+                each.retain(|arrival| !is_payout(&payouts.settled, arrival));
                 let wanted: HashSet<String> = each.iter().map(|arrival| arrival.reference.clone()).collect();
                 let known = ports.store.settlements_by_reference(wanted).await?;
                 differences.extend(unknown_to_the_books(rail.rail(), &asset, &each, &known));
@@ -96,7 +107,14 @@ pub(crate) async fn reconcile(gateway: &Gateway, since: UnixMillis) -> Result<Re
             }
         }
     }
-    Ok(Report { since, compared, is_cut, differences })
+    let is_cut = is_cut || payouts.is_cut;
+    Ok(Report { since, compared, payouts: payouts.compared, is_cut, differences })
+}
+
+fn is_payout(settled: &[tollgate_ledger::payout::PayoutRow], arrival: &Arrival) -> bool {
+    settled
+        .iter()
+        .any(|row| row.reference.as_deref() == Some(&*arrival.reference) && row.amount == arrival.amount)
 }
 
 /// Asks each rail for the payments that the books have.
@@ -243,6 +261,7 @@ impl Difference {
                 "asset": asset, "on_rail": amount,
             }),
             Self::InDoubt(booked) => booked.to_json("in_doubt"),
+            Self::Payout(difference) => difference.to_json(),
             Self::NotAnswered { rail, call, reason } => json!({
                 "kind": "not_answered", "rail": rail, "call_id": call, "reason": reason,
             }),
@@ -256,6 +275,7 @@ impl Report {
         json!({
             "since": self.since.to_string(),
             "compared": self.compared,
+            "payouts_compared": self.payouts,
             "is_cut": self.is_cut,
             "in_order": self.differences.is_empty() && !self.is_cut,
             "differences": self.differences.iter().map(Difference::to_json).collect::<Vec<_>>(),

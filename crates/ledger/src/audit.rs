@@ -3,16 +3,19 @@
 
 mod budgets;
 mod escrows;
+mod payouts;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use tollgate_domain::{Amount, AssetId, CallId, EscrowId, PaymentKey, Settle, TransferId};
+use tollgate_domain::{Amount, AssetId, CallId, EscrowId, PaymentKey, PayoutId, Settle, TransferId};
 
 use self::budgets::Budgets;
 use self::escrows::Escrows;
+use self::payouts::Payouts;
 use crate::budget::{Counter, Usage};
 use crate::escrow::EscrowRow;
+use crate::payout::PayoutRow;
 use crate::{AccountBalance, AccountName, Funds, SettlementRow, State, Transfer, TransferKind};
 
 /// One thing that does not hold.
@@ -70,6 +73,10 @@ pub enum Finding {
     EscrowDiffers(EscrowId),
     /// An escrow ended, and what it gave out is not what came in.
     EscrowUneven(EscrowId),
+    /// The reservation of a payout is not what its state says.
+    PayoutDiffers(PayoutId),
+    /// Earnings are reserved to leave the books, and no payout says so.
+    PayoutMissing(TransferId),
     /// A receipt, or its place in the chain, is not what was signed.
     ReceiptChain(String),
     /// A settlement names a receipt that is not there.
@@ -112,6 +119,10 @@ impl fmt::Display for Finding {
             }
             Self::EscrowDiffers(id) => write!(f, "the accounts of {id} do not hold what its state says"),
             Self::EscrowUneven(id) => write!(f, "{id} ended without giving out exactly what came in"),
+            Self::PayoutDiffers(id) => write!(f, "what is reserved for {id} is not what its state says"),
+            Self::PayoutMissing(id) => {
+                write!(f, "{id} takes earnings out of the books and belongs to no payout")
+            }
             Self::ReceiptChain(reason) => write!(f, "receipts: {reason}"),
             Self::ReceiptMissing(call) => write!(f, "the receipt of {call} is not there"),
             Self::Storage(reason) => write!(f, "storage: {reason}"),
@@ -169,6 +180,7 @@ pub struct Auditor {
     live: BTreeMap<PaymentKey, u32>,
     budgets: Budgets,
     escrows: Escrows,
+    payouts: Payouts,
     findings: Vec<Finding>,
 }
 
@@ -283,11 +295,17 @@ impl Auditor {
         self.escrows.add(row);
     }
 
+    /// Adds a payout.
+    pub fn payout(&mut self, row: &PayoutRow) {
+        self.payouts.add(row);
+    }
+
     /// Compares everything with everything else. Empty when the books are in order.
     pub fn finish(mut self) -> Vec<Finding> {
         self.compare_totals();
         self.compare_settlements();
         self.findings.extend(self.escrows.findings(&self.sums));
+        self.findings.extend(self.payouts.findings(&self.holds));
         let twice = self.live.iter().filter(|(_, live)| **live > 1);
         self.findings.extend(twice.map(|(key, _)| Finding::SpentTwice(key.clone())));
         self.findings.extend(self.budgets.findings());

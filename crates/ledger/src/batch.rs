@@ -5,14 +5,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tollgate_domain::{
-    ApprovalId, AssetId, CallId, Digest, EscrowId, PaymentKey, Principal, ReceiptId, ToolRef, TransferId,
-    UnixMillis,
+    ApprovalId, AssetId, CallId, Digest, EscrowId, PaymentKey, PayoutId, Principal, ReceiptId, ToolRef,
+    TransferId, UnixMillis,
 };
 
 use crate::booking;
 use crate::budget::{self, Approval, BudgetChanges, Counter, Stops, Usage, Wanted};
 use crate::engine::{self, Books, Changes, ClaimDecision, EngineError};
 use crate::escrow::{self, EscrowChanges, EscrowCommand, EscrowMoved, EscrowRow};
+use crate::payout::{
+    self, PayeeChange, PayeeRow, PayoutAnswer, PayoutChanges, PayoutCommand, PayoutRow, ProviderName,
+};
 use crate::{
     AccountName, Advance, Advanced, Balances, Claim, Claimed, Command, Grant, Granted, Outcome, Record,
     Refund, Refunded, Refusal, SettlementRow, State, Transfer,
@@ -104,12 +107,28 @@ pub struct BatchChanges {
     pub budgets: BudgetChanges,
     /// Escrows that were opened or moved on, in order.
     pub escrows: Vec<EscrowChanges>,
+    /// Payouts that were asked for or moved on, in order.
+    pub payouts: Vec<PayoutChanges>,
+    /// Providers of whom something else is remembered, in order.
+    pub payees: Vec<PayeeChange>,
 }
 
 impl BatchChanges {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        let Self { claimed, moved, kept, receipts, transfers, balances, standings, budgets, escrows } = self;
+        let Self {
+            claimed,
+            moved,
+            kept,
+            receipts,
+            transfers,
+            balances,
+            standings,
+            budgets,
+            escrows,
+            payouts,
+            payees,
+        } = self;
         claimed.is_empty()
             && moved.is_empty()
             && kept.is_empty()
@@ -119,6 +138,8 @@ impl BatchChanges {
             && standings.is_empty()
             && budgets.is_empty()
             && escrows.is_empty()
+            && payouts.is_empty()
+            && payees.is_empty()
     }
 }
 
@@ -139,6 +160,10 @@ pub struct Batch {
     budgets: budget::Draft,
     open_escrows: HashMap<EscrowId, Arc<EscrowRow>>,
     escrows: Vec<EscrowChanges>,
+    known_payouts: HashMap<PayoutId, Arc<PayoutRow>>,
+    payouts: Vec<PayoutChanges>,
+    known_payees: HashMap<ProviderName, Arc<PayeeRow>>,
+    payees: Vec<PayeeChange>,
 }
 
 /// One account in one asset, as the batch leaves it.
@@ -175,6 +200,7 @@ impl Batch {
             }
             Command::Budget(change) => self.budgets.apply(books, change).map(Outcome::Budget),
             Command::Escrow(command) => self.escrow(books, command).map(Outcome::Escrow),
+            Command::Payout(command) => self.payout(books, command).map(Outcome::Payout),
         }
     }
 
@@ -194,6 +220,10 @@ impl Batch {
             budgets,
             open_escrows: _,
             escrows,
+            known_payouts: _,
+            payouts,
+            known_payees: _,
+            payees,
         } = std::mem::take(self);
         let balances = accounts.into_iter().flat_map(|(name, assets)| {
             let changed = assets.into_iter().filter(|account| account.is_changed);
@@ -202,7 +232,19 @@ impl Batch {
         let balances = balances.collect();
         let standings = standings.into_iter().collect();
         let budgets = budgets.take_changes();
-        BatchChanges { claimed, moved, kept, receipts, transfers, balances, standings, budgets, escrows }
+        BatchChanges {
+            claimed,
+            moved,
+            kept,
+            receipts,
+            transfers,
+            balances,
+            standings,
+            budgets,
+            escrows,
+            payouts,
+            payees,
+        }
     }
 
     fn claim<B: Books>(&mut self, books: &mut B, claim: &Claim) -> Result<Claimed, EngineError<B::Error>> {
@@ -337,6 +379,26 @@ impl Batch {
         Ok(moved)
     }
 
+    fn payout<B: Books>(
+        &mut self,
+        books: &mut B,
+        command: &PayoutCommand,
+    ) -> Result<PayoutAnswer, EngineError<B::Error>> {
+        let (answer, changes) = payout::decide(&mut Seen { batch: self, books }, command)?;
+        if let Some(mut changes) = changes {
+            if let Some(payout) = changes.payout.take() {
+                self.known_payouts.insert(payout.row.id, Arc::clone(&payout.row));
+                self.payouts.push(payout);
+            }
+            if let Some(payee) = changes.payee.take() {
+                self.known_payees.insert(payee.row.provider.clone(), Arc::clone(&payee.row));
+                self.payees.push(payee);
+            }
+            self.book(changes);
+        }
+        Ok(answer)
+    }
+
     fn book(&mut self, changes: Changes) {
         self.budgets.keep(changes.usages, changes.approval);
         for (name, asset, balances) in changes.balances {
@@ -456,6 +518,20 @@ impl<B: Books> Books for Seen<'_, B> {
         match self.batch.open_escrows.get(id) {
             Some(known) => Ok(Some(Arc::clone(known))),
             None => self.books.escrow(id),
+        }
+    }
+
+    fn payout(&mut self, id: &PayoutId) -> Result<Option<Arc<PayoutRow>>, B::Error> {
+        match self.batch.known_payouts.get(id) {
+            Some(known) => Ok(Some(Arc::clone(known))),
+            None => self.books.payout(id),
+        }
+    }
+
+    fn payee(&mut self, provider: &ProviderName) -> Result<Option<Arc<PayeeRow>>, B::Error> {
+        match self.batch.known_payees.get(provider) {
+            Some(known) => Ok(Some(Arc::clone(known))),
+            None => self.books.payee(provider),
         }
     }
 }

@@ -11,6 +11,7 @@ use tollgate_domain::{
 
 use crate::budget::{self, Ask, Barrier, Warning};
 use crate::escrow::{EscrowCommand, EscrowMoved, EscrowRefusal};
+use crate::payout::{PayoutAnswer, PayoutCommand, PayoutRefusal};
 use crate::{BookingError, Clearing, Event, IllegalTransition, State, Transfer};
 
 /// Where the money of a claimed call comes from. Written `on_settlement`, `arrived:<holder>`, `credit:<principal>`,
@@ -105,6 +106,8 @@ pub enum Command {
     Budget(budget::Change),
     /// Open an escrow, or move it along.
     Escrow(Box<EscrowCommand>),
+    /// Pay out what a provider has earned, or change where that may go.
+    Payout(Box<PayoutCommand>),
 }
 
 /// The answer to a [`Command`], each to the command of its name.
@@ -126,6 +129,8 @@ pub enum Outcome {
     Booked(Booked),
     /// To [`Command::Escrow`].
     Escrow(EscrowMoved),
+    /// To [`Command::Payout`].
+    Payout(PayoutAnswer),
 }
 
 /// The answer to [`Command::Book`].
@@ -395,6 +400,9 @@ pub enum Refusal {
     /// The escrow stays as it is.
     #[error(transparent)]
     Escrow(#[from] EscrowRefusal),
+    /// Nothing is paid out, or the payout stays as it is.
+    #[error(transparent)]
+    Payout(Box<PayoutRefusal>),
     /// There is nobody to sign receipts with here.
     #[error("this store was opened without a signer of receipts")]
     NoSigner,

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use tollgate_domain::{
-    Amount, ApprovalId, AssetId, CallId, EscrowId, FreeCall, PaymentKey, Principal, Settle, ToolRef,
-    TransferId, UnixMillis,
+    Amount, ApprovalId, AssetId, CallId, EscrowId, FreeCall, PaymentKey, PayoutId, Principal, Settle,
+    ToolRef, TransferId, UnixMillis,
 };
 
 use crate::budget::{self, Approval, Barrier, Counter, Stops, Usage, Wanted, Warning, Weighed};
 use crate::draft::Draft;
 use crate::escrow::{EscrowChanges, EscrowRow};
+use crate::payout::{PayeeChange, PayeeRow, PayoutChanges, PayoutRow, ProviderName};
 use crate::{
     AccountName, Advance, Balances, BookingError, Claim, Effect, Event, Funds, Grant, Granted, Record,
     RefundCause, Refusal, SettlementRow, State, Transfer, TransferKind, Verdict,
@@ -100,6 +101,18 @@ pub trait Books {
     /// # Errors
     /// When the books cannot be read.
     fn escrow(&mut self, id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Self::Error>;
+
+    /// One payout.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn payout(&mut self, id: &PayoutId) -> Result<Option<Arc<PayoutRow>>, Self::Error>;
+
+    /// What is remembered of a provider.
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    fn payee(&mut self, provider: &ProviderName) -> Result<Option<Arc<PayeeRow>>, Self::Error>;
 }
 
 /// Why there is no decision.
@@ -131,6 +144,10 @@ pub(crate) struct Changes {
     pub approval: Option<Approval>,
     /// The escrow that moved.
     pub escrow: Option<EscrowChanges>,
+    /// The payout that was asked for or moved.
+    pub payout: Option<PayoutChanges>,
+    /// The provider of whom something else is remembered.
+    pub payee: Option<PayeeChange>,
 }
 
 /// What a [`Claim`] comes to.

@@ -42,6 +42,7 @@ mod command;
 mod draft;
 mod engine;
 pub mod escrow;
+pub mod payout;
 mod port;
 mod refund;
 mod settlement;

@@ -18,6 +18,7 @@ pub mod foreign;
 pub mod l402;
 pub mod lightning;
 pub mod mpp;
+pub mod payout;
 pub mod quote_seal;
 pub mod rail;
 pub mod x402;

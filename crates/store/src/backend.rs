@@ -5,14 +5,16 @@ use std::path::Path;
 #[cfg(feature = "postgres")]
 use std::sync::Arc;
 
+use crate::earnings::Earning;
 use tollgate_attest::{PublicKey, Signer};
 use tollgate_domain::{
-    Amount, ApprovalId, AssetId, CallId, Digest, EscrowId, KeyId, PaymentKey, Principal, ReceiptId, ToolRef,
-    UnixMillis,
+    Amount, ApprovalId, AssetId, CallId, Digest, EscrowId, KeyId, PaymentKey, PayoutId, Principal, ReceiptId,
+    ToolRef, UnixMillis,
 };
 use tollgate_ledger::audit::Finding;
 use tollgate_ledger::budget::{self, Ask, Barrier, Counter, Stops, Usage, Wanted};
 use tollgate_ledger::escrow::{EscrowFilter, EscrowHistory, EscrowPage, EscrowRow, EscrowStore};
+use tollgate_ledger::payout::{PayeeRow, PayoutFilter, PayoutPage, PayoutRow, PayoutStore, ProviderName};
 use tollgate_ledger::{
     AccountBalance, AccountName, Balances, Command, LedgerStore, Outcome, RecentCall, Record, SettlementRow,
     Spent, StoreError, StoredAnswer, Transfer,
@@ -180,6 +182,15 @@ impl Store {
     /// [`StoreError::Definite`] when it cannot be read.
     pub async fn earned(&self, asset: &AssetId) -> Result<Amount, StoreError> {
         either!(self, store => store.earned(asset).await)
+    }
+
+    /// What the calls have earned that were claimed at `since` or later and before `until`, and are settled. Reads every attempt;
+    /// for people, not for calls.
+    ///
+    /// # Errors
+    /// [`StoreError::Definite`] when they cannot be read.
+    pub async fn earnings(&self, since: UnixMillis, until: UnixMillis) -> Result<Vec<Earning>, StoreError> {
+        either!(self, store => store.earnings(since, until).await)
     }
 
     /// Adds an API key.
@@ -431,5 +442,23 @@ impl EscrowStore for Store {
 
     async fn due_escrows(&self, now: UnixMillis, limit: u32) -> Result<Vec<EscrowId>, StoreError> {
         either!(self, store => store.due_escrows(now, limit).await)
+    }
+}
+
+impl PayoutStore for Store {
+    async fn payout(&self, id: &PayoutId) -> Result<Option<PayoutRow>, StoreError> {
+        either!(self, store => store.payout(id).await)
+    }
+
+    async fn payouts(&self, filter: PayoutFilter, limit: u32) -> Result<PayoutPage, StoreError> {
+        either!(self, store => store.payouts(filter, limit).await)
+    }
+
+    async fn open_payouts(&self, limit: u32) -> Result<Vec<PayoutRow>, StoreError> {
+        either!(self, store => store.open_payouts(limit).await)
+    }
+
+    async fn payee(&self, provider: &ProviderName) -> Result<Option<PayeeRow>, StoreError> {
+        either!(self, store => store.payee(provider).await)
     }
 }

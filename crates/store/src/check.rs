@@ -6,7 +6,7 @@ use tollgate_attest::{Segment, verify_chain};
 use tollgate_domain::Digest;
 use tollgate_ledger::audit::{Auditor, Finding};
 
-use crate::{budgets, convert, escrows, rows};
+use crate::{budgets, convert, escrows, payouts, rows};
 
 /// Everything that does not hold, as of one moment. Runs beside the writer.
 pub(crate) fn check(connection: &Connection) -> rusqlite::Result<Vec<Finding>> {
@@ -22,6 +22,7 @@ pub(crate) fn check(connection: &Connection) -> rusqlite::Result<Vec<Finding>> {
     }
     rows::each_settlement(&snapshot, |row| auditor.settlement(&row))?;
     escrows::each(&snapshot, |row| auditor.escrow(&row))?;
+    payouts::each(&snapshot, |row| auditor.payout(&row))?;
     let mut findings = auditor.finish();
     findings.extend(receipts(&snapshot)?);
     findings.extend(missing_receipts(&snapshot)?);

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tollgate_attest::Signer;
 use tollgate_domain::{
-    ApprovalId, AssetId, EscrowId, PaymentKey, Principal, ToolRef, TransferId, UnixMillis,
+    ApprovalId, AssetId, EscrowId, PaymentKey, PayoutId, Principal, ToolRef, TransferId, UnixMillis,
 };
 use tollgate_ledger::budget::{Approval, Counter, Stops, Usage, Wanted};
 use tollgate_ledger::escrow::EscrowRow;
+use tollgate_ledger::payout::{PayeeRow, PayoutRow, ProviderName};
 use tollgate_ledger::{
     AccountName, Balances, Batch as Commands, Books, Command, EngineError, Moved, Outcome, Record,
     SettlementRow, Transfer,
@@ -23,7 +24,7 @@ use crate::redo::Redo;
 use crate::standing_cache::StandingCache;
 use crate::writer::{Batch, Failure, Session};
 use crate::written;
-use crate::{budgets, calls, escrows, rows};
+use crate::{budgets, calls, escrows, payouts, rows};
 
 /// The writer's memory of the ledger file.
 pub(crate) struct LedgerSession {
@@ -198,5 +199,13 @@ impl Books for File<'_> {
 
     fn escrow(&mut self, id: &EscrowId) -> rusqlite::Result<Option<Arc<EscrowRow>>> {
         Ok(escrows::by_id(self.connection, id)?.map(Arc::new))
+    }
+
+    fn payout(&mut self, id: &PayoutId) -> rusqlite::Result<Option<Arc<PayoutRow>>> {
+        Ok(payouts::by_id(self.connection, id)?.map(Arc::new))
+    }
+
+    fn payee(&mut self, provider: &ProviderName) -> rusqlite::Result<Option<Arc<PayeeRow>>> {
+        Ok(payouts::payee(self.connection, provider)?.map(Arc::new))
     }
 }

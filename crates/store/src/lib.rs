@@ -49,6 +49,7 @@ mod control;
 mod convert;
 mod copy;
 mod database;
+mod earnings;
 mod escrows;
 mod export;
 #[cfg(any(test, feature = "failpoints"))]
@@ -58,6 +59,7 @@ mod keys;
 mod ledger;
 mod lock;
 mod open;
+mod payouts;
 mod pins;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -78,6 +80,7 @@ mod written;
 pub use backend::Store;
 pub use control::{AdminKeyRecord, AuditEntry, AuditRecord, ControlStore, StoredOverlay};
 pub use copy::{CopyError, Database, copy_databases, is_database, verify_database};
+pub use earnings::Earning;
 pub use export::{Part, Row};
 #[cfg(any(test, feature = "failpoints"))]
 pub use failpoints::{DiskFault, Failpoints};

@@ -16,6 +16,7 @@ mod convert;
 mod escrows;
 mod keys;
 mod migrate;
+mod payouts;
 mod pins;
 mod readers;
 mod rows;

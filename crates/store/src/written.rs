@@ -14,6 +14,7 @@ use crate::budgets;
 use crate::convert::{integer, millis};
 use crate::database::{exactly_one, is_taken};
 use crate::escrows;
+use crate::payouts;
 use crate::receipts::Chain;
 use crate::redo::Redo;
 use crate::writer::Failure;
@@ -49,6 +50,12 @@ pub(crate) fn write(
     budgets::write(connection, redo, &changes.budgets)?;
     for escrow in &changes.escrows {
         escrows::write(connection, escrow)?;
+    }
+    for payout in &changes.payouts {
+        payouts::write(connection, payout)?;
+    }
+    for payee in &changes.payees {
+        payouts::write_payee(connection, payee)?;
     }
     Ok(())
 }

@@ -32,6 +32,7 @@ pub mod failpoint;
 pub mod keys;
 mod limits;
 mod payment;
+mod payouts;
 mod rails;
 pub mod raw;
 pub mod sandbox;
@@ -45,5 +46,6 @@ pub use payment::{
     Complaint, Lightning, LightningBackend, QUOTE_TTL_SECONDS, SandboxRails, Secret, Settling, X402,
     gate_secret, url,
 };
+pub use payouts::{PayoutFunding, PayoutRails};
 pub use rails::RailError;
 pub use till::{Funding, Till, TillError, ledger_elsewhere};

@@ -17,6 +17,7 @@ use tollgate_store::InvoiceStore;
 use crate::clock;
 use crate::data::DataDirectory;
 use crate::payment::{Lightning, LightningBackend, Settling, X402};
+use crate::payouts::PayoutRails;
 use crate::sandbox::Dev;
 use crate::till::{Funding, TillError};
 
@@ -58,6 +59,8 @@ pub(crate) struct Rails {
     pub(crate) offered: Vec<Arc<dyn PaymentRail>>,
     /// What only dev mode has.
     pub(crate) dev: Option<Dev>,
+    /// What pays providers.
+    pub(crate) payouts: PayoutRails,
 }
 
 pub(crate) fn rails(
@@ -68,8 +71,11 @@ pub(crate) fn rails(
     let public: http::Uri = funding.public_url.parse().map_err(RailError::PublicUrl)?;
     let realm = public.host().unwrap_or("tollgate").to_owned();
     let mut offered: Vec<Arc<dyn PaymentRail>> = Vec::new();
+    let mut payouts = PayoutRails::default();
     if let Some(x402) = funding.x402 {
-        offered.push(Arc::new(exact(x402, settles(x402, data)?, secret, &realm)?));
+        let (settling, settler) = settles(x402, data)?;
+        payouts.add_tokens(funding.payouts, x402, settler, data)?;
+        offered.push(Arc::new(exact(x402, settling, secret, &realm)?));
     }
     let sandbox = funding.x402.filter(|x402| matches!(x402.settling, Settling::Sandbox));
     let mut wallet = None;
@@ -82,6 +88,7 @@ pub(crate) fn rails(
             wallet: backend,
             realm,
         };
+        payouts.add_lightning(funding.payouts, lightning)?;
         offered.push(Arc::new(L402::new(config).map_err(RailError::L402)?));
     }
     let dev = match (wallet, sandbox) {
@@ -91,19 +98,28 @@ pub(crate) fn rails(
         }
         _ => None,
     };
-    Ok(Rails { offered, dev })
+    Ok(Rails { offered, dev, payouts })
 }
 
-fn settles(x402: &X402, data: &DataDirectory) -> Result<Settles, TillError> {
+type Settler = Arc<EvmSettler>;
+
+fn settles(x402: &X402, data: &DataDirectory) -> Result<(Settles, Option<Settler>), TillError> {
     Ok(match &x402.settling {
-        Settling::Sandbox => Settles::Sandbox,
+        Settling::Sandbox => (Settles::Sandbox, None),
         Settling::Chain { rpc_url, chain_id, token } => {
-            let node = Chain::new(Arc::new(HttpRpc::new(client(rpc_url), rpc_url.clone())));
+            let node = chain(rpc_url);
             let relayer = SigningKey::from_bytes(&data.key("relayer.key")?).map_err(RailError::SigningKey)?;
             tracing::info!(relayer = %relayer.address(), chain_id, "payments are settled by this relayer; it needs gas");
-            Settles::Chain(Arc::new(EvmSettler::new(node, EvmSettlerConfig::new(*chain_id, *token), relayer)))
+            let config = EvmSettlerConfig::new(*chain_id, *token);
+            let settler = Arc::new(EvmSettler::new(node, config, relayer));
+            (Settles::Chain(Arc::clone(&settler) as _), Some(settler))
         }
     })
+}
+
+/// The chain behind a node.
+pub(crate) fn chain(rpc_url: &http::Uri) -> Chain {
+    Chain::new(Arc::new(HttpRpc::new(client(rpc_url), rpc_url.clone())))
 }
 
 fn exact(x402: &X402, settling: Settles, secret: &[u8; 32], realm: &str) -> Result<ExactEvm, RailError> {
@@ -147,7 +163,7 @@ fn lightning_wallet(
 }
 
 /// The operator wrote this endpoint into the configuration: it may be reached wherever it is.
-fn client(url: &http::Uri) -> Client {
+pub(crate) fn client(url: &http::Uri) -> Client {
     let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
     let policy = Policy::public().allow_endpoint(url.host().unwrap_or_default(), port);
     Client::new(policy, Limits::default())

@@ -15,6 +15,7 @@ use crate::dispatch::DispatchMarks;
 use crate::keys;
 use crate::keys::KeySnapshot;
 use crate::payment::{Lightning, SandboxRails, Secret, X402};
+use crate::payouts::{PayoutFunding, PayoutRails};
 use crate::rails::{RailError, Rails, rails};
 use crate::sandbox::Dev;
 
@@ -34,6 +35,8 @@ pub struct Funding<'a> {
     pub x402: Option<&'a X402>,
     /// Lightning, if taken.
     pub lightning: Option<&'a Lightning>,
+    /// What pays providers, if anything does.
+    pub payouts: Option<&'a PayoutFunding>,
     /// The secret that quotes and macaroons are derived from; `None`: the one of the data directory.
     pub secret: Option<&'a Secret>,
     /// How long results of paid calls are kept for a repeated payment.
@@ -51,6 +54,7 @@ impl<'a> Funding<'a> {
             public_url,
             x402: Some(&rails.x402),
             lightning: Some(&rails.lightning),
+            payouts: None,
             secret: None,
             result_ttl_ms: RESULT_TTL_MS,
             commits: None,
@@ -77,6 +81,8 @@ pub struct Till {
     pub secret: [u8; 32],
     /// What only dev mode has.
     pub dev: Option<Dev>,
+    /// What pays providers.
+    pub payouts: PayoutRails,
 }
 
 /// Why no money can be taken.
@@ -160,7 +166,7 @@ impl Till {
             Some(secret) => *Digest::of(&secret.0).as_bytes(),
             None => data.key("gate.key")?,
         };
-        let Rails { offered, dev } = rails(&funding, &data, &secret)?;
+        let Rails { offered, dev, payouts } = rails(&funding, &data, &secret)?;
         if dev.is_some() {
             without_real_money(&store).await?;
         }
@@ -173,6 +179,7 @@ impl Till {
             receipt_keys,
             secret,
             dev,
+            payouts,
         })
     }
 }

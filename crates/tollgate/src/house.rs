@@ -50,6 +50,7 @@ impl House {
     pub(crate) async fn open(settings: &Settings) -> Result<Arc<Self>, OpenError> {
         let understood = settings.understood()?;
         let till = Till::open(Funding {
+            payouts: None,
             data: &settings.data,
             database: None,
             public_url: settings.public_url.as_deref().unwrap_or("http://localhost"),

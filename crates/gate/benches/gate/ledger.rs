@@ -50,7 +50,8 @@ impl LedgerStore for WillingLedger {
             | Command::Book(_)
             | Command::Refund(_)
             | Command::Budget(_)
-            | Command::Escrow(_) => unasked(),
+            | Command::Escrow(_)
+            | Command::Payout(_) => unasked(),
         }
     }
 

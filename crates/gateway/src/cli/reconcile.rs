@@ -39,6 +39,9 @@ fn in_words(is_done: bool, answer: &Value) -> String {
     }
     let mut lines =
         vec![format!("payments since {}: {} compared", of(answer, "/since"), of(answer, "/compared"))];
+    if answer.get("payouts_compared").and_then(Value::as_u64).is_some_and(|payouts| payouts > 0) {
+        lines.push(format!("payouts: {} compared", of(answer, "/payouts_compared")));
+    }
     for difference in answer.pointer("/differences").and_then(Value::as_array).into_iter().flatten() {
         let of = |member| of(difference, member);
         let (call, rail, reference, asset) = (of("/call_id"), of("/rail"), of("/reference"), of("/asset"));
@@ -54,6 +57,20 @@ fn in_words(is_done: bool, answer: &Value) -> String {
                 format!(
                     "differs: {call}, {books} in the books and {shown} on {rail} of {asset} under {reference}"
                 )
+            }
+            "payout_missing_on_rail" => format!(
+                "missing on {rail}: payout {}, {books} of {asset}, booked under {reference}",
+                of("/payout_id")
+            ),
+            "payout_amount_differs" => format!(
+                "differs: payout {}, {books} in the books and {shown} on {rail} of {asset} under {reference}",
+                of("/payout_id")
+            ),
+            "payout_in_doubt" => {
+                format!("in doubt: payout {}, {books} of {asset}, {}", of("/payout_id"), of("/state"))
+            }
+            "payout_not_answered" => {
+                format!("{rail} did not answer for payout {}: {}", of("/payout_id"), of("/reason"))
             }
             "in_doubt" => format!("in doubt: {call}, {books} of {asset}, {}", of("/state")),
             _ => format!("{rail} did not answer for {call}: {}", of("/reason")),

@@ -23,6 +23,7 @@ use crate::escrow::{mediation, sweep};
 use crate::foundation::Foundation;
 use crate::gateway::Gateway;
 use crate::live::Live;
+use crate::payouts::drive;
 use crate::telemetry::survey;
 use crate::{clock, dev, keys, pins, server};
 
@@ -148,6 +149,7 @@ pub(super) async fn start(start: Start, mode: Mode, listener: TcpListener) -> an
     background.spawn(pins::watch(Arc::clone(&foundation.pins), Arc::clone(&live), stop.clone()));
     background.spawn(upkeep(Arc::clone(&live), stop.clone()));
     background.spawn(mediation::watch(Arc::clone(&live), stop.clone()));
+    background.spawn(drive::watch(Arc::clone(&live), stop.clone()));
     live.follow();
     let is_read_again = started.source.is_some();
     let control = Control::new(live, foundation, started, background.clone());

@@ -95,6 +95,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// What escrows are agreed on with, where their payers say nothing else.
     pub escrow: Escrow,
+    /// What providers have earned, and how it is paid out.
+    pub payouts: super::Payouts,
     /// A floor under every tool's least reputation (`MCP_TRUST_MIN_REPUTATION`).
     pub min_reputation: Bps,
     /// Accepted settings that have no effect in this version.

@@ -1,6 +1,7 @@
 //! What an operator wrote: the shape of `tollgate.yaml`. Its JSON Schema is generated from here.
 
 mod budgets;
+mod payouts;
 mod price;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use tollgate_till::raw::{RawAsset, RawLightning, RawPayment, RawX402};
 
 pub use self::budgets::{RawBudgetLimits, RawBudgetNode, RawBudgetWarnings, RawBudgets, RawSelect};
+pub use self::payouts::{RawPayoutLimits, RawPayouts, RawProvider};
 use crate::builtin::Builtin;
 
 pub use price::{RawGrade, RawMeasure, RawPrice, RawPricing, RawTier, RawWindow};
@@ -49,6 +51,8 @@ pub struct RawConfig {
     pub metrics: RawMetrics,
     /// What escrows are agreed on with. One that was agreed on keeps its terms.
     pub escrow: RawEscrow,
+    /// What providers have earned, and how it is paid out. Default: nothing is.
+    pub payouts: RawPayouts,
     /// The gate API, for tools that run elsewhere. Without it there is none.
     pub gate_api: Option<RawGateApi>,
     /// Tools about this gateway itself (what is for sale, the caller's credit and receipts), at `/servers/tollgate/mcp`: true

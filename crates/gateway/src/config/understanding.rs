@@ -5,6 +5,7 @@ mod builtin;
 mod escrow;
 mod federation;
 mod gate_api;
+mod payouts;
 mod price;
 mod rates;
 mod telemetry;
@@ -98,6 +99,8 @@ impl Config {
         let database = reader.database(&raw.database, secret.is_some());
         let metrics = reader.metrics(raw.metrics);
         let escrow = reader.escrow(&raw.escrow, environment);
+        let ways = payouts::Ways { assets: &assets, x402: x402.as_ref(), lightning: lightning.as_ref() };
+        let payouts = reader.payouts(&raw.payouts, ways);
         let mut notices = reader.notices(environment, x402.is_some() || raw.payment.x402.is_some());
         let (otlp, without_otlp) = reader.otlp(&raw.telemetry, environment);
         notices.extend(without_otlp);
@@ -146,6 +149,7 @@ impl Config {
             },
             metrics,
             escrow,
+            payouts,
             min_reputation,
             notices,
             inherited: ["PATH", "HOME"]

@@ -73,6 +73,7 @@ pub(super) fn needing_restart(now: &Config, next: &Config) -> Vec<&'static str> 
         receipts,
         otlp,
         database,
+        payouts,
         ..
     } = now;
     let compared = [
@@ -83,6 +84,10 @@ pub(super) fn needing_restart(now: &Config, next: &Config) -> Vec<&'static str> 
         ("tls", *tls == next.tls),
         ("payment.x402", *x402 == next.x402),
         ("payment.lightning", *lightning == next.lightning),
+        (
+            "payouts: confirmations, lnbits_admin_key, the first provider",
+            payouts.funding == next.payouts.funding,
+        ),
         ("GATE_HMAC_SECRET", *secret == next.secret),
         ("limits.body_bytes_max", limits.body_bytes_max == next.limits.body_bytes_max),
         ("limits.answer_bytes_max", limits.answer_bytes_max == next.limits.answer_bytes_max),

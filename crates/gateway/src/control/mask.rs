@@ -23,6 +23,7 @@ pub fn masked(settings: &Value) -> Value {
         "/metrics/token",
         "/gate_api/key",
         "/payment/lightning/lnbits_invoice_key",
+        "/payouts/lnbits_admin_key",
         "/database/url",
         "/escrow/mediation/secret",
     ];

@@ -31,6 +31,7 @@ pub(crate) enum Group {
     Tools,
     Escrow,
     Payments,
+    Payouts,
     JsonRpc,
     Documents,
     GateApi,
@@ -41,10 +42,11 @@ pub(crate) enum Group {
 
 impl Group {
     /// In the order of the document.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Tools,
         Self::Escrow,
         Self::Payments,
+        Self::Payouts,
         Self::JsonRpc,
         Self::Documents,
         Self::GateApi,
@@ -59,6 +61,7 @@ impl Group {
             Self::Tools => "Tools and calls",
             Self::Escrow => "Escrow",
             Self::Payments => "Payments",
+            Self::Payouts => "Payouts",
             Self::JsonRpc => "JSON-RPC",
             Self::Documents => "Documents",
             Self::GateApi => "Gate API",
@@ -78,6 +81,7 @@ impl Group {
             Self::Payments => {
                 "Beside a call: what it would cost, whether a payment would do, a reservation for later, what was spent."
             }
+            Self::Payouts => "What providers have earned, and how they withdraw it to listed destinations.",
             Self::JsonRpc => {
                 "The same in plain JSON-RPC 2.0. MCP itself is spoken at `/mcp` and `/servers/{server}/mcp`."
             }

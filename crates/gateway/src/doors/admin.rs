@@ -6,6 +6,7 @@ mod answer;
 mod budgets;
 mod described;
 mod escrows;
+mod payouts;
 mod reconciliation;
 mod refunds;
 mod view;
@@ -102,6 +103,7 @@ pub(super) fn doors() -> Doors<Desk> {
             &reconciliation::RECONCILIATION,
         ))
         .merge(budgets::doors())
+        .merge(payouts::doors())
 }
 
 /// The key first, then from where: whoever has none learns nothing else.

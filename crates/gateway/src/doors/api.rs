@@ -7,7 +7,7 @@ use axum::extract::DefaultBodyLimit;
 
 use crate::described::Doors;
 use crate::doors::{
-    calls, dev, documents, escrow, execute, gate_api, health, json_rpc, metrics, payments, results,
+    calls, dev, documents, escrow, execute, gate_api, health, json_rpc, metrics, payments, payouts, results,
 };
 use crate::gateway::Gateway;
 
@@ -39,6 +39,7 @@ pub(super) fn doors(open: Open) -> Doors {
         .merge(execute::doors())
         .merge(escrow::doors())
         .merge(payments::doors())
+        .merge(payouts::doors())
         .merge(json_rpc::doors())
         .merge(documents::doors());
     let doors = if open.gate_api { doors.merge(gate_api::doors()) } else { doors };

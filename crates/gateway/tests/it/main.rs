@@ -67,6 +67,8 @@ mod paid_calls;
 #[cfg(test)]
 mod payments;
 #[cfg(test)]
+mod payouts;
+#[cfg(test)]
 mod pins;
 #[cfg(test)]
 mod pricing;

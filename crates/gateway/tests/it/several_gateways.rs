@@ -12,6 +12,7 @@ use tollgate_testkit::peers::available;
 use tollgate_testkit::peers::postgres::{self, Database};
 
 use crate::escrow::{Party, until_state};
+use crate::payouts::{self, WALLET, Withdrawer};
 use crate::world::{
     Gateway, PRICE, PRICED, START, World, call, call_body, code, delivered, modern_headers, statement,
 };
@@ -191,6 +192,47 @@ async fn p22_an_escrow_is_one_at_every_gateway_and_its_deadline_passes_once() {
     assert!([(8_000_000, 2_000_000), (9_000_000, 1_000_000)].contains(&outcome), "{outcome:?}");
     let expired = "SELECT count(*) FROM tollgate.escrow_events WHERE event = 'expire'";
     assert_eq!(pair.database.psql(expired).unwrap(), "2", "each once");
+    assert_eq!(pair.trial_balance(), "");
+    pair.second.assert_books_in_order();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p21_f42_a_payout_that_is_asked_for_at_two_gateways_at_once_is_paid_once_over_a_kill_too() {
+    let Some(mut pair) = Pair::new(Script::echo(), "echo").await else { return };
+    for n in 0..4 {
+        delivered(&pair.first.paid_call("echo", &json!({ "n": n })).await);
+    }
+    let acme = Withdrawer::new(&pair.first.gateway);
+    let settings =
+        payouts::settings(&[&acme.id], "").replace("cool_off_seconds: 3600", "cool_off_seconds: 0");
+    for gateway in [&pair.first.gateway, &pair.second] {
+        let file = gateway.folder.join("tollgate.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text + &settings).unwrap();
+    }
+    pair.first.gateway = pair.first.gateway.killed_and_restarted().await;
+    pair.second = pair.second.killed_and_restarted().await;
+    let there = acme.at(&pair.second);
+    acme.until_allowed().await;
+    there.until_allowed().await;
+    let mut asked = JoinSet::new();
+    for number in 0..40 {
+        let who = [&acme, &there][number % 2].clone();
+        asked.spawn(async move { who.request("once", &payouts::asked(PRICE)).await.done() });
+    }
+    let ids: BTreeSet<String> =
+        asked.join_all().await.iter().map(|row| row["payout_id"].to_string()).collect();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    let id = ids.first().unwrap().trim_matches('"').to_owned();
+    pair.second = pair.second.killed_and_restarted().await;
+    acme.until_state(&id, "settled").await;
+    there.until_state(&id, "settled").await;
+    // Another one, so that what is seen below is not a gateway that pays nothing.
+    let other = there.request("other", &payouts::asked(2 * PRICE)).await.done();
+    acme.until_state(other["payout_id"].as_str().unwrap(), "settled").await;
+    assert_eq!(pair.first.gateway.sandbox_balance(WALLET).await, 3 * PRICE);
+    assert_eq!(pair.first.gateway.account("payable:up"), [3 * PRICE, 4 * PRICE, 0, 0]);
+    assert_eq!(pair.database.psql("SELECT count(*) FROM tollgate.payouts").unwrap(), "2");
     assert_eq!(pair.trial_balance(), "");
     pair.second.assert_books_in_order();
 }

@@ -82,6 +82,18 @@ impl Books for Memory {
     fn escrow(&mut self, _id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Infallible> {
         Ok(None)
     }
+    fn payout(
+        &mut self,
+        _: &tollgate_domain::PayoutId,
+    ) -> Result<Option<Arc<crate::payout::PayoutRow>>, Infallible> {
+        Ok(None)
+    }
+    fn payee(
+        &mut self,
+        _: &crate::payout::ProviderName,
+    ) -> Result<Option<Arc<crate::payout::PayeeRow>>, Infallible> {
+        Ok(None)
+    }
 }
 
 /// Seals nothing, but keeps the order.
@@ -291,6 +303,28 @@ fn escrow() -> EscrowCommand {
     })
 }
 
+fn payout() -> PayoutRow {
+    let key = format!("02{}", "a".repeat(64));
+    let destination = payout::Destination::new(payout::PayoutRail::Lightning, asset(), &key).unwrap();
+    PayoutRow {
+        id: PayoutId::from_bytes([1; 16]),
+        provider: "acme".parse().unwrap(),
+        server: "weather".parse().unwrap(),
+        by: alice(),
+        destination,
+        amount: Amount::new(1),
+        invoice: None,
+        state: payout::PayoutState::Held,
+        instruction: None,
+        reference: None,
+        evidence: None,
+        approved: None,
+        version: 1,
+        created: UnixMillis::new(1),
+        updated: UnixMillis::new(1),
+    }
+}
+
 #[test]
 fn a_batch_with_anything_to_write_is_not_empty() {
     let mut books = Memory::default();
@@ -306,6 +340,9 @@ fn a_batch_with_anything_to_write_is_not_empty() {
     let escrow = Command::Escrow(Box::new(escrow()));
     batch.apply(&mut Memory::default(), &mut Chain(0), &escrow).unwrap();
     let escrows = batch.take_changes().escrows;
+    let payee = payout::PayeeRow::new("acme".parse().unwrap());
+    let payees = vec![PayeeChange { before: 0, row: Arc::new(payee) }];
+    let payouts = vec![PayoutChanges { before: None, row: Arc::new(payout()) }];
     // Each kind of row alone: a store that took it for nothing would answer and not write.
     let alone = [
         BatchChanges { claimed: whole.claimed, ..BatchChanges::default() },
@@ -316,6 +353,8 @@ fn a_batch_with_anything_to_write_is_not_empty() {
         BatchChanges { balances: whole.balances, ..BatchChanges::default() },
         BatchChanges { standings: whole.standings, ..BatchChanges::default() },
         BatchChanges { escrows, ..BatchChanges::default() },
+        BatchChanges { payouts, ..BatchChanges::default() },
+        BatchChanges { payees, ..BatchChanges::default() },
     ];
     for changes in alone {
         assert!(!changes.is_empty(), "{changes:?}");

@@ -60,6 +60,18 @@ impl Books for Empty {
     fn escrow(&mut self, _: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Infallible> {
         Ok(None)
     }
+    fn payout(
+        &mut self,
+        _: &tollgate_domain::PayoutId,
+    ) -> Result<Option<Arc<crate::payout::PayoutRow>>, Infallible> {
+        Ok(None)
+    }
+    fn payee(
+        &mut self,
+        _: &crate::payout::ProviderName,
+    ) -> Result<Option<Arc<crate::payout::PayeeRow>>, Infallible> {
+        Ok(None)
+    }
 }
 
 struct NoSealer;

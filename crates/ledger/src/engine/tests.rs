@@ -68,6 +68,18 @@ impl Books for Memory {
     fn escrow(&mut self, _id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Infallible> {
         Ok(None)
     }
+    fn payout(
+        &mut self,
+        _: &tollgate_domain::PayoutId,
+    ) -> Result<Option<Arc<crate::payout::PayoutRow>>, Infallible> {
+        Ok(None)
+    }
+    fn payee(
+        &mut self,
+        _: &crate::payout::ProviderName,
+    ) -> Result<Option<Arc<crate::payout::PayeeRow>>, Infallible> {
+        Ok(None)
+    }
 }
 
 impl Memory {

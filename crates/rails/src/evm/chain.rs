@@ -102,6 +102,30 @@ impl Chain {
         Ok(word != [0; 32])
     }
 
+    /// The same as it stood at the end of a block.
+    ///
+    /// # Errors
+    /// [`RpcError`].
+    pub async fn authorization_used_at(
+        &self,
+        token: Address,
+        authorization: &Authorization,
+        block: u64,
+    ) -> Result<bool, RpcError> {
+        let data = authorization_state(authorization.from, authorization.nonce);
+        Ok(self.read_at(token, &data, &format!("{block:#x}")).await? != [0; 32])
+    }
+
+    /// The time of a block, in seconds since the epoch.
+    ///
+    /// # Errors
+    /// [`RpcError`].
+    pub async fn block_time(&self, block: u64) -> Result<u64, RpcError> {
+        let method = "eth_getBlockByNumber";
+        let found = self.node.call(method, json!([format!("{block:#x}"), false])).await?;
+        small(method, found.get("timestamp").ok_or_else(|| unreadable(method, "no timestamp"))?)
+    }
+
     /// What an account has of a token. A balance of more than 128 bits is shown as the largest amount.
     ///
     /// # Errors
@@ -115,9 +139,13 @@ impl Chain {
 
     /// One 32-byte word read from a contract by `eth_call`.
     async fn read(&self, contract: Address, data: &[u8]) -> Result<[u8; 32], RpcError> {
+        self.read_at(contract, data, "latest").await
+    }
+
+    async fn read_at(&self, contract: Address, data: &[u8], block: &str) -> Result<[u8; 32], RpcError> {
         let method = "eth_call";
         let call = json!({ "to": contract.to_lower(), "data": prefixed(data) });
-        let result = self.node.call(method, json!([call, "latest"])).await?;
+        let result = self.node.call(method, json!([call, block])).await?;
         word(method, text(method, &result)?)
     }
 

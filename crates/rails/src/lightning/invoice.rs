@@ -131,6 +131,22 @@ pub fn invoice_payment_hash(bolt11: &str) -> Result<[u8; 32], InvoiceError> {
     InvoiceFacts::read(bolt11).map(|facts| facts.payment_hash)
 }
 
+/// The public key of the node that is paid, as 66 hexadecimal digits: the one the invoice names, which its signature must be of, or
+/// the one whose signature it is.
+///
+/// # Errors
+/// [`InvoiceError`] when the text is no valid invoice.
+pub fn invoice_payee(bolt11: &str) -> Result<String, InvoiceError> {
+    InvoiceFacts::read(bolt11)?;
+    let invoice: SignedRawBolt11Invoice =
+        bolt11.parse().map_err(|error| InvoiceError::Malformed(parse_reason(&error)))?;
+    if let Some(named) = invoice.raw_invoice().payee_pub_key() {
+        return Ok(named.0.to_string());
+    }
+    let recovered = invoice.recover_payee_pub_key();
+    recovered.map(|key| key.0.to_string()).map_err(|error| InvoiceError::Invalid(error.to_string()))
+}
+
 /// The whole satoshi that pay `msat`: rounded up, so that a price is never undercut. `None` when that is nothing, or
 /// more than there is ([`super::SATS_MAX`]).
 pub fn sats_for(msat: Amount) -> Option<u64> {

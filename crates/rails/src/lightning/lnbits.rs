@@ -3,6 +3,8 @@
 //! Read leniently (LNbits and what imitates it disagree about field names), believed never: the invoice in an answer is
 //! parsed and must be over the satoshi that were asked for and carry the payment hash that the answer names.
 
+mod payout;
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -16,6 +18,8 @@ use zeroize::Zeroizing;
 use super::invoice::InvoiceFacts;
 use super::{Invoice, InvoiceRequest, InvoiceState, LightningWallet, Preimage, WalletError};
 use crate::rail::RailFuture;
+
+pub use self::payout::LnbitsPayouts;
 
 const PAYMENTS_PATH: &str = "/api/v1/payments";
 

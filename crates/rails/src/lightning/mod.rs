@@ -18,7 +18,9 @@ mod preimage;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use invoice::{InvoiceError, InvoiceFacts, LightningNetwork, invoice_amount_msat, invoice_payment_hash};
+pub use invoice::{
+    InvoiceError, InvoiceFacts, LightningNetwork, invoice_amount_msat, invoice_payee, invoice_payment_hash,
+};
 pub use preimage::{Preimage, PreimageError};
 
 /// The most satoshi an invoice is asked for: all bitcoin there will ever be.

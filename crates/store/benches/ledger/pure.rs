@@ -80,6 +80,18 @@ impl Books for Memory {
     fn escrow(&mut self, _id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Infallible> {
         Ok(None)
     }
+    fn payout(
+        &mut self,
+        _: &tollgate_domain::PayoutId,
+    ) -> Result<Option<Arc<tollgate_ledger::payout::PayoutRow>>, Infallible> {
+        Ok(None)
+    }
+    fn payee(
+        &mut self,
+        _: &tollgate_ledger::payout::ProviderName,
+    ) -> Result<Option<Arc<tollgate_ledger::payout::PayeeRow>>, Infallible> {
+        Ok(None)
+    }
 }
 
 struct NoSealer;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use tollgate_attest::Signer;
 use tollgate_domain::{
-    ApprovalId, AssetId, CallId, Digest, EscrowId, FreeCall, PaymentKey, Principal, ToolRef, TransferId,
-    UnixMillis,
+    ApprovalId, AssetId, CallId, Digest, EscrowId, FreeCall, PaymentKey, PayoutId, Principal, ToolRef,
+    TransferId, UnixMillis,
 };
 use tollgate_ledger::budget::{
     Approval, Ask, Barrier, Counter, Stops, Usage, Wanted as Approvable, Weighed, weigh,
 };
 use tollgate_ledger::escrow::{EscrowCommand, EscrowRow};
+use tollgate_ledger::payout::{PayeeRow, PayoutCommand, PayoutRow, ProviderName};
 use tollgate_ledger::{
     AccountName, Balances, Batch, BatchChanges, Books, Clearing, Command, EngineError, Funds, Outcome,
     Record, Refusal, SealedReceipt, Sealer, SettlementRow, Transfer,
@@ -30,19 +31,34 @@ pub(super) struct Wanted {
     pub(super) resolutions: HashSet<TransferId>,
     pub(super) standings: HashSet<Principal>,
     pub(super) escrows: HashSet<EscrowId>,
+    pub(super) payouts: HashSet<PayoutId>,
+    pub(super) payees: HashSet<ProviderName>,
     pub(super) budgets: budgets::Asked,
     pub(super) calls: HashSet<Calls>,
 }
 
 impl Wanted {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { settlements, accounts, transfers, resolutions, standings, escrows, budgets, calls } = self;
+        let Self {
+            settlements,
+            accounts,
+            transfers,
+            resolutions,
+            standings,
+            escrows,
+            payouts,
+            payees,
+            budgets,
+            calls,
+        } = self;
         settlements.is_empty()
             && accounts.is_empty()
             && transfers.is_empty()
             && resolutions.is_empty()
             && standings.is_empty()
             && escrows.is_empty()
+            && payouts.is_empty()
+            && payees.is_empty()
             && budgets.is_empty()
             && calls.is_empty()
     }
@@ -96,6 +112,23 @@ impl Wanted {
                         EscrowCommand::Move(step) => step.id,
                     });
                 }
+                Command::Payout(command) => match &**command {
+                    PayoutCommand::Request(request) => {
+                        wanted.payouts.insert(request.id);
+                        wanted.payees.insert(request.provider.clone());
+                        let asset = request.destination.asset();
+                        let payable = AccountName::Payable(request.server.clone());
+                        for account in [payable, request.destination.account()] {
+                            wanted.accounts.insert((account, asset.clone()));
+                        }
+                    }
+                    PayoutCommand::Move(step) => {
+                        wanted.payouts.insert(step.id);
+                    }
+                    PayoutCommand::List(change) => {
+                        wanted.payees.insert(change.provider.clone());
+                    }
+                },
                 Command::Budget(change) => wanted.budgets.change(change),
                 Command::Record { .. } => {}
             }
@@ -133,6 +166,8 @@ pub(super) struct Loaded {
     pub(super) resolutions: HashMap<TransferId, Option<Transfer>>,
     pub(super) standings: HashMap<Principal, Record>,
     pub(super) escrows: HashMap<EscrowId, Option<Arc<EscrowRow>>>,
+    pub(super) payouts: HashMap<PayoutId, Option<Arc<PayoutRow>>>,
+    pub(super) payees: HashMap<ProviderName, Option<Arc<PayeeRow>>>,
     pub(super) budgets: budgets::Known,
     pub(super) calls: HashMap<Calls, u64>,
 }
@@ -308,6 +343,20 @@ impl Books for View<'_> {
     fn escrow(&mut self, id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, NotRead> {
         self.loaded.escrows.get(id).cloned().ok_or_else(|| {
             self.wanted.escrows.insert(*id);
+            NotRead
+        })
+    }
+
+    fn payout(&mut self, id: &PayoutId) -> Result<Option<Arc<PayoutRow>>, NotRead> {
+        self.loaded.payouts.get(id).cloned().ok_or_else(|| {
+            self.wanted.payouts.insert(*id);
+            NotRead
+        })
+    }
+
+    fn payee(&mut self, provider: &ProviderName) -> Result<Option<Arc<PayeeRow>>, NotRead> {
+        self.loaded.payees.get(provider).cloned().ok_or_else(|| {
+            self.wanted.payees.insert(provider.clone());
             NotRead
         })
     }

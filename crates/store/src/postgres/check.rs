@@ -13,7 +13,7 @@ use tollgate_ledger::audit::{Auditor, Finding};
 use super::PostgresStore;
 use super::convert::{self, ReadError, plain};
 use super::rows::{self, accounts, settlements, transfers};
-use super::{budgets, escrows};
+use super::{budgets, escrows, payouts};
 
 /// How many envelopes may wait for their signature to be checked.
 const ENVELOPES_MAX: usize = 256;
@@ -53,6 +53,11 @@ async fn check(client: &Client) -> Result<Vec<Finding>, ReadError> {
     .await?;
     each(client, escrows::EVERY, |row| {
         auditor.escrow(&escrows::escrow(row)?);
+        Ok(())
+    })
+    .await?;
+    each(client, payouts::EVERY, |row| {
+        auditor.payout(&payouts::payout(row)?);
         Ok(())
     })
     .await?;

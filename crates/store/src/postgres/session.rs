@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio_postgres::error::{DbError, Severity, SqlState};
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Statement};
 use tollgate_attest::{FIRST_PREVIOUS, Signer};
 use tollgate_domain::{CallId, Principal};
@@ -14,7 +14,7 @@ use super::calls::{self, Calls};
 use super::convert::{self, ReadError};
 use super::rows::{self, accounts, settlements, transfers};
 use super::written::{self, Statements, WriteError};
-use super::{budgets, escrows};
+use super::{budgets, escrows, payouts};
 use crate::convert::{integer, millis};
 use crate::writer::Hooks;
 
@@ -227,8 +227,18 @@ impl Session {
 
     /// Reads what is wanted, in one round trip.
     async fn load(&self, wanted: &Wanted) -> Result<Vec<Found>, ReadError> {
-        let Wanted { settlements, accounts, transfers, resolutions, standings, escrows, budgets, calls } =
-            wanted;
+        let Wanted {
+            settlements,
+            accounts,
+            transfers,
+            resolutions,
+            standings,
+            escrows,
+            payouts,
+            payees,
+            budgets,
+            calls,
+        } = wanted;
         let keys: Vec<String> = settlements.iter().map(ToString::to_string).collect();
         let assets: Vec<&str> = accounts.iter().map(|(_, asset)| asset.as_str()).collect();
         let names: Vec<String> = accounts.iter().map(|(name, _)| name.to_string()).collect();
@@ -236,6 +246,8 @@ impl Session {
         let resolved: Vec<&[u8]> = resolutions.iter().map(|id| id.as_bytes().as_slice()).collect();
         let principals: Vec<&str> = standings.iter().map(Principal::as_str).collect();
         let escrows: Vec<&[u8]> = escrows.iter().map(|id| id.as_bytes().as_slice()).collect();
+        let payouts: Vec<&[u8]> = payouts.iter().map(|id| id.as_bytes().as_slice()).collect();
+        let payees: Vec<&str> = payees.iter().map(tollgate_ledger::payout::ProviderName::as_str).collect();
         let calls: Vec<&Calls> = calls.iter().collect();
         let (settlements, accounts, transfers, resolutions, standings, escrows, budgets, counts) = tokio::join!(
             biased;
@@ -250,6 +262,13 @@ impl Session {
             self.count(&calls),
         );
         let mut found = vec![Found::Budgets(Box::new(budgets?))];
+        // Rare, so not worth a place beside what every batch asks.
+        for row in self.query_text(payouts.len(), payouts::BY_IDS, &[(&payouts, Type::BYTEA_ARRAY)]).await? {
+            found.push(Found::Payout(payouts::payout(&row)?));
+        }
+        for row in self.query_text(payees.len(), payouts::PAYEES, &[(&payees, Type::TEXT_ARRAY)]).await? {
+            found.push(Found::Payee(payouts::payee(&row)?));
+        }
         for row in settlements? {
             found.push(Found::Settlement(rows::settlement(&row)?));
         }
@@ -284,6 +303,16 @@ impl Session {
         self.query(calls.len(), &self.read.calls, &[&callers, &servers, &tools, &since, &most]).await
     }
 
+    /// The same, with a statement that is not prepared.
+    async fn query_text(
+        &self,
+        wanted: usize,
+        statement: &str,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<tokio_postgres::Row>, Error> {
+        if wanted == 0 { Ok(Vec::new()) } else { self.client.query_typed(statement, parameters).await }
+    }
+
     /// Asks nothing where nothing is wanted.
     async fn query(
         &self,
@@ -312,6 +341,8 @@ enum Found {
     Resolution(tollgate_ledger::Transfer),
     Standing(Principal, tollgate_ledger::Record),
     Escrow(tollgate_ledger::escrow::EscrowRow),
+    Payout(tollgate_ledger::payout::PayoutRow),
+    Payee(tollgate_ledger::payout::PayeeRow),
     /// Everything that was asked for.
     Budgets(Box<budgets::Known>),
     Calls(Calls, u64),
@@ -338,6 +369,12 @@ impl Found {
             }
             Self::Escrow(row) => {
                 loaded.escrows.insert(row.id, Some(Arc::new(row)));
+            }
+            Self::Payout(row) => {
+                loaded.payouts.insert(row.id, Some(Arc::new(row)));
+            }
+            Self::Payee(row) => {
+                loaded.payees.insert(row.provider.clone(), Some(Arc::new(row)));
             }
             Self::Budgets(known) => loaded.budgets.add(*known),
             Self::Calls(asked, count) => {
@@ -367,6 +404,12 @@ impl Loaded {
         }
         for id in &wanted.escrows {
             self.escrows.entry(*id).or_default();
+        }
+        for id in &wanted.payouts {
+            self.payouts.entry(*id).or_default();
+        }
+        for provider in &wanted.payees {
+            self.payees.entry(provider.clone()).or_default();
         }
     }
 }

@@ -11,7 +11,7 @@ use tollgate_ledger::{
     Transfer,
 };
 
-use super::{budgets, escrows};
+use super::{budgets, escrows, payouts};
 use crate::convert::{integer, millis};
 
 /// The prepared statements of one connection.
@@ -147,7 +147,8 @@ pub(super) async fn write(
     );
     // The first that failed is the cause; those behind it only say that the transaction is broken.
     claimed.and(moved).and(kept).and(receipts).and(balances).and(transfers).and(standings).and(budgets)?;
-    escrows::write(client, &changes.escrows).await
+    escrows::write(client, &changes.escrows).await?;
+    payouts::write(client, &changes.payouts, &changes.payees).await
 }
 
 /// A column of these rows.

@@ -20,6 +20,8 @@ mod migrations;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod payouts;
+#[cfg(test)]
 mod pins;
 #[cfg(feature = "postgres")]
 #[cfg(test)]

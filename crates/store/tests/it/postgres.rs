@@ -19,6 +19,7 @@ use crate::budgets;
 use crate::concurrency::all_at_once;
 use crate::conformance::{every_promise, promises};
 use crate::escrows;
+use crate::payouts;
 use crate::world::*;
 
 /// A gateway over a database; its folder lives as long.
@@ -67,6 +68,22 @@ async fn escrows_are_listed_come_due_and_end_once_over_postgresql() {
             0 => escrows::pages_of(&gateway.store).await,
             1 => escrows::deadlines_of(&gateway.store).await,
             _ => escrows::one_end_of(&gateway.store).await,
+        }
+        in_order(&gateway.store).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn payouts_live_cool_off_and_are_reserved_once_over_postgresql() {
+    for number in 0..5 {
+        let Some(database) = database().await else { return };
+        let gateway = gateway(&database, 7).await;
+        match number {
+            0 => payouts::life_of(&gateway.store).await,
+            1 => payouts::moments_of(&gateway.store).await,
+            2 => payouts::pages_of(&gateway.store).await,
+            3 => payouts::earnings_of(&gateway.store).await,
+            _ => payouts::race_of(&gateway.store).await,
         }
         in_order(&gateway.store).await;
     }

@@ -5,6 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use tollgate_gate::{Denial, RefundRefused};
 use tollgate_ledger::escrow::EscrowRefusal;
+use tollgate_ledger::payout::PayoutRefusal;
 use tollgate_ledger::{Refusal, StoreError};
 use tollgate_store::AuditEntry;
 
@@ -27,6 +28,8 @@ pub(super) enum Failed {
     Refund(RefundRefused),
     /// An escrow stays as it is.
     Escrow(EscrowRefusal),
+    /// A payout stays as it is.
+    Payout(PayoutRefusal),
     /// The data directory cannot be read.
     Store(StoreError),
     /// There is nothing like that.
@@ -51,6 +54,7 @@ impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Refused(Refusal::Escrow(refusal)) => Self::Escrow(refusal),
+            StoreError::Refused(Refusal::Payout(refusal)) => Self::Payout(*refusal),
             StoreError::Refused(refusal) => Self::Conflict(refusal.to_string()),
             error => Self::Store(error),
         }
@@ -86,6 +90,12 @@ impl IntoResponse for Failed {
             }
             Self::Refund(refused) => no_refund(refused),
             Self::Escrow(refusal) => {
+                let denial = Denial::from(refusal.clone());
+                let code = denial.code();
+                let status = StatusCode::from_u16(code.http).unwrap_or(StatusCode::CONFLICT);
+                (status, code.word, denial.message(), denial.next_step())
+            }
+            Self::Payout(refusal) => {
                 let denial = Denial::from(refusal.clone());
                 let code = denial.code();
                 let status = StatusCode::from_u16(code.http).unwrap_or(StatusCode::CONFLICT);

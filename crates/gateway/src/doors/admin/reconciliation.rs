@@ -53,7 +53,7 @@ pub(super) const RECONCILIATION: Operation = Operation {
         "What was compared, and what differs.",
         Shape::Named("Reconciliation"),
         Some(
-            r#"{"since":"2026-11-26T04:46:09.000Z","compared":2,"is_cut":false,"in_order":false,"differences":[{"kind":"missing_on_rail","rail":"x402","call_id":"call_103518Rpy1IgAnbQiqcrFy6","reference":"0xabc","asset":"eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e","in_books":"500000","state":"settled"}]}"#,
+            r#"{"since":"2026-11-26T04:46:09.000Z","compared":2,"payouts_compared":0,"is_cut":false,"in_order":false,"differences":[{"kind":"missing_on_rail","rail":"x402","call_id":"call_103518Rpy1IgAnbQiqcrFy6","reference":"0xabc","asset":"eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e","in_books":"500000","state":"settled"}]}"#,
         ),
     )],
     codes: &[&["malformed"]],
@@ -62,20 +62,22 @@ pub(super) const RECONCILIATION: Operation = Operation {
 /// What this operation names.
 pub(super) const SCHEMAS: &[Schema] = &[Schema {
     name: "Reconciliation",
-    json: r##"{"type":"object","required":["since","compared","is_cut","in_order","differences"],"properties":{
+    json: r##"{"type":"object","required":["since","compared","payouts_compared","is_cut","in_order","differences"],"properties":{
         "since":{"type":"string"},
         "compared":{"type":"integer","minimum":0,"description":"How many payments of the books were asked for on their rail."},
+        "payouts_compared":{"type":"integer","minimum":0,"description":"How many payouts of the books were asked for on their rail."},
         "is_cut":{"type":"boolean"},
         "in_order":{"type":"boolean"},
         "differences":{"type":"array","items":{"type":"object","required":["kind","rail"],"properties":{
-            "kind":{"enum":["missing_on_rail","missing_in_books","amount_differs","in_doubt","not_answered"]},
+            "kind":{"enum":["missing_on_rail","missing_in_books","amount_differs","in_doubt","not_answered","payout_missing_on_rail","payout_amount_differs","payout_in_doubt","payout_not_answered"]},
             "rail":{"type":"string"},
             "call_id":{"anyOf":[{"$ref":"#/components/schemas/CallId"},{"type":"null"}]},
+            "payout_id":{"$ref":"#/components/schemas/PayoutId"},
             "reference":{"type":["string","null"],"description":"What the rail calls the payment."},
             "payer":{"type":"string"},
             "asset":{"type":"string"},
             "in_books":{"$ref":"#/components/schemas/Amount"},
-            "on_rail":{"$ref":"#/components/schemas/Amount"},
+            "on_rail":{"anyOf":[{"$ref":"#/components/schemas/Amount"},{"type":"null"}]},
             "state":{"type":"string"},
-            "reason":{"type":"string"}}}}}}"##,
+            "reason":{"type":["string","null"]}}}}}}"##,
 }];

@@ -41,6 +41,18 @@ impl Books for Memory {
     fn escrow(&mut self, _: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Self::Error> {
         Ok(None)
     }
+    fn payout(
+        &mut self,
+        _: &tollgate_domain::PayoutId,
+    ) -> Result<Option<Arc<crate::payout::PayoutRow>>, Self::Error> {
+        Ok(None)
+    }
+    fn payee(
+        &mut self,
+        _: &crate::payout::ProviderName,
+    ) -> Result<Option<Arc<crate::payout::PayeeRow>>, Self::Error> {
+        Ok(None)
+    }
     fn waiting(&mut self, _: &Principal, _: UnixMillis) -> Result<u32, Self::Error> {
         Ok(0)
     }

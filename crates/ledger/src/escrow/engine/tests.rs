@@ -67,6 +67,18 @@ impl Books for Memory {
     fn escrow(&mut self, id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Self::Error> {
         Ok(self.escrows.get(id).cloned())
     }
+    fn payout(
+        &mut self,
+        _: &tollgate_domain::PayoutId,
+    ) -> Result<Option<Arc<crate::payout::PayoutRow>>, Self::Error> {
+        Ok(None)
+    }
+    fn payee(
+        &mut self,
+        _: &crate::payout::ProviderName,
+    ) -> Result<Option<Arc<crate::payout::PayeeRow>>, Self::Error> {
+        Ok(None)
+    }
 }
 
 struct NoSeal;

@@ -137,6 +137,7 @@ pub(super) fn said(command: &Command, answer: &Result<Outcome, StoreError>) -> R
             }
         }
         Ok(Outcome::Budget(_)) => "of a budget",
+        Ok(Outcome::Payout(_)) => "of a payout",
         Ok(Outcome::Escrow(moved)) => return Ok(moved.row.state.word().to_owned()),
         Err(StoreError::Refused(_)) => "refused",
         Err(error) => return Err(error.clone()),

@@ -1,0 +1,296 @@
+//! `/admin/v1/payouts` and the lists of destinations: the operator's word on large payouts, and where money may go at all.
+
+use axum::body::Body as Sent;
+use axum::extract::{Extension, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tollgate_domain::{AdminKeyId, PayoutId};
+use tollgate_ledger::payout::{
+    Actor, ChangeList, ListChange, ListedBy, MovePayout, PayoutAnswer, PayoutCommand, PayoutEvent,
+    PayoutStore, ProviderName,
+};
+use tollgate_store::AuditRecord;
+
+use super::answer::Failed;
+use super::{Admin, Desk, read};
+use crate::clock;
+use crate::config::{Provider, destination};
+use crate::described::{Access, Body, Doors, Example, Group, Operation, Parameter, Place, Shape, Told};
+use crate::doors::asked::Segments;
+use crate::doors::payouts::{PAGES as PAGE, PERIOD, REPORT, page, report, span};
+use crate::payouts::{align, view};
+
+const DESTINATIONS: &str = "/admin/v1/providers/{provider}/destinations";
+
+/// The doors of this file.
+pub(super) fn doors() -> Doors<Desk> {
+    Doors::new(&[])
+        .get("/admin/v1/payouts", list, &LIST)
+        .post("/admin/v1/payouts/{id}/approve", approve, &APPROVE)
+        .post("/admin/v1/payouts/{id}/cancel", cancel, &CANCEL)
+        .get(DESTINATIONS, destinations, &SHOW)
+        .post(DESTINATIONS, add, &ADD)
+        .post("/admin/v1/providers/{provider}/destinations/remove", remove, &REMOVE)
+        .get("/admin/v1/revenue", revenue, &REVENUE)
+}
+
+async fn list(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Result<Response, Failed> {
+    let (filter, limit) = page(query.as_deref().unwrap_or_default()).map_err(Failed::Malformed)?;
+    let gateway = &desk.gateway;
+    let page = gateway.gate.ports().store.payouts(filter, limit).await?;
+    let rows: Vec<Value> = page.rows.iter().map(|row| view::payout(row, &gateway.config.assets)).collect();
+    Ok(axum::Json(json!({ "payouts": rows, "next_before": page.next })).into_response())
+}
+
+async fn approve(
+    State(desk): State<Desk>,
+    Extension(Admin(admin)): Extension<Admin>,
+    Segments(id): Segments<String>,
+) -> Result<Response, Failed> {
+    step(&desk, admin, &id, PayoutEvent::Approve).await
+}
+
+async fn cancel(
+    State(desk): State<Desk>,
+    Extension(Admin(admin)): Extension<Admin>,
+    Segments(id): Segments<String>,
+) -> Result<Response, Failed> {
+    step(&desk, admin, &id, PayoutEvent::Cancel).await
+}
+
+async fn step(desk: &Desk, admin: AdminKeyId, id: &str, event: PayoutEvent) -> Result<Response, Failed> {
+    let id: PayoutId = id.parse().map_err(|error| Failed::Malformed(format!("{error}")))?;
+    let (what, by) = (event.word(), Actor::Operator(Some(admin)));
+    let step = MovePayout { id, by, event, expected: None, now: clock::now() };
+    let moved = desk.gateway.gate.ports().store.payout_command(PayoutCommand::Move(step)).await?;
+    let PayoutAnswer::Payout { row, .. } = moved else {
+        return Err(Failed::Conflict("the ledger gave the answer to another question".to_owned()));
+    };
+    let shown = view::payout(&row, &desk.gateway.config.assets);
+    written_down(desk, admin, &format!("payout_{what}"), &id.to_string(), &Value::Null, &shown).await?;
+    tracing::info!(payout = %id, %admin, state = %row.state, "an operator has decided about a payout");
+    Ok(axum::Json(shown).into_response())
+}
+
+/// Into the audit.
+async fn written_down(
+    desk: &Desk,
+    admin: AdminKeyId,
+    what: &str,
+    target: &str,
+    before: &Value,
+    after: &Value,
+) -> Result<(), Failed> {
+    let record = AuditRecord {
+        at: clock::now(),
+        admin: Some(admin),
+        what: what.to_owned(),
+        target: target.to_owned(),
+        before: before.to_string(),
+        after: after.to_string(),
+    };
+    Ok(desk.control.foundation().control.record(record).await?)
+}
+
+fn provider<'a>(desk: &'a Desk, name: &str) -> Result<(&'a ProviderName, &'a Provider), Failed> {
+    let unknown = || Failed::Unknown(format!("provider {name} in the configuration"));
+    let name: ProviderName = name.parse().map_err(|_| unknown())?;
+    desk.gateway.config.payouts.providers.get_key_value(&name).ok_or_else(unknown)
+}
+
+async fn listed(desk: &Desk, name: &ProviderName, of: &Provider) -> Result<Value, Failed> {
+    let payee = desk.gateway.gate.ports().store.payee(name).await?;
+    let now = clock::now();
+    let cool_off = |asset| of.limits.get(asset).map_or(0, |limits| limits.cool_off_ms);
+    let shown = payee.iter().flat_map(|payee| &payee.destinations);
+    let shown = shown.map(|listed| view::destination(listed, cool_off(listed.destination.asset()), now));
+    Ok(json!({ "provider": name.as_str(), "destinations": shown.collect::<Vec<_>>() }))
+}
+
+async fn destinations(
+    State(desk): State<Desk>,
+    Segments(name): Segments<String>,
+) -> Result<Response, Failed> {
+    let (name, of) = provider(&desk, &name)?;
+    align(&desk.gateway.gate.ports().store, name, of).await?;
+    Ok(axum::Json(listed(&desk, name, of).await?).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    destination: String,
+}
+
+async fn add(
+    State(desk): State<Desk>,
+    Extension(Admin(admin)): Extension<Admin>,
+    Segments(name): Segments<String>,
+    body: Sent,
+) -> Result<Response, Failed> {
+    let by = ListedBy::Operator(Some(admin));
+    let listing = |found| ListChange::Add(found, by);
+    changed(&desk, admin, &name, read(body).await?, "list_destination", listing).await
+}
+
+async fn remove(
+    State(desk): State<Desk>,
+    Extension(Admin(admin)): Extension<Admin>,
+    Segments(name): Segments<String>,
+    body: Sent,
+) -> Result<Response, Failed> {
+    changed(&desk, admin, &name, read(body).await?, "unlist_destination", ListChange::Remove).await
+}
+
+async fn changed(
+    desk: &Desk,
+    admin: AdminKeyId,
+    name: &str,
+    Named { destination: text }: Named,
+    what: &str,
+    change: impl FnOnce(tollgate_ledger::payout::Destination) -> ListChange,
+) -> Result<Response, Failed> {
+    let (name, of) = provider(desk, name)?;
+    let (store, config) = (&desk.gateway.gate.ports().store, &desk.gateway.config);
+    let found = destination(config.x402.as_ref(), config.lightning.as_ref(), &text);
+    let found = found.map_err(Failed::Malformed)?;
+    align(store, name, of).await?;
+    let change = change(found.clone());
+    if matches!(change, ListChange::Remove(_)) && of.destinations.contains(&found) {
+        return Err(Failed::Conflict(
+            "the configuration lists this destination: take it out there, or it comes back".to_owned(),
+        ));
+    }
+    let before = listed(desk, name, of).await?;
+    let command = ChangeList { provider: name.clone(), change, now: clock::now() };
+    store.payout_command(PayoutCommand::List(command)).await?;
+    let after = listed(desk, name, of).await?;
+    written_down(desk, admin, what, &format!("providers/{name}/destinations"), &before, &after).await?;
+    Ok(axum::Json(after).into_response())
+}
+
+async fn revenue(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Result<Response, Failed> {
+    let span = span(query.as_deref().unwrap_or_default()).map_err(Failed::Malformed)?;
+    Ok(axum::Json(report(&desk.gateway, span, None).await?).into_response())
+}
+
+const ID: Parameter = Parameter {
+    place: Place::Path,
+    name: "id",
+    about: "The payout.",
+    shape: Shape::Named("PayoutId"),
+    example: "po_103518Rpy1IgAnbQiqcrFy6",
+};
+const PROVIDER: Parameter = Parameter {
+    place: Place::Path,
+    name: "provider",
+    about: "The provider, as the configuration names it.",
+    shape: Shape::Json(r#"{"type":"string","pattern":"^[a-z0-9][a-z0-9-]{0,63}$"}"#),
+    example: "acme",
+};
+const STORE: &[&str] = &["malformed", "store_busy", "store_closed"];
+const STANDS: Told = Told::json(200, "Where the payout stands now.", Shape::Named("Payout"), None);
+const LISTED: Told = Told::json(
+    200,
+    "Where the provider's money may go.",
+    Shape::Json(
+        r##"{"type":"object","required":["provider","destinations"],"properties":{"provider":{"type":"string"},
+            "destinations":{"type":"array","items":{"$ref":"#/components/schemas/ListedDestination"}}}}"##,
+    ),
+    Some(r#"{"provider":"acme","destinations":[]}"#),
+);
+const NAMED: Body = Body {
+    shape: Shape::Json(
+        r#"{"type":"object","required":["destination"],"additionalProperties":false,"properties":{
+            "destination":{"type":"string","description":"An address, or the public key of a Lightning node."}}}"#,
+    ),
+    examples: &[Example {
+        shows: "An address.",
+        json: r#"{"destination":"0x1111111111111111111111111111111111111111"}"#,
+    }],
+};
+
+const LIST: Operation = Operation {
+    id: "adminPayouts",
+    group: Group::Admin,
+    access: Access::AdminKey,
+    summary: "Every payout, the newest first.",
+    about: "With `state=requested`: those that wait for the operator.",
+    parameters: &PAGE,
+    body: None,
+    told: &[Told::json(
+        200,
+        "A page of them.",
+        Shape::Named("Payouts"),
+        Some(r#"{"payouts":[],"next_before":null}"#),
+    )],
+    codes: &[STORE],
+};
+const APPROVE: Operation = Operation {
+    id: "adminApprovePayout",
+    group: Group::Admin,
+    access: Access::AdminKey,
+    summary: "Lets a large payout go.",
+    about: "Once, and only one that waits for it. Whoever asked for it cannot approve it: an API key opens nothing here.",
+    parameters: &[ID],
+    body: None,
+    told: &[STANDS],
+    codes: &[STORE, &["payout_not_found", "payout_wrong_state"]],
+};
+const CANCEL: Operation = Operation {
+    id: "adminCancelPayout",
+    group: Group::Admin,
+    access: Access::AdminKey,
+    summary: "Gives a payout up that was not submitted yet.",
+    about: "What was reserved is available to the provider again.",
+    parameters: &[ID],
+    body: None,
+    told: &[STANDS],
+    codes: &[STORE, &["payout_not_found", "payout_wrong_state"]],
+};
+const SHOW: Operation = Operation {
+    id: "adminDestinations",
+    group: Group::Admin,
+    access: Access::AdminKey,
+    summary: "Where a provider's money may go, and from when on.",
+    about: "By the configuration and by operators.",
+    parameters: &[PROVIDER],
+    body: None,
+    told: &[LISTED],
+    codes: &[STORE],
+};
+const ADD: Operation = Operation {
+    id: "adminListDestination",
+    group: Group::Admin,
+    access: Access::AdminKey,
+    summary: "Lists a destination for a provider.",
+    about: "It can be used after the cool-off, counted from now. One that is listed keeps its moment. Written down in the audit.",
+    parameters: &[PROVIDER],
+    body: Some(NAMED),
+    told: &[LISTED],
+    codes: &[STORE, &["payout_limit_exceeded"]],
+};
+const REMOVE: Operation = Operation {
+    id: "adminUnlistDestination",
+    group: Group::Admin,
+    access: Access::AdminKey,
+    summary: "Takes a destination off a provider's list.",
+    about: "At once. What was submitted before goes its way. One that the configuration lists is taken out there. Written down in the audit.",
+    parameters: &[PROVIDER],
+    body: Some(NAMED),
+    told: &[LISTED],
+    codes: &[STORE, &["conflict"]],
+};
+const REVENUE: Operation = Operation {
+    id: "adminRevenue",
+    group: Group::Admin,
+    access: Access::AdminKey,
+    summary: "What each provider's tools have earned of late.",
+    about: "By the moment at which calls were made. `provider` is null for servers that belong to none. What providers paid to themselves is no revenue \
+        and stands apart.",
+    parameters: &[PERIOD],
+    body: None,
+    told: &[Told::json(200, "The report.", Shape::Named("Revenue"), Some(REPORT))],
+    codes: &[STORE],
+};

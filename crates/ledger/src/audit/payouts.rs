@@ -1,0 +1,53 @@
+//! Payouts against the reservations that hold their money.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tollgate_domain::TransferId;
+
+use super::{Finding, Hold, Resolution};
+use crate::AccountName;
+use crate::payout::{PayoutRow, PayoutState, hold_of};
+
+/// What the payouts say about reservations.
+#[derive(Default)]
+pub(super) struct Payouts {
+    rows: Vec<PayoutRow>,
+}
+
+impl Payouts {
+    pub(super) fn add(&mut self, row: &PayoutRow) {
+        self.rows.push(row.clone());
+    }
+
+    /// What does not hold, given every reservation and what became of it.
+    pub(super) fn findings(&self, holds: &BTreeMap<TransferId, Hold>) -> Vec<Finding> {
+        let differs = |row: &&PayoutRow| {
+            let Some(hold) = holds.get(&hold_of(&row.id)) else { return true };
+            let is_its_own = hold.debit == AccountName::Payable(row.server.clone())
+                && hold.credit == row.destination.account()
+                && hold.asset == *row.destination.asset()
+                && hold.amount == row.amount
+                && hold.call.is_none();
+            let expected = match row.state {
+                PayoutState::Requested
+                | PayoutState::Held
+                | PayoutState::Submitted
+                | PayoutState::Unknown => None,
+                PayoutState::Settled => Some(Resolution::Posted(row.amount)),
+                PayoutState::Failed | PayoutState::Cancelled => Some(Resolution::Voided),
+            };
+            !is_its_own || hold.resolution != expected
+        };
+        let mut findings: Vec<Finding> =
+            self.rows.iter().filter(differs).map(|row| Finding::PayoutDiffers(row.id)).collect();
+        let known: BTreeSet<TransferId> = self.rows.iter().map(|row| hold_of(&row.id)).collect();
+        let leaves = |hold: &Hold| {
+            hold.call.is_none()
+                && matches!(hold.debit, AccountName::Payable(_))
+                && matches!(hold.credit, AccountName::Clearing(_))
+        };
+        let orphans = holds.iter().filter(|(id, hold)| leaves(hold) && !known.contains(id));
+        findings.extend(orphans.map(|(id, _)| Finding::PayoutMissing(*id)));
+        findings
+    }
+}

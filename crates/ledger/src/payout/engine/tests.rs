@@ -1,0 +1,452 @@
+//! Payouts on real books: what is asked for, who is let in, and that nothing leaves twice whatever happens.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use tollgate_domain::{
+    ApprovalId, AssetId, Caller, EscrowId, KeyId, PaymentKey, PayoutId, Principal, ToolRef, TransferId,
+};
+
+use super::*;
+use crate::audit::{Auditor, Finding};
+use crate::batch::{Batch, SealedReceipt, Sealer};
+use crate::budget::{Approval, Counter, Stops, Usage, Wanted};
+use crate::escrow::EscrowRow;
+use crate::payout::{PayoutLimits, PayoutRail, payout_id_for};
+use crate::{AccountBalance, Balances, Clearing, Command, Outcome, Record, SettlementRow};
+
+/// A store without a disk.
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Memory {
+    payouts: BTreeMap<PayoutId, Arc<PayoutRow>>,
+    payees: BTreeMap<ProviderName, Arc<PayeeRow>>,
+    transfers: Vec<Transfer>,
+    totals: BTreeMap<(AccountName, AssetId), Balances>,
+}
+
+impl Books for Memory {
+    type Error = std::convert::Infallible;
+
+    fn settlement(&mut self, _: &PaymentKey) -> Result<Option<Arc<SettlementRow>>, Self::Error> {
+        Ok(None)
+    }
+    fn balances(&mut self, account: &AccountName, asset: &AssetId) -> Result<Balances, Self::Error> {
+        Ok(self.totals.get(&(account.clone(), asset.clone())).copied().unwrap_or_default())
+    }
+    fn transfer(&mut self, id: &TransferId) -> Result<Option<Transfer>, Self::Error> {
+        Ok(self.transfers.iter().find(|transfer| transfer.id == *id).cloned())
+    }
+    fn resolution(&mut self, _: &TransferId) -> Result<Option<Transfer>, Self::Error> {
+        Ok(None)
+    }
+    fn calls(&mut self, _: &Principal, _: &ToolRef, _: UnixMillis, _: u64) -> Result<u64, Self::Error> {
+        Ok(0)
+    }
+    fn standing(&mut self, _: &Principal) -> Result<Record, Self::Error> {
+        Ok(Record::default())
+    }
+    fn usage(&mut self, _: &Counter) -> Result<Option<Usage>, Self::Error> {
+        Ok(None)
+    }
+    fn stops(&mut self) -> Result<Arc<Stops>, Self::Error> {
+        Ok(Arc::default())
+    }
+    fn approval_of(&mut self, _: &Wanted) -> Result<Option<Approval>, Self::Error> {
+        Ok(None)
+    }
+    fn approval(&mut self, _: &ApprovalId) -> Result<Option<Approval>, Self::Error> {
+        Ok(None)
+    }
+    fn waiting(&mut self, _: &Principal, _: UnixMillis) -> Result<u32, Self::Error> {
+        Ok(0)
+    }
+    fn escrow(&mut self, _: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Self::Error> {
+        Ok(None)
+    }
+    fn payout(&mut self, id: &PayoutId) -> Result<Option<Arc<PayoutRow>>, Self::Error> {
+        Ok(self.payouts.get(id).cloned())
+    }
+    fn payee(&mut self, provider: &ProviderName) -> Result<Option<Arc<PayeeRow>>, Self::Error> {
+        Ok(self.payees.get(provider).cloned())
+    }
+}
+
+struct NoSeal;
+
+impl Sealer for NoSeal {
+    fn seal(&mut self, _: &str) -> Result<SealedReceipt, Refusal> {
+        Err(Refusal::NoSigner)
+    }
+}
+
+impl Memory {
+    /// Commits these commands together.
+    fn commit(&mut self, commands: &[Command]) -> Vec<Result<Outcome, Refusal>> {
+        let mut batch = Batch::default();
+        let outcomes = commands.iter().map(|command| match batch.apply(self, &mut NoSeal, command) {
+            Ok(outcome) => Ok(outcome),
+            Err(EngineError::Refused(refusal)) => Err(refusal),
+        });
+        let outcomes = outcomes.collect();
+        let changes = batch.take_changes();
+        for PayoutChanges { before, row } in changes.payouts {
+            assert_eq!(self.payouts.get(&row.id).map(|known| known.version), before);
+            self.payouts.insert(row.id, row);
+        }
+        for PayeeChange { before, row } in changes.payees {
+            assert_eq!(self.payees.get(&row.provider).map_or(0, |known| known.version), before);
+            self.payees.insert(row.provider.clone(), row);
+        }
+        for (account, asset, balances) in changes.balances {
+            self.totals.insert((account, asset), balances);
+        }
+        self.transfers.extend(changes.transfers);
+        outcomes
+    }
+
+    fn payout(&mut self, command: PayoutCommand) -> Result<PayoutAnswer, PayoutRefusal> {
+        match self.commit(&[Command::Payout(Box::new(command))]).remove(0) {
+            Ok(Outcome::Payout(answer)) => Ok(answer),
+            Err(Refusal::Payout(refusal)) => Err(*refusal),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn request(&mut self, request: RequestPayout) -> Result<Arc<PayoutRow>, PayoutRefusal> {
+        match self.payout(PayoutCommand::Request(request))? {
+            PayoutAnswer::Payout { row, .. } => Ok(row),
+            PayoutAnswer::Listed(_) => panic!("another answer"),
+        }
+    }
+
+    fn step(&mut self, id: PayoutId, by: Actor, event: PayoutEvent) -> Result<PayoutState, PayoutRefusal> {
+        let step = MovePayout { id, by, event, expected: None, now: at(COOL + 5) };
+        match self.payout(PayoutCommand::Move(step))? {
+            PayoutAnswer::Payout { row, .. } => Ok(row.state),
+            PayoutAnswer::Listed(_) => panic!("another answer"),
+        }
+    }
+
+    fn list(&mut self, change: ListChange, now: u64) -> Arc<PayeeRow> {
+        let change = ChangeList { provider: acme(), change, now: at(now) };
+        match self.payout(PayoutCommand::List(change)).unwrap() {
+            PayoutAnswer::Listed(row) => row,
+            PayoutAnswer::Payout { .. } => panic!("another answer"),
+        }
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let mut auditor = Auditor::default();
+        self.transfers.iter().for_each(|transfer| auditor.transfer(transfer));
+        self.payouts.values().for_each(|row| auditor.payout(row));
+        for ((account, asset), balances) in &self.totals {
+            let (account, asset, balances) = (account.clone(), asset.clone(), *balances);
+            auditor.account(&AccountBalance { account, asset, balances });
+        }
+        auditor.finish()
+    }
+
+    fn payable(&self) -> Balances {
+        self.totals[&(payable(), asset())]
+    }
+}
+
+const COOL: u64 = 1_000;
+const EARNED: u128 = 10_000;
+
+fn at(millis: u64) -> UnixMillis {
+    UnixMillis::new(millis)
+}
+
+fn asset() -> AssetId {
+    "eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e".parse().unwrap()
+}
+
+fn acme() -> ProviderName {
+    "acme".parse().unwrap()
+}
+
+fn who(byte: u8) -> Principal {
+    Caller::ApiKey(KeyId::from_bytes([byte; 16])).principal()
+}
+
+fn payable() -> AccountName {
+    AccountName::Payable("weather".parse().unwrap())
+}
+
+fn destination(digit: char) -> Destination {
+    let to = format!("0x{}", digit.to_string().repeat(40));
+    Destination::new(PayoutRail::Evm, asset(), &to).unwrap()
+}
+
+fn limits() -> PayoutLimits {
+    PayoutLimits {
+        cool_off_ms: COOL,
+        least: Amount::new(10),
+        per_payout: Amount::new(4_000),
+        per_day: Amount::new(6_000),
+        approve_above: None,
+    }
+}
+
+fn request(key: &str, amount: u128) -> RequestPayout {
+    RequestPayout {
+        id: payout_id_for(&who(1), key, None),
+        provider: acme(),
+        server: "weather".parse().unwrap(),
+        by: who(1),
+        destination: destination('a'),
+        amount: Amount::new(amount),
+        invoice: None,
+        limits: limits(),
+        now: at(COOL),
+    }
+}
+
+fn provider() -> Actor {
+    Actor::Provider { provider: acme(), principal: who(1) }
+}
+
+fn submit() -> PayoutEvent {
+    PayoutEvent::Submit { instruction: "sign".to_owned() }
+}
+
+fn settled() -> PayoutEvent {
+    PayoutEvent::Settled { reference: "0xabc".to_owned() }
+}
+
+/// Earnings on the account, and a destination that was listed at the beginning of time.
+fn books() -> Memory {
+    let mut memory = Memory::default();
+    let earned = Transfer {
+        id: TransferId::from_bytes([7; 16]),
+        kind: TransferKind::Posted,
+        debit: AccountName::Clearing(Clearing::X402),
+        credit: payable(),
+        asset: asset(),
+        amount: Amount::new(EARNED),
+        call: None,
+        note: "earned".to_owned(),
+        at: at(0),
+        expires: None,
+    };
+    assert!(memory.commit(&[Command::Book(vec![earned])])[0].is_ok());
+    memory.list(ListChange::Configured(vec![destination('a')]), 0);
+    memory
+}
+
+#[test]
+fn a_payout_is_reserved_with_the_request_and_leaves_the_books_once_it_is_settled() {
+    let mut books = books();
+    let row = books.request(request("one", 3_000)).unwrap();
+    assert_eq!(row.state, PayoutState::Held);
+    assert_eq!(books.payable().debits_pending, Amount::new(3_000));
+    assert_eq!(books.step(row.id, Actor::Gateway, submit()), Ok(PayoutState::Submitted));
+    let doubt = PayoutEvent::Unknown { evidence: "timed out".to_owned() };
+    assert_eq!(books.step(row.id, Actor::Gateway, doubt), Ok(PayoutState::Unknown));
+    assert_eq!(books.payable().debits_pending, Amount::new(3_000), "unknown is not failed");
+    assert_eq!(books.step(row.id, Actor::Gateway, settled()), Ok(PayoutState::Settled));
+    assert_eq!(
+        (books.payable().debits_pending, books.payable().debits_posted),
+        (Amount::ZERO, Amount::new(3_000))
+    );
+    assert!(books.step(row.id, Actor::Gateway, settled()).is_err(), "once");
+    assert_eq!(books.findings(), []);
+}
+
+#[test]
+fn p21_an_unlisted_destination_is_refused_and_a_listed_one_is_not() {
+    let mut books = books();
+    let before = books.clone();
+    let unlisted = RequestPayout { destination: destination('b'), ..request("one", 100) };
+    assert_eq!(books.request(unlisted), Err(PayoutRefusal::Unlisted(acme())));
+    assert_eq!(books, before, "refused means no effect");
+    let other = RequestPayout { provider: "other".parse().unwrap(), ..request("one", 100) };
+    assert!(matches!(books.request(other), Err(PayoutRefusal::Unlisted(_))), "a list is its provider's own");
+    assert!(books.request(request("one", 100)).is_ok(), "control");
+}
+
+#[test]
+fn p21_a_destination_cools_off_from_when_it_was_first_listed() {
+    let mut books = books();
+    books.list(ListChange::Add(destination('b'), ListedBy::Operator(None)), 500);
+    // Listed again, by a reload: the moment stays.
+    books.list(ListChange::Configured(vec![destination('a'), destination('b')]), 900);
+    let to_b = |now| RequestPayout { destination: destination('b'), now: at(now), ..request("one", 100) };
+    let until = at(500 + COOL);
+    assert_eq!(books.request(to_b(500 + COOL - 1)), Err(PayoutRefusal::CoolingOff { until }));
+    assert!(books.request(to_b(500 + COOL)).is_ok(), "control: at the moment");
+    // Taken off, by a reload that has it no more, and listed again: it begins anew.
+    books.list(ListChange::Configured(vec![]), 2_000);
+    assert!(books.payees[&acme()].listed(&destination('b')).is_some(), "an operator's stays");
+    assert!(books.payees[&acme()].listed(&destination('a')).is_none());
+    books.list(ListChange::Configured(vec![destination('a')]), 2_500);
+    let again = RequestPayout { now: at(2_600), ..request("two", 100) };
+    assert_eq!(books.request(again), Err(PayoutRefusal::CoolingOff { until: at(2_500 + COOL) }));
+}
+
+#[test]
+fn p21_limits_hold_at_once_and_per_day_and_what_came_to_nothing_does_not_count() {
+    let mut books = books();
+    let refused = |books: &mut Memory, key, amount| books.request(request(key, amount)).unwrap_err();
+    assert_eq!(refused(&mut books, "a", 9), PayoutRefusal::TooSmall { least: Amount::new(10) });
+    let above = PayoutRefusal::AboveLimit { per: "at once", left: Amount::new(4_000) };
+    assert_eq!(refused(&mut books, "a", 4_001), above);
+    let first = books.request(request("a", 4_000)).unwrap();
+    let above = PayoutRefusal::AboveLimit { per: "per day", left: Amount::new(2_000) };
+    assert_eq!(refused(&mut books, "b", 2_001), above);
+    assert!(books.request(request("b", 2_000)).is_ok(), "control: exactly what is left");
+    let tomorrow = RequestPayout { now: at(COOL + DAY_MS), ..request("c", 4_000) };
+    assert!(books.clone().request(tomorrow).is_ok(), "a day later it counts no more");
+    books.step(first.id, provider(), PayoutEvent::Cancel).unwrap();
+    assert!(books.request(request("c", 4_000)).is_ok(), "what was given up does not count");
+    assert_eq!(books.findings(), []);
+}
+
+#[test]
+fn p21_no_more_than_is_there_is_paid_out() {
+    let mut books = books();
+    let wide = |key, amount| RequestPayout {
+        limits: PayoutLimits {
+            per_payout: Amount::new(u128::MAX),
+            per_day: Amount::new(u128::MAX),
+            ..limits()
+        },
+        ..request(key, amount)
+    };
+    books.request(wide("a", 6_000)).unwrap();
+    let funds = PayoutRefusal::Funds { available: Amount::new(4_000), needed: Amount::new(4_001) };
+    assert_eq!(books.request(wide("b", 4_001)), Err(funds));
+    assert!(books.request(wide("b", 4_000)).is_ok(), "control");
+}
+
+#[test]
+fn p21_a_replayed_request_is_the_same_payout_and_another_one_under_its_key_is_refused() {
+    let mut books = books();
+    let first = books.request(request("one", 100)).unwrap();
+    let later = RequestPayout { now: at(COOL + 77), ..request("one", 100) };
+    assert_eq!(books.request(later).unwrap(), first);
+    assert_eq!(books.payable().debits_pending, Amount::new(100), "reserved once");
+    assert_eq!(books.request(request("one", 101)), Err(PayoutRefusal::KeyReused(first.id)));
+    let stranger =
+        RequestPayout { id: payout_id_for(&who(2), "one", None), by: who(2), ..request("one", 101) };
+    assert!(books.request(stranger).is_ok(), "a key is its caller's own");
+    let hash = [5; 32];
+    assert_eq!(payout_id_for(&who(1), "a", Some(&hash)), payout_id_for(&who(2), "b", Some(&hash)));
+}
+
+#[test]
+fn p21_a_large_payout_waits_for_the_operator_whose_word_counts_once() {
+    let mut books = books();
+    let large = |amount| RequestPayout {
+        limits: PayoutLimits { approve_above: Some(Amount::new(1_000)), ..limits() },
+        ..request(&format!("{amount}"), amount)
+    };
+    assert_eq!(books.request(large(1_000)).unwrap().state, PayoutState::Held, "control");
+    let row = books.request(large(1_001)).unwrap();
+    assert_eq!(row.state, PayoutState::Requested);
+    assert!(books.step(row.id, Actor::Gateway, submit()).is_err(), "nothing goes before the word");
+    assert!(books.step(row.id, provider(), PayoutEvent::Approve).is_err(), "maker is not checker");
+    let operator = || Actor::Operator(None);
+    assert_eq!(books.step(row.id, operator(), PayoutEvent::Approve), Ok(PayoutState::Held));
+    assert!(books.step(row.id, operator(), PayoutEvent::Approve).is_err(), "once");
+    assert_eq!(books.payouts[&row.id].approved.as_deref(), Some("operator"));
+}
+
+#[test]
+fn f42_what_was_decided_on_an_older_look_is_refused() {
+    let mut books = books();
+    let row = books.request(request("one", 100)).unwrap();
+    books.step(row.id, Actor::Gateway, submit()).unwrap();
+    let failed = |expected| {
+        let event = PayoutEvent::Failed { reason: "expired".to_owned() };
+        let step =
+            MovePayout { id: row.id, by: Actor::Gateway, event, expected: Some(expected), now: at(COOL + 9) };
+        PayoutCommand::Move(step)
+    };
+    assert!(books.payout(failed(row.version)).is_err(), "another gateway has submitted it since");
+    assert!(books.payout(failed(row.version + 1)).is_ok(), "control");
+}
+
+#[test]
+fn p21_another_provider_finds_no_payout() {
+    let mut books = books();
+    let row = books.request(request("one", 100)).unwrap();
+    let stranger = Actor::Provider { provider: "other".parse().unwrap(), principal: who(1) };
+    let refused = books.step(row.id, stranger, PayoutEvent::Cancel);
+    assert_eq!(refused, Err(PayoutRefusal::NotFound(row.id)));
+    assert_eq!(books.step(row.id, provider(), PayoutEvent::Cancel), Ok(PayoutState::Cancelled), "control");
+}
+
+#[test]
+fn the_auditor_finds_a_payout_whose_reservation_is_another_and_one_without() {
+    let mut books = books();
+    let row = books.request(request("one", 100)).unwrap();
+    assert_eq!(books.findings(), [], "control");
+    let mut larger = PayoutRow::clone(&row);
+    larger.amount = Amount::new(101);
+    let mut wrong = books.clone();
+    wrong.payouts.insert(row.id, Arc::new(larger));
+    assert_eq!(wrong.findings(), [Finding::PayoutDiffers(row.id)]);
+    let mut ended = PayoutRow::clone(&row);
+    ended.state = PayoutState::Settled;
+    wrong.payouts.insert(row.id, Arc::new(ended));
+    assert_eq!(wrong.findings(), [Finding::PayoutDiffers(row.id)], "settled, and nothing was posted");
+    wrong.payouts.clear();
+    assert_eq!(wrong.findings(), [Finding::PayoutMissing(hold_of(&row.id))]);
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Ask(u8, u128),
+    Step(u8, u8, u8),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        (0_u8..6, 0_u128..5_000).prop_map(|(key, amount)| Op::Ask(key, amount)),
+        (0_u8..6, 0_u8..6, 0_u8..3).prop_map(|(key, event, actor)| Op::Step(key, event, actor)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+    /// Whatever is asked for in whatever order, and however it is cut into commits: what is settled and reserved is never more
+    /// than what was earned, every payout has its own reservation, and the auditor finds nothing.
+    #[test]
+    fn nothing_leaves_twice_whatever_happens(ops in proptest::collection::vec(op(), 1..60), together in 1_usize..5) {
+        let mut books = books();
+        let commands: Vec<Command> = ops.iter().map(|op| Command::Payout(Box::new(match *op {
+            Op::Ask(key, amount) => PayoutCommand::Request(request(&key.to_string(), amount)),
+            Op::Step(key, event, actor) => PayoutCommand::Move(MovePayout {
+                id: payout_id_for(&who(1), &key.to_string(), None),
+                by: [provider(), Actor::Operator(None), Actor::Gateway][usize::from(actor)].clone(),
+                event: [
+                    PayoutEvent::Approve,
+                    PayoutEvent::Cancel,
+                    submit(),
+                    settled(),
+                    PayoutEvent::Failed { reason: "no".to_owned() },
+                    PayoutEvent::Unknown { evidence: "?".to_owned() },
+                ][usize::from(event)].clone(),
+                expected: None,
+                now: at(COOL + 1),
+            }),
+        }))).collect();
+        for chunk in commands.chunks(together) {
+            books.commit(chunk);
+            prop_assert_eq!(books.findings(), []);
+        }
+        let sum = |of: fn(PayoutState) -> bool| -> u128 {
+            books.payouts.values().filter(|row| of(row.state)).map(|row| row.amount.get()).sum()
+        };
+        let settled = sum(|state| state == PayoutState::Settled);
+        let open = sum(|state| !state.is_terminal());
+        prop_assert!(settled + open <= EARNED);
+        prop_assert_eq!(books.payable().debits_posted.get(), settled);
+        prop_assert_eq!(books.payable().debits_pending.get(), open);
+        let counted: u128 = books.payees[&acme()].counted.iter().map(|counted| counted.amount.get()).sum();
+        prop_assert_eq!(counted, settled + open);
+        prop_assert!(counted <= 6_000);
+    }
+}

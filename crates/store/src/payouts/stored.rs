@@ -1,0 +1,157 @@
+//! Payouts and providers as JSON columns. These forms are on disk: members are added, never renamed.
+
+use serde::{Deserialize, Serialize};
+use tollgate_domain::{Amount, AssetId, PayoutId, Principal, ServerName, UnixMillis};
+use tollgate_ledger::payout::{Counted, Destination, ListedDestination, PayeeRow, PayoutRow};
+
+/// A stored text that is not of the form it was written in.
+#[derive(Debug, thiserror::Error)]
+#[error("a payout is not stored as it was written: {0}")]
+pub(crate) struct Malformed(String);
+
+fn malformed(what: impl ToString) -> Malformed {
+    Malformed(what.to_string())
+}
+
+#[derive(Serialize, Deserialize)]
+struct Place {
+    rail: String,
+    asset: AssetId,
+    to: String,
+}
+
+impl Place {
+    fn of(destination: &Destination) -> Self {
+        let (rail, asset) = (destination.rail().word().to_owned(), destination.asset().clone());
+        Self { rail, asset, to: destination.to().to_owned() }
+    }
+
+    fn read(self) -> Result<Destination, Malformed> {
+        Destination::new(self.rail.parse().map_err(malformed)?, self.asset, &self.to).map_err(malformed)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Payout {
+    server: ServerName,
+    by: Principal,
+    destination: Place,
+    amount: Amount,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    invoice: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    instruction: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    reference: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    evidence: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    approved: Option<String>,
+    created: UnixMillis,
+    updated: UnixMillis,
+}
+
+/// The columns of a payout beside its text.
+pub(crate) struct Columns<'a> {
+    pub(crate) id: PayoutId,
+    pub(crate) provider: &'a str,
+    pub(crate) state: &'a str,
+    pub(crate) version: u64,
+}
+
+/// A payout as text.
+pub(crate) fn payout_text(row: &PayoutRow) -> Result<String, Malformed> {
+    let stored = Payout {
+        server: row.server.clone(),
+        by: row.by.clone(),
+        destination: Place::of(&row.destination),
+        amount: row.amount,
+        invoice: row.invoice.as_deref().map(str::to_owned),
+        instruction: row.instruction.as_deref().map(str::to_owned),
+        reference: row.reference.clone(),
+        evidence: row.evidence.clone(),
+        approved: row.approved.clone(),
+        created: row.created,
+        updated: row.updated,
+    };
+    serde_json::to_string(&stored).map_err(malformed)
+}
+
+/// A payout from its columns.
+pub(crate) fn payout(columns: &Columns<'_>, text: &str) -> Result<PayoutRow, Malformed> {
+    let stored: Payout = serde_json::from_str(text).map_err(malformed)?;
+    Ok(PayoutRow {
+        id: columns.id,
+        provider: columns.provider.parse().map_err(malformed)?,
+        server: stored.server,
+        by: stored.by,
+        destination: stored.destination.read()?,
+        amount: stored.amount,
+        invoice: stored.invoice.map(Into::into),
+        state: columns.state.parse().map_err(malformed)?,
+        instruction: stored.instruction.map(Into::into),
+        reference: stored.reference,
+        evidence: stored.evidence,
+        approved: stored.approved,
+        version: columns.version,
+        created: stored.created,
+        updated: stored.updated,
+    })
+}
+
+#[derive(Serialize, Deserialize)]
+struct Payee {
+    destinations: Vec<Listed>,
+    counted: Vec<Count>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Listed {
+    destination: Place,
+    added: UnixMillis,
+    by: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Count {
+    payout: PayoutId,
+    amount: Amount,
+    asset: AssetId,
+    at: UnixMillis,
+}
+
+/// What is remembered of a provider, as text.
+pub(crate) fn payee_text(row: &PayeeRow) -> Result<String, Malformed> {
+    let listed = |listed: &ListedDestination| Listed {
+        destination: Place::of(&listed.destination),
+        added: listed.added,
+        by: listed.by.to_string(),
+    };
+    let counted = |counted: &Counted| Count {
+        payout: counted.payout,
+        amount: counted.amount,
+        asset: counted.asset.clone(),
+        at: counted.at,
+    };
+    let stored = Payee {
+        destinations: row.destinations.iter().map(listed).collect(),
+        counted: row.counted.iter().map(counted).collect(),
+    };
+    serde_json::to_string(&stored).map_err(malformed)
+}
+
+/// What is remembered of a provider, from its columns.
+pub(crate) fn payee(provider: &str, version: u64, text: &str) -> Result<PayeeRow, Malformed> {
+    let stored: Payee = serde_json::from_str(text).map_err(malformed)?;
+    let listed = |listed: Listed| {
+        let Listed { destination, added, by } = listed;
+        Ok(ListedDestination { destination: destination.read()?, added, by: by.parse().map_err(malformed)? })
+    };
+    let counted = |Count { payout, amount, asset, at }: Count| Counted { payout, amount, asset, at };
+    Ok(PayeeRow {
+        provider: provider.parse().map_err(malformed)?,
+        destinations: stored.destinations.into_iter().map(listed).collect::<Result<_, Malformed>>()?,
+        counted: stored.counted.into_iter().map(counted).collect(),
+        version,
+    })
+}

@@ -1,0 +1,159 @@
+//! Payouts and providers in the database: written with the batch that moves them, read beside it.
+
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
+use tollgate_domain::{PayoutId, ToolRef, UnixMillis};
+use tollgate_ledger::StoreError;
+use tollgate_ledger::payout::{
+    PayeeChange, PayeeRow, PayoutChanges, PayoutFilter, PayoutPage, PayoutRow, PayoutState, PayoutStore,
+    ProviderName,
+};
+
+use super::PostgresStore;
+use super::convert::{self, ReadError, malformed, plain};
+use super::written::WriteError;
+use crate::convert::{integer, millis};
+use crate::earnings::Earning;
+use crate::payouts::{cut, stored};
+
+/// The columns of [`payout`], then more.
+macro_rules! payouts {
+    ($tail:literal) => {
+        concat!("SELECT id, provider, state, version, standing, seq FROM payouts ", $tail)
+    };
+}
+
+/// The payouts with these ids.
+pub(super) const BY_IDS: &str = payouts!("WHERE id = ANY($1)");
+/// Every payout, in the order in which they were asked for.
+pub(super) const EVERY: &str = payouts!("ORDER BY seq");
+/// What is remembered of these providers.
+pub(super) const PAYEES: &str = "SELECT provider, version, standing FROM payees WHERE provider = ANY($1)";
+
+pub(super) fn payout(row: &Row) -> Result<PayoutRow, ReadError> {
+    let columns = stored::Columns {
+        id: convert::id(row, 0)?,
+        provider: plain(row, 1)?,
+        state: plain(row, 2)?,
+        version: convert::count(row, 3)?,
+    };
+    stored::payout(&columns, plain(row, 4)?).map_err(|error| malformed(4, error))
+}
+
+pub(super) fn payee(row: &Row) -> Result<PayeeRow, ReadError> {
+    stored::payee(plain(row, 0)?, convert::count(row, 1)?, plain(row, 2)?)
+        .map_err(|error| malformed(2, error))
+}
+
+/// Writes each payout and provider as it stands now, provided that it still stood where it was read. One may have moved more than
+/// once in a batch, so they are written one after the other.
+pub(super) async fn write(
+    client: &Client,
+    payouts: &[PayoutChanges],
+    payees: &[PayeeChange],
+) -> Result<(), WriteError> {
+    for change in payouts {
+        write_payout(client, change).await?;
+    }
+    for PayeeChange { before, row } in payees {
+        let upsert = "INSERT INTO payees (provider, version, standing) VALUES ($1, $3, $4) \
+             ON CONFLICT (provider) DO UPDATE SET version = excluded.version, standing = excluded.standing \
+             WHERE payees.version = $2";
+        let parameters: &[(&(dyn ToSql + Sync), Type)] = &[
+            (&row.provider.as_str(), Type::TEXT),
+            (&integer(*before), Type::INT8),
+            (&integer(row.version), Type::INT8),
+            (&stored::payee_text(row).map_err(unwritable)?, Type::TEXT),
+        ];
+        WriteError::unless("payees", 1, client.execute_typed(upsert, parameters).await)?;
+    }
+    Ok(())
+}
+
+async fn write_payout(client: &Client, changes: &PayoutChanges) -> Result<(), WriteError> {
+    let PayoutChanges { before, row } = changes;
+    let (id, version) = (row.id.as_bytes().as_slice(), integer(row.version));
+    let standing = stored::payout_text(row).map_err(unwritable)?;
+    let Some(before) = before else {
+        let insert =
+            "INSERT INTO payouts (id, provider, state, version, standing) VALUES ($1, $2, $3, $4, $5)";
+        let parameters: &[(&(dyn ToSql + Sync), Type)] = &[
+            (&id, Type::BYTEA),
+            (&row.provider.as_str(), Type::TEXT),
+            (&row.state.word(), Type::TEXT),
+            (&version, Type::INT8),
+            (&standing, Type::TEXT),
+        ];
+        return WriteError::unless("payouts", 1, client.execute_typed(insert, parameters).await);
+    };
+    let update = "UPDATE payouts SET state = $3, version = $4, standing = $5 WHERE id = $1 AND version = $2";
+    let parameters: &[(&(dyn ToSql + Sync), Type)] = &[
+        (&id, Type::BYTEA),
+        (&integer(*before), Type::INT8),
+        (&row.state.word(), Type::TEXT),
+        (&version, Type::INT8),
+        (&standing, Type::TEXT),
+    ];
+    WriteError::unless("payouts", 1, client.execute_typed(update, parameters).await)
+}
+
+fn unwritable(error: stored::Malformed) -> WriteError {
+    WriteError::Malformed(error.to_string())
+}
+
+impl PostgresStore {
+    /// See [`crate::Store::earnings`].
+    pub(crate) async fn earnings(
+        &self,
+        since: UnixMillis,
+        until: UnixMillis,
+    ) -> Result<Vec<Earning>, StoreError> {
+        let query = "SELECT server, tool, asset, caller, payer, count(*), \
+             least(sum(amount), 340282366920938463463374607431768211455)::text, \
+             least(sum(refunded), 340282366920938463463374607431768211455)::text FROM settlements \
+             WHERE claimed >= $1 AND claimed < $2 AND state IN ('settled', 'delivered') AND amount > 0 \
+             GROUP BY server, tool, asset, caller, payer";
+        let earning = |row: &Row| {
+            Ok(Earning {
+                tool: ToolRef { server: convert::text(row, 0)?, tool: convert::text(row, 1)? },
+                asset: convert::text(row, 2)?,
+                caller: convert::text(row, 3)?,
+                payer: convert::text(row, 4)?,
+                calls: convert::count(row, 5)?,
+                gross: convert::text(row, 6)?,
+                refunded: convert::text(row, 7)?,
+            })
+        };
+        self.rows(query, &[(&millis(since), Type::INT8), (&millis(until), Type::INT8)], earning).await
+    }
+}
+
+impl PayoutStore for PostgresStore {
+    async fn payout(&self, id: &PayoutId) -> Result<Option<PayoutRow>, StoreError> {
+        self.row(payouts!("WHERE id = $1"), &[(&id.as_bytes().as_slice(), Type::BYTEA)], payout).await
+    }
+
+    async fn payouts(&self, filter: PayoutFilter, limit: u32) -> Result<PayoutPage, StoreError> {
+        let provider = filter.provider.as_ref().map(ProviderName::as_str);
+        let state = filter.state.map(PayoutState::word);
+        let (before, more) = (filter.before.map(integer), i64::from(limit).saturating_add(1));
+        let query = payouts!(
+            "WHERE ($1 IS NULL OR provider = $1) AND ($2 IS NULL OR state = $2) AND ($3 IS NULL OR seq < $3) \
+             ORDER BY seq DESC LIMIT $4"
+        );
+        let parameters: &[(&(dyn ToSql + Sync), Type)] =
+            &[(&provider, Type::TEXT), (&state, Type::TEXT), (&before, Type::INT8), (&more, Type::INT8)];
+        let found = self.rows(query, parameters, |row| Ok((convert::count(row, 5)?, payout(row)?))).await?;
+        Ok(cut(found, limit))
+    }
+
+    async fn open_payouts(&self, limit: u32) -> Result<Vec<PayoutRow>, StoreError> {
+        let query = payouts!("WHERE state IN ('held', 'submitted', 'unknown') ORDER BY seq LIMIT $1");
+        self.rows(query, &[(&i64::from(limit), Type::INT8)], payout).await
+    }
+
+    async fn payee(&self, provider: &ProviderName) -> Result<Option<PayeeRow>, StoreError> {
+        let query = "SELECT provider, version, standing FROM payees WHERE provider = $1";
+        self.row(query, &[(&provider.as_str(), Type::TEXT)], payee).await
+    }
+}

@@ -1,0 +1,232 @@
+//! Payouts on disk: what was written is read again, after a restart too; lists of destinations, pages, and races for one balance.
+
+use tempfile::TempDir;
+use tollgate_domain::{Amount, PayoutId, Rail, TransferId};
+use tollgate_ledger::payout::{
+    Actor, ChangeList, Destination, ListChange, ListedBy, MovePayout, PayoutAnswer, PayoutCommand,
+    PayoutEvent, PayoutFilter, PayoutLimits, PayoutRail, PayoutRefusal, PayoutRow, PayoutState, PayoutStore,
+    ProviderName, RequestPayout, payout_id_for,
+};
+use tollgate_ledger::{Claim, Clearing, LedgerStore, Refusal, StoreError, Transfer, TransferKind};
+use tollgate_store::Store;
+
+use crate::world::*;
+
+fn acme() -> ProviderName {
+    "acme".parse().unwrap()
+}
+
+fn node(digit: char) -> Destination {
+    let key = format!("02{}", digit.to_string().repeat(64));
+    Destination::new(PayoutRail::Lightning, asset(), &key).unwrap()
+}
+
+fn request(key: &str, amount: u128) -> RequestPayout {
+    RequestPayout {
+        id: payout_id_for(&alice(), key, None),
+        provider: acme(),
+        server: "demo".parse().unwrap(),
+        by: alice(),
+        destination: node('a'),
+        amount: Amount::new(amount),
+        invoice: Some("lnbcrt1".into()),
+        limits: PayoutLimits {
+            cool_off_ms: 10,
+            least: Amount::new(1),
+            per_payout: Amount::new(1_000),
+            per_day: Amount::new(1_000),
+            approve_above: Some(Amount::new(500)),
+        },
+        now: at(100),
+    }
+}
+
+async fn list(store: &Store, provider: ProviderName, change: ListChange, now: u64) {
+    let change = ChangeList { provider, change, now: at(now) };
+    store.payout_command(PayoutCommand::List(change)).await.unwrap();
+}
+
+async fn ask(store: &Store, request: RequestPayout) -> Result<PayoutRow, StoreError> {
+    match store.payout_command(PayoutCommand::Request(request)).await? {
+        PayoutAnswer::Payout { row, .. } => Ok(PayoutRow::clone(&row)),
+        PayoutAnswer::Listed(_) => panic!("another answer"),
+    }
+}
+
+async fn step(store: &Store, id: PayoutId, by: Actor, event: PayoutEvent) -> Result<PayoutRow, StoreError> {
+    let step = MovePayout { id, by, event, expected: None, now: at(200) };
+    match store.payout_command(PayoutCommand::Move(step)).await? {
+        PayoutAnswer::Payout { row, .. } => Ok(PayoutRow::clone(&row)),
+        PayoutAnswer::Listed(_) => panic!("another answer"),
+    }
+}
+
+/// Earnings of 1,000 on the account, and a destination.
+async fn funded(store: &Store) {
+    let earned = Transfer {
+        id: TransferId::from_bytes([6; 16]),
+        kind: TransferKind::Posted,
+        debit: tollgate_ledger::AccountName::Clearing(Clearing::L402),
+        credit: payable(),
+        asset: asset(),
+        amount: Amount::new(1_000),
+        call: None,
+        note: "earned".to_owned(),
+        at: at(1),
+        expires: None,
+    };
+    store.book(vec![earned]).await.unwrap();
+    list(store, acme(), ListChange::Configured(vec![node('a')]), 0).await;
+}
+
+#[tokio::test]
+async fn a_payout_is_read_as_it_was_written_at_every_step_and_after_a_restart() {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory);
+    life_of(&store).await;
+    let before = store.payouts(PayoutFilter::default(), 9).await.unwrap();
+    let payee = store.payee(&acme()).await.unwrap();
+    drop(store);
+    let store = open(&directory);
+    assert_eq!(store.payouts(PayoutFilter::default(), 9).await.unwrap(), before);
+    assert_eq!(store.payee(&acme()).await.unwrap(), payee);
+    in_order(&store).await;
+}
+
+pub(crate) async fn life_of(store: &Store) {
+    funded(store).await;
+    let large = ask(store, request("large", 501)).await.unwrap();
+    let small = ask(store, request("small", 100)).await.unwrap();
+    assert_eq!((large.state, small.state), (PayoutState::Requested, PayoutState::Held));
+    assert_eq!(ask(store, request("small", 100)).await, Ok(small.clone()), "the same request, once");
+    let open =
+        async || store.open_payouts(9).await.unwrap().into_iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(open().await, [small.id], "what waits for a word is not carried out");
+    step(store, large.id, Actor::Operator(None), PayoutEvent::Approve).await.unwrap();
+    assert_eq!(open().await, [large.id, small.id]);
+    for event in [
+        PayoutEvent::Submit { instruction: "sign".to_owned() },
+        PayoutEvent::Unknown { evidence: "timed out".to_owned() },
+        PayoutEvent::Settled { reference: "ab".to_owned() },
+    ] {
+        let row = step(store, large.id, Actor::Gateway, event).await.unwrap();
+        assert_eq!(store.payout(&large.id).await.unwrap(), Some(row));
+        in_order(store).await;
+    }
+    let failed = PayoutEvent::Failed { reason: "expired".to_owned() };
+    step(store, small.id, Actor::Gateway, failed).await.unwrap();
+    assert_eq!(open().await, []);
+    let balance = store.balance(&payable(), &asset()).await.unwrap();
+    assert_eq!(balance.available(), Some(Amount::new(499)));
+    let payee = store.payee(&acme()).await.unwrap().unwrap();
+    assert_eq!(payee.counted.iter().map(|counted| counted.payout).collect::<Vec<_>>(), [large.id]);
+}
+
+#[tokio::test]
+async fn p21_a_destination_keeps_its_moment_over_restarts_and_reloads() {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory);
+    moments_of(&store).await;
+    drop(store);
+    let store = open(&directory);
+    list(&store, acme(), ListChange::Configured(vec![node('a')]), 99).await;
+    let payee = store.payee(&acme()).await.unwrap().unwrap();
+    assert_eq!(payee.listed(&node('a')).unwrap().added, at(0), "since when it was first seen");
+    assert_eq!(payee.listed(&node('b')).unwrap().by, ListedBy::Operator(None));
+}
+
+pub(crate) async fn moments_of(store: &Store) {
+    funded(store).await;
+    list(store, acme(), ListChange::Add(node('b'), ListedBy::Operator(None)), 95).await;
+    list(store, acme(), ListChange::Configured(vec![node('a'), node('b')]), 96).await;
+    let to_b = RequestPayout { destination: node('b'), ..request("b", 100) };
+    let refused = ask(store, to_b.clone()).await.unwrap_err();
+    let cooling = PayoutRefusal::CoolingOff { until: at(105) };
+    assert_eq!(refused, StoreError::Refused(Refusal::Payout(Box::new(cooling))));
+    ask(store, RequestPayout { now: at(105), ..to_b }).await.unwrap();
+    in_order(store).await;
+}
+
+#[tokio::test]
+async fn payouts_are_listed_the_newest_first_in_pages_of_their_provider() {
+    let directory = TempDir::new().unwrap();
+    pages_of(&open(&directory)).await;
+}
+
+pub(crate) async fn pages_of(store: &Store) {
+    funded(store).await;
+    let other: ProviderName = "other".parse().unwrap();
+    list(store, other.clone(), ListChange::Configured(vec![node('a')]), 0).await;
+    let mut ids = Vec::new();
+    for key in ["1", "2", "3"] {
+        ids.push(ask(store, request(key, 10)).await.unwrap().id);
+    }
+    let foreign = RequestPayout { provider: other.clone(), ..request("4", 10) };
+    let foreign = ask(store, foreign).await.unwrap().id;
+    let listed = async |filter: PayoutFilter, limit| {
+        let page = store.payouts(filter, limit).await.unwrap();
+        (page.rows.iter().map(|row| row.id).collect::<Vec<_>>(), page.next)
+    };
+    let of = |provider| PayoutFilter { provider: Some(provider), ..PayoutFilter::default() };
+    let (first, next) = listed(of(acme()), 2).await;
+    assert_eq!(first, [ids[2], ids[1]]);
+    assert_eq!(listed(PayoutFilter { before: next, ..of(acme()) }, 2).await, (vec![ids[0]], None));
+    assert_eq!(listed(of(other), 9).await.0, [foreign]);
+    let held = PayoutFilter { state: Some(PayoutState::Settled), ..PayoutFilter::default() };
+    assert_eq!(listed(held, 9).await.0, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p21_of_many_withdrawals_at_once_exactly_what_is_there_is_reserved() {
+    let directory = TempDir::new().unwrap();
+    race_of(&open(&directory)).await;
+}
+
+pub(crate) async fn race_of(store: &Store) {
+    funded(store).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..50 {
+        let store = store.clone();
+        tasks.spawn(async move { ask(&store, request(&number.to_string(), 100)).await });
+    }
+    let outcomes = tasks.join_all().await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 10);
+    let balance = store.balance(&payable(), &asset()).await.unwrap();
+    assert_eq!((balance.debits_pending, balance.available()), (Amount::new(1_000), Some(Amount::ZERO)));
+    in_order(store).await;
+}
+
+#[tokio::test]
+async fn earnings_are_summed_by_tool_asset_caller_and_payer_of_what_was_settled() {
+    let directory = TempDir::new().unwrap();
+    earnings_of(&open(&directory)).await;
+}
+
+pub(crate) async fn earnings_of(store: &Store) {
+    store.grant_credit(grant(&alice(), 1_000)).await.unwrap();
+    let claims = ["a/1", "a/2", "a/3", "a/4"].map(|proof| claim(Rail::Credit, proof));
+    let wallets = Claim { payer: wallet(), ..claims[1].clone() };
+    let [one, two, open, void] = [&claims[0], &wallets, &claims[2], &claims[3]];
+    for claim in [one, two, open, void, &free("a/5", 9)] {
+        fresh(store, claim).await;
+    }
+    for claim in [one, two] {
+        store.advance(paid(claim)).await.unwrap();
+    }
+    store.advance(advance(void, [voided()])).await.unwrap();
+    let mut found = store.earnings(at(100), at(101)).await.unwrap();
+    found.sort();
+    let parties: Vec<_> =
+        found.iter().map(|earning| (earning.payer.clone(), earning.calls, earning.gross)).collect();
+    assert_eq!(parties.len(), 2, "{found:?}");
+    for payer in [alice(), wallet()] {
+        assert!(parties.contains(&(payer, 1, Amount::new(10))), "{found:?}");
+    }
+    assert!(
+        found
+            .iter()
+            .all(|earning| earning.tool == tool() && earning.asset == asset() && earning.caller == alice())
+    );
+    assert_eq!(store.earnings(at(101), at(1_000)).await, Ok(vec![]), "by when they were claimed");
+    assert_eq!(store.earnings(at(0), at(100)).await, Ok(vec![]));
+}
