@@ -154,6 +154,10 @@ impl Translator<'_> {
             });
         }
         change(&|now| raw::member(now, "status").and_then(|_| self.with_task(now)));
+        // A task that is over has the result of its call within.
+        change(&|now| {
+            raw::member(now, "taskId").and_then(|_| self.within(now, "result", |result| self.result(result)))
+        });
         change(&|now| self.within(now, "task", |task| self.with_task(task)));
         change(&|now| {
             self.within(now, "_meta", |meta| self.within(meta, RELATED_TASK, |task| self.with_task(task)))

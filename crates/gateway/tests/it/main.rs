@@ -92,6 +92,7 @@ mod several_gateways;
 #[cfg(test)]
 mod stolen_proofs;
 #[cfg(test)]
+mod tasks;
 mod tls;
 #[cfg(test)]
 #[cfg(feature = "otel")]
