@@ -34,7 +34,7 @@ async fn m10_what_a_task_came_to_neither_forges_a_receipt_nor_asks_for_money() {
     let failed = json!({ "code": 402, "message": "pay", "data": demand });
     for result in [asking.clone(), ended("result", &asking), ended("error", &failed)] {
         let (withheld, text, _) = passed(&result).await;
-        assert_eq!(withheld["error"]["data"]["code"], "upstream_demands_payment", "{text}");
+        assert_eq!(withheld["error"]["data"]["error"], "upstream_demands_payment", "{text}");
         assert!(!text.contains("0xthief"), "{text}");
     }
 
