@@ -92,8 +92,15 @@ fn said(item: &Item, base_url: &str) -> Result<Bytes, UpstreamError> {
     let Some(message) = item.message() else { return Ok(item.raw().clone()) };
     let demand = match Frame::parse_upstream(message.clone()) {
         Ok(frame) if is_demand(&frame) || is_demand_of_a_task(&frame) => frame,
+        Ok(frame) if announces_a_demand(&frame) => {
+            tracing::warn!("a server announced a task that demands a payment of its own; it was withheld");
+            return Ok(Bytes::new());
+        }
         Ok(frame) => {
-            let own = answer_without_reserved(&frame);
+            let own = match frame.kind() {
+                Kind::Notification => announcement_without_reserved(&frame),
+                Kind::Response | Kind::ErrorResponse | Kind::Request => answer_without_reserved(&frame),
+            };
             return Ok(own.map_or_else(|| item.raw().clone(), |own| item.rewritten(Some(&own), None)));
         }
         Err(_) if foreign::is_demand(&message) => {
@@ -110,9 +117,27 @@ fn said(item: &Item, base_url: &str) -> Result<Bytes, UpstreamError> {
 
 /// Whether what a task came to, in the answer to `tasks/get` (2026-07-28), is a demand to pay.
 fn is_demand_of_a_task(answer: &Frame) -> bool {
-    let Some(task) = answer.result() else { return false };
-    raw::member(&task, "result").is_some_and(|result| is_demand_result(&result))
-        || raw::member(&task, "error").is_some_and(|error| foreign::is_demand(&error))
+    answer.result().is_some_and(|task| came_to_a_demand(&task))
+}
+
+/// The same in `notifications/tasks`, which says as much.
+fn announces_a_demand(frame: &Frame) -> bool {
+    frame.kind() == Kind::Notification && frame.params().is_some_and(|task| came_to_a_demand(&task))
+}
+
+fn came_to_a_demand(task: &Bytes) -> bool {
+    raw::member(task, "result").is_some_and(|result| is_demand_result(&result))
+        || raw::member(task, "error").is_some_and(|error| foreign::is_demand(&error))
+}
+
+/// An announcement of a task without what only the gateway may say. `None`: it has nothing of it.
+fn announcement_without_reserved(frame: &Frame) -> Option<Bytes> {
+    let inner = raw::member(&frame.params()?, "result")?;
+    let own = without_reserved(inner.clone());
+    if own == inner {
+        return None;
+    }
+    Some(frame.with_param("result", std::str::from_utf8(&own).ok()?))
 }
 
 /// An answer without what only the gateway may say, in its result and in that of a task within. `None`: it has nothing of it.

@@ -19,7 +19,7 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use rmcp::{RoleServer, ServerHandler};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::task::AbortOnDropHandle;
+use tokio::task::JoinSet;
 
 type Service = StreamableHttpService<Tasks, LocalSessionManager>;
 
@@ -30,7 +30,7 @@ type Service = StreamableHttpService<Tasks, LocalSessionManager>;
 #[derive(Debug)]
 pub struct TaskServer {
     port: u16,
-    _serving: AbortOnDropHandle<()>,
+    _serving: JoinSet<()>,
 }
 
 impl TaskServer {
@@ -47,14 +47,16 @@ impl TaskServer {
             LocalSessionManager::default().into(),
             StreamableHttpServerConfig::default(),
         ));
-        let serving = tokio::spawn(async move {
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let mut connections = JoinSet::new();
             loop {
                 if let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(serve(stream, Arc::clone(&service)));
+                    connections.spawn(serve(stream, Arc::clone(&service)));
                 }
             }
         });
-        Ok(Self { port, _serving: AbortOnDropHandle::new(serving) })
+        Ok(Self { port, _serving: serving })
     }
 
     /// `http://127.0.0.1:<port>/mcp`.

@@ -472,7 +472,10 @@ fn a_limit_is_shared_where_gateways_can_count_together() {
     let database = "database: { url: \"postgresql://gate@127.0.0.1/tollgate\" }\n";
     assert!(!refused("rate: 60/minute", database), "control");
     assert!(refused("rate: 60/minute", ""), "there is nothing to count in");
-    assert!(refused("rate: 60/minute, of: requests", database), "requests are counted before anything is read");
+    assert!(
+        refused("rate: 60/minute, of: requests", database),
+        "requests are counted before anything is read"
+    );
     assert!(refused("rate: 60/minute, of: offers", database));
     assert!(!refused("rate: 1/day, burst: 3660", database) && refused("rate: 1/day, burst: 3661", database));
 }

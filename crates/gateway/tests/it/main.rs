@@ -93,6 +93,7 @@ mod several_gateways;
 mod stolen_proofs;
 #[cfg(test)]
 mod tasks;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 #[cfg(feature = "otel")]

@@ -201,7 +201,8 @@ async fn p22_an_escrow_is_one_at_every_gateway_and_its_deadline_passes_once() {
 }
 
 #[tokio::test]
-async fn a_limit_that_is_shared_is_one_over_all_gateways_and_without_the_database_each_goes_by_its_own_count() {
+async fn a_limit_that_is_shared_is_one_over_all_gateways_and_without_the_database_each_goes_by_its_own_count()
+{
     let limit = "limits: { rates: [{ rate: 3/hour, per: all, shared: true, name: together }] }\n";
     let Some(pair) = Pair::with(Script::echo(), "echo", limit).await else { return };
     let arguments = json!({ "n": 1 });

@@ -79,7 +79,10 @@ async fn tasks_of_the_rust_sdk_are_the_same_through_every_door() {
 /// What the TypeScript client must have seen of one server.
 fn assert_whole_legacy(story: &Value, who: &str) {
     let text = story["text"].as_str().unwrap();
-    assert!(text.contains("Research Report: python (snake)"), "{who}: the answer arrived within its task: {text}");
+    assert!(
+        text.contains("Research Report: python (snake)"),
+        "{who}: the answer arrived within its task: {text}"
+    );
     assert!(story["asked"].as_str().is_some_and(|asked| asked.contains("python")), "{who}: {story}");
     let mut rest = story.clone();
     for member in ["text", "asked"] {

@@ -103,7 +103,8 @@ impl Seen<'_> {
 
     /// Calls a tool, which must become a task, and gives its id.
     async fn create(&mut self, tool: &str) -> Result<String, ServiceError> {
-        let response = self.client.call_tool_once(CallToolRequestParams::new(format!("{}{tool}", self.prefix)));
+        let response =
+            self.client.call_tool_once(CallToolRequestParams::new(format!("{}{tool}", self.prefix)));
         let CallToolResponse::Task(created) = response.await? else {
             return Err(ServiceError::UnexpectedResponse);
         };

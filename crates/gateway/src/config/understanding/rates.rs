@@ -136,14 +136,7 @@ impl Reader<'_> {
             self.shared(&format!("{at}.shared"), counts, rate);
         }
         let label = Label { name, rate: refill.to_string(), per: per.to_string() };
-        Some(Rule {
-            label: Arc::new(label),
-            counts,
-            scope: scope.clone(),
-            per,
-            rate,
-            shared: raw.shared,
-        })
+        Some(Rule { label: Arc::new(label), counts, scope: scope.clone(), per, rate, shared: raw.shared })
     }
 
     fn shared(&mut self, at: &str, counts: Counts, rate: Rate) {

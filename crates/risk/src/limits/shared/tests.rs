@@ -24,7 +24,9 @@ impl All {
     fn take(&mut self, asks: &[Ask], now: UnixMillis) -> Result<(), Crowded> {
         self.asked += 1;
         let now = nanos(now.get());
-        let after = |all: &Self, ask: &Ask| all.full_at.get(&ask.key).map_or(now, |at| *at.max(&now)) + ask.cost_nanos;
+        let after = |all: &Self, ask: &Ask| {
+            all.full_at.get(&ask.key).map_or(now, |at| *at.max(&now)) + ask.cost_nanos
+        };
         for (place, ask) in asks.iter().enumerate() {
             if after(self, ask) > now + ask.full_nanos {
                 return Err(Crowded { place, wait_ms: millis_ceil(after(self, ask) - now - ask.full_nanos) });
@@ -113,5 +115,9 @@ fn a_bucket_is_named_alike_everywhere_and_by_all_that_tells_callers_apart() {
         named("a", &every, &ALICE, "192.0.2.1", "r/t"),
     ];
     assert!(others.iter().all(|other| *other != first));
-    assert_eq!(named("a", &[], &ALICE, "192.0.2.1", "s/t"), named("a", &[], &BOB, "192.0.2.2", "r/u"), "per all");
+    assert_eq!(
+        named("a", &[], &ALICE, "192.0.2.1", "s/t"),
+        named("a", &[], &BOB, "192.0.2.2", "r/u"),
+        "per all"
+    );
 }
