@@ -14,9 +14,10 @@ pub mod mcp_client;
 pub mod mcp_python;
 pub mod port;
 pub mod postgres;
-mod rust_client;
+pub mod rust_client;
 pub mod schemathesis;
 pub mod sdk_clients;
+pub mod task_server;
 pub mod x402_python;
 
 pub use anvil::Chain;
@@ -27,6 +28,7 @@ pub use lnbits::Lnbits;
 pub use mcp_python::McpPython;
 pub use postgres::Postgres;
 pub use schemathesis::{Errors, Schemathesis};
+pub use task_server::TaskServer;
 pub use x402_python::X402Python;
 
 use std::fmt;

@@ -1,4 +1,5 @@
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::Digest;
 
@@ -33,6 +34,19 @@ impl Origin {
     }
 }
 
+/// `192.0.2.1`, `2001:db8::/64`, or the digest of a name: the same at every gateway.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Place::V4(octets) => Ipv4Addr::from(octets).fmt(f),
+            Place::V6([a, b, c, d, e, g, h, i]) => {
+                write!(f, "{}/64", Ipv6Addr::from([a, b, c, d, e, g, h, i, 0, 0, 0, 0, 0, 0, 0, 0]))
+            }
+            Place::Named(digest) => digest.fmt(f),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +61,13 @@ mod tests {
         assert_eq!(origin("2001:db8::1"), origin("2001:db8::ffff:0:1"));
         assert_ne!(origin("2001:db8::1"), origin("2001:db8:0:1::1"), "control");
         assert_ne!(origin("192.0.2.1"), origin("192.0.2.2"), "control");
+    }
+
+    #[test]
+    fn an_origin_has_one_text() {
+        assert_eq!(origin("::ffff:192.0.2.1").to_string(), "192.0.2.1");
+        assert_eq!(origin("2001:db8::1").to_string(), "2001:db8::/64");
+        assert_eq!(Origin::named("tenant 7").to_string().len(), 64);
     }
 
     #[test]

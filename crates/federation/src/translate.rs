@@ -115,7 +115,12 @@ impl Translator<'_> {
             }
             "notifications/tasks" | "notifications/tasks/status" => {
                 let public = self.tasks.public(self.names, self.server, &text("taskId")?);
-                Some(frame.with_param("taskId", &quote(&public)))
+                let named = frame.with_param("taskId", &quote(&public));
+                // What it came to may stand beside it, as in the answer to `tasks/get`.
+                let result = frame.param("result").map(|result| frame.bytes().slice_ref(result));
+                let Some(result) = result.and_then(|result| self.result(&result)) else { return Some(named) };
+                let named = Frame::parse_upstream(named).ok()?;
+                Some(named.with_param("result", std::str::from_utf8(&result).ok()?))
             }
             _ => frame.meta(RELATED_TASK).map(|_| self.related(frame)),
         }
@@ -154,6 +159,10 @@ impl Translator<'_> {
             });
         }
         change(&|now| raw::member(now, "status").and_then(|_| self.with_task(now)));
+        // A task that is over has the result of its call within.
+        change(&|now| {
+            raw::member(now, "taskId").and_then(|_| self.within(now, "result", |result| self.result(result)))
+        });
         change(&|now| self.within(now, "task", |task| self.with_task(task)));
         change(&|now| {
             self.within(now, "_meta", |meta| self.within(meta, RELATED_TASK, |task| self.with_task(task)))

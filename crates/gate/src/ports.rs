@@ -1,13 +1,14 @@
 //! What the street needs from outside, bundled so that bounds stay one line.
 
 use std::fmt;
+use std::future::{Future, ready};
 use std::sync::Arc;
 
 use tollgate_domain::{CallId, Digest, Pricing, Requirement, ServerName, Settle, ToolRef, UnixMillis};
 use tollgate_ledger::LedgerStore;
 use tollgate_ledger::budget::{Plan, Warning};
 use tollgate_rails::PaymentRail;
-use tollgate_risk::Limits;
+use tollgate_risk::{Ask, Crowded, Limits};
 use tollgate_trust::KeyDirectory;
 
 use crate::fault::Fault;
@@ -112,6 +113,14 @@ pub trait Ports: Send + Sync + 'static {
     fn rails(&self) -> &[Arc<dyn PaymentRail>];
     /// How often callers may call, and be given offers that cost us something (a Lightning invoice each).
     fn limits(&self) -> &Limits;
+    /// Takes a call from what all gateways count together: from all of these buckets or from none. Where the count cannot be
+    /// reached, each gateway's own has to do.
+    ///
+    /// # Errors
+    /// [`Crowded`] when one of them has no room.
+    fn take_shared(&self, _asks: &[Ask]) -> impl Future<Output = Result<(), Crowded>> + Send {
+        ready(Ok(()))
+    }
     /// How far callers may spend. Decided by the ledger, with the claim.
     fn budgets(&self) -> &Plan;
     /// A call has passed soft limits of its budgets.

@@ -85,7 +85,7 @@ impl<P: Ports> Gate<P> {
         };
         let call = call.authenticate(self, now).await?;
         // Checking costs as much as a call does before its tool: it counts as one.
-        let taken = self.ports.limits().take_call(call.asking(Some(&call.stage.caller)), now);
+        let taken = self.take_call(call.asking(Some(&call.stage.caller)), now).await;
         taken.map_err(|limited| call.refuse(Denial::from(limited)))?;
         let call = call.evaluate(&self.ports).await?;
         let call = call.quote(self, now).await?;

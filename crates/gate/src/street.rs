@@ -1,6 +1,7 @@
 //! The street itself: the order of the stations, with why each stands where it does.
 
 use tollgate_domain::UnixMillis;
+use tollgate_risk::{Asking, Limited};
 
 use crate::call::{Call, Held, Request, Screened};
 use crate::ports::{Mode, Ports};
@@ -62,7 +63,18 @@ impl<P: Ports> Gate<P> {
         let call = call.evaluate(&self.ports).await?; // before the price: who will be refused is never asked to pay
         let call = call.quote(self, now).await?; // schema first, then price: nobody pays for malformed arguments
         let call = call.pay(self, now).await?; // verified purely; an invalid proof burns nothing
-        call.screen(&self.ports, now) // left of hold: a refusal burns no proof
+        call.screen(self, now).await // left of hold: a refusal burns no proof
+    }
+
+    /// Takes a call from every limit that holds for it, here and over all gateways, or from none.
+    ///
+    /// # Errors
+    /// [`Limited`] when one of them is reached.
+    pub async fn take_call(&self, asking: Asking<'_>, now: UnixMillis) -> Result<(), Limited> {
+        let Some(shared) = self.ports.limits().take_call(asking, now)? else { return Ok(()) };
+        // Rare, so that it makes no other call's future larger.
+        let asked = Box::pin(self.ports.take_shared(shared.asks())).await;
+        asked.map_err(|crowded| shared.refused(crowded, self.ports.now()))
     }
 
     /// The rest of it: the claim. Durable: from here on, exactly one settlement or void.

@@ -6,8 +6,8 @@ use tollgate_domain::{CallId, ServerName, UnixMillis};
 use tollgate_gate::{Fault, Ports};
 use tollgate_ledger::budget::{Plan, Warning};
 use tollgate_rails::PaymentRail;
-use tollgate_risk::Limits;
-use tollgate_store::Store;
+use tollgate_risk::{Ask, Crowded, Limits};
+use tollgate_store::{SharedTake, Store};
 use tollgate_till::{KeySnapshot, failpoint};
 
 use crate::catalog::Tools;
@@ -59,6 +59,23 @@ impl Ports for GatewayPorts {
 
     fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    async fn take_shared(&self, asks: &[Ask]) -> Result<(), Crowded> {
+        let take = |ask: &Ask| {
+            let Ask { key, cost_nanos, full_nanos } = *ask;
+            SharedTake { key, cost_nanos, full_nanos }
+        };
+        let takes: Vec<SharedTake> = asks.iter().map(take).collect();
+        match self.store.take_shared(&takes).await {
+            Ok(None) => Ok(()),
+            Ok(Some(crowded)) => Err(Crowded { place: crowded.place, wait_ms: crowded.wait_ms }),
+            Err(error) => {
+                // What a limit protects is no money: callers are not turned away for it.
+                tracing::warn!(%error, "limits of all gateways cannot be asked: this gateway goes by its own count");
+                Ok(())
+            }
+        }
     }
 
     fn budgets(&self) -> &Plan {

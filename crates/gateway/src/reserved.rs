@@ -11,6 +11,9 @@ use tollgate_gate::{Door, Fault, Naming, faulted};
 use tollgate_mcp::{Frame, Kind, raw, reply, result};
 use tollgate_rails::foreign;
 
+#[cfg(test)]
+mod tests;
+
 /// Keys by which a client knows a gateway's own word: a server behind the gateway cannot say them, in no spelling that a
 /// careless reader could take for ours.
 pub(crate) fn is_reserved(key: &str) -> bool {
@@ -62,8 +65,8 @@ pub(crate) fn is_http_demand(response: &Response<Body>) -> bool {
     response.status() == StatusCode::PAYMENT_REQUIRED
 }
 
-/// A response that is passed on message by message, with a fault of the gateway's in place of each demand to pay. Where no
-/// message can be read, such as in a compressed body, nothing passes.
+/// A response that is passed on message by message, with a fault of the gateway's in place of each demand to pay, and without
+/// what only the gateway may say in the `_meta` of a result. Where no message can be read, such as in a compressed body, nothing passes.
 pub(crate) fn without_demands(response: Response<Body>, limits: Limits, base_url: &str) -> Response<Body> {
     let (head, messages) = match MessageStream::read(response, limits) {
         Ok(read) => read,
@@ -88,15 +91,67 @@ pub(crate) fn without_demands(response: Response<Body>, limits: Limits, base_url
 fn said(item: &Item, base_url: &str) -> Result<Bytes, UpstreamError> {
     let Some(message) = item.message() else { return Ok(item.raw().clone()) };
     let demand = match Frame::parse_upstream(message.clone()) {
-        Ok(frame) if is_demand(&frame) => frame,
+        Ok(frame) if is_demand(&frame) || is_demand_of_a_task(&frame) => frame,
+        Ok(frame) if announces_a_demand(&frame) => {
+            tracing::warn!("a server announced a task that demands a payment of its own; it was withheld");
+            return Ok(Bytes::new());
+        }
+        Ok(frame) => {
+            let own = match frame.kind() {
+                Kind::Notification => announcement_without_reserved(&frame),
+                Kind::Response | Kind::ErrorResponse | Kind::Request => answer_without_reserved(&frame),
+            };
+            return Ok(own.map_or_else(|| item.raw().clone(), |own| item.rewritten(Some(&own), None)));
+        }
         Err(_) if foreign::is_demand(&message) => {
             return Err(UpstreamError::NotAnAnswer("it demands a payment of its own"));
         }
-        Ok(_) | Err(_) => return Ok(item.raw().clone()),
+        Err(_) => return Ok(item.raw().clone()),
     };
     tracing::warn!("a server demanded a payment of its own; it was withheld");
     let fault = Fault::Upstream { kind: FailureKind::DemandedPayment };
     let naming = Naming { base_url, resource_url: "" };
     let instead = faulted(&fault, None, Door::JsonRpc { id: demand.id() }, naming);
     Ok(item.rewritten(Some(&instead.body), None))
+}
+
+/// Whether what a task came to, in the answer to `tasks/get` (2026-07-28), is a demand to pay.
+fn is_demand_of_a_task(answer: &Frame) -> bool {
+    answer.result().is_some_and(|task| came_to_a_demand(&task))
+}
+
+/// The same in `notifications/tasks`, which says as much.
+fn announces_a_demand(frame: &Frame) -> bool {
+    frame.kind() == Kind::Notification && frame.params().is_some_and(|task| came_to_a_demand(&task))
+}
+
+fn came_to_a_demand(task: &Bytes) -> bool {
+    raw::member(task, "result").is_some_and(|result| is_demand_result(&result))
+        || raw::member(task, "error").is_some_and(|error| foreign::is_demand(&error))
+}
+
+/// An announcement of a task without what only the gateway may say. `None`: it has nothing of it.
+fn announcement_without_reserved(frame: &Frame) -> Option<Bytes> {
+    let inner = raw::member(&frame.params()?, "result")?;
+    let own = without_reserved(inner.clone());
+    if own == inner {
+        return None;
+    }
+    Some(frame.with_param("result", std::str::from_utf8(&own).ok()?))
+}
+
+/// An answer without what only the gateway may say, in its result and in that of a task within. `None`: it has nothing of it.
+fn answer_without_reserved(answer: &Frame) -> Option<Bytes> {
+    let all = answer.result()?;
+    let mut result = without_reserved(all.clone());
+    if let Some(inner) = raw::member(&result, "result") {
+        let own = without_reserved(inner.clone());
+        if own != inner {
+            result = raw::set(&result, &[("result", std::str::from_utf8(&own).ok()?)]).ok()?;
+        }
+    }
+    if result == all {
+        return None;
+    }
+    raw::set(answer.bytes(), &[("result", std::str::from_utf8(&result).ok()?)]).ok()
 }

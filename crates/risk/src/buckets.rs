@@ -108,8 +108,33 @@ impl Bucket<'_> {
     }
 
     /// Takes what was found to be affordable while this bucket was locked.
-    pub(crate) fn take(mut self, taken: Taken) {
-        let Taken { before, after, now } = taken;
+    pub(crate) fn take(self, taken: Taken) {
+        self.become_full(taken);
+    }
+
+    /// Gives back what was taken `elapsed_ms` ago, less what may have come back by itself meanwhile. Whatever else happened to the
+    /// bucket since, it is never fuller than if nothing had been taken.
+    pub(crate) fn give_back(self, cost: u32, elapsed_ms: u64, now: UnixMillis) {
+        // A bucket that was full for a while since then has forgotten so much of it, and no more.
+        let back = self.rate.nanos_of(cost).saturating_sub(nanos(elapsed_ms));
+        if let Some(before) = self.shard.full_at.get(&self.key).copied() {
+            let after = before.saturating_sub(back);
+            self.become_full(Taken { before: Some(before), after, now: nanos(now.get()) });
+        }
+    }
+
+    /// Empties the bucket at least so far that `cost` can be taken in `wait_ms` milliseconds and no sooner.
+    pub(crate) fn owe(self, cost: u32, wait_ms: u64, now: UnixMillis) {
+        let now = nanos(now.get());
+        let latest = now.saturating_add(self.rate.tolerance_nanos());
+        let owed = latest.saturating_add(nanos(wait_ms)).saturating_sub(self.rate.nanos_of(cost)).min(latest);
+        let before = self.shard.full_at.get(&self.key).copied();
+        let after = before.unwrap_or(self.shard.forgotten_full_at).max(owed);
+        self.become_full(Taken { before, after, now });
+    }
+
+    fn become_full(mut self, at: Taken) {
+        let Taken { before, after, now } = at;
         let shard = &mut *self.shard;
         if let Some(before) = before {
             shard.fullest_first.remove(&(before, self.key));

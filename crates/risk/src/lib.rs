@@ -20,6 +20,7 @@
 //!     scope: Scope::Gateway,
 //!     per: Per::of([Part::Address]),
 //!     rate: Rate::of("60/minute".parse().unwrap(), NonZeroU32::new(2)),
+//!     shared: false,
 //! };
 //! let plan = Plan::new(vec![rule], vec![]).unwrap();
 //! let limits = Limits::new(&plan, NonZeroUsize::new(10_000).unwrap());
@@ -45,7 +46,7 @@ mod plan;
 mod rate;
 mod rule;
 
-pub use limits::{Asking, Entrance, Limited, Limits, Seen};
+pub use limits::{Ask, Asking, Crowded, Entrance, Limited, Limits, Seen, Shared};
 pub use plan::{Plan, TooHeavy, Weights};
 pub use rate::{Rate, Refill, RefillError};
 pub use rule::{Counts, Label, Part, PartError, Per, Rule, Scope};

@@ -12,6 +12,10 @@ use crate::buckets::{Bucket, Buckets, Key};
 use crate::plan::{Plan, Weights};
 use crate::rule::{Counts, Label, Part, Per, Rule, Scope};
 
+mod shared;
+
+pub use shared::{Ask, Crowded, Shared};
+
 /// A limit is reached. Nothing was taken, neither from it nor from any other.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the limit {} is reached; try again in {retry_after_ms} ms", limit.name)]
@@ -73,6 +77,8 @@ struct Held {
     calls: List,
     /// Those of `calls` that need not know who calls.
     early: List,
+    /// Whether any of `calls` is counted by all gateways together.
+    is_shared: bool,
     offers: List,
     requests: List,
 }
@@ -157,13 +163,16 @@ impl Limits {
         refused(longest(&held.early, &whose, held.weight, now))
     }
 
-    /// Takes a call from every limit that holds for it, or from none.
+    /// Takes a call from every limit that holds for it, or from none. What this gateway has counted may still be too much for
+    /// all gateways together: then there is something [`Shared`] to ask them.
     ///
     /// # Errors
     /// [`Limited`] when one of them is reached.
-    pub fn take_call(&self, asking: Asking<'_>, now: UnixMillis) -> Result<(), Limited> {
+    pub fn take_call(&self, asking: Asking<'_>, now: UnixMillis) -> Result<Option<Shared>, Limited> {
         let held = self.held(&asking.tool.server, Some(&asking.tool.tool));
-        refused(take(&held.calls, &Whose::of(asking, &self.secret), held.weight, now).err())
+        let whose = Whose::of(asking, &self.secret);
+        refused(take(&held.calls, &whose, held.weight, now).err())?;
+        Ok(held.is_shared.then(|| Shared::new(&held.calls, &whose, held.weight, now)))
     }
 
     /// Takes a demand to pay for a call from every limit on demands that holds for it, or from none.
@@ -245,9 +254,11 @@ impl Held {
             list.into()
         };
         let counts = |counts: Counts| move |rule: &Rule| rule.counts == counts;
+        let calls = list(&counts(Counts::Calls));
         Self {
             weight,
-            calls: list(&counts(Counts::Calls)),
+            is_shared: calls.iter().any(|limit| limit.rule.shared),
+            calls,
             early: list(&|rule| rule.counts == Counts::Calls && !rule.per.has(Part::Caller)),
             offers: list(&counts(Counts::Offers)),
             requests: list(&counts(Counts::Requests)),
@@ -339,9 +350,12 @@ fn longer<'l>(one: Wait<'l>, other: Option<Wait<'l>>) -> Wait<'l> {
 }
 
 fn refused(wait: Option<Wait<'_>>) -> Result<(), Limited> {
-    let Some((retry_after_ms, limit)) = wait else { return Ok(()) };
+    wait.map_or(Ok(()), |wait| Err(limited(wait)))
+}
+
+fn limited((retry_after_ms, limit): Wait<'_>) -> Limited {
     limit.refused.fetch_add(1, Ordering::Relaxed);
-    Err(Limited { retry_after_ms, limit: Arc::clone(&limit.rule.label) })
+    Limited { retry_after_ms, limit: Arc::clone(&limit.rule.label) }
 }
 
 #[cfg(test)]

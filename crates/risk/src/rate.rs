@@ -30,6 +30,11 @@ impl Rate {
         self.burst
     }
 
+    /// How long an empty bucket takes to be full, in milliseconds, rounded up.
+    pub fn full_ms(&self) -> u64 {
+        millis_ceil(self.tolerance_nanos())
+    }
+
     /// How long `units` take to come back, in nanoseconds.
     pub(crate) fn nanos_of(&self, units: u32) -> u128 {
         // At most 2^32 units of at most 2^84 ns: far from overflow.

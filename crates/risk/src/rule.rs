@@ -19,10 +19,12 @@ pub struct Rule {
     pub per: Per,
     /// How fast they may come.
     pub rate: Rate,
+    /// Whether all gateways on one database count together; else each counts for itself.
+    pub shared: bool,
 }
 
 /// How a limit is spoken of: to callers whom it refuses, and in metrics.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Label {
     /// Its name, such as `servers.weather.rates[0]`.
     pub name: String,

@@ -25,6 +25,7 @@ use crate::export::{Part, Row};
 use crate::keys::{KeyRecord, NewKey};
 use crate::open::{OpenError, Options};
 use crate::postgres::DatabaseUrl;
+use crate::shared_limits::{SharedTake, SharedWait};
 use crate::store::Store as Embedded;
 
 /// The ledger with its receipts, standings, API keys and pins. Clones share it; the last one to go finishes what is queued and
@@ -282,6 +283,22 @@ impl Store {
             Backend::Embedded(store) => store.pins_version(),
             #[cfg(feature = "postgres")]
             Backend::Postgres(shared) => shared.database.pins_version().await,
+        }
+    }
+
+    /// Takes a call from buckets that all gateways on one database share: from all of them or from none. `Some`: one has no room.
+    /// A file has one gateway, whose own count is that of all.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be told in time; it may have been taken then.
+    pub async fn take_shared(&self, takes: &[SharedTake]) -> Result<Option<SharedWait>, StoreError> {
+        match &self.backend {
+            Backend::Embedded(_) => {
+                let _ = takes;
+                Ok(None)
+            }
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(shared) => shared.database.take_shared(takes).await,
         }
     }
 

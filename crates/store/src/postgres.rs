@@ -21,6 +21,7 @@ mod pins;
 mod readers;
 mod rows;
 mod session;
+mod shared_limits;
 mod tls;
 mod url;
 mod writer;
@@ -48,11 +49,13 @@ use self::convert::{ReadError, plain};
 use self::readers::Readers;
 use self::rows::{accounts, settlements, transfers};
 use self::session::Identity;
+use self::shared_limits::SharedLimits;
 use self::writer::{Start, Writer};
 use crate::budgets::Forgotten;
 use crate::convert::{integer, millis};
 use crate::database::Opener;
 use crate::open::{OpenError, Options};
+use crate::shared_limits::{SharedTake, SharedWait};
 use crate::writer::Hooks;
 
 pub use self::url::{DatabaseUrl, DatabaseUrlError};
@@ -75,6 +78,7 @@ pub(crate) struct PostgresStore {
     _session: Option<Client>,
     results_kept: Duration,
     budgets_forgotten: Forgotten,
+    shared_limits: SharedLimits,
 }
 
 impl fmt::Debug for Readers {
@@ -130,6 +134,7 @@ impl PostgresStore {
         };
         let writer = Writer::start(start).map_err(OpenError::Thread)?;
         let _session = identity.map(|_| client);
+        let shared_limits = SharedLimits::new(connector.clone());
         let readers = Readers::new(connector);
         Ok(Self {
             writer,
@@ -138,7 +143,12 @@ impl PostgresStore {
             _session,
             results_kept: options.results_kept,
             budgets_forgotten: Forgotten::default(),
+            shared_limits,
         })
+    }
+
+    pub(crate) async fn take_shared(&self, takes: &[SharedTake]) -> Result<Option<SharedWait>, StoreError> {
+        self.shared_limits.take(takes).await
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -159,6 +169,9 @@ impl PostgresStore {
         if self.budgets_forgotten.is_due(now) {
             self.readers.with(async |client| budgets::forget(client, now).await).await?;
             self.budgets_forgotten.done(now);
+        }
+        if self.shared_limits.is_due(now) {
+            self.readers.with(async |client| shared_limits::forget(client).await).await?;
         }
         let delete = "DELETE FROM results WHERE settlement IN (SELECT r.settlement FROM results r \
              JOIN settlements s ON s.id = r.settlement WHERE r.stored < $1 AND s.updated < $1 \

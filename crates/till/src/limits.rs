@@ -20,7 +20,7 @@ pub fn per_minute(calls: u32, offers: u32) -> Vec<Rule> {
         let per = Per::of([Part::Caller]);
         let label = Label { name: name.to_owned(), rate: refill.to_string(), per: per.to_string() };
         let rate = Rate::of(refill, NonZeroU32::new((per_minute / 10).max(20)));
-        Rule { label: Arc::new(label), counts, scope: Scope::Gateway, per, rate }
+        Rule { label: Arc::new(label), counts, scope: Scope::Gateway, per, rate, shared: false }
     };
     vec![
         rule("limits.calls_per_minute", Counts::Calls, calls),

@@ -51,8 +51,8 @@ pub enum Mode {
 /// # Errors
 /// [`PeerError::Skip`] without Node and npm; [`PeerError::Refused`] when the client throws.
 pub async fn typescript(given: Use<'_>, mode: Mode) -> Result<Seen, PeerError> {
-    let packages = NodeSet::install("peers/mcp-ts").await?;
-    let mut command = node(&packages.script("peers/mcp-ts/client.mjs")?);
+    let packages = NodeSet::install("peers/mcp-clients-ts").await?;
+    let mut command = node(&packages.script("peers/mcp-clients-ts/use.mjs")?);
     let mode = if mode == Mode::Auto { "auto" } else { "legacy" };
     command.args([given.url, mode, &given.calls.to_string(), &given.reads.to_string()]);
     client::run(command).await

@@ -8,9 +8,7 @@ use serde_json::{Value, json};
 
 use super::install::{PythonSet, testkit};
 use super::{PeerError, client};
-
-/// Any of these runs the pinned packages.
-const PYTHONS: &[&str] = &["3.11", "3.12", "3.13"];
+use crate::conformance::{PYTHON_FIXTURE, PYTHONS};
 
 /// How the client finds the era of its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +53,7 @@ impl McpPython {
     /// # Errors
     /// [`PeerError::Skip`] without Python 3.11 or newer.
     pub async fn install() -> Result<Self, PeerError> {
-        Ok(Self { packages: PythonSet::install("peers/mcp-python", PYTHONS).await? })
+        Ok(Self { packages: PythonSet::install(PYTHON_FIXTURE, PYTHONS).await? })
     }
 
     /// Starts `server` (program and arguments) in `folder`, lists its tools, makes all `calls` at once, and closes its input.
@@ -73,7 +71,7 @@ impl McpPython {
             calls.iter().map(|call| json!({ "tool": call.tool, "arguments": call.arguments })).collect();
         let mut command = Command::new(self.packages.program("python"));
         command
-            .arg(testkit().join("peers/mcp-python/stdio.py"))
+            .arg(testkit().join("peers/mcp-client-py/stdio.py"))
             .arg(match mode {
                 Mode::Auto => "auto",
                 Mode::Legacy => "legacy",

@@ -3,6 +3,7 @@
 //! HTTP below it is hyper: `rmcp` brings a client of its own only with `reqwest`.
 
 mod story;
+mod tasks;
 mod transport;
 mod user;
 
@@ -15,6 +16,8 @@ use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::{ClientLifecycleMode, ClientServiceExt as _};
 use serde_json::Value;
+
+pub use self::tasks::{SeenTasks, tasks};
 
 use self::story::Story;
 use self::transport::Hyper;

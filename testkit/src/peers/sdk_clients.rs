@@ -60,6 +60,29 @@ pub async fn story(sdk: Sdk, era: Era, url: &str) -> Result<Vec<Value>, PeerErro
     client::run_lines(command).await
 }
 
+/// What the older TypeScript client saw of tasks.
+#[derive(Clone, Debug)]
+pub struct SeenTasks {
+    /// One value for each prefix; no ids.
+    pub stories: Vec<Value>,
+    /// The ids of all tasks.
+    pub ids: Vec<String>,
+}
+
+/// Has the older TypeScript client use the tasks of the reference server at `url` ([`super::Everything`], 2025-11-25), once for
+/// each of `prefixes`, which stand before the tool's own name.
+///
+/// # Errors
+/// [`PeerError::Skip`] without Node and npm; [`PeerError::Refused`] when the client throws.
+pub async fn tasks(url: &str, prefixes: &[&str]) -> Result<SeenTasks, PeerError> {
+    let mut command = typescript("tasks.mjs").await?;
+    command.args([url, &serde_json::json!(prefixes).to_string()]);
+    let mut stories: Vec<Value> = client::run_lines(command).await?;
+    let ids = stories.pop().and_then(|last| serde_json::from_value(last.get("ids")?.clone()).ok());
+    let ids = ids.ok_or_else(|| PeerError::refused("name its tasks", format!("{stories:?}")))?;
+    Ok(SeenTasks { stories, ids })
+}
+
 async fn typescript(script: &str) -> Result<Command, PeerError> {
     let packages = NodeSet::install("peers/mcp-clients-ts").await?;
     packages.script("peers/mcp-clients-ts/story.mjs")?;

@@ -125,6 +125,20 @@ fn tasks_are_renamed_there_and_back() {
     assert_eq!(modern["result"]["taskId"], public);
     let related = result(json!({ "content": [], "_meta": { RELATED_TASK: { "taskId": "t" } } }));
     assert_eq!(related["result"]["_meta"][RELATED_TASK]["taskId"], public);
+    let link = json!({ "type": "resource_link", "uri": "test://x", "name": "x" });
+    let ended =
+        result(json!({ "taskId": "t", "status": "completed", "result": { "content": [link.clone()] } }));
+    assert_eq!(ended["result"]["taskId"], public);
+    assert_eq!(
+        ended["result"]["result"]["content"][0]["uri"], "test://a__x",
+        "what it came to is read here too"
+    );
+    for method in ["notifications/tasks", "notifications/tasks/status"] {
+        let params = json!({ "taskId": "t", "status": "completed", "result": { "content": [link.clone()] } });
+        let seen = door.seen(&json!({ "jsonrpc": "2.0", "method": method, "params": params }));
+        assert_eq!(seen["params"]["taskId"], public, "{method}");
+        assert_eq!(seen["params"]["result"]["content"][0]["uri"], "test://a__x", "{method}");
+    }
     let own = result(json!({ "structuredContent": { "taskId": "t" } }));
     assert_eq!(own["result"]["structuredContent"]["taskId"], "t", "a tool's own data is its own");
     let asked = json!({ "jsonrpc": "2.0", "id": 1, "method": "elicitation/create",

@@ -258,6 +258,7 @@ fn limits() -> Result<Limits, Box<dyn Error>> {
         scope: Scope::Gateway,
         per: Per::of([Part::Caller]),
         rate: Rate::new(PLENTY, PLENTY, NonZeroU64::MIN),
+        shared: false,
     };
     let plan = Plan::new([Counts::Calls, Counts::Offers].map(rule).to_vec(), Vec::new());
     let plan = plan.map_err(|heavy| format!("{} calls are too heavy", heavy.len()))?;

@@ -5,6 +5,7 @@ use crate::call::{Call, Paid, Received, Screened};
 use crate::denial::Denial;
 use crate::ports::Ports;
 use crate::station::Refusal;
+use crate::street::Gate;
 
 impl Call<Received> {
     /// Asks whether a limit that holds whoever calls is reached already, and takes nothing. Before `authenticate`: a flood
@@ -18,8 +19,12 @@ impl Call<Received> {
 impl Call<Paid> {
     /// Asks whether this behaviour is within its limits, and takes the call from all of them or from none. Left of `hold`: a
     /// refusal burns no proof.
-    pub(crate) fn screen<P: Ports>(self, ports: &P, now: UnixMillis) -> Result<Call<Screened>, Refusal> {
-        let taken = ports.limits().take_call(self.asking(Some(&self.stage.caller)), now);
+    pub(crate) async fn screen<P: Ports>(
+        self,
+        gate: &Gate<P>,
+        now: UnixMillis,
+    ) -> Result<Call<Screened>, Refusal> {
+        let taken = gate.take_call(self.asking(Some(&self.stage.caller)), now).await;
         taken.map_err(|limited| self.refuse(Denial::from(limited)))?;
         Ok(self.stamped(|paid| Screened { paid }))
     }

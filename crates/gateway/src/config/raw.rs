@@ -357,6 +357,8 @@ pub struct RawRate {
     pub of: RawCounts,
     /// How the limit is called in refusals and metrics. Default: where it stands, such as limits.rates[0].
     pub name: Option<String>,
+    /// Whether all gateways on one `database.url` count together; for `calls`. Default: each gateway counts for itself.
+    pub shared: bool,
 }
 
 /// What a limit counts.

@@ -461,6 +461,25 @@ fn a_limit_that_would_not_hold_as_written_is_refused() {
     assert!(load_text(&bare.replace("1/minute", "1/minute, of: requests"), &[]).is_ok(), "control");
 }
 
+#[test]
+fn a_limit_is_shared_where_gateways_can_count_together() {
+    let refused = |rate: &str, database: &str| {
+        let yaml = format!("{WHOLE}limits: {{ rates: [{{ {rate}, shared: true }}] }}\n{database}");
+        // Without PostgreSQL built in, the URL is one more problem.
+        let Problems(problems) = load_text(&yaml, &[]).err().unwrap_or(Problems(Vec::new()));
+        problems.iter().any(|problem| problem.at == "limits.rates[0].shared")
+    };
+    let database = "database: { url: \"postgresql://gate@127.0.0.1/tollgate\" }\n";
+    assert!(!refused("rate: 60/minute", database), "control");
+    assert!(refused("rate: 60/minute", ""), "there is nothing to count in");
+    assert!(
+        refused("rate: 60/minute, of: requests", database),
+        "requests are counted before anything is read"
+    );
+    assert!(refused("rate: 60/minute, of: offers", database));
+    assert!(!refused("rate: 1/day, burst: 3660", database) && refused("rate: 1/day, burst: 3661", database));
+}
+
 const BUDGETED: &str = "
 payment:
   x402: { pay_to: \"0x70997970C51812dc3A010C7d01b50e0d17dc79C8\" }

@@ -35,6 +35,8 @@ const DEADLINE_MS: u64 = 60_000;
 struct Reader<'a> {
     source: &'a Source,
     problems: Vec<Problem>,
+    /// Whether the ledger is in a database, which other gateways may use too.
+    has_database: bool,
 }
 
 impl Reader<'_> {
@@ -59,7 +61,7 @@ impl Config {
         source: &Source,
         sandbox: Option<SandboxRails>,
     ) -> Result<Self, Problems> {
-        let mut reader = Reader { source, problems: Vec::new() };
+        let mut reader = Reader { source, problems: Vec::new(), has_database: raw.database.url.is_some() };
         let listen_text = raw.listen.as_deref().unwrap_or("127.0.0.1:3100");
         let listen = reader.parse("listen", listen_text, "an address and port such as 127.0.0.1:3100");
         let (x402, lightning) = match sandbox {

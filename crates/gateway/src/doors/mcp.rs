@@ -174,6 +174,8 @@ async fn passed(gateway: Arc<Gateway>, carrier: Arc<Carrier>, head: Parts, frame
         (Kind::Request, Some("tools/list"), Some(id)) => list::list(gateway, carrier, head, frame, id).await,
         (_, method, id) => match carrier.pass(forwarded(head, frame.bytes().clone())).await {
             Ok(response) if method == Some(LISTEN) => {
+                // Tasks are announced with what they came to.
+                let response = without_demands(response, listening(&gateway), gateway.naming("").base_url);
                 StreamCount::attach(&gateway, news_of(&gateway, &carrier, response, id.as_ref()))
             }
             // The result of a tool comes this way too, once it is a task's.

@@ -98,6 +98,8 @@ mod several_gateways;
 #[cfg(test)]
 mod stolen_proofs;
 #[cfg(test)]
+mod tasks;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 #[cfg(feature = "otel")]

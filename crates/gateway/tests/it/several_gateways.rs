@@ -30,13 +30,18 @@ struct Pair {
 impl Pair {
     /// `None` where there is no PostgreSQL.
     async fn new(script: Script, tool: &str) -> Option<Self> {
+        Self::with(script, tool, "").await
+    }
+
+    /// The same with more settings.
+    async fn with(script: Script, tool: &str, more: &str) -> Option<Self> {
         let database = available(postgres::shared().await)?.database().unwrap();
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         for folder in [&one, &other] {
             settings(folder.path(), &database.url());
         }
-        let shared = "public_url: https://tools.example\nhosts: [127.0.0.1]\n";
-        let first = World::in_folder(one, script, &[(tool, PRICED)], shared, &[]).await;
+        let shared = format!("public_url: https://tools.example\nhosts: [127.0.0.1]\n{more}");
+        let first = World::in_folder(one, script, &[(tool, PRICED)], &shared, &[]).await;
         std::fs::copy(first.folder.path().join("tollgate.yaml"), other.path().join("tollgate.yaml")).unwrap();
         // Sandbox money goes to an account of the data directory's own; real gateways are told whom to pay.
         std::fs::create_dir(other.path().join("data")).unwrap();
@@ -235,4 +240,41 @@ async fn p21_f42_a_payout_that_is_asked_for_at_two_gateways_at_once_is_paid_once
     assert_eq!(pair.database.psql("SELECT count(*) FROM tollgate.payouts").unwrap(), "2");
     assert_eq!(pair.trial_balance(), "");
     pair.second.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn a_limit_that_is_shared_is_one_over_all_gateways_and_without_the_database_each_goes_by_its_own_count()
+{
+    let limit = "limits: { rates: [{ rate: 3/hour, per: all, shared: true, name: together }] }\n";
+    let Some(pair) = Pair::with(Script::echo(), "echo", limit).await else { return };
+    let arguments = json!({ "n": 1 });
+    let mut payments = Vec::new();
+    for _ in 0..5 {
+        payments.push(json!({ "x402/payment": pair.first.x402_payment("echo", &arguments).await }));
+    }
+    let (first, second) = (pair.first.gateway.mcp(), pair.second.mcp());
+    let paid = async |url: &str, number: usize| call(url, "echo", &arguments, &payments[number], &[]).await;
+    delivered(&paid(&first, 0).await);
+    delivered(&paid(&second, 1).await);
+    delivered(&paid(&second, 2).await);
+
+    // The first gateway has let one pass, the second two; where they cannot ask, each has room by itself.
+    let renamed = |from: &str, to: &str| {
+        pair.database.psql(&format!("ALTER FUNCTION tollgate.{from} RENAME TO {to}")).unwrap();
+    };
+    renamed("take_shared_limits", "gone");
+    delivered(&paid(&first, 3).await);
+    renamed("gone", "take_shared_limits");
+
+    for url in [&first, &second] {
+        let refused = paid(url, 4).await;
+        let data = &refused.json().unwrap()["error"]["data"];
+        assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (429, "rate_limited"), "{data}");
+        assert_eq!(data["limit"], "together", "{data}");
+        assert!(data["retry_after_ms"].as_u64().is_some_and(|wait| wait > 60_000), "{data}");
+    }
+    assert_eq!(pair.journal().executions(), 4);
+    assert_eq!(pair.first.payer_balance().await, START - 4 * PRICE, "what was refused was not paid");
+    assert!(pair.first.gateway.whole_log().contains("goes by its own count"), "operators see it");
+    assert_eq!(pair.trial_balance(), "");
 }

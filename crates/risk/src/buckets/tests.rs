@@ -205,3 +205,50 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    /// One bucket from which something is taken and given back, and one from which it never was: the first is never fuller.
+    #[test]
+    fn what_is_given_back_is_never_more_than_was_taken(
+        steps in proptest::collection::vec((0_u64..3_000, 1_u32..4), 1..40),
+        taken_at in 0_usize..40,
+        given_back_at in 0_usize..40,
+        special in 1_u32..6,
+    ) {
+        let (with, without) = (buckets(rate(6, 2, 1_000), 100), buckets(rate(6, 2, 1_000), 100));
+        let (mut now, mut taken) = (START, None);
+        for (place, (pause_ms, cost)) in steps.into_iter().enumerate() {
+            now = now.plus_millis(pause_ms);
+            if place == taken_at && take(&with, ALICE, special, now).is_ok() {
+                taken = Some(now);
+            }
+            if let Some(at) = taken.filter(|_| place >= given_back_at) {
+                with.lock(ALICE).unwrap().give_back(special, now.get() - at.get(), now);
+                taken = None;
+            }
+            if take(&with, ALICE, cost, now).is_ok() {
+                prop_assert!(take(&without, ALICE, cost, now).is_ok(), "step {place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_taken_just_now_is_given_back_whole() {
+    let buckets = buckets(rate(3, 1, 1_000), 100);
+    assert_eq!(take(&buckets, ALICE, 3, START), Ok(()));
+    buckets.lock(ALICE).unwrap().give_back(2, 0, START);
+    assert_eq!(take(&buckets, ALICE, 3, START), Err(1_000));
+    assert_eq!(take(&buckets, ALICE, 2, START), Ok(()));
+}
+
+#[test]
+fn what_is_owed_elsewhere_is_owed_here() {
+    let buckets = buckets(rate(3, 1, 1_000), 100);
+    buckets.lock(ALICE).unwrap().owe(2, 700, START);
+    assert_eq!(take(&buckets, ALICE, 2, START), Err(700));
+    assert_eq!(take(&buckets, ALICE, 2, START.plus_millis(700)), Ok(()));
+    // What is known to be owed is not forgiven.
+    buckets.lock(ALICE).unwrap().owe(1, 1, START.plus_millis(700));
+    assert_eq!(take(&buckets, ALICE, 1, START.plus_millis(700)), Err(1_000));
+}

@@ -28,6 +28,9 @@ mod pins;
 mod postgres;
 #[cfg(test)]
 mod power;
+#[cfg(feature = "postgres")]
+#[cfg(test)]
+mod shared_limits;
 #[cfg(feature = "failpoints")]
 #[cfg(test)]
 mod simulation;

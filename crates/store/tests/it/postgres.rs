@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tollgate_attest::Signer;
-use tollgate_domain::{Amount, Rail};
+use tollgate_domain::{Amount, Rail, UnixMillis};
 use tollgate_ledger::budget::{Barrier, Change, Stop, Target};
 use tollgate_ledger::{Claim, Claimed, Command, LedgerStore, StoreError};
 use tollgate_store::{NewKey, OpenError, Options, Store};
@@ -20,6 +20,7 @@ use crate::concurrency::all_at_once;
 use crate::conformance::{every_promise, promises};
 use crate::escrows;
 use crate::payouts;
+use crate::shared_limits;
 use crate::world::*;
 
 /// A gateway over a database; its folder lives as long.
@@ -386,4 +387,16 @@ async fn tables_of_the_first_version_are_brought_up_to_date() {
 async fn attempts_are_found_by_age_and_reference_over_postgresql() {
     let Some(database) = database().await else { return };
     attempts_are_found_by_age_and_reference(&gateway(&database, 1).await.store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_is_one_over_two_gateways() {
+    let Some(database) = database().await else { return };
+    let (one, other) = (gateway(&database, 1).await, gateway(&database, 2).await);
+    let rows = || database.psql("SELECT count(*) FROM tollgate.shared_limits").unwrap().parse().unwrap();
+    shared_limits::count_together(&one.store, &other.store, rows).await;
+    // What has been full for long is forgotten by whoever looks next.
+    database.psql("UPDATE tollgate.shared_limits SET full_at = 1").unwrap();
+    other.store.prune(UnixMillis::from_secs(1_795_219_200)).await.unwrap();
+    assert_eq!(rows(), 0);
 }

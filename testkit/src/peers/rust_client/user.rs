@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use rmcp::model::{
     ClientCapabilities, ClientConfig, CreateMessageRequestParams, CreateMessageResult, ElicitRequestParams,
     ElicitResult, ElicitationAction, Implementation, ListRootsResult, ProgressNotificationParam,
-    ProtocolVersion, Root,
+    ProtocolVersion, Root, TASKS_EXTENSION_ID,
 };
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{ClientHandler, ErrorData, RoleClient};
@@ -34,7 +34,15 @@ pub(super) struct Seen {
 
 impl User {
     pub(super) fn new(era: Era) -> (Self, Seen) {
-        let capabilities = json!({ "elicitation": {}, "sampling": {}, "roots": {} });
+        Self::able(era, json!({ "elicitation": {}, "sampling": {}, "roots": {} }))
+    }
+
+    /// A user whose calls may become tasks.
+    pub(super) fn with_tasks(era: Era) -> (Self, Seen) {
+        Self::able(era, json!({ "elicitation": {}, "extensions": { TASKS_EXTENSION_ID: {} } }))
+    }
+
+    fn able(era: Era, capabilities: Value) -> (Self, Seen) {
         let capabilities: ClientCapabilities = serde_json::from_value(capabilities).unwrap_or_default();
         let version = match era {
             Era::Legacy => ProtocolVersion::V_2025_11_25,

@@ -10,6 +10,7 @@ use tollgate_risk::{Counts, Label, Part, Per, Plan, Rate, Refill, Rule, Scope, T
 use super::super::raw::{
     RawConfig, RawCounts, RawForwarded, RawPer, RawProxies, RawRate, RawServer, RawTool,
 };
+use tollgate_store::SHARED_FULL_MS_MAX;
 use tollgate_till::per_minute;
 
 use super::Reader;
@@ -130,14 +131,24 @@ impl Reader<'_> {
             None => at.to_owned(),
         };
         let (refill, burst) = (refill?, burst.transpose().ok()?);
+        let rate = Rate::of(refill, burst);
+        if raw.shared {
+            self.shared(&format!("{at}.shared"), counts, rate);
+        }
         let label = Label { name, rate: refill.to_string(), per: per.to_string() };
-        Some(Rule {
-            label: Arc::new(label),
-            counts,
-            scope: scope.clone(),
-            per,
-            rate: Rate::of(refill, burst),
-        })
+        Some(Rule { label: Arc::new(label), counts, scope: scope.clone(), per, rate, shared: raw.shared })
+    }
+
+    fn shared(&mut self, at: &str, counts: Counts, rate: Rate) {
+        if counts != Counts::Calls {
+            self.refuse(at, "only `calls` are counted by all gateways together");
+        }
+        if !self.has_database {
+            self.refuse(at, "gateways count together in the database that they share: set `database.url`");
+        }
+        if rate.full_ms() > SHARED_FULL_MS_MAX {
+            self.refuse(at, "a burst that takes more than ten years to come back cannot be shared");
+        }
     }
 
     fn per(&mut self, at: &str, counts: Counts, raw: Option<&RawPer>) -> Option<Per> {

@@ -155,7 +155,7 @@ impl Asked {
                 }
             };
         };
-        let caller = match self.caller(tool) {
+        let caller = match self.caller(tool).await {
             Ok(caller) => caller,
             Err(denial) => return refused(watch, Some(tool), denial),
         };
@@ -184,7 +184,7 @@ impl Asked {
     }
 
     /// Who asks: the holder of an API key, or nobody in particular; and not too often.
-    fn caller(&self, tool: &ToolRef) -> Result<Caller, Denial> {
+    async fn caller(&self, tool: &ToolRef) -> Result<Caller, Denial> {
         let lines = |name: &'static str| {
             self.headers.get_all(HeaderName::from_static(name)).iter().filter_map(|value| value.to_str().ok())
         };
@@ -194,7 +194,7 @@ impl Asked {
         let caller = authenticate(key, None, self.gateway.keys.as_ref())
             .map_err(|error| unauthenticated(error.to_string()))?;
         let asking = Asking { caller: Some(&caller), origin: &self.peer.origin, tool };
-        self.gateway.gate.ports().limits.take_call(asking, clock::now())?;
+        self.gateway.gate.take_call(asking, clock::now()).await?;
         Ok(caller)
     }
 

@@ -328,6 +328,11 @@ async fn part(
         if !response.status().is_success() {
             return Ok(None);
         }
+        let response = if carrier.has_policy {
+            without_demands(response, limits(asking), asking.gateway.naming("").base_url)
+        } else {
+            response
+        };
         let response = news(asking, server, response, Some(id));
         let Ok((_, mut messages)) = MessageStream::read(response, limits(asking)) else { return Ok(None) };
         while let Some(item) = messages.next().await? {

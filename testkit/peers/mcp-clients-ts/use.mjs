@@ -1,6 +1,6 @@
 // Uses an MCP server with the official TypeScript client: lists everything, calls tools, reads what is listed.
 //
-//   client.mjs URL MODE CALLS READS
+//   use.mjs URL MODE CALLS READS
 //
 // MODE is `legacy` or `auto`; CALLS is a JSON array of [tool, arguments], READS one of URIs. Elicitations are accepted with the
 // name Ada. One line of JSON on standard output.
