@@ -34,6 +34,7 @@
 //!     payment_ref: None,
 //!     refunded: None,
 //!     settlement: "free",
+//!     escrow: None,
 //!     decision: None,
 //!     mode: "sandbox",
 //! };

@@ -404,7 +404,7 @@ impl Auditor {
             let resolution = hold.map(|hold| hold.resolution);
             let finding = match (state, settle) {
                 (State::Settled | State::Delivered | State::RefundDue | State::Refunded, _)
-                | (State::Executing, Settle::Before) => (resolution
+                | (State::Executing, Settle::Before | Settle::Escrow) => (resolution
                     != Some(Some(Resolution::Posted(*amount))))
                 .then_some(Finding::NotPosted(*call)),
                 (State::Voided | State::Failed | State::InDoubt, _) => {
@@ -417,8 +417,7 @@ impl Auditor {
             };
             self.findings.extend(finding);
             // Taken before the tool ran, and neither owed to its server nor back with the payer yet.
-            let is_unearned =
-                *settle == Settle::Before && matches!(state, State::Executing | State::RefundDue);
+            let is_unearned = settle.takes_first() && matches!(state, State::Executing | State::RefundDue);
             let (came, left) = self.unearned.get(call).copied().unwrap_or_default();
             let expected = if is_unearned { amount.get() } else { 0 };
             if came.checked_sub(left) != Some(expected) {

@@ -327,11 +327,7 @@ impl Batch {
         command: &EscrowCommand,
     ) -> Result<EscrowMoved, EngineError<B::Error>> {
         let (moved, changes) = escrow::decide(&mut Seen { batch: self, books }, command)?;
-        if let Some(mut changes) = changes {
-            if let Some(escrow) = changes.escrow.take() {
-                self.open_escrows.insert(escrow.row.id, Arc::clone(&escrow.row));
-                self.escrows.push(escrow);
-            }
+        if let Some(changes) = changes {
             self.book(changes);
         }
         Ok(moved)
@@ -339,6 +335,10 @@ impl Batch {
 
     fn book(&mut self, changes: Changes) {
         self.budgets.keep(changes.usages, changes.approval);
+        for escrow in changes.escrow {
+            self.open_escrows.insert(escrow.row.id, Arc::clone(&escrow.row));
+            self.escrows.push(escrow);
+        }
         for (name, asset, balances) in changes.balances {
             let account = Account { asset, balances, is_changed: true };
             let accounts = self.accounts.entry(name).or_default();

@@ -4,6 +4,7 @@ use tollgate_domain::{Amount, AssetId, Settle, TransferId, UnixMillis};
 
 use crate::account::Movement;
 use crate::engine::{Books, Changes, EngineError, note};
+use crate::escrow::escrow_of_call;
 use crate::{
     AccountName, Balances, BookingError, Clearing, Effect, Event, Funds, RefundCause, Refusal, SettlementRow,
     Transfer, TransferKind, arrival_id, earned_id, refund_id, resolution_id,
@@ -75,6 +76,11 @@ impl<'a, B: Books> Draft<'a, B> {
             Effect::Earn => {
                 let sides = (AccountName::Unearned(server()), AccountName::Payable(server()));
                 (earned_id(&row.call), TransferKind::Posted, sides, "delivered")
+            }
+            Effect::Entrust => {
+                let escrow = AccountName::Escrow(escrow_of_call(&row.call));
+                let sides = (AccountName::Unearned(server()), escrow);
+                (earned_id(&row.call), TransferKind::Posted, sides, "delivered into an escrow")
             }
             Effect::Refund => {
                 let sides = (AccountName::Unearned(server()), AccountName::Credit(row.refund_to().clone()));
@@ -155,7 +161,7 @@ fn payee(row: &SettlementRow) -> AccountName {
     let server = row.binding.tool.server.clone();
     match row.settle {
         Settle::After => AccountName::Payable(server),
-        Settle::Before => AccountName::Unearned(server),
+        Settle::Before | Settle::Escrow => AccountName::Unearned(server),
     }
 }
 

@@ -5,7 +5,10 @@ use tollgate_domain::{Amount, CallId, PaymentKey, Settle, TransferId, UnixMillis
 
 use crate::draft::Draft;
 use crate::engine::{Books, Changes, EngineError};
-use crate::{AccountName, Refusal, SettlementRow, State, Transfer, TransferKind, earned_id, resolution_id};
+use crate::escrow::escrow_of_call;
+use crate::{
+    AccountName, Funds, Refusal, SettlementRow, State, Transfer, TransferKind, earned_id, resolution_id,
+};
 
 /// Gives back what was kept of a paid call, or a part of it, as prepaid credit of whoever paid.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,7 +69,7 @@ pub(crate) fn refund<B: Books>(
     if !matches!(row.state, State::Settled | State::Delivered) {
         return Err(EngineError::Refused(Refusal::NothingKept { call: row.call, state: row.state }));
     }
-    let left = row.amount.checked_sub(row.refunded).unwrap_or_default();
+    let left = kept(books, &row)?.checked_sub(row.refunded).unwrap_or_default();
     if row.refunded != refund.before || refund.amount > left {
         return Err(EngineError::Refused(Refusal::RefundExceeds { left }));
     }
@@ -79,10 +82,22 @@ pub(crate) fn refund<B: Books>(
     Ok((total, Some(changes)))
 }
 
+/// What the server has kept of a call: all of it, or what an escrow has released to it.
+fn kept<B: Books>(books: &mut B, row: &SettlementRow) -> Result<Amount, EngineError<B::Error>> {
+    if row.settle != Settle::Escrow || matches!(row.funds, Funds::Free(_)) {
+        return Ok(row.amount);
+    }
+    let id = escrow_of_call(&row.call);
+    match books.escrow(&id).map_err(EngineError::Books)? {
+        Some(escrow) if escrow.state.is_terminal() => Ok(escrow.released),
+        Some(_) | None => Err(EngineError::Refused(Refusal::InEscrow { call: row.call, escrow: id })),
+    }
+}
+
 fn transfer_of(row: &SettlementRow, refund: &Refund) -> Transfer {
     let first = match row.settle {
         Settle::After => resolution_id(&row.call),
-        Settle::Before => earned_id(&row.call),
+        Settle::Before | Settle::Escrow => earned_id(&row.call),
     };
     Transfer {
         id: refund.id,

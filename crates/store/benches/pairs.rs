@@ -119,6 +119,7 @@ async fn pair(
         payment_ref: Some(format!("credit:{call}")),
         refunded: None,
         settlement: "settled",
+        escrow: None,
         decision: None,
         mode: "sandbox",
     };
@@ -133,6 +134,7 @@ async fn pair(
         result: Some(vec![b'x'; 350]),
         private: Some(format!("{{\"args\":\"{0}\",\"result\":\"{0}\"}}", "0".repeat(32))),
         statement: Some(draft.to_json()),
+        escrow: None,
         now,
     };
     store.advance(advance).await?;

@@ -37,7 +37,7 @@ pub(crate) fn write(connection: &Connection, changes: &EscrowChanges) -> rusqlit
             insert.execute(params![
                 row.id.as_bytes(),
                 row.terms.payer.as_str(),
-                row.terms.provider.as_str(),
+                row.terms.provider.to_string(),
                 mediator,
                 stored::terms_text(&row.terms).map_err(failed)?,
                 row.state.word(),

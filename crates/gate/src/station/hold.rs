@@ -27,7 +27,7 @@ impl Call<Screened> {
                     gate.ports.reached("after_claim");
                     let mut payment = payment.clone();
                     self.spend_refund(gate, &mut payment, attempt).await?;
-                    let hold = Some(Hold { payment, attempt });
+                    let hold = Some(Hold { payment, attempt, settle: bill.quote.settle });
                     return Ok(self.stamped(|stage| held(stage, hold)));
                 }
                 Err(Unclaimed::Short) if payment.funds == Funds::Sandbox => {
@@ -83,7 +83,7 @@ impl Call<Screened> {
             call: self.id,
             caller: self.stage.paid.principal.clone(),
             payer: self.payer(payment),
-            settle: self.listed.settle,
+            settle: bill.quote.settle,
             reference: own_reference(payment, self.id),
             binding: payment.binding.clone(),
             amount: payment.amount,

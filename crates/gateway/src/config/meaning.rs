@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tollgate_domain::{Assets, Bps, Digest, Pricing, Requirement, ServerName, Settle, ToolName};
 use tollgate_federation::{Pattern, Separator};
+use tollgate_gate::CallEscrows;
 use tollgate_ledger::budget::Plan as Budgets;
 use tollgate_ledger::escrow::Timings;
 use tollgate_registry::{PinPolicy, ResultPolicy};
@@ -399,6 +400,19 @@ pub struct Escrow {
     pub confidence_min: Bps,
     /// The operator's mediation service.
     pub mediation: Option<MediationService>,
+}
+
+impl Escrow {
+    /// What the escrows of calls are agreed on with.
+    pub(crate) fn of_calls(&self) -> CallEscrows {
+        let Self { timings, dispute_stake, confidence_min, mediation, .. } = self;
+        CallEscrows {
+            timings: *timings,
+            dispute_stake: *dispute_stake,
+            confidence_min: *confidence_min,
+            with_service: mediation.is_some(),
+        }
+    }
 }
 
 /// A mediation service, asked over a webhook.

@@ -343,10 +343,15 @@ impl Reader<'_> {
             }
             None => Bps::ZERO,
         };
+        let settle = self.settle(at, raw.settle.as_deref(), price.as_ref().is_some_and(Pricing::is_free));
         Some(ToolPolicy {
-            settle: self.settle(at, raw.settle.as_deref(), price.as_ref().is_some_and(Pricing::is_free)),
+            settle,
             price: price?,
-            requirement: Requirement { api_key: raw.api_key, min_reputation: asked.max(floor) },
+            // An escrow takes days, and nobody else can be known again.
+            requirement: Requirement {
+                api_key: raw.api_key || settle == Settle::Escrow,
+                min_reputation: asked.max(floor),
+            },
             deadline_ms: raw.deadline_ms.unwrap_or(DEADLINE_MS),
             result_findings: self.choice(&format!("{at}.result_findings"), raw.result_findings.as_ref()),
         })
@@ -358,13 +363,7 @@ impl Reader<'_> {
         if is_free {
             self.refuse(&at, "a free tool settles nothing: leave it out, or name a `price`");
         }
-        if word == "escrow" {
-            let message = "a call cannot be settled over an escrow: use `before`, whose money goes back when the tool fails, \
-                or agree on an escrow at /api/v1/escrow for work that is judged by people";
-            self.refuse(&at, message);
-            return Settle::default();
-        }
-        self.parse(&at, word, "after or before").unwrap_or_default()
+        self.parse(&at, word, "after, before or escrow").unwrap_or_default()
     }
 
     /// A quote or credential of one gateway must count at the others too.

@@ -8,7 +8,6 @@ use http::Method;
 use serde_json::{Value, json};
 use tollgate_testkit::journal_server::Script;
 
-#[cfg_attr(not(feature = "postgres"), allow(unused_imports))]
 pub(crate) use self::party::{Party, until_state};
 use self::service::MediatorService;
 use crate::world::{World, soon};
@@ -338,23 +337,4 @@ async fn a_mediation_service_that_fails_is_given_up_and_the_operator_decides() {
     assert_eq!((payer.credit(), provider.credit()), (10 * WHOLE, 0));
     assert!(!world.gateway.whole_log().contains(service::SECRET), "a secret is not in the log");
     world.gateway.assert_books_in_order();
-}
-
-#[tokio::test]
-async fn a_call_cannot_be_settled_over_an_escrow_and_the_configuration_says_so() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = |settle: &str| {
-        let text = format!(
-            "servers:\n  up:\n    url: http://127.0.0.1:9\n    tools:\n      echo: {{ price: [0.01USDC], settle: {settle} }}\n\
-             payment:\n  x402: {{ pay_to: \"0x70997970C51812dc3A010C7d01b50e0d17dc79C8\" }}\n"
-        );
-        std::fs::write(folder.path().join("tollgate.yaml"), text).unwrap();
-        let arguments = ["validate", "--config", "tollgate.yaml"];
-        crate::world::command(folder.path()).args(arguments).output().unwrap()
-    };
-    let refused = file("escrow");
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && said.contains("servers.up.tools.echo.settle"), "{said}");
-    let taken = file("before");
-    assert!(taken.status.success(), "control: {}", String::from_utf8_lossy(&taken.stderr));
 }

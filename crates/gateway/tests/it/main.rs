@@ -33,6 +33,8 @@ mod demands;
 #[cfg(test)]
 mod endings;
 #[cfg(test)]
+mod entrusted;
+#[cfg(test)]
 mod escrow;
 #[cfg(test)]
 mod federation;

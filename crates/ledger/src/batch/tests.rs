@@ -207,6 +207,7 @@ fn advance(number: u8, call: u8, events: Vec<Event>, statement: Option<&str>) ->
         result: Some(b"42".to_vec()),
         private: None,
         statement: statement.map(str::to_owned),
+        escrow: None,
         now: UnixMillis::new(2),
     })
 }
@@ -272,7 +273,7 @@ fn a_refused_command_leaves_nothing_behind() {
 fn escrow() -> EscrowCommand {
     let proposal = escrow::Proposal {
         payer: alice(),
-        provider: Caller::ApiKey(KeyId::from_bytes([2; 16])).principal(),
+        provider: escrow::Provider::Principal(Caller::ApiKey(KeyId::from_bytes([2; 16])).principal()),
         mediator: escrow::Mediator::Service,
         asset: asset(),
         amount: Amount::new(10),
@@ -282,6 +283,7 @@ fn escrow() -> EscrowCommand {
         dispute_stake: Amount::new(10),
         mediator_stake: Amount::ZERO,
         confidence_min: tollgate_domain::Bps::ONE,
+        call: None,
     };
     let terms = escrow::EscrowTerms::new(proposal).unwrap();
     EscrowCommand::Open(escrow::OpenEscrow {

@@ -117,6 +117,7 @@ impl Memory {
             result: None,
             private: None,
             statement: None,
+            escrow: None,
             now: UnixMillis::new(2),
         };
         let changes = match super::advance(self, &advance) {
@@ -384,6 +385,7 @@ fn only_the_ends_that_concern_the_payer_move_a_standing() {
             result: None,
             private: None,
             statement: None,
+            escrow: None,
             now: UnixMillis::new(2),
         };
         super::advance(&mut books, &advance).unwrap().judged
@@ -422,6 +424,7 @@ fn a_free_call_moves_nothing_and_earns_nothing_and_comes_back_when_it_came_to_no
         result: None,
         private: None,
         statement: None,
+        escrow: None,
         now: UnixMillis::new(9),
     };
     let changes = super::advance(&mut books, &end(1, vec![voided()])).unwrap();

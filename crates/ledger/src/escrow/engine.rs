@@ -11,7 +11,7 @@ use super::refusal::EscrowRefusal;
 use super::row::EscrowRow;
 use super::split::{Movement, Purse};
 use super::state::EscrowState;
-use super::terms::Mediator;
+use super::terms::{Mediator, Provider};
 use crate::draft::Draft;
 use crate::engine::{Books, Changes, EngineError};
 use crate::{AccountName, BookingError, Refusal, Transfer, TransferKind};
@@ -45,6 +45,20 @@ pub struct EscrowChanges {
     pub record: EscrowRecord,
 }
 
+impl EscrowChanges {
+    /// A step from one version to the next.
+    pub(super) fn of(before: &EscrowRow, next: EscrowRow, step: MoveEscrow) -> Self {
+        let record = EscrowRecord {
+            version: next.version,
+            at: step.now,
+            by: step.by,
+            event: Some(step.event),
+            state: next.state.word().to_owned(),
+        };
+        Self { before: Some(before.version), row: Arc::new(next), record }
+    }
+}
+
 /// Decides a command. `None` for the changes when it had been carried out before.
 ///
 /// # Errors
@@ -59,7 +73,7 @@ pub(crate) fn decide<B: Books>(
     }
 }
 
-fn refused<E>(refusal: EscrowRefusal) -> EngineError<E> {
+pub(super) fn refused<E>(refusal: EscrowRefusal) -> EngineError<E> {
     EngineError::Refused(Refusal::Escrow(refusal))
 }
 
@@ -73,6 +87,14 @@ fn opened<B: Books>(
             false => Err(refused(EscrowRefusal::KeyReused)),
         };
     }
+    let opening = opening(open);
+    let row = Arc::clone(&opening.row);
+    let changes = Changes { escrow: vec![opening], ..Changes::default() };
+    Ok((EscrowMoved { row, replayed: false }, Some(changes)))
+}
+
+/// An escrow that is agreed on.
+pub(super) fn opening(open: &OpenEscrow) -> EscrowChanges {
     let state = EscrowState::Created { expires: open.now.plus_millis(open.terms.timings.open_ms) };
     let row = Arc::new(EscrowRow {
         id: open.id,
@@ -93,9 +115,7 @@ fn opened<B: Books>(
         event: None,
         state: state.word().to_owned(),
     };
-    let escrow = EscrowChanges { before: None, row: Arc::clone(&row), record };
-    let changes = Changes { escrow: Some(escrow), ..Changes::default() };
-    Ok((EscrowMoved { row, replayed: false }, Some(changes)))
+    EscrowChanges { before: None, row, record }
 }
 
 fn moved<B: Books>(
@@ -131,22 +151,15 @@ fn moved<B: Books>(
         };
         draft.book(transfer, None).map_err(|error| short(error, movement))?;
     }
-    let row_before = row.version;
-    let row = Arc::new(next);
-    let record = EscrowRecord {
-        version: row.version,
-        at: step.now,
-        by: step.by.clone(),
-        event: Some(step.event.clone()),
-        state: state.word().to_owned(),
-    };
     let mut changes = draft.changes;
-    changes.escrow = Some(EscrowChanges { before: Some(row_before), row: Arc::clone(&row), record });
+    let moved = EscrowChanges::of(&row, next, step.clone());
+    let row = Arc::clone(&moved.row);
+    changes.escrow = vec![moved];
     Ok((EscrowMoved { row, replayed: false }, Some(changes)))
 }
 
 /// The escrow one event later, without what moves.
-fn after(row: &EscrowRow, step: &MoveEscrow, state: EscrowState) -> EscrowRow {
+pub(super) fn after(row: &EscrowRow, step: &MoveEscrow, state: EscrowState) -> EscrowRow {
     let mut next = row.clone();
     next.state = state;
     next.version = row.version.saturating_add(1);
@@ -199,7 +212,10 @@ fn transfer(
 fn account(row: &EscrowRow, purse: Purse) -> Option<AccountName> {
     Some(match purse {
         Purse::Payer => AccountName::Credit(row.terms.payer.clone()),
-        Purse::Provider => AccountName::Credit(row.terms.provider.clone()),
+        Purse::Provider => match &row.terms.provider {
+            Provider::Principal(provider) => AccountName::Credit(provider.clone()),
+            Provider::Server(server) => AccountName::Payable(server.clone()),
+        },
         Purse::Escrow => AccountName::Escrow(row.id),
         Purse::Stake => AccountName::Stake(row.id),
         Purse::Mediator => match &row.terms.mediator {

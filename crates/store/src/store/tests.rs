@@ -95,6 +95,7 @@ async fn a_standing_that_was_not_committed_is_not_remembered() {
         result: None,
         private: None,
         statement: None,
+        escrow: None,
         now: UnixMillis::new(2),
     };
     faults.0.lock().push(DiskFault::Full);

@@ -123,6 +123,7 @@ pub(crate) fn advance(claim: &Claim, events: impl IntoIterator<Item = Event>) ->
         result: None,
         private: None,
         statement: None,
+        escrow: None,
         now: at(200),
     }
 }
@@ -169,6 +170,7 @@ pub(crate) fn statement(call: CallId) -> String {
         payment_ref: None,
         refunded: None,
         settlement: "settled",
+        escrow: None,
         decision: None,
         mode: "sandbox",
     };

@@ -10,7 +10,7 @@ use crate::audit::{Auditor, Finding};
 use crate::batch::{Batch, SealedReceipt, Sealer};
 use crate::budget::{Approval, Counter, Stops, Usage, Wanted};
 use crate::escrow::{EscrowTerms, StakeRuling};
-use crate::escrow::{Milestone, Phase, Proposal, Ruling, Timings, id_for_key};
+use crate::escrow::{Milestone, Phase, Proposal, Provider, Ruling, Timings, id_for_key};
 use crate::{AccountBalance, Balances, Clearing, Command, Grant, Outcome, Record, SettlementRow};
 
 /// A store without a disk.
@@ -155,7 +155,7 @@ fn terms(amount: u128, milestones: &[u128]) -> EscrowTerms {
     let part = |units: &u128| Milestone { title: "part".into(), amount: Amount::new(*units) };
     let proposal = Proposal {
         payer: who(PAYER),
-        provider: who(PROVIDER),
+        provider: Provider::Principal(who(PROVIDER)),
         mediator: Mediator::Principal(who(MEDIATOR)),
         asset: asset(),
         amount: Amount::new(amount),
@@ -171,6 +171,7 @@ fn terms(amount: u128, milestones: &[u128]) -> EscrowTerms {
         dispute_stake: Amount::new(10),
         mediator_stake: Amount::new(7),
         confidence_min: Bps::new(8_000),
+        call: None,
     };
     EscrowTerms::new(proposal).unwrap()
 }
