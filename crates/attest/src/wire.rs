@@ -99,6 +99,9 @@ pub enum StatementError {
     /// It is of a version that this program does not know.
     #[error("version {0} is not {VERSION}")]
     Version(u32),
+    /// It is about something that this program does not know.
+    #[error("it is about {0:?}")]
+    Kind(String),
     /// It has no place in the chain: a draft was signed.
     #[error("{0} is missing")]
     Missing(&'static str),

@@ -12,7 +12,7 @@ use tollgate_domain::{
 use crate::booking;
 use crate::budget::{self, Approval, BudgetChanges, Counter, Stops, Usage, Wanted};
 use crate::engine::{self, Books, Changes, ClaimDecision, EngineError};
-use crate::escrow::{self, EscrowChanges, EscrowCommand, EscrowMoved, EscrowRow};
+use crate::escrow::{self, EscrowChanges, EscrowCommand, EscrowMoved, EscrowReceipt, EscrowRow, MoveEscrow};
 use crate::{
     AccountName, Advance, Advanced, Balances, Claim, Claimed, Command, Grant, Granted, Outcome, Record,
     Refund, Refunded, Refusal, SettlementRow, State, Transfer,
@@ -26,6 +26,12 @@ pub trait Sealer {
     /// # Errors
     /// [`Refusal::NoSigner`], [`Refusal::Seal`]; the place is still free then.
     fn seal(&mut self, statement: &str) -> Result<SealedReceipt, Refusal>;
+
+    /// The same of what an event of an escrow moved: its statement is spelled out where receipts are.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    fn seal_escrow(&mut self, moved: &EscrowReceipt<'_>) -> Result<SealedReceipt, Refusal>;
 }
 
 /// A signed receipt with its place in the chain.
@@ -44,7 +50,7 @@ pub struct SealedReceipt {
 /// A sealed receipt to be written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewReceipt {
-    /// The call it is for.
+    /// The call it is for, or the number of the escrow.
     pub call: CallId,
     /// Whether the call has no settlement.
     pub free: bool,
@@ -174,7 +180,7 @@ impl Batch {
                 Ok(Outcome::Booked(booked))
             }
             Command::Budget(change) => self.budgets.apply(books, change).map(Outcome::Budget),
-            Command::Escrow(command) => self.escrow(books, command).map(Outcome::Escrow),
+            Command::Escrow(command) => self.escrow(books, sealer, command).map(Outcome::Escrow),
         }
     }
 
@@ -324,12 +330,24 @@ impl Batch {
     fn escrow<B: Books>(
         &mut self,
         books: &mut B,
+        sealer: &mut impl Sealer,
         command: &EscrowCommand,
     ) -> Result<EscrowMoved, EngineError<B::Error>> {
-        let (moved, changes) = escrow::decide(&mut Seen { batch: self, books }, command)?;
-        if let Some(changes) = changes {
-            self.book(changes);
+        let (mut moved, changes) = escrow::decide(&mut Seen { batch: self, books }, command)?;
+        let Some(changes) = changes else { return Ok(moved) };
+        let told = changes.escrow.first().filter(|changes| !changes.movements.is_empty());
+        if let (EscrowCommand::Move(MoveEscrow { mode: Some(mode), .. }), Some(told)) = (command, told) {
+            let EscrowRow { id, version, .. } = &*told.row;
+            let receipt = escrow::escrow_receipt_id(id, *version, told.record.at);
+            // Last of what may be refused: a place in the chain is not given back.
+            let sealed = sealer.seal_escrow(&EscrowReceipt { id: receipt, changes: told, mode });
+            let sealed = sealed.map_err(EngineError::Refused)?;
+            moved.receipt = Some(sealed.envelope.clone());
+            // Under the number of the escrow: it has no call, or the call of the same number.
+            let call = CallId::from_bytes(*id.as_bytes());
+            self.receipts.push(NewReceipt { call, free: false, sealed });
         }
+        self.book(changes);
         Ok(moved)
     }
 

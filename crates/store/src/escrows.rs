@@ -17,7 +17,7 @@ use crate::store::Store;
 
 /// Writes an escrow as it stands now, provided that it still stood where it was read, and what happened to it.
 pub(crate) fn write(connection: &Connection, changes: &EscrowChanges) -> rusqlite::Result<()> {
-    let EscrowChanges { before, row, record } = changes;
+    let EscrowChanges { before, row, record, movements: _ } = changes;
     let failed = |error: stored::Malformed| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
     let phase = match row.state {
         EscrowState::Disputed(dispute) => Some(dispute.phase.word()),

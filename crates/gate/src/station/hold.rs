@@ -97,7 +97,7 @@ impl Call<Screened> {
             },
             proof: payment.proof.as_str().into(),
             expires: payment.expires,
-            budget: spending::ask(self, caller, principal, &payment.asset, &gate.ports),
+            budget: spending::ask(self, caller, principal, &payment.asset, bill.quote.settle, &gate.ports),
             now,
         };
         let refused = |verdict: Verdict| Err(Unclaimed::Refused(Box::new(verdict)));

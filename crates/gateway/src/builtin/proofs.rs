@@ -100,7 +100,7 @@ pub(super) async fn verify(gateway: &Gateway, given: &Given<'_>) -> Result<Value
     Ok(match verify_envelope(envelope, &keys) {
         Ok(verified) => {
             let statement: Value = serde_json::from_str(verified.payload()).unwrap_or_default();
-            json!({ "valid": true, "signed_by": verified.statement().gateway, "statement": statement })
+            json!({ "valid": true, "signed_by": verified.place().gateway, "statement": statement })
         }
         Err(error) => json!({ "valid": false, "reason": error.to_string() }),
     })

@@ -318,8 +318,9 @@ pub struct RawTool {
     /// The price of one call, in each asset that is accepted: `0.01USDC`, `10sat`. Empty: free. Or a rule that it follows from.
     pub price: RawPrice,
     /// When the money moves: `after` the tool has delivered, or `before` it is asked; what was taken for a tool that fails is
-    /// refunded then. Default: after.
-    #[schemars(extend("enum" = ["after", "before", null]))]
+    /// refunded then. `escrow`: before as well, and what the tool delivers puts it into an escrow, until whoever called accepts;
+    /// such a tool asks for an API key. Default: after.
+    #[schemars(extend("enum" = ["after", "before", "escrow", null]))]
     pub settle: Option<String>,
     /// The least local reputation, 0 to 1, such as 0.6.
     pub min_reputation: Option<RawShare>,

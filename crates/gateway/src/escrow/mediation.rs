@@ -176,6 +176,7 @@ async fn ask(
         event,
         key: Some(delivery),
         expected: Some(row.version),
+        mode: Some(gateway.mode.word()),
         now: clock::now(),
     };
     match gateway.gate.ports().store.escrow_command(EscrowCommand::Move(step)).await {

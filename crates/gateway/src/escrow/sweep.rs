@@ -4,6 +4,7 @@
 //! however long nobody looked, and with several gateways, of which each may try: the ledger lets it happen once.
 
 use tollgate_domain::EscrowId;
+use tollgate_gate::Mode;
 use tollgate_ledger::escrow::{EscrowCommand, EscrowEvent, EscrowMoved, EscrowStore, MoveEscrow, Who};
 use tollgate_ledger::{Refusal, StoreError};
 use tollgate_store::Store;
@@ -19,13 +20,13 @@ const ROUNDS_MAX: usize = 64;
 ///
 /// # Errors
 /// When the ledger cannot be read. One escrow that cannot be told holds up no other.
-pub(crate) async fn sweep(store: &Store) -> Result<(), StoreError> {
+pub(crate) async fn sweep(store: &Store, mode: Mode) -> Result<(), StoreError> {
     for _ in 0..ROUNDS_MAX {
         let due = store.due_escrows(clock::now(), AT_ONCE_MAX).await?;
         if due.is_empty() {
             return Ok(());
         }
-        let moved = futures_util::future::join_all(due.iter().map(|id| expire(store, *id))).await;
+        let moved = futures_util::future::join_all(due.iter().map(|id| expire(store, *id, mode))).await;
         // Without any that moved on, looking again would find the same ones.
         if !moved.into_iter().any(|is_on| is_on) {
             return Ok(());
@@ -35,9 +36,10 @@ pub(crate) async fn sweep(store: &Store) -> Result<(), StoreError> {
 }
 
 /// Whether this escrow's deadline is behind it now.
-async fn expire(store: &Store, id: EscrowId) -> bool {
+async fn expire(store: &Store, id: EscrowId, mode: Mode) -> bool {
     let now = clock::now();
-    let step = MoveEscrow { id, by: Who::Clock, event: EscrowEvent::Expire, key: None, expected: None, now };
+    let (by, event, mode) = (Who::Clock, EscrowEvent::Expire, Some(mode.word()));
+    let step = MoveEscrow { id, by, event, key: None, expected: None, mode, now };
     match store.escrow_command(EscrowCommand::Move(step)).await {
         Ok(EscrowMoved { row, .. }) => {
             tracing::info!(escrow = %id, state = row.state.word(), "the deadline of an escrow has passed");

@@ -51,6 +51,38 @@ fn escrow_of(result: &Value) -> String {
     told["escrow_id"].as_str().unwrap().to_owned()
 }
 
+/// A receipt says that this moved in this escrow, and `tollgate receipt verify` finds that offline.
+fn verified(world: &World, envelope: &Value, escrow: &str, movements: &[(&str, &str, u128)]) {
+    let file = world.folder.path().join("receipt.json");
+    std::fs::write(&file, envelope.to_string()).unwrap();
+    let done = world.gateway.cli(&["receipt", "verify", "receipt.json", "--json"]);
+    assert!(done.status.success(), "{} {envelope}", String::from_utf8_lossy(&done.stderr));
+    let said: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!((&said["kind"], &said["escrow_id"]), (&json!("escrow"), &json!(escrow)), "{said}");
+    let moved = |(from, to, units): &(&str, &str, u128)| json!({ "from": from, "to": to, "amount": units.to_string() });
+    let expected: Vec<Value> = movements.iter().map(moved).collect();
+    assert_eq!(said["movements"], json!(expected), "{said}");
+    assert_eq!(said["mode"], "sandbox");
+    // Another amount is another text: it does not verify.
+    let payload =
+        String::from_utf8(crate::world::base64_decode(envelope["payload"].as_str().unwrap())).unwrap();
+    let (_, _, units) = movements[0];
+    let mut edited = envelope.clone();
+    let other = payload.replace(&format!("\"{units}\""), &format!("\"{}\"", units + 1));
+    edited["payload"] = json!(crate::world::base64_encode(other.as_bytes()));
+    std::fs::write(&file, edited.to_string()).unwrap();
+    assert!(!world.gateway.cli(&["receipt", "verify", "receipt.json"]).status.success());
+}
+
+/// The receipt of the last event of an escrow, found by whoever has a part in it.
+async fn last_receipt(world: &World, party: &Party, id: &str) -> Value {
+    let seen = party.ask(Method::GET, &format!("/{id}"), &Value::Null, &[]).await.done();
+    let last = seen["events"].as_array().unwrap().last().unwrap().clone();
+    let receipt = last["receipt_id"].as_str().unwrap_or_else(|| panic!("{last}"));
+    let url = format!("{}/api/v1/receipts/{receipt}", world.gateway.url);
+    tollgate_testkit::http::get(&url, &[]).await.unwrap().json().unwrap()
+}
+
 /// Nothing is left on the way, and the books are in order.
 fn assert_nothing_unearned(gateway: &Gateway) {
     let [debits, credits, debits_pending, credits_pending] = gateway.account("unearned:up");
@@ -100,6 +132,7 @@ async fn what_is_delivered_waits_in_an_escrow_over_every_rail_until_its_payer_ac
         assert!(!refund.status.success(), "{rail}");
         let accepted = party.step(&id, "accept", &json!({})).await.done();
         assert_eq!(accepted["state"], "released", "{accepted}");
+        verified(&world, &accepted["receipt"], &id, &[("escrow", "provider", price)]);
         party.step(&id, "dispute", &json!({ "reason": "late" })).await.refused(409, "escrow_wrong_state");
         if account == "USDC" {
             earned += price;
@@ -125,6 +158,8 @@ async fn a_disputed_call_is_judged_and_an_undisputed_one_is_paid_when_its_window
     let url = world.gateway.url.clone();
     let ruled = world.gateway.cli(&["escrow", "resolve", &id, "--split", "0.25", "--url", &url]);
     assert!(ruled.status.success(), "{ruled:?}");
+    let split = [("escrow", "provider", 2_500), ("escrow", "payer", 7_500)];
+    verified(&world, &last_receipt(&world, &party, &id).await, &id, &split);
     assert_eq!(party.credit(), 2 * PRICE + 7_500, "three quarters are back");
     assert_eq!(world.gateway.account("payable:up"), [0, 2_500, 0, 0]);
 
@@ -136,6 +171,7 @@ async fn a_disputed_call_is_judged_and_an_undisputed_one_is_paid_when_its_window
     world.gateway = world.gateway.killed_and_restarted().await;
     let short = escrow_of(&delivered(&ask(&world.gateway, &party, &json!({ "n": 3 }), &json!({})).await));
     until_state(&party, &short, "released").await;
+    verified(&world, &last_receipt(&world, &party, &short).await, &short, &[("escrow", "provider", PRICE)]);
     let stands = party.ask(Method::GET, &format!("/{long}"), &Value::Null, &[]).await.done();
     assert_eq!(stands["state"], "delivered");
     assert_eq!(world.gateway.account("payable:up"), [0, 2_500 + PRICE, 0, 0]);

@@ -27,6 +27,12 @@ async fn parties(world: &World) -> (Party, Party) {
     (payer, Party::new(&world.gateway, None).await)
 }
 
+/// What a receipt says.
+fn payload(envelope: &Value) -> Value {
+    let text = envelope["payload"].as_str().unwrap_or_else(|| panic!("no receipt: {envelope}"));
+    serde_json::from_slice(&crate::world::base64_decode(text)).unwrap()
+}
+
 /// An escrow over 1 USDC that was delivered.
 async fn delivered(payer: &Party, provider: &Party, more: &Value) -> String {
     let id = payer.open(provider, more).await;
@@ -191,10 +197,14 @@ async fn p22_a_dispute_is_heard_and_the_operator_splits_what_is_left() {
     let disputed = payer.step(&id, "dispute", &json!({ "reason": "half is missing" })).await.done();
     assert_eq!(disputed["dispute"]["phase"], "evidence", "{disputed}");
     assert_eq!(payer.credit(), 9 * WHOLE - STAKE, "the stake is paid in");
+    let said = payload(&disputed["receipt"]);
+    let staked = json!([{ "from": "payer", "to": "stake", "amount": STAKE.to_string() }]);
+    assert_eq!((&said["event"], &said["movements"]), (&json!("dispute"), &staked), "{said}");
 
     payer.step(&id, "evidence", &json!({ "statement": "pages 7 to 12 are empty" })).await.done();
     world.gateway = world.gateway.killed_and_restarted().await;
     let heard = provider.step(&id, "evidence", &json!({ "statement": "they are appendices" })).await.done();
+    assert_eq!(heard["receipt"], Value::Null, "nothing moved, so nothing is signed");
     assert_eq!(heard["dispute"]["phase"], "operator", "nobody mediates: {heard}");
     for party in [&payer, &provider] {
         party.step(&id, "resolve", &json!({ "ruling": "release" })).await.refused(403, "escrow_wrong_party");
@@ -216,6 +226,13 @@ async fn p22_a_dispute_is_heard_and_the_operator_splits_what_is_left() {
         json!({ "ruling": "split", "provider_share": "0.3333", "by_default": false })
     );
     assert_eq!((payer.credit(), provider.credit()), (10 * WHOLE - 333_300, 333_300), "with the stake");
+    let said = payload(&resolved["receipt"]);
+    let moved = json!([
+        { "from": "escrow", "to": "provider", "amount": "333300" },
+        { "from": "escrow", "to": "payer", "amount": "666700" },
+        { "from": "stake", "to": "payer", "amount": STAKE.to_string() },
+    ]);
+    assert_eq!((&said["movements"], &said["released"]), (&moved, &json!("333300")), "{said}");
     let (exit, twice) = resolve(&["--refund"]);
     assert_eq!((exit, &twice["error"]["code"]), (Some(1), &json!("escrow_wrong_state")), "{twice}");
     assert_eq!((payer.credit(), provider.credit()), (10 * WHOLE - 333_300, 333_300), "once");

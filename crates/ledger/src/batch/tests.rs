@@ -101,6 +101,10 @@ impl Sealer for Chain {
             envelope: statement.to_owned(),
         })
     }
+
+    fn seal_escrow(&mut self, moved: &escrow::EscrowReceipt<'_>) -> Result<SealedReceipt, Refusal> {
+        self.seal(&format!("{:?}", moved.changes.movements))
+    }
 }
 
 impl Memory {

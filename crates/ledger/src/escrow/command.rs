@@ -94,6 +94,8 @@ pub struct MoveEscrow {
     pub key: Option<String>,
     /// The version that the asker has looked at; another one refuses.
     pub expected: Option<u64>,
+    /// Whether the money is real, as the receipt of what moves says it: `sandbox` or `live`. `None`: nothing is sealed.
+    pub mode: Option<&'static str>,
     /// Now.
     pub now: UnixMillis,
 }
@@ -105,6 +107,8 @@ pub struct EscrowMoved {
     pub row: Arc<EscrowRow>,
     /// Whether the request had been carried out before, and nothing was done now.
     pub replayed: bool,
+    /// The sealed envelope of the receipt, where money moved now.
+    pub receipt: Option<String>,
 }
 
 /// An idempotency key that was used on an escrow.

@@ -43,11 +43,18 @@ pub struct EscrowChanges {
     pub row: Arc<EscrowRow>,
     /// What is kept of the event.
     pub record: EscrowRecord,
+    /// What moved with it.
+    pub movements: Vec<Movement>,
 }
 
 impl EscrowChanges {
     /// A step from one version to the next.
-    pub(super) fn of(before: &EscrowRow, next: EscrowRow, step: MoveEscrow) -> Self {
+    pub(super) fn of(
+        before: &EscrowRow,
+        next: EscrowRow,
+        step: MoveEscrow,
+        movements: Vec<Movement>,
+    ) -> Self {
         let record = EscrowRecord {
             version: next.version,
             at: step.now,
@@ -55,7 +62,7 @@ impl EscrowChanges {
             event: Some(step.event),
             state: next.state.word().to_owned(),
         };
-        Self { before: Some(before.version), row: Arc::new(next), record }
+        Self { before: Some(before.version), row: Arc::new(next), record, movements }
     }
 }
 
@@ -83,14 +90,14 @@ fn opened<B: Books>(
 ) -> Result<(EscrowMoved, Option<Changes>), EngineError<B::Error>> {
     if let Some(row) = books.escrow(&open.id).map_err(EngineError::Books)? {
         return match row.terms == open.terms {
-            true => Ok((EscrowMoved { row, replayed: true }, None)),
+            true => Ok((EscrowMoved { row, replayed: true, receipt: None }, None)),
             false => Err(refused(EscrowRefusal::KeyReused)),
         };
     }
     let opening = opening(open);
     let row = Arc::clone(&opening.row);
     let changes = Changes { escrow: vec![opening], ..Changes::default() };
-    Ok((EscrowMoved { row, replayed: false }, Some(changes)))
+    Ok((EscrowMoved { row, replayed: false, receipt: None }, Some(changes)))
 }
 
 /// An escrow that is agreed on.
@@ -115,7 +122,7 @@ pub(super) fn opening(open: &OpenEscrow) -> EscrowChanges {
         event: None,
         state: state.word().to_owned(),
     };
-    EscrowChanges { before: None, row, record }
+    EscrowChanges { before: None, row, record, movements: Vec::new() }
 }
 
 fn moved<B: Books>(
@@ -130,7 +137,7 @@ fn moved<B: Books>(
         && let Some(before) = row.keys.iter().find(|before| before.key == used.key)
     {
         return match before.event == used.event {
-            true => Ok((EscrowMoved { row, replayed: true }, None)),
+            true => Ok((EscrowMoved { row, replayed: true, receipt: None }, None)),
             false => Err(refused(EscrowRefusal::KeyReused)),
         };
     }
@@ -152,10 +159,10 @@ fn moved<B: Books>(
         draft.book(transfer, None).map_err(|error| short(error, movement))?;
     }
     let mut changes = draft.changes;
-    let moved = EscrowChanges::of(&row, next, step.clone());
+    let moved = EscrowChanges::of(&row, next, step.clone(), movements);
     let row = Arc::clone(&moved.row);
     changes.escrow = vec![moved];
-    Ok((EscrowMoved { row, replayed: false }, Some(changes)))
+    Ok((EscrowMoved { row, replayed: false, receipt: None }, Some(changes)))
 }
 
 /// The escrow one event later, without what moves.

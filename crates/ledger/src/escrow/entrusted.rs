@@ -39,6 +39,7 @@ pub(crate) fn entrusted<E>(
         return Err(EngineError::Refused(Refusal::WithoutTerms(row.call)));
     };
     let open = OpenEscrow { id: escrow_of_call(&row.call), terms: terms.clone(), now };
+    // What moves is told by the receipt of the call.
     let mut changes = vec![opening(&open)];
     let delivered = EscrowEvent::Deliver { result: row.result, note: None };
     for (event, role) in
@@ -50,8 +51,8 @@ pub(crate) fn entrusted<E>(
             Role::Payer => Who::Principal(terms.payer.clone()),
             _ => Who::Server,
         };
-        let step = MoveEscrow { id: open.id, by, event, key: None, expected: None, now };
-        changes.push(EscrowChanges::of(&before, after(&before, &step, applied.state), step));
+        let step = MoveEscrow { id: open.id, by, event, key: None, expected: None, mode: None, now };
+        changes.push(EscrowChanges::of(&before, after(&before, &step, applied.state), step, Vec::new()));
     }
     Ok(changes)
 }

@@ -17,6 +17,19 @@ pub enum Purse {
     Stake,
 }
 
+impl Purse {
+    /// The word in receipts.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Payer => "payer",
+            Self::Provider => "provider",
+            Self::Mediator => "mediator",
+            Self::Escrow => "escrow",
+            Self::Stake => "stake",
+        }
+    }
+}
+
 /// One movement of money; never of nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Movement {

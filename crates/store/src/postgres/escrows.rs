@@ -44,7 +44,7 @@ pub(super) async fn write(client: &Client, changes: &[EscrowChanges]) -> Result<
 }
 
 async fn write_one(client: &Client, changes: &EscrowChanges) -> Result<(), WriteError> {
-    let EscrowChanges { before, row, record: _ } = changes;
+    let EscrowChanges { before, row, .. } = changes;
     let phase = match row.state {
         EscrowState::Disputed(dispute) => Some(dispute.phase.word()),
         _ => None,

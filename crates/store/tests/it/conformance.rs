@@ -321,7 +321,7 @@ pub(crate) mod promises {
         let free = call_id();
         let envelope = store.record(free, statement(free)).await.unwrap();
         let receipt = tollgate_attest::verify(&envelope, &keys()).unwrap();
-        let id = receipt.statement().receipt_id;
+        let id = receipt.place().receipt_id;
         assert_eq!(store.receipt(&id).await, Ok(Some(envelope)));
         assert_eq!(store.receipt(&ReceiptId::from_bytes([0xff; 16])).await, Ok(None));
         assert_eq!(store.settlement_by_call(&free).await, Ok(None), "a free call has no settlement");
@@ -330,8 +330,8 @@ pub(crate) mod promises {
         fresh(store, &paid_call).await;
         let sealed = store.advance(paid(&paid_call)).await.unwrap().receipt.unwrap();
         let next = tollgate_attest::verify(&sealed, &keys()).unwrap();
-        assert_eq!(next.statement().seq, receipt.statement().seq + 1);
-        assert_eq!(next.statement().prev, *receipt.hash());
+        assert_eq!(next.place().seq, receipt.place().seq + 1);
+        assert_eq!(next.place().prev, *receipt.hash());
 
         let unreadable = store.record(call_id(), "no JSON".to_owned()).await;
         assert!(matches!(unreadable, Err(StoreError::Refused(Refusal::Seal(_)))), "{unreadable:?}");

@@ -55,7 +55,7 @@ async fn step(
     event: EscrowEvent,
     now: u64,
 ) -> Result<EscrowMoved, StoreError> {
-    let step = MoveEscrow { id: escrow, by, event, key: None, expected: None, now: at(now) };
+    let step = MoveEscrow { id: escrow, by, event, key: None, expected: None, mode: None, now: at(now) };
     store.escrow_command(EscrowCommand::Move(step)).await
 }
 

@@ -75,6 +75,10 @@ impl Sealer for NoSeal {
     fn seal(&mut self, _statement: &str) -> Result<SealedReceipt, Refusal> {
         Err(Refusal::NoSigner)
     }
+
+    fn seal_escrow(&mut self, _moved: &crate::escrow::EscrowReceipt<'_>) -> Result<SealedReceipt, Refusal> {
+        Err(Refusal::NoSigner)
+    }
 }
 
 impl Memory {
@@ -87,7 +91,7 @@ impl Memory {
         });
         let outcomes = outcomes.collect();
         let changes = batch.take_changes();
-        for EscrowChanges { before, row, record } in changes.escrows {
+        for EscrowChanges { before, row, record, .. } in changes.escrows {
             let known = self.escrows.get(&row.id).map(|known| known.version);
             assert_eq!(known, before, "moves on from the version at which it stood");
             self.records.push((row.id, record));
@@ -185,7 +189,7 @@ fn open(id: EscrowId, terms: EscrowTerms) -> Command {
 }
 
 fn step(id: EscrowId, by: Who, event: EscrowEvent, now: u64) -> MoveEscrow {
-    MoveEscrow { id, by, event, key: None, expected: None, now: UnixMillis::new(now) }
+    MoveEscrow { id, by, event, key: None, expected: None, mode: None, now: UnixMillis::new(now) }
 }
 
 fn command(step: &MoveEscrow) -> Command {

@@ -293,7 +293,7 @@ impl Request {
             EscrowStep::Accept => (payer(), EscrowEvent::Accept(Part::Rest)),
             EscrowStep::Cancel => (provider(), EscrowEvent::Cancel { reason: None }),
         };
-        EscrowCommand::Move(MoveEscrow { id, by, event, key: None, expected: None, now })
+        EscrowCommand::Move(MoveEscrow { id, by, event, key: None, expected: None, mode: None, now })
     }
 }
 
