@@ -78,6 +78,7 @@ impl CallEscrows {
             dispute_stake: stake,
             mediator_stake: Default::default(),
             confidence_min,
+            splits: call.listed.splits.clone(),
             call: Some(call.id),
         });
         let terms = terms.map_err(|error| Fault::Internal(format!("the escrow of {}: {error}", call.id)))?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tollgate_domain::{
     Amount, AssetId, Binding, CallId, EscrowId, FreeCall, FreeCallError, PaymentKey, Principal,
-    PrincipalError, Settle, TransferId, UnixMillis,
+    PrincipalError, Settle, Splits, TransferId, UnixMillis,
 };
 
 use crate::budget::{self, Ask, Barrier, Warning};
@@ -150,6 +150,8 @@ pub struct Claim {
     pub settle: Settle,
     /// Where such money is found again.
     pub reference: String,
+    /// Who shares what the call earns.
+    pub splits: Splits,
     /// What the payment is for.
     pub binding: Binding,
     /// How much; zero for a free call, and for no other.

@@ -357,6 +357,7 @@ fn new_row(claim: &Claim, attempt: u32, funds: Funds) -> SettlementRow {
         refund: None,
         refunded: Amount::ZERO,
         reserved: budget::Reservation::default(),
+        splits: claim.splits.clone(),
     }
 }
 

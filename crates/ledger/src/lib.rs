@@ -45,6 +45,7 @@ pub mod escrow;
 mod port;
 mod refund;
 mod settlement;
+mod shares;
 mod standing;
 pub mod statement;
 mod transfer;
@@ -64,5 +65,5 @@ pub use settlement::{
 pub use standing::{Record, Verdict};
 pub use transfer::{
     Transfer, TransferKind, TransferKindError, arrival_id, earned_id, expiry_id, hold_id, operator_refund_id,
-    refund_id, requested_id, resolution_id,
+    refund_id, requested_id, resolution_id, share_id,
 };

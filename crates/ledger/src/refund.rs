@@ -6,8 +6,10 @@ use tollgate_domain::{Amount, CallId, PaymentKey, Settle, TransferId, UnixMillis
 use crate::draft::Draft;
 use crate::engine::{Books, Changes, EngineError};
 use crate::escrow::escrow_of_call;
+use crate::shares::Earning;
 use crate::{
     AccountName, Funds, Refusal, SettlementRow, State, Transfer, TransferKind, earned_id, resolution_id,
+    share_id,
 };
 
 /// Gives back what was kept of a paid call, or a part of it, as prepaid credit of whoever paid.
@@ -74,7 +76,24 @@ pub(crate) fn refund<B: Books>(
         return Err(EngineError::Refused(Refusal::RefundExceeds { left }));
     }
     let total = row.refunded.checked_add(refund.amount).unwrap_or(row.amount);
+    let earned = kept(books, &row)?;
     let mut draft = Draft::new(books);
+    if !row.splits.is_empty() {
+        // Each gives its share back; together it is what goes back.
+        let left_of = |gone: Amount| earned.checked_sub(gone).unwrap_or_default();
+        let server = &row.binding.tool.server;
+        let earning = Earning {
+            server,
+            splits: &row.splits,
+            held: AccountName::Unearned(server.clone()),
+            asset: &row.asset,
+            call: Some(row.call),
+            id: share_id(&refund.id, usize::MAX),
+            note: "share of a refund",
+            at: refund.now,
+        };
+        earning.book(&mut draft, left_of(row.refunded), left_of(total))?;
+    }
     draft.book(transfer, None)?;
     let mut changes = draft.changes;
     changes.settlement =
@@ -102,7 +121,10 @@ fn transfer_of(row: &SettlementRow, refund: &Refund) -> Transfer {
     Transfer {
         id: refund.id,
         kind: TransferKind::Posted,
-        debit: AccountName::Payable(row.binding.tool.server.clone()),
+        debit: match row.splits.is_empty() {
+            true => AccountName::Payable(row.binding.tool.server.clone()),
+            false => AccountName::Unearned(row.binding.tool.server.clone()),
+        },
         credit: AccountName::Credit(row.refund_to().clone()),
         asset: row.asset.clone(),
         amount: refund.amount,

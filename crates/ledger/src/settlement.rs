@@ -10,8 +10,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use tollgate_domain::{
-    Amount, AssetId, Binding, CallId, Digest, EscrowId, PaymentKey, Principal, ReceiptId, Settle, TransferId,
-    UnixMillis,
+    Amount, AssetId, Binding, CallId, Digest, EscrowId, PaymentKey, Principal, ReceiptId, Settle, Splits,
+    TransferId, UnixMillis,
 };
 
 use crate::budget::Reservation;
@@ -352,6 +352,8 @@ pub struct SettlementRow {
     pub refunded: Amount,
     /// What it has taken of budgets.
     pub reserved: Reservation,
+    /// Who shares what it earns.
+    pub splits: Splits,
 }
 
 impl SettlementRow {

@@ -91,6 +91,7 @@ async fn pair(
         payer: caller.clone(),
         settle: Settle::After,
         reference: String::new(),
+        splits: Default::default(),
         binding: Binding { tool: tool.clone(), args: Digest::of(b"{}"), price_version: 1, quote: None },
         amount: Amount::new(1),
         asset: asset.clone(),

@@ -22,7 +22,7 @@ macro_rules! settlements {
         concat!(
             "SELECT key, attempt, call, caller, server, tool, args, price_version, amount, asset, funds, proof, expires, ",
             "state, claimed, updated, result, reference, reason, receipt, settle, coalesce(payer, caller), refund, ",
-            "refunded, quote, coalesce(reserved, '') FROM settlements ",
+            "refunded, quote, coalesce(reserved, ''), coalesce(splits, '') FROM settlements ",
             $tail
         )
     };
@@ -67,6 +67,7 @@ fn settlement(row: &Row<'_>) -> rusqlite::Result<SettlementRow> {
         refund: convert::optional_text(row, 22)?,
         refunded: convert::text(row, 23)?,
         reserved: convert::text(row, 25)?,
+        splits: convert::text(row, 26)?,
     })
 }
 

@@ -43,6 +43,7 @@ pub(crate) static LEDGER: Schema = Schema {
         include_str!("schema/ledger_7.sql"),
         include_str!("schema/ledger_8.sql"),
         include_str!("schema/ledger_9.sql"),
+        include_str!("schema/ledger_11.sql"),
     ],
     // NORMAL would lose acknowledged calls on power loss.
     kept: Kept::OverPowerCut,

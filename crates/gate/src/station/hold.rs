@@ -85,6 +85,7 @@ impl Call<Screened> {
             payer: self.payer(payment),
             settle: bill.quote.settle,
             reference: own_reference(payment, self.id),
+            splits: self.listed.splits.clone(),
             binding: payment.binding.clone(),
             amount: payment.amount,
             asset: payment.asset.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use tollgate_domain::{Assets, Bps, Digest, Pricing, Requirement, ServerName, Settle, ToolName};
+use tollgate_domain::{Assets, Bps, Digest, Pricing, Requirement, ServerName, Settle, Splits, ToolName};
 use tollgate_federation::{Pattern, Separator};
 use tollgate_gate::CallEscrows;
 use tollgate_ledger::budget::Plan as Budgets;
@@ -342,6 +342,8 @@ pub struct ToolPolicy {
     pub price: Pricing,
     /// When the money for it moves.
     pub settle: Settle,
+    /// Who shares what it earns.
+    pub splits: Splits,
     /// What it asks of callers.
     pub requirement: Requirement,
     /// How long it may run; zero means the default.

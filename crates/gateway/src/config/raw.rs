@@ -322,6 +322,9 @@ pub struct RawTool {
     /// such a tool asks for an API key. Default: after.
     #[schemars(extend("enum" = ["after", "before", "escrow", null]))]
     pub settle: Option<String>,
+    /// Who shares what the tool earns with its server: a share for each payee, such as `reviewers: 0.2`, rounded down; the remainder is
+    /// the server's. Each payee has an account `payable:<payee>`. Default: nobody.
+    pub splits: BTreeMap<String, RawShare>,
     /// The least local reputation, 0 to 1, such as 0.6.
     pub min_reputation: Option<RawShare>,
     /// Whether the caller must present an API key.

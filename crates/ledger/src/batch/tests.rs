@@ -187,6 +187,7 @@ fn claim(number: u8, call: u8, units: u128) -> Command {
         payer: alice(),
         settle: tollgate_domain::Settle::After,
         reference: String::new(),
+        splits: Default::default(),
         binding: Binding {
             tool: ToolRef { server: "demo".parse().unwrap(), tool: "add".parse().unwrap() },
             args: Digest::of(b"{}"),
@@ -287,6 +288,7 @@ fn escrow() -> EscrowCommand {
         dispute_stake: Amount::new(10),
         mediator_stake: Amount::ZERO,
         confidence_min: tollgate_domain::Bps::ONE,
+        splits: Default::default(),
         call: None,
     };
     let terms = escrow::EscrowTerms::new(proposal).unwrap();

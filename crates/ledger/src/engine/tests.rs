@@ -7,6 +7,7 @@ use tollgate_domain::{Binding, Caller, Digest, KeyId, Period, Rail};
 
 mod before;
 mod sandbox;
+mod splits;
 
 /// Books in memory: what a store does with decisions, without a disk.
 #[derive(Default)]
@@ -172,6 +173,7 @@ fn claim_of(rail: Rail, funds: Funds, call: u8) -> Claim {
         payer: bob(),
         settle: Settle::After,
         reference: "ledger:1".into(),
+        splits: Default::default(),
         binding: Binding {
             tool: ToolRef { server: "demo".parse().unwrap(), tool: "add".parse().unwrap() },
             args: Digest::of(b"{}"),

@@ -14,6 +14,7 @@ use super::state::EscrowState;
 use super::terms::{Mediator, Provider};
 use crate::draft::Draft;
 use crate::engine::{Books, Changes, EngineError};
+use crate::shares::Earning;
 use crate::{AccountName, BookingError, Refusal, Transfer, TransferKind};
 
 /// From how many events on an escrow takes no more single parts; every other kind of event is bounded by itself.
@@ -152,11 +153,24 @@ fn moved<B: Books>(
     next.keys.extend(used);
     let mut draft = Draft::new(books);
     for (place, movement) in movements.iter().enumerate() {
+        let released = next.released;
         counted(&mut next, movement).ok_or_else(|| refused(EscrowRefusal::Full))?;
         let Some(transfer) = transfer(&row, &step.event, movement, place, step.now) else {
             return Err(not_found());
         };
-        draft.book(transfer, None).map_err(|error| short(error, movement))?;
+        let server = match (&row.terms.provider, movement.from, movement.to) {
+            (Provider::Server(server), Purse::Escrow, Purse::Provider) => Some(server),
+            _ => None,
+        };
+        let Some(server) = server else {
+            draft.book(transfer, None).map_err(|error| short(error, movement))?;
+            continue;
+        };
+        let Transfer { id, debit, note, .. } = &transfer;
+        let (splits, asset) = (&row.terms.splits, &row.terms.asset);
+        let (held, id, at) = (debit.clone(), *id, step.now);
+        let earning = Earning { server, splits, held, asset, call: None, id, note, at };
+        earning.book(&mut draft, released, next.released)?;
     }
     let mut changes = draft.changes;
     let moved = EscrowChanges::of(&row, next, step.clone(), movements);

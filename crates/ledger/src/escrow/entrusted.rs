@@ -34,6 +34,7 @@ pub(crate) fn entrusted<E>(
             && terms.payer == *row.refund_to()
             && terms.provider == Provider::Server(row.binding.tool.server.clone())
             && (terms.amount, &terms.asset) == (row.amount, &row.asset)
+            && terms.splits == row.splits
     };
     let Some(terms) = terms.filter(is_of_call) else {
         return Err(EngineError::Refused(Refusal::WithoutTerms(row.call)));

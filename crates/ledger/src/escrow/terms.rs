@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use tollgate_domain::{Amount, AssetId, Bps, CallId, Caller, Principal, ServerName};
+use tollgate_domain::{Amount, AssetId, Bps, CallId, Caller, Principal, ServerName, Splits};
 
 use super::event::Remark;
 
@@ -44,6 +44,8 @@ pub struct Proposal {
     pub mediator_stake: Amount,
     /// How sure a mediator must be for its verdict to count.
     pub confidence_min: Bps,
+    /// Who shares what the server is paid, where it is for a call.
+    pub splits: Splits,
     /// The call that it is for, where a delivered call began it: then its provider is the server of the call's tool.
     pub call: Option<CallId>,
 }
@@ -212,7 +214,8 @@ impl EscrowTerms {
         if provider.is(payer) {
             return Err(TermsError::SelfEscrow);
         }
-        if proposal.call.is_some() != matches!(provider, Provider::Server(_)) {
+        let is_call = proposal.call.is_some();
+        if is_call != matches!(provider, Provider::Server(_)) || !is_call && !proposal.splits.is_empty() {
             return Err(TermsError::Server);
         }
         if let Mediator::Principal(mediator) = mediator {

@@ -37,6 +37,8 @@ struct Terms {
     confidence_min: Bps,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     call: Option<CallId>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    splits: String,
 }
 
 /// What was agreed on, as text.
@@ -63,6 +65,7 @@ pub(crate) fn terms_text(terms: &EscrowTerms) -> Result<String, Malformed> {
         mediator_stake: terms.mediator_stake,
         confidence_min: terms.confidence_min,
         call: terms.call,
+        splits: terms.splits.to_string(),
     };
     serde_json::to_string(&stored).map_err(malformed)
 }
@@ -94,6 +97,7 @@ pub(crate) fn terms(text: &str) -> Result<EscrowTerms, Malformed> {
         mediator_stake: stored.mediator_stake,
         confidence_min: stored.confidence_min,
         call: stored.call,
+        splits: stored.splits.parse().map_err(malformed)?,
     };
     EscrowTerms::new(proposal).map_err(malformed)
 }

@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../schema/postgres_2.sql"),
     include_str!("../schema/postgres_3.sql"),
     include_str!("../schema/postgres_4.sql"),
+    include_str!("../schema/postgres_6.sql"),
 ];
 
 /// Only one process migrates at a time: the key of a lock that ends with the transaction.

@@ -26,6 +26,7 @@ fn claim(number: u8) -> Claim {
         payer: Caller::Wallet([1; 20]).principal(),
         settle: Settle::After,
         reference: String::new(),
+        splits: Default::default(),
         binding: Binding {
             tool: ToolRef { server: "demo".parse().unwrap(), tool: "add".parse().unwrap() },
             args: Digest::of(b"{}"),

@@ -49,6 +49,7 @@ macro_rules! every_promise {
             a_delivery_puts_the_money_into_an_escrow_and_acceptance_pays_the_server
             what_a_dispute_gives_back_is_credit_of_the_caller_and_a_silent_payer_loses
             a_failed_call_begins_no_escrow_and_is_paid_again_from_what_went_back
+            what_several_share_is_shared_through_an_escrow_and_a_refund
         }
     };
 }
@@ -86,6 +87,7 @@ pub(crate) mod promises {
         a_delivery_puts_the_money_into_an_escrow_and_acceptance_pays_the_server,
         a_failed_call_begins_no_escrow_and_is_paid_again_from_what_went_back,
         what_a_dispute_gives_back_is_credit_of_the_caller_and_a_silent_payer_loses,
+        what_several_share_is_shared_through_an_escrow_and_a_refund,
     };
 
     pub(crate) async fn calls_and_spending_are_counted_from_what_did_not_come_to_nothing(

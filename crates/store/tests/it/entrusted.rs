@@ -31,6 +31,7 @@ pub(crate) mod promises {
             dispute_stake: Amount::ZERO,
             mediator_stake: Amount::ZERO,
             confidence_min: Bps::ONE,
+            splits: claim.splits.clone(),
             call: Some(claim.call),
         }
     }
@@ -164,5 +165,62 @@ pub(crate) mod promises {
         store.advance(delivered(&again, Some(terms(&again)))).await.unwrap();
         assert_eq!(has(store, AccountName::Escrow(escrow_of_call(&again.call))).await, 10);
         assert_eq!(has(store, AccountName::Escrow(escrow_of_call(&call.call))).await, 0);
+    }
+
+    pub(crate) async fn what_several_share_is_shared_through_an_escrow_and_a_refund(
+        store: &impl LedgerStore,
+    ) {
+        let splits: tollgate_domain::Splits = "reviewers:0.3333,platform:0.05".parse().unwrap();
+        let account = |name: &str| -> AccountName { format!("payable:{name}").parse().unwrap() };
+        let parts = async || {
+            let parts = ["demo", "reviewers", "platform"].map(account);
+            let [server, reviewers, platform] = &parts;
+            [
+                has(store, server.clone()).await,
+                has(store, reviewers.clone()).await,
+                has(store, platform.clone()).await,
+            ]
+        };
+        store.grant_credit(grant(&alice(), 4_000)).await.unwrap();
+        let thousand = |claim: Claim| Claim { amount: Amount::new(1_001), splits: splits.clone(), ..claim };
+        // Through an escrow, in two releases: the second gives each what the first one left of its share of both.
+        let call = thousand(entrusting("a/1"));
+        fresh(store, &call).await;
+        let without = Proposal { splits: Default::default(), ..terms(&call) };
+        let refused = store.advance(delivered(&call, Some(without))).await;
+        assert_eq!(refused, Err(StoreError::Refused(Refusal::WithoutTerms(call.call))));
+        store.advance(delivered(&call, Some(terms(&call)))).await.unwrap();
+        let part = EscrowEvent::Accept(Part::Amount(Amount::new(4)));
+        moved(store, &call, Who::Principal(alice()), part, 300).await.unwrap();
+        assert_eq!(parts().await, [3, 1, 0]);
+        let rest = EscrowEvent::Accept(Part::Rest);
+        moved(store, &call, Who::Principal(alice()), rest, 301).await.unwrap();
+        assert_eq!(parts().await, [1_001 - 333 - 50, 333, 50]);
+
+        // After the tool, and back in two pieces.
+        let call = thousand(claim(Rail::Credit, "a/2"));
+        fresh(store, &call).await;
+        store.advance(paid(&call)).await.unwrap();
+        assert_eq!(store.settlement(&call.key).await.unwrap().unwrap().splits, splits, "as it was claimed");
+        assert_eq!(parts().await, [2 * 618, 666, 100]);
+        for (word, before, amount, left) in
+            [("one", 0, 4, [2 * 618 - 2, 665, 99]), ("two", 4, 997, [618, 333, 50])]
+        {
+            let refund = Refund {
+                key: call.key.clone(),
+                call: call.call,
+                id: operator_refund_id(&call.call, word),
+                amount: Amount::new(amount),
+                before: Amount::new(before),
+                reason: "empty".to_owned(),
+                statement: None,
+                private: None,
+                now: at(300),
+            };
+            store.refund(refund.clone()).await.unwrap();
+            assert!(store.refund(refund).await.unwrap().again, "booked once");
+            assert_eq!(parts().await, left, "{word}");
+        }
+        assert_eq!(available(store, &alice()).await, Amount::new(4_000 - 1_001));
     }
 }

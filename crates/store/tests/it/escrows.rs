@@ -38,6 +38,7 @@ fn terms(amount: u128, milestones: &[u128]) -> EscrowTerms {
         dispute_stake: Amount::new(10),
         mediator_stake: Amount::new(5),
         confidence_min: Bps::new(8_000),
+        splits: Default::default(),
         call: None,
     })
     .unwrap()

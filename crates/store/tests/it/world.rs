@@ -93,6 +93,7 @@ pub(crate) fn claim(rail: Rail, proof: &str) -> Claim {
         payer: alice(),
         settle: Settle::After,
         reference: String::new(),
+        splits: Default::default(),
         binding: Binding { tool: tool(), args: Digest::of(b"{}"), price_version: 1, quote: None },
         amount: Amount::new(10),
         asset: asset(),

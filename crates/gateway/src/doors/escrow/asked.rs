@@ -104,6 +104,7 @@ impl Create {
                 .map_or(stake_of(&mediator, self.amount, mediator_stake), |agreed| agreed.mediator_stake),
             confidence_min: agreed.map_or(confidence_min, |agreed| agreed.confidence_min),
             mediator,
+            splits: Default::default(),
             call: None,
         })
         .map_err(refused)

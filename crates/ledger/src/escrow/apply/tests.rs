@@ -27,6 +27,7 @@ fn row(state: EscrowState) -> EscrowRow {
         dispute_stake: Amount::new(10),
         mediator_stake: Amount::new(7),
         confidence_min: Bps::new(8_000),
+        splits: Default::default(),
         call: None,
     };
     EscrowRow {

@@ -175,6 +175,7 @@ fn terms(amount: u128, milestones: &[u128]) -> EscrowTerms {
         dispute_stake: Amount::new(10),
         mediator_stake: Amount::new(7),
         confidence_min: Bps::new(8_000),
+        splits: Default::default(),
         call: None,
     };
     EscrowTerms::new(proposal).unwrap()

@@ -22,6 +22,7 @@ fn proposal() -> Proposal {
         dispute_stake: Amount::new(10),
         mediator_stake: Amount::ZERO,
         confidence_min: Bps::new(8_000),
+        splits: Default::default(),
         call: None,
     }
 }

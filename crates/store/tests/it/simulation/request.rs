@@ -185,6 +185,7 @@ impl Request {
                     payer: principal(*caller),
                     settle: if is_before(*key) { Settle::Before } else { Settle::After },
                     reference: "books".to_owned(),
+                    splits: Default::default(),
                     binding: Binding {
                         tool: tool(),
                         args: Digest::of(&[*args]),
@@ -282,6 +283,7 @@ impl Request {
                     dispute_stake: Amount::new(10),
                     mediator_stake: Amount::new(5),
                     confidence_min: Bps::new(8_000),
+                    splits: Default::default(),
                     call: None,
                 };
                 let terms = EscrowTerms::new(proposal).unwrap();
