@@ -99,7 +99,7 @@ pub struct Evidence {
     mpp: Option<String>,
     note: Option<&'static str>,
     refund: Option<Refund>,
-    escrow: Option<Entrusted>,
+    escrow: Option<Box<Entrusted>>,
 }
 
 /// What of a payment went back, and where it is now.
@@ -173,7 +173,7 @@ impl Evidence {
 
     /// The escrow that the money is in, if it is in one.
     pub fn escrow(&self) -> Option<&Entrusted> {
-        self.escrow.as_ref()
+        self.escrow.as_deref()
     }
 
     /// Marks an HTTP answer as paid: not for shared caches, with the rail's receipt in its header.

@@ -2,7 +2,7 @@
 //! at the doors of escrows.
 
 use serde_json::json;
-use tollgate_domain::{Bps, EscrowId, UnixMillis};
+use tollgate_domain::{AssetId, Bps, EscrowId, UnixMillis};
 use tollgate_ledger::escrow::{
     EscrowTerms, Mediator, Proposal, Provider, Timings, escrow_of_call, stake_for,
 };
@@ -37,12 +37,14 @@ impl Default for CallEscrows {
 }
 
 /// The escrow into which a call has put its money.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entrusted {
     /// Its id.
     pub escrow: EscrowId,
     /// Until when whoever called may dispute; then it goes to the server.
     pub until: UnixMillis,
+    /// Of what it holds money.
+    pub asset: AssetId,
 }
 
 impl Entrusted {
@@ -82,8 +84,11 @@ impl CallEscrows {
             call: Some(call.id),
         });
         let terms = terms.map_err(|error| Fault::Internal(format!("the escrow of {}: {error}", call.id)))?;
-        let entrusted =
-            Entrusted { escrow: escrow_of_call(&call.id), until: now.plus_millis(timings.window_ms) };
+        let entrusted = Entrusted {
+            escrow: escrow_of_call(&call.id),
+            until: now.plus_millis(timings.window_ms),
+            asset: payment.asset.clone(),
+        };
         Ok((Box::new(terms), entrusted))
     }
 }

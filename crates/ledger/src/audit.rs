@@ -457,7 +457,8 @@ impl Auditor {
         let found = self.shares.get(call);
         owner.splits.payees().iter().all(|(payee, share)| {
             let bps = u128::from(share.get());
-            let expected = kept / 10_000 * bps + kept % 10_000 * bps / 10_000;
+            let (whole, odd) = (kept / 10_000, kept % 10_000);
+            let expected = whole.saturating_mul(bps).saturating_add(odd.saturating_mul(bps) / 10_000);
             let (came, left) = found.and_then(|found| found.get(payee)).copied().unwrap_or_default();
             came.checked_sub(left) == Some(expected)
         })

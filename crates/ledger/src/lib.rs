@@ -42,6 +42,7 @@ mod command;
 mod draft;
 mod engine;
 pub mod escrow;
+mod history;
 mod port;
 mod refund;
 mod settlement;
@@ -57,6 +58,7 @@ pub use command::{
     StoredAnswer,
 };
 pub use engine::{Books, EngineError};
+pub use history::CallHistory;
 pub use port::{LedgerStore, PaidCall, RecentCall, Spent, StoreError};
 pub use refund::{Refund, Refunded};
 pub use settlement::{

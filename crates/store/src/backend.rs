@@ -10,6 +10,7 @@ use tollgate_domain::{
     Amount, ApprovalId, AssetId, CallId, Digest, EscrowId, KeyId, PaymentKey, Principal, ReceiptId, ToolRef,
     UnixMillis,
 };
+use tollgate_ledger::CallHistory;
 use tollgate_ledger::audit::Finding;
 use tollgate_ledger::budget::{self, Ask, Barrier, Counter, Stops, Usage, Wanted};
 use tollgate_ledger::escrow::{EscrowFilter, EscrowHistory, EscrowPage, EscrowRow, EscrowStore};
@@ -431,5 +432,16 @@ impl EscrowStore for Store {
 
     async fn due_escrows(&self, now: UnixMillis, limit: u32) -> Result<Vec<EscrowId>, StoreError> {
         either!(self, store => store.due_escrows(now, limit).await)
+    }
+}
+
+impl CallHistory for Store {
+    async fn calls_of(
+        &self,
+        caller: &Principal,
+        before: Option<CallId>,
+        limit: u32,
+    ) -> Result<Vec<RecentCall>, StoreError> {
+        either!(self, store => store.calls_of(caller, before, limit).await)
     }
 }

@@ -61,7 +61,7 @@ impl<P: Ports> Gate<P> {
             let (result, told) = (Some(&result), Some(told));
             let evidence = self.advance_into(key, call.id, executed, result, told, Some(terms)).await?;
             let note = "Paid into an escrow: it goes to the server when you accept, or when the window to dispute has passed.";
-            Evidence { escrow: Some(entrusted), note: Some(note), ..evidence }
+            Evidence { escrow: Some(Box::new(entrusted)), note: Some(note), ..evidence }
         } else {
             self.advance(key, call.id, executed, Some(&result), Some(told)).await?
         };

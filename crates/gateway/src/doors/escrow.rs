@@ -190,7 +190,9 @@ pub(crate) async fn create(
             |principal: &Principal| keys.iter().any(|key| Caller::ApiKey(key.id).principal() == *principal);
         let terms = asked.terms(payer, &gateway.config, before.as_ref(), known)?;
         let open = OpenEscrow { id, terms, now };
-        let EscrowMoved { row, replayed, .. } = store.escrow_command(EscrowCommand::Open(open)).await?;
+        let moved = store.escrow_command(EscrowCommand::Open(open)).await?;
+        gateway.telemetry.escrows().moved(&moved);
+        let EscrowMoved { row, replayed, .. } = moved;
         let status = if replayed { StatusCode::OK } else { StatusCode::CREATED };
         let body = view::escrow(&row, Some(Role::Payer), &gateway.config.assets);
         let mut response = shown(status, &row, &body);
@@ -274,7 +276,9 @@ async fn moved(gateway: &Gateway, id: &str, headers: &HeaderMap, step: Step) -> 
         mode: Some(gateway.mode.word()),
         now: clock::now(),
     };
-    let EscrowMoved { row, receipt, .. } = ledger(gateway).escrow_command(EscrowCommand::Move(step)).await?;
+    let moved = ledger(gateway).escrow_command(EscrowCommand::Move(step)).await?;
+    gateway.telemetry.escrows().moved(&moved);
+    let EscrowMoved { row, receipt, .. } = moved;
     let mut body = view::escrow(&row, row.role_of(&by), &gateway.config.assets);
     view::with_receipt(&mut body, receipt.as_deref());
     Ok(shown(StatusCode::OK, &row, &body))

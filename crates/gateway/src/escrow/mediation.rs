@@ -180,7 +180,9 @@ async fn ask(
         now: clock::now(),
     };
     match gateway.gate.ports().store.escrow_command(EscrowCommand::Move(step)).await {
-        Ok(EscrowMoved { row, .. }) => {
+        Ok(moved) => {
+            gateway.telemetry.escrows().moved(&moved);
+            let EscrowMoved { row, .. } = moved;
             tracing::info!(escrow = %row.id, state = row.state.word(), "the mediation service has ruled");
             Ok(())
         }

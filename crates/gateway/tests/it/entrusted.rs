@@ -175,6 +175,17 @@ async fn a_disputed_call_is_judged_and_an_undisputed_one_is_paid_when_its_window
     let stands = party.ask(Method::GET, &format!("/{long}"), &Value::Null, &[]).await.done();
     assert_eq!(stands["state"], "delivered");
     assert_eq!(world.gateway.account("payable:up"), [0, 2_500 + PRICE, 0, 0]);
+    let metrics =
+        tollgate_testkit::http::get(&format!("{}/metrics", world.gateway.url), &[]).await.unwrap().text();
+    for (state, count) in [("delivered", 1), ("released", 1)] {
+        let sample = metrics.lines().find(|line| {
+            line.starts_with("tollgate_escrows_total{") && line.contains(&format!("state=\"{state}\""))
+        });
+        let counted = sample.and_then(|line| line.rsplit(' ').next());
+        assert_eq!(counted, Some(count.to_string().as_str()), "since its start: {state}");
+    }
+    let listed = world.gateway.cli(&["escrow", "list", "--config", "tollgate.yaml"]);
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("0.01 USDC"), "{listed:?}");
     assert_nothing_unearned(&world.gateway);
 }
 

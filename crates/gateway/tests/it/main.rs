@@ -47,6 +47,8 @@ mod import;
 #[cfg(test)]
 mod interop;
 #[cfg(test)]
+mod invariants;
+#[cfg(test)]
 mod kills;
 #[cfg(test)]
 mod lightning;

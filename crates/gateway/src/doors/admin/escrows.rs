@@ -66,8 +66,9 @@ pub(super) async fn resolve(
         mode: Some(desk.gateway.mode.word()),
         now: clock::now(),
     };
-    let EscrowMoved { row, receipt, .. } =
-        desk.gateway.gate.ports().store.escrow_command(EscrowCommand::Move(step)).await?;
+    let moved = desk.gateway.gate.ports().store.escrow_command(EscrowCommand::Move(step)).await?;
+    desk.gateway.telemetry.escrows().moved(&moved);
+    let EscrowMoved { row, receipt, .. } = moved;
     tracing::info!(escrow = %id, %admin, released = %row.released, refunded = %row.refunded, "an operator has ruled");
     let mut shown = view::escrow(&row, Some(Role::Operator), &desk.gateway.config.assets);
     view::with_receipt(&mut shown, receipt.as_deref());

@@ -419,6 +419,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
             "updated_at":{"type":"string"},
             "your_role":{"enum":["payer","provider","mediator","operator"]},
             "events":{"type":"array","items":{"type":"object","required":["version","at","by","event","state"],"properties":{
-                "version":{"type":"integer"},"at":{"type":"string"},"by":{"type":"string"},"event":{"type":"string"},"state":{"type":"string"}}}}}}"##,
+                "version":{"type":"integer"},"at":{"type":"string"},"by":{"type":"string"},"event":{"type":"string"},"state":{"type":"string"},"receipt_id":{"type":"string","description":"The receipt of what moved with it, if something did."}}}},
+            "receipt":{"$ref":"#/components/schemas/Envelope"}}}"##,
     },
 ];
