@@ -92,13 +92,13 @@ pub fn verify_chain<E: AsRef<str>>(
             .and_then(|position| segments.get(position))
             .map_or((0, FIRST_PREVIOUS), |segment| (segment.last_seq, segment.head));
         let expected = last_seq.saturating_add(1);
-        if receipt.statement().seq != expected {
+        if receipt.place().seq != expected {
             let elsewhere =
                 || envelopes.any(|(_, later)| is_number(later.as_ref(), keys, receipt.key_id(), expected));
             return Err(at(misplaced(&receipt, expected, elsewhere)));
         }
-        if receipt.statement().prev != head {
-            let (key_id, named) = (receipt.key_id().to_owned(), receipt.statement().prev);
+        if receipt.place().prev != head {
+            let (key_id, named) = (receipt.key_id().to_owned(), receipt.place().prev);
             return Err(at(ChainFault::Forked { key_id, seq: expected, named, actual: head }));
         }
         let segment =
@@ -113,7 +113,7 @@ pub fn verify_chain<E: AsRef<str>>(
 
 /// A number that does not follow: missing receipts before it, unless the expected one stands `elsewhere`.
 fn misplaced(receipt: &Verified, expected: u64, elsewhere: impl FnOnce() -> bool) -> ChainFault {
-    let (key_id, found) = (receipt.key_id().to_owned(), receipt.statement().seq);
+    let (key_id, found) = (receipt.key_id().to_owned(), receipt.place().seq);
     if found < expected || elsewhere() {
         ChainFault::OutOfOrder { key_id, expected, found }
     } else {
@@ -122,7 +122,7 @@ fn misplaced(receipt: &Verified, expected: u64, elsewhere: impl FnOnce() -> bool
 }
 
 fn is_number(envelope: &str, keys: &[PublicKey], key_id: &str, seq: u64) -> bool {
-    verify(envelope, keys).is_ok_and(|receipt| receipt.key_id() == key_id && receipt.statement().seq == seq)
+    verify(envelope, keys).is_ok_and(|receipt| receipt.key_id() == key_id && receipt.place().seq == seq)
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@
 //!     payment_ref: None,
 //!     refunded: None,
 //!     settlement: "free",
+//!     escrow: None,
 //!     decision: None,
 //!     mode: "sandbox",
 //! };
@@ -43,7 +44,7 @@
 //!
 //! let keys = [signer.public()];
 //! let receipt = verify(&sealed.envelope, &keys)?;
-//! assert_eq!(receipt.statement().outcome, "timed_out");
+//! assert_eq!(receipt.call().unwrap().outcome, "timed_out");
 //! assert!(receipt.matches_arguments(&salt, arguments));
 //! assert!(!receipt.matches_arguments(&salt, br#"{"city":"Bergen"}"#));
 //! assert_eq!(verify_chain([&sealed.envelope], &keys)?.len(), 1);
@@ -55,6 +56,7 @@ mod chain;
 mod did;
 mod digest;
 mod dsse;
+mod escrow;
 mod jwks;
 mod key;
 mod moment;
@@ -65,11 +67,12 @@ mod wire;
 
 pub use chain::{ChainError, ChainFault, Segment, verify_chain};
 pub use digest::salted_digest;
+pub use escrow::{EscrowDraft, EscrowStatement, Moved};
 pub use jwks::{JwksError, jwks, keys_from_jwks};
 pub use key::{KeyError, PublicKey, Signer};
 pub use seal::{FIRST_PREVIOUS, SealError, Sealed, seal};
 pub use statement::{Statement, StatementDraft};
-pub use verify::{Verified, VerifyError, verify};
+pub use verify::{Place, Said, Verified, VerifyError, verify};
 pub use wire::StatementError;
 
 /// The media type of a receipt's payload: what its signature is about, part of the signed bytes.

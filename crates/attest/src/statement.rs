@@ -1,5 +1,6 @@
 use tollgate_domain::{
-    Amount, AssetId, CallId, Digest, Principal, Rail, ReceiptId, Requirement, Standing, ToolRef, UnixMillis,
+    Amount, AssetId, CallId, Digest, EscrowId, Principal, Rail, ReceiptId, Requirement, Standing, ToolRef,
+    UnixMillis,
 };
 
 use crate::wire;
@@ -37,8 +38,10 @@ pub struct StatementDraft {
     pub payment_ref: Option<String>,
     /// How much of the price went back, in all; absent where nothing did.
     pub refunded: Option<Amount>,
-    /// Where the settlement stands: a state of the settlement machine, `refunded_in_part`, or `free`.
+    /// Where the settlement stands: a state of the settlement machine, `escrowed`, `refunded_in_part`, or `free`.
     pub settlement: &'static str,
+    /// The escrow that the money is in, where it is in one.
+    pub escrow: Option<EscrowId>,
     /// What the tool asked and how the caller was judged; absent where that is no longer known (after a crash).
     pub decision: Option<(Requirement, Standing)>,
     /// `sandbox` or `live`.
@@ -93,6 +96,8 @@ pub struct Statement {
     pub refunded: Option<Amount>,
     /// Where the settlement stood.
     pub settlement: String,
+    /// The escrow that the money was put into.
+    pub escrow: Option<EscrowId>,
     /// What the tool asked and how the caller was judged.
     pub decision: Option<(Requirement, Standing)>,
     /// `sandbox` or `live`.

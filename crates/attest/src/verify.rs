@@ -1,6 +1,8 @@
-use tollgate_domain::Digest;
+use serde::Deserialize;
+use tollgate_domain::{Digest, ReceiptId};
 
 use crate::dsse::{self, Envelope, SIGNATURES_MAX};
+use crate::escrow::{self, EscrowStatement};
 use crate::key::PublicKey;
 use crate::statement::Statement;
 use crate::wire::{self, StatementError};
@@ -46,10 +48,63 @@ pub enum VerifyError {
     },
 }
 
+/// Where a receipt stands, whatever it is about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The receipt's id.
+    pub receipt_id: ReceiptId,
+    /// Its place in the chain of its key, from 1.
+    pub seq: u64,
+    /// The hash of the receipt before it; [`crate::FIRST_PREVIOUS`] for the first.
+    pub prev: Digest,
+    /// The gateway: the `did:key` of the key that signed.
+    pub gateway: String,
+}
+
+/// What a receipt is about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Said {
+    /// One call and what it came to.
+    Call(Box<Statement>),
+    /// Money that one event of an escrow moved.
+    Escrow(Box<EscrowStatement>),
+}
+
+/// The members that every statement has.
+#[derive(Deserialize)]
+struct Placed {
+    #[serde(default)]
+    kind: Option<String>,
+    receipt_id: ReceiptId,
+    #[serde(default)]
+    seq: Option<u64>,
+    #[serde(default)]
+    prev: Option<Digest>,
+    #[serde(default)]
+    gateway: Option<String>,
+}
+
+fn read(payload: &str) -> Result<(Place, Said), StatementError> {
+    let placed: Placed = serde_json::from_str(payload).map_err(StatementError::Shape)?;
+    let said = match placed.kind.as_deref() {
+        None => Said::Call(Box::new(wire::Statement::read(payload)?)),
+        Some(escrow::KIND) => Said::Escrow(Box::new(EscrowStatement::read(payload)?)),
+        Some(other) => return Err(StatementError::Kind(other.chars().take(64).collect())),
+    };
+    let place = Place {
+        receipt_id: placed.receipt_id,
+        seq: placed.seq.ok_or(StatementError::Missing("seq"))?,
+        prev: placed.prev.ok_or(StatementError::Missing("prev"))?,
+        gateway: placed.gateway.ok_or(StatementError::Missing("gateway"))?,
+    };
+    Ok((place, said))
+}
+
 /// A receipt whose signature and form were checked. Its place in the chain is checked by [`crate::verify_chain`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Verified {
-    statement: Statement,
+    place: Place,
+    said: Said,
     payload: String,
     key_id: String,
     hash: Digest,
@@ -71,12 +126,12 @@ pub fn verify(envelope: &str, keys: &[PublicKey]) -> Result<Verified, VerifyErro
     let signed = dsse::pre_authentication_encoding(PAYLOAD_TYPE, &payload);
     let key = signing_key(&envelope, &signed, keys)?;
     let payload = canonical(payload)?;
-    let statement = wire::Statement::read(&payload)?;
-    if statement.gateway != key.did() {
-        let named = statement.gateway.chars().take(128).collect();
+    let (place, said) = read(&payload)?;
+    if place.gateway != key.did() {
+        let named = place.gateway.chars().take(128).collect();
         return Err(VerifyError::Gateway { named, signed: key.did().to_owned() });
     }
-    Ok(Verified { statement, payload, key_id: key.key_id().to_owned(), hash: Digest::of(&signed) })
+    Ok(Verified { place, said, payload, key_id: key.key_id().to_owned(), hash: Digest::of(&signed) })
 }
 
 /// The given key by which a signature verifies. Signatures by other keys are somebody else's and are passed over.
@@ -119,9 +174,22 @@ fn canonical(payload: Vec<u8>) -> Result<String, VerifyError> {
 }
 
 impl Verified {
+    /// Where it stands.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// What the receipt says.
-    pub fn statement(&self) -> &Statement {
-        &self.statement
+    pub fn said(&self) -> &Said {
+        &self.said
+    }
+
+    /// What it says of a call; `None`: it is about an escrow.
+    pub fn call(&self) -> Option<&Statement> {
+        match &self.said {
+            Said::Call(statement) => Some(statement),
+            Said::Escrow(_) => None,
+        }
     }
 
     /// The signed JSON itself, members of later versions included.
@@ -142,12 +210,14 @@ impl Verified {
     /// Whether the call was made with these arguments, given as canonical JSON (RFC 8785). The salt is what the gateway gave
     /// the parties with the receipt.
     pub fn matches_arguments(&self, salt: &[u8; 16], canonical: &[u8]) -> bool {
-        self.statement.args_sha256 == salted_digest(salt, Digest::of(canonical).as_bytes())
+        let digest = salted_digest(salt, Digest::of(canonical).as_bytes());
+        self.call().is_some_and(|said| said.args_sha256 == digest)
     }
 
     /// Whether the call had this result, given as canonical JSON (RFC 8785) without the `_meta` that the gateway adds to.
     pub fn matches_result(&self, salt: &[u8; 16], canonical: &[u8]) -> bool {
-        self.statement.result_sha256 == Some(salted_digest(salt, Digest::of(canonical).as_bytes()))
+        let digest = salted_digest(salt, Digest::of(canonical).as_bytes());
+        self.call().is_some_and(|said| said.result_sha256 == Some(digest))
     }
 }
 

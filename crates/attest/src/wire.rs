@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use tollgate_domain::{
-    Amount, AssetId, Bps, CallId, Digest, KyaTier, Principal, Rail, ReceiptId, Requirement, ServerName,
-    Standing, ToolName, ToolRef, UnixMillis,
+    Amount, AssetId, Bps, CallId, Digest, EscrowId, KyaTier, Principal, Rail, ReceiptId, Requirement,
+    ServerName, Standing, ToolName, ToolRef, UnixMillis,
 };
 
 use crate::statement::StatementDraft;
@@ -24,6 +24,8 @@ pub(crate) struct Statement<'a> {
     charged: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision: Option<Decision>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    escrow_id: Option<EscrowId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     gateway: Option<String>,
     mode: Cow<'a, str>,
@@ -97,6 +99,9 @@ pub enum StatementError {
     /// It is of a version that this program does not know.
     #[error("version {0} is not {VERSION}")]
     Version(u32),
+    /// It is about something that this program does not know.
+    #[error("it is about {0:?}")]
+    Kind(String),
     /// It has no place in the chain: a draft was signed.
     #[error("{0} is missing")]
     Missing(&'static str),
@@ -130,6 +135,7 @@ impl<'a> Statement<'a> {
                 .decision
                 .as_ref()
                 .map(|(requirement, standing)| Decision::of(requirement, standing)),
+            escrow_id: draft.escrow,
             gateway: None,
             mode: draft.mode.into(),
             outcome: draft.outcome.into(),
@@ -181,6 +187,7 @@ impl<'a> Statement<'a> {
             payment_ref: wire.payment_ref.map(Cow::into_owned),
             refunded: wire.refunded,
             settlement: wire.settlement.into_owned(),
+            escrow: wire.escrow_id,
             decision: wire.decision.map(Decision::read),
             mode: wire.mode.into_owned(),
         })

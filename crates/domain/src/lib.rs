@@ -33,6 +33,7 @@ mod payment;
 mod price;
 pub mod pricing;
 mod settle;
+mod splits;
 mod time;
 mod trust;
 
@@ -49,6 +50,7 @@ pub use payment::{Binding, PaymentKey, PaymentKeyError, Rail, RailError};
 pub use price::{Price, Quote};
 pub use pricing::{Formula, FormulaError, FreeCall, FreeCallError, Period, PriceUnknown, Pricing, Usage};
 pub use settle::{Settle, SettleError};
+pub use splits::{Splits, SplitsError};
 pub use time::UnixMillis;
 pub use trust::{Bps, BpsError, KyaTier, Requirement, Standing};
 

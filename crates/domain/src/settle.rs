@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use serde_with::{DeserializeFromStr, SerializeDisplay};
 
-/// When the money of a call moves, seen from the tool. Written `after`, `before`.
+/// When the money of a call moves, seen from the tool. Written `after`, `before`, `escrow`.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, SerializeDisplay, DeserializeFromStr,
 )]
@@ -13,22 +13,34 @@ pub enum Settle {
     After,
     /// Before the tool is asked. What was taken for a tool that failed is refunded.
     Before,
+    /// Before the tool is asked, as [`Self::Before`]; what the tool delivers puts it into an escrow between whoever called and
+    /// the tool's server.
+    Escrow,
 }
 
 /// Why a text names no [`Settle`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is neither after nor before")]
+#[error("{0:?} is none of after, before, escrow")]
 pub struct SettleError(String);
 
 impl Settle {
     /// Every mode.
-    pub const ALL: [Self; 2] = [Self::After, Self::Before];
+    pub const ALL: [Self; 3] = [Self::After, Self::Before, Self::Escrow];
 
     /// The word it is stored, shown and configured with.
     pub const fn word(self) -> &'static str {
         match self {
             Self::After => "after",
             Self::Before => "before",
+            Self::Escrow => "escrow",
+        }
+    }
+
+    /// Whether the money moves before the tool is asked.
+    pub const fn takes_first(self) -> bool {
+        match self {
+            Self::After => false,
+            Self::Before | Self::Escrow => true,
         }
     }
 }
@@ -53,11 +65,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mode_has_one_text_form_and_what_does_not_work_yet_has_none() {
+    fn a_mode_has_one_text_form() {
         for settle in Settle::ALL {
             assert_eq!(settle.to_string().parse(), Ok(settle));
         }
-        for text in ["", "After", "before ", "escrow"] {
+        for text in ["", "After", "before ", "escrowed"] {
             assert!(text.parse::<Settle>().is_err(), "{text:?}");
         }
     }

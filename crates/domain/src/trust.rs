@@ -4,6 +4,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_with::{DeserializeFromStr, SerializeDisplay};
 
+use crate::Amount;
+
 /// A share in basis points, 0 to 10,000. Written as a decimal fraction with at most four digits: `0.85`.
 ///
 /// Integers, so that two machines agree; never a float.
@@ -31,6 +33,15 @@ impl Bps {
     /// Ten-thousandths.
     pub const fn get(self) -> u16 {
         self.0
+    }
+
+    /// This share of an amount, rounded down.
+    #[must_use]
+    pub fn of(self, total: Amount) -> Amount {
+        let (whole, odd) = (total.get() / 10_000, total.get() % 10_000);
+        let bps = u128::from(self.0);
+        // At most 10,000 parts of a ten-thousandth: the sum is at most the total.
+        Amount::new(whole.saturating_mul(bps).saturating_add(odd.saturating_mul(bps) / 10_000))
     }
 
     /// One step of an exponential moving average: `self·(1 − weight) + outcome·weight`, rounded half up.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 use tollgate_domain::{
-    CallId, Caller, Digest, FreeCall, Money, Origin, Principal, Quote, Standing, ToolRef, UnixMillis,
+    CallId, Caller, Digest, FreeCall, Money, Origin, Principal, Quote, Settle, Standing, ToolRef, UnixMillis,
 };
 use tollgate_rails::{Payment, Presented, Proof};
 
@@ -172,6 +172,8 @@ pub struct Ready {
 pub(crate) struct Hold {
     pub(crate) payment: Payment,
     pub(crate) attempt: u32,
+    /// When its money moves, as it was quoted.
+    pub(crate) settle: Settle,
 }
 
 impl Call<Held> {
@@ -198,6 +200,11 @@ impl Call<Held> {
 }
 
 impl Call<Ready> {
+    /// When its money moves.
+    pub(crate) fn settle(&self) -> Settle {
+        self.stage.held.hold.as_ref().map_or(self.listed.settle, |hold| hold.settle)
+    }
+
     /// The payment that is claimed, if the call costs something.
     pub fn payment(&self) -> Option<&Payment> {
         self.stage.held.hold.as_ref().map(|hold| &hold.payment)

@@ -9,6 +9,7 @@ use serde_json::json;
 use tollgate_domain::{
     Amount, AssetId, CallId, Digest, FailureKind, Outcome, PaymentKey, Principal, Rail, ReceiptId, UnixMillis,
 };
+use tollgate_ledger::escrow::EscrowTerms;
 use tollgate_ledger::{Advance, Event, LedgerStore, StoredAnswer};
 use tollgate_rails::x402::settler::reason;
 use tollgate_rails::x402::wire;
@@ -17,6 +18,7 @@ use tollgate_rails::{Funds, Payment, Presented, Settlement, SettlementAnswer, mp
 use crate::answer::insert;
 use crate::call::{Call, Held, Presentation, Ready};
 use crate::demand::Demand;
+use crate::entrust::Entrusted;
 use crate::fault::Fault;
 use crate::permitted::HeldCall;
 use crate::ports::Ports;
@@ -97,6 +99,7 @@ pub struct Evidence {
     mpp: Option<String>,
     note: Option<&'static str>,
     refund: Option<Refund>,
+    escrow: Option<Box<Entrusted>>,
 }
 
 /// What of a payment went back, and where it is now.
@@ -126,6 +129,7 @@ impl Evidence {
             payment: None,
             mpp: None,
             refund: None,
+            escrow: None,
             note: Some("This payment was already used for this very request; this is its stored answer."),
         }
     }
@@ -153,6 +157,9 @@ impl Evidence {
         if let Some(refund) = &self.refund {
             entries.push(("tollgate/refund", refund.to_json().to_string()));
         }
+        if let Some(escrow) = &self.escrow {
+            entries.push(("tollgate/escrow", escrow.to_json().to_string()));
+        }
         if let Some(note) = self.note {
             entries.push(("tollgate/note", json!(note).to_string()));
         }
@@ -162,6 +169,11 @@ impl Evidence {
     /// What went back, if anything.
     pub fn refund(&self) -> Option<&Refund> {
         self.refund.as_ref()
+    }
+
+    /// The escrow that the money is in, if it is in one.
+    pub fn escrow(&self) -> Option<&Entrusted> {
+        self.escrow.as_deref()
     }
 
     /// Marks an HTTP answer as paid: not for shared caches, with the rail's receipt in its header.
@@ -180,6 +192,9 @@ impl Evidence {
         }
         if let Some(refund) = &self.refund {
             insert(headers, "tollgate-refund", &refund.to_json().to_string());
+        }
+        if let Some(escrow) = &self.escrow {
+            insert(headers, "tollgate-escrow", &escrow.escrow.to_string());
         }
     }
 }
@@ -254,6 +269,7 @@ impl<P: Ports> Gate<P> {
             price: payment.map(|payment| (payment.amount, &payment.asset, payment.key.rail())),
             payment_ref: None,
             settlement: "free",
+            escrow: None,
             refunded: None,
             decision: Some((call.listed.requirement, call.stage.held.standing)),
             mode: self.limits.mode,
@@ -420,6 +436,7 @@ impl<P: Ports> Gate<P> {
             price: Some((payment.amount, &payment.asset, payment.key.rail())),
             payment_ref: None,
             settlement,
+            escrow: None,
             refunded: None,
             decision: Some((call.listed.requirement, call.stage.standing)),
             mode: self.limits.mode,
@@ -435,6 +452,19 @@ impl<P: Ports> Gate<P> {
         result: Option<&Bytes>,
         told: Option<Told<'_>>,
     ) -> Result<Evidence, Fault> {
+        self.advance_into(key, call, events, result, told, None).await
+    }
+
+    /// The same, where the money may go into an escrow on these terms.
+    pub(crate) async fn advance_into(
+        &self,
+        key: &PaymentKey,
+        call: CallId,
+        events: Vec<Event>,
+        result: Option<&Bytes>,
+        told: Option<Told<'_>>,
+        escrow: Option<Box<EscrowTerms>>,
+    ) -> Result<Evidence, Fault> {
         let now = self.ports.now();
         let drafted = match told {
             Some(told) => Some(told.draft(self.ports.random()?)),
@@ -448,6 +478,7 @@ impl<P: Ports> Gate<P> {
             result: result.map(|bytes| bytes.to_vec()),
             statement,
             private: salts.clone(),
+            escrow,
             now,
         };
         let advanced = self.ports.ledger().advance(advance).await.map_err(store_fault)?;

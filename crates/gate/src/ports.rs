@@ -4,7 +4,9 @@ use std::fmt;
 use std::future::{Future, ready};
 use std::sync::Arc;
 
-use tollgate_domain::{CallId, Digest, Pricing, Requirement, ServerName, Settle, ToolRef, UnixMillis};
+use tollgate_domain::{
+    CallId, Digest, Pricing, Requirement, ServerName, Settle, Splits, ToolRef, UnixMillis,
+};
 use tollgate_ledger::LedgerStore;
 use tollgate_ledger::budget::{Plan, Warning};
 use tollgate_rails::PaymentRail;
@@ -35,6 +37,8 @@ pub struct Listed {
     pub price: Pricing,
     /// When the money for it moves.
     pub settle: Settle,
+    /// Who shares what it earns.
+    pub splits: Splits,
     /// The version of the offer: in its lower half of the price list, in its upper half of the tool's definition.
     pub price_version: u32,
     /// Its compiled schema; `None` where the server declares none.

@@ -2,7 +2,8 @@
 
 use tollgate_attest::{StatementDraft, salted_digest};
 use tollgate_domain::{
-    Amount, AssetId, CallId, Digest, Principal, Rail, ReceiptId, Requirement, Standing, ToolRef, UnixMillis,
+    Amount, AssetId, CallId, Digest, EscrowId, Principal, Rail, ReceiptId, Requirement, Standing, ToolRef,
+    UnixMillis,
 };
 
 use crate::ports::Mode;
@@ -23,6 +24,7 @@ pub(crate) struct Told<'a> {
     pub(crate) price: Option<(Amount, &'a AssetId, Rail)>,
     pub(crate) payment_ref: Option<String>,
     pub(crate) settlement: &'static str,
+    pub(crate) escrow: Option<EscrowId>,
     pub(crate) refunded: Option<Amount>,
     pub(crate) decision: Option<(Requirement, Standing)>,
     pub(crate) mode: Mode,
@@ -54,6 +56,7 @@ impl Told<'_> {
             price: self.price.map(|(amount, asset, rail)| (amount, asset.clone(), rail)),
             payment_ref: self.payment_ref.clone(),
             settlement: self.settlement,
+            escrow: self.escrow,
             refunded: self.refunded,
             decision: self.decision,
             mode: self.mode.word(),

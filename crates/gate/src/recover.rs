@@ -74,7 +74,7 @@ impl<P: Ports> Gate<P> {
     async fn resume(&self, row: &SettlementRow, may_have_run: bool) -> Result<State, Fault> {
         let now = self.ports.now();
         match row.state {
-            State::Executing if row.settle == Settle::Before => {
+            State::Executing if row.settle.takes_first() => {
                 let due = if may_have_run {
                     Event::FoundInDoubt
                 } else {
@@ -140,7 +140,7 @@ impl<P: Ports> Gate<P> {
         answer: SettlementAnswer,
         now: UnixMillis,
     ) -> Result<State, Fault> {
-        if let (SettlementAnswer::Settled { reference }, Settle::Before) = (&answer, row.settle) {
+        if let (SettlementAnswer::Settled { reference }, true) = (&answer, row.settle.takes_first()) {
             let settled = Event::Settled { reference: reference.clone() };
             let due = Event::RefundDue { cause: RefundCause::NotAsked };
             let row = SettlementRow { reference: Some(reference.clone()), ..row.clone() };
@@ -148,7 +148,7 @@ impl<P: Ports> Gate<P> {
         }
         let stored = self.ports.ledger().answer(&row.call).await.map_err(store_fault)?;
         let result = Bytes::from(stored.and_then(|stored| stored.result).unwrap_or_default());
-        let outcome = if row.settle == Settle::Before { "not_asked" } else { "delivered" };
+        let outcome = if row.settle.takes_first() { "not_asked" } else { "delivered" };
         let mut told = self.told_of(row, outcome, now)?;
         told.result = row.result;
         let answered = Answered {
@@ -207,6 +207,7 @@ impl<P: Ports> Gate<P> {
             price: Some((row.amount, &row.asset, row.key.rail())),
             payment_ref: None,
             settlement: "unknown",
+            escrow: None,
             refunded: None,
             decision: None,
             mode: self.limits.mode,

@@ -1,6 +1,6 @@
 //! An operator gives back what was kept of a call. The receipt that says so is sealed in the same commit.
 
-use tollgate_domain::{Amount, CallId, TransferId};
+use tollgate_domain::{Amount, CallId, EscrowId, TransferId};
 use tollgate_ledger::{LedgerStore, Refunded, Refusal, SettlementRow, State, StoreError, operator_refund_id};
 
 use crate::complete::Refund;
@@ -49,6 +49,14 @@ pub enum RefundRefused {
         call: CallId,
         /// Where its settlement stands.
         state: State,
+    },
+    /// The money is in an escrow.
+    #[error("what was paid for {call} is in {escrow}, where it is decided who gets it")]
+    InEscrow {
+        /// The call.
+        call: CallId,
+        /// The escrow.
+        escrow: EscrowId,
     },
     /// More would go back than was kept.
     #[error("more than is left of what was kept: {left} atomic units")]
@@ -113,6 +121,7 @@ fn refused(error: StoreError) -> RefundRefused {
         StoreError::Refused(Refusal::NothingKept { call, state }) => {
             RefundRefused::NothingKept { call, state }
         }
+        StoreError::Refused(Refusal::InEscrow { call, escrow }) => RefundRefused::InEscrow { call, escrow },
         StoreError::Refused(Refusal::RefundExceeds { left }) => RefundRefused::Exceeds { left },
         StoreError::Refused(Refusal::TransferReused(_)) => RefundRefused::Reused,
         other => RefundRefused::Fault(store_fault(other)),

@@ -1,10 +1,12 @@
 //! Budgets on the street: what a call asks of them, which of its prices fit, and how a call that does not fit is refused.
 
 use tollgate_domain::{
-    ApprovalId, Asset, AssetId, Binding, Caller, Money, Price, Principal, Quote, UnixMillis,
+    ApprovalId, Asset, AssetId, Binding, Caller, Money, Price, Principal, Quote, Settle, UnixMillis,
 };
 use tollgate_ledger::LedgerStore;
-use tollgate_ledger::budget::{Approval, Ask, Barrier, Change, Changed, Exceeded, Spender, Wanted};
+use tollgate_ledger::budget::{
+    Approval, Ask, Barrier, Change, Changed, Exceeded, HighValue, Spender, Wanted,
+};
 use tollgate_trust::KeyDirectory;
 
 use crate::call::Call;
@@ -20,6 +22,7 @@ pub(crate) fn ask<S, P: Ports>(
     caller: &Caller,
     principal: &Principal,
     asset: &AssetId,
+    settle: Settle,
     ports: &P,
 ) -> Ask {
     let labels = match caller {
@@ -27,7 +30,33 @@ pub(crate) fn ask<S, P: Ports>(
         Caller::Anonymous | Caller::Wallet(_) | Caller::Preimage(_) => Default::default(),
     };
     let spender = Spender { caller: *caller, principal, labels: &labels, tool: Some(&call.request.tool) };
-    ports.budgets().ask(&spender, asset)
+    let asked = ports.budgets().ask(&spender, asset);
+    // Above a threshold one of the two is enough, if the operator says so.
+    match (settle, ports.budgets().high_value) {
+        (Settle::Escrow, HighValue::Escrow) => asked.without_approval(),
+        _ => asked,
+    }
+}
+
+/// When the money of a call moves: as its tool says, or into an escrow, where the operator wants that of calls that cost so much. Only
+/// the holder of an API key can have one.
+pub(crate) fn settle<S, P: Ports>(
+    call: &Call<S>,
+    principal: Option<&Principal>,
+    price: &Price,
+    ports: &P,
+) -> Settle {
+    let said = call.listed.settle;
+    let caller = principal.map(Principal::caller).filter(|caller| matches!(caller, Caller::ApiKey(_)));
+    let (Some(principal), Some(caller)) = (principal, caller) else { return said };
+    if said == Settle::Escrow || ports.budgets().high_value != HighValue::Escrow {
+        return said;
+    }
+    let is_high = |option: &Money| {
+        let asked = ask(call, &caller, principal, option.asset.id(), said, ports);
+        asked.approve_above().is_some_and(|above| option.amount > above)
+    };
+    if price.options().iter().any(is_high) { Settle::Escrow } else { said }
 }
 
 /// The quote with those prices that its caller may spend now: nobody is asked to pay what would be refused.
@@ -43,11 +72,9 @@ pub(crate) async fn within_budget<S, P: Ports>(
 ) -> Result<Quote, Verdict> {
     let principal = caller.principal();
     let wanted = |option: &Money| wanted(&principal, &quote.binding, option);
-    let asks = quote
-        .price
-        .options()
-        .iter()
-        .map(|option| (ask(call, caller, &principal, option.asset.id(), &gate.ports), wanted(option)));
+    let asks = quote.price.options().iter().map(|option| {
+        (ask(call, caller, &principal, option.asset.id(), quote.settle, &gate.ports), wanted(option))
+    });
     let foreseen = gate.ports.ledger().foresee(asks.collect(), now).await.map_err(store_fault)?;
     let mut kept = Vec::new();
     let mut refused = None;

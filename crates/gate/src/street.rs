@@ -4,6 +4,7 @@ use tollgate_domain::UnixMillis;
 use tollgate_risk::{Asking, Limited};
 
 use crate::call::{Call, Held, Request, Screened};
+use crate::entrust::CallEscrows;
 use crate::ports::{Mode, Ports};
 use crate::station::Refusal;
 
@@ -18,6 +19,8 @@ pub struct GateLimits {
     pub finality_ms: u64,
     /// Whether the money is real.
     pub mode: Mode,
+    /// What the escrows of calls are agreed on with.
+    pub escrows: CallEscrows,
 }
 
 /// One gateway's street, over its ports.

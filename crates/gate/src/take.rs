@@ -1,7 +1,7 @@
-//! `settle: before`: the money moves between the claim and the tool. Runs in a task that the house owns, like everything right
+//! `settle: before` and `settle: escrow`: the money moves between the claim and the tool. Runs in a task that the house owns, like everything right
 //! of the claim: whoever hangs up meanwhile cannot leave a payment half made.
 
-use tollgate_domain::{CallId, Rail, Settle, ToolRef};
+use tollgate_domain::{CallId, Rail, ToolRef};
 use tollgate_ledger::Event;
 use tollgate_rails::{Funds, Payment, SettlementAnswer};
 
@@ -29,8 +29,8 @@ impl<P: Ports> Gate<P> {
     /// # Errors
     /// [`NotTaken`]: the call has ended here. The tool was not asked.
     pub async fn take(&self, call: Call<Held>) -> Result<Call<Ready>, Box<NotTaken>> {
-        let payment = call.payment().filter(|_| call.listed.settle == Settle::Before);
-        let Some(payment) = payment.cloned() else { return Ok(ready(call, None)) };
+        let hold = call.stage.hold.as_ref().filter(|hold| hold.settle.takes_first());
+        let Some(payment) = hold.map(|hold| hold.payment.clone()) else { return Ok(ready(call, None)) };
         if payment.funds.settles_on_our_books() {
             // It moved with the claim.
             let reference = own_reference(&payment, call.id);

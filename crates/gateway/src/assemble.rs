@@ -90,6 +90,7 @@ pub async fn assemble(
         receipts_for_free_calls: config.receipts.free_calls,
         finality_ms: FINALITY_MS,
         mode: foundation.mode,
+        escrows: config.escrow.of_calls(),
     };
     let hosts = allowed_hosts(&config)?;
     let previous_federations = previous.map(|previous| &previous.federations);

@@ -259,7 +259,7 @@ fn list(
             return None;
         }
     };
-    let ToolPolicy { price, settle, requirement, deadline_ms, .. } = policy.policy(&name);
+    let ToolPolicy { price, settle, splits, requirement, deadline_ms, .. } = policy.policy(&name);
     let schema_digest = Digest::of(&definition.input_schema);
     let listed = Listed {
         tool: ToolRef { server: server.clone(), tool: name.clone() },
@@ -271,6 +271,7 @@ fn list(
         ),
         price,
         settle,
+        splits,
         schema: Some(Arc::new(schema::Compiled::new(&definition.input_schema))),
         schema_digest,
         deadline_ms: if deadline_ms == 0 { DEADLINE_MS } else { deadline_ms },

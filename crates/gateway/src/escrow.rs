@@ -3,6 +3,7 @@
 //! What may follow on what is decided in `tollgate_ledger::escrow` alone; nothing here moves money.
 
 pub(crate) mod mediation;
+pub(crate) mod receipts;
 pub(crate) mod sweep;
 pub(crate) mod verdict;
 pub(crate) mod view;

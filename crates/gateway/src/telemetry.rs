@@ -6,6 +6,7 @@
 
 mod checked;
 mod commits;
+mod escrows;
 mod exposition;
 mod instrument;
 mod outcome;
@@ -24,6 +25,7 @@ use tollgate_ledger::budget::{self, Warning};
 
 pub use checked::Checked;
 pub use commits::CommitTimes;
+pub use escrows::EscrowCounts;
 pub use exposition::{CONTENT_TYPE, render};
 pub use instrument::{BOUNDS_NS, Counter, Gauge, Histogram, Snapshot};
 pub use passing::Passing;
@@ -54,6 +56,7 @@ pub struct Telemetry {
     streams: Gauge,
     challenges: Counter,
     payments: Payments,
+    escrows: EscrowCounts,
     budget_warnings: [Counter; budget::Span::ALL.len()],
     commits: Arc<CommitTimes>,
     surveyed: Surveyed,
@@ -73,12 +76,18 @@ impl Telemetry {
             streams: Gauge::default(),
             challenges: Counter::default(),
             payments: Payments::default(),
+            escrows: EscrowCounts::default(),
             budget_warnings: Default::default(),
             commits,
             surveyed: Surveyed::default(),
             traces,
             started_seconds: clock::now().get() / 1_000,
         }
+    }
+
+    /// What became of escrows.
+    pub(crate) fn escrows(&self) -> &EscrowCounts {
+        &self.escrows
     }
 
     /// What traces requests.

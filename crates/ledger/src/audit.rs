@@ -8,7 +8,9 @@ mod payouts;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use tollgate_domain::{Amount, AssetId, CallId, EscrowId, PaymentKey, PayoutId, Settle, TransferId};
+use tollgate_domain::{
+    Amount, AssetId, CallId, EscrowId, PaymentKey, PayoutId, ServerName, Settle, Splits, TransferId,
+};
 
 use self::budgets::Budgets;
 use self::escrows::Escrows;
@@ -59,6 +61,8 @@ pub enum Finding {
     HoldMissing(CallId),
     /// A settled call has no posted transfer of exactly its amount.
     NotPosted(CallId),
+    /// A payee has another part of what a call earned than its share.
+    NotShared(CallId),
     /// What was taken for a call before its tool ran is not where the call's state says.
     NotEarned(CallId),
     /// What went back of a call is not what its row says.
@@ -107,6 +111,7 @@ impl fmt::Display for Finding {
             Self::NotReleased(call) => {
                 write!(f, "{call} ended without payment, but its reservation was not released")
             }
+            Self::NotShared(call) => write!(f, "what {call} earned is not shared as its settlement says"),
             Self::NotEarned(call) => {
                 write!(f, "what was taken for {call} before its tool ran is not where its state says")
             }
@@ -156,6 +161,7 @@ struct Owner {
     amount: Amount,
     asset: AssetId,
     refunded: Amount,
+    splits: Splits,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -173,6 +179,8 @@ pub struct Auditor {
     seen: std::collections::BTreeSet<TransferId>,
     holds: BTreeMap<TransferId, Hold>,
     settlements: BTreeMap<CallId, Owner>,
+    /// What came to and left the payable account of each payee, by call.
+    shares: BTreeMap<CallId, BTreeMap<ServerName, (u128, u128)>>,
     /// What came to and left the accounts of unearned money, by call.
     unearned: BTreeMap<CallId, (u128, u128)>,
     /// What went back, by call.
@@ -251,6 +259,12 @@ impl Auditor {
             (AccountName::Unearned(_), _) => add(&mut self.unearned.entry(call).or_default().1, amount),
             _ => true,
         };
+        let mut note = |account: &AccountName, is_credit: bool| {
+            let AccountName::Payable(payee) = account else { return true };
+            let (came, left) = self.shares.entry(call).or_default().entry(payee.clone()).or_default();
+            add(if is_credit { came } else { left }, amount)
+        };
+        let fits = fits & note(&transfer.credit, true) & note(&transfer.debit, false);
         let goes_back = matches!(transfer.debit, AccountName::Unearned(_) | AccountName::Payable(_))
             && matches!(transfer.credit, AccountName::Credit(_));
         let fits = fits && (!goes_back || add(self.refunds.entry(call).or_default(), amount));
@@ -281,8 +295,8 @@ impl Auditor {
         // A free call moves nothing, so there is nothing of it to compare.
         if !matches!(row.funds, Funds::Free(_)) {
             let SettlementRow { settle, state, amount, refunded, .. } = *row;
-            self.settlements
-                .insert(row.call, Owner { settle, state, amount, refunded, asset: row.asset.clone() });
+            let (asset, splits) = (row.asset.clone(), row.splits.clone());
+            self.settlements.insert(row.call, Owner { settle, state, amount, refunded, asset, splits });
         }
         if !row.may_be_repeated() {
             let live = self.live.entry(row.key.clone()).or_default();
@@ -417,12 +431,12 @@ impl Auditor {
             }
         }
         for (call, owner) in &self.settlements {
-            let Owner { settle, state, amount, asset, refunded } = owner;
+            let Owner { settle, state, amount, asset, refunded, splits: _ } = owner;
             let hold = by_call.get(call).filter(|hold| hold.amount == *amount && hold.asset == *asset);
             let resolution = hold.map(|hold| hold.resolution);
             let finding = match (state, settle) {
                 (State::Settled | State::Delivered | State::RefundDue | State::Refunded, _)
-                | (State::Executing, Settle::Before) => (resolution
+                | (State::Executing, Settle::Before | Settle::Escrow) => (resolution
                     != Some(Some(Resolution::Posted(*amount))))
                 .then_some(Finding::NotPosted(*call)),
                 (State::Voided | State::Failed | State::InDoubt, _) => {
@@ -435,17 +449,37 @@ impl Auditor {
             };
             self.findings.extend(finding);
             // Taken before the tool ran, and neither owed to its server nor back with the payer yet.
-            let is_unearned =
-                *settle == Settle::Before && matches!(state, State::Executing | State::RefundDue);
+            let is_unearned = settle.takes_first() && matches!(state, State::Executing | State::RefundDue);
             let (came, left) = self.unearned.get(call).copied().unwrap_or_default();
             let expected = if is_unearned { amount.get() } else { 0 };
             if came.checked_sub(left) != Some(expected) {
                 self.findings.push(Finding::NotEarned(*call));
             }
+            if !self.is_shared(call, owner) {
+                self.findings.push(Finding::NotShared(*call));
+            }
             if self.refunds.get(call).copied().unwrap_or_default() != refunded.get() || refunded > amount {
                 self.findings.push(Finding::NotRefunded(*call));
             }
         }
+    }
+
+    /// Whether each payee has its share of what a call earned and did not give back: the floor of its ten-thousandths, reckoned here
+    /// anew. What goes through an escrow is compared there, in sum.
+    fn is_shared(&self, call: &CallId, owner: &Owner) -> bool {
+        if owner.settle == Settle::Escrow || owner.splits.is_empty() {
+            return true;
+        }
+        let is_kept = matches!(owner.state, State::Settled | State::Delivered);
+        let kept = if is_kept { owner.amount.get().saturating_sub(owner.refunded.get()) } else { 0 };
+        let found = self.shares.get(call);
+        owner.splits.payees().iter().all(|(payee, share)| {
+            let bps = u128::from(share.get());
+            let (whole, odd) = (kept / 10_000, kept % 10_000);
+            let expected = whole.saturating_mul(bps).saturating_add(odd.saturating_mul(bps) / 10_000);
+            let (came, left) = found.and_then(|found| found.get(payee)).copied().unwrap_or_default();
+            came.checked_sub(left) == Some(expected)
+        })
     }
 }
 

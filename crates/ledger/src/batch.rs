@@ -12,7 +12,7 @@ use tollgate_domain::{
 use crate::booking;
 use crate::budget::{self, Approval, BudgetChanges, Counter, Stops, Usage, Wanted};
 use crate::engine::{self, Books, Changes, ClaimDecision, EngineError};
-use crate::escrow::{self, EscrowChanges, EscrowCommand, EscrowMoved, EscrowRow};
+use crate::escrow::{self, EscrowChanges, EscrowCommand, EscrowMoved, EscrowReceipt, EscrowRow, MoveEscrow};
 use crate::payout::{
     self, PayeeChange, PayeeRow, PayoutAnswer, PayoutChanges, PayoutCommand, PayoutRow, ProviderName,
 };
@@ -29,6 +29,12 @@ pub trait Sealer {
     /// # Errors
     /// [`Refusal::NoSigner`], [`Refusal::Seal`]; the place is still free then.
     fn seal(&mut self, statement: &str) -> Result<SealedReceipt, Refusal>;
+
+    /// The same of what an event of an escrow moved: its statement is spelled out where receipts are.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    fn seal_escrow(&mut self, moved: &EscrowReceipt<'_>) -> Result<SealedReceipt, Refusal>;
 }
 
 /// A signed receipt with its place in the chain.
@@ -47,7 +53,7 @@ pub struct SealedReceipt {
 /// A sealed receipt to be written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewReceipt {
-    /// The call it is for.
+    /// The call it is for, or the number of the escrow.
     pub call: CallId,
     /// Whether the call has no settlement.
     pub free: bool,
@@ -199,7 +205,7 @@ impl Batch {
                 Ok(Outcome::Booked(booked))
             }
             Command::Budget(change) => self.budgets.apply(books, change).map(Outcome::Budget),
-            Command::Escrow(command) => self.escrow(books, command).map(Outcome::Escrow),
+            Command::Escrow(command) => self.escrow(books, sealer, command).map(Outcome::Escrow),
             Command::Payout(command) => self.payout(books, command).map(Outcome::Payout),
         }
     }
@@ -366,16 +372,24 @@ impl Batch {
     fn escrow<B: Books>(
         &mut self,
         books: &mut B,
+        sealer: &mut impl Sealer,
         command: &EscrowCommand,
     ) -> Result<EscrowMoved, EngineError<B::Error>> {
-        let (moved, changes) = escrow::decide(&mut Seen { batch: self, books }, command)?;
-        if let Some(mut changes) = changes {
-            if let Some(escrow) = changes.escrow.take() {
-                self.open_escrows.insert(escrow.row.id, Arc::clone(&escrow.row));
-                self.escrows.push(escrow);
-            }
-            self.book(changes);
+        let (mut moved, changes) = escrow::decide(&mut Seen { batch: self, books }, command)?;
+        let Some(changes) = changes else { return Ok(moved) };
+        let told = changes.escrow.first().filter(|changes| !changes.movements.is_empty());
+        if let (EscrowCommand::Move(MoveEscrow { mode: Some(mode), .. }), Some(told)) = (command, told) {
+            let EscrowRow { id, version, .. } = &*told.row;
+            let receipt = escrow::escrow_receipt_id(id, *version, told.record.at);
+            // Last of what may be refused: a place in the chain is not given back.
+            let sealed = sealer.seal_escrow(&EscrowReceipt { id: receipt, changes: told, mode });
+            let sealed = sealed.map_err(EngineError::Refused)?;
+            moved.receipt = Some(sealed.envelope.clone());
+            // Under the number of the escrow: it has no call, or the call of the same number.
+            let call = CallId::from_bytes(*id.as_bytes());
+            self.receipts.push(NewReceipt { call, free: false, sealed });
         }
+        self.book(changes);
         Ok(moved)
     }
 
@@ -401,6 +415,10 @@ impl Batch {
 
     fn book(&mut self, changes: Changes) {
         self.budgets.keep(changes.usages, changes.approval);
+        for escrow in changes.escrow {
+            self.open_escrows.insert(escrow.row.id, Arc::clone(&escrow.row));
+            self.escrows.push(escrow);
+        }
         for (name, asset, balances) in changes.balances {
             let account = Account { asset, balances, is_changed: true };
             let accounts = self.accounts.entry(name).or_default();

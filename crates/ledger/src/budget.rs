@@ -26,7 +26,9 @@ pub use ask::{Ask, Counted, Node, NodeKey};
 pub use change::{Change, Changed, WAITING_MAX};
 pub use draft::BudgetChanges;
 pub(crate) use draft::Draft;
-pub use plan::{APPROVAL_TTL_MS, Bounds, Branch, Each, Kind, KindError, Limits, PER_CALLER, Plan, Spender};
+pub use plan::{
+    APPROVAL_TTL_MS, Bounds, Branch, Each, HighValue, Kind, KindError, Limits, PER_CALLER, Plan, Spender,
+};
 pub use reservation::{Reservation, ReservationError, Taken};
 pub use selector::{Pattern, PatternError, Selector};
 pub use spent::{Spent, spending, spent};

@@ -5,12 +5,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use tollgate_domain::{
-    Amount, AssetId, Binding, CallId, FreeCall, FreeCallError, PaymentKey, Principal, PrincipalError, Settle,
-    TransferId, UnixMillis,
+    Amount, AssetId, Binding, CallId, EscrowId, FreeCall, FreeCallError, PaymentKey, Principal,
+    PrincipalError, Settle, Splits, TransferId, UnixMillis,
 };
 
 use crate::budget::{self, Ask, Barrier, Warning};
-use crate::escrow::{EscrowCommand, EscrowMoved, EscrowRefusal};
+use crate::escrow::{EscrowCommand, EscrowMoved, EscrowRefusal, EscrowTerms};
 use crate::payout::{PayoutAnswer, PayoutCommand, PayoutRefusal};
 use crate::{BookingError, Clearing, Event, IllegalTransition, State, Transfer};
 
@@ -151,10 +151,12 @@ pub struct Claim {
     pub caller: Principal,
     /// Who pays, most often the caller.
     pub payer: Principal,
-    /// When the money moves. Under [`Settle::Before`], money that is on these books moves with the claim.
+    /// When the money moves. Where it [moves first](Settle::takes_first) and is on these books, it moves with the claim.
     pub settle: Settle,
     /// Where such money is found again.
     pub reference: String,
+    /// Who shares what the call earns.
+    pub splits: Splits,
     /// What the payment is for.
     pub binding: Binding,
     /// How much; zero for a free call, and for no other.
@@ -184,8 +186,8 @@ impl fmt::Debug for Claim {
 /// The answer to a [`Claim`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Claimed {
-    /// The call may be carried out: the key is its own and the price is reserved, durably. Under [`Settle::Before`] it is paid
-    /// as well, or its rail has to move the money first.
+    /// The call may be carried out: the key is its own and the price is reserved, durably. Where the money
+    /// [moves first](Settle::takes_first) it is paid as well, or its rail has to move it.
     Fresh {
         /// Which attempt with this key, from 1.
         attempt: u32,
@@ -277,6 +279,8 @@ pub struct Advance {
     pub private: Option<String>,
     /// The statement to seal as the call's receipt, in the same commit.
     pub statement: Option<String>,
+    /// The terms of the escrow into which a delivery under [`Settle::Escrow`] puts the money.
+    pub escrow: Option<Box<EscrowTerms>>,
     /// Now.
     pub now: UnixMillis,
 }
@@ -358,6 +362,17 @@ pub enum Refusal {
     RefundExceeds {
         /// What is left.
         left: Amount,
+    },
+    /// A delivery puts the money into an escrow, and no terms of one were given that fit the call.
+    #[error("{0} is settled by an escrow, and its terms are missing or are those of another call")]
+    WithoutTerms(CallId),
+    /// What was paid for the call is in an escrow, where it is decided who gets it.
+    #[error("what was paid for {call} is in {escrow}, which is not at its end")]
+    InEscrow {
+        /// The call.
+        call: CallId,
+        /// The escrow.
+        escrow: EscrowId,
     },
     /// There is no transfer to book.
     #[error("linked transfers are one at least")]

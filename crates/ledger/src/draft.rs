@@ -4,6 +4,8 @@ use tollgate_domain::{Amount, AssetId, Settle, TransferId, UnixMillis};
 
 use crate::account::Movement;
 use crate::engine::{Books, Changes, EngineError, note};
+use crate::escrow::escrow_of_call;
+use crate::shares::Earning;
 use crate::{
     AccountName, Balances, BookingError, Clearing, Effect, Event, Funds, RefundCause, Refusal, SettlementRow,
     Transfer, TransferKind, arrival_id, earned_id, refund_id, resolution_id,
@@ -66,15 +68,22 @@ impl<'a, B: Books> Draft<'a, B> {
         let held = (debit, payee(row));
         let (id, kind, sides, note) = match effect {
             Effect::Nothing => return Ok(()),
+            Effect::Post if row.settle == Settle::After && !row.splits.is_empty() => {
+                let (id, kind) = (resolution_id(&row.call), TransferKind::PostPending(row.hold()));
+                self.book(of(row, id, kind, held, "settled", now), Some(row.amount))?;
+                return self.earn(row, now);
+            }
             Effect::Post => {
                 (resolution_id(&row.call), TransferKind::PostPending(row.hold()), held, "settled")
             }
             Effect::Void => {
                 (resolution_id(&row.call), TransferKind::VoidPending(row.hold()), held, "released")
             }
-            Effect::Earn => {
-                let sides = (AccountName::Unearned(server()), AccountName::Payable(server()));
-                (earned_id(&row.call), TransferKind::Posted, sides, "delivered")
+            Effect::Earn => return self.earn(row, now),
+            Effect::Entrust => {
+                let escrow = AccountName::Escrow(escrow_of_call(&row.call));
+                let sides = (AccountName::Unearned(server()), escrow);
+                (earned_id(&row.call), TransferKind::Posted, sides, "delivered into an escrow")
             }
             Effect::Refund => {
                 let sides = (AccountName::Unearned(server()), AccountName::Credit(row.refund_to().clone()));
@@ -84,6 +93,22 @@ impl<'a, B: Books> Draft<'a, B> {
         };
         let reserved = kind.resolves().map(|_| row.amount);
         self.book(of(row, id, kind, sides, note, now), reserved)
+    }
+
+    /// Books that all of what was taken for a call is earned.
+    fn earn(&mut self, row: &SettlementRow, now: UnixMillis) -> Result<(), EngineError<B::Error>> {
+        let server = &row.binding.tool.server;
+        let earning = Earning {
+            server,
+            splits: &row.splits,
+            held: AccountName::Unearned(server.clone()),
+            asset: &row.asset,
+            call: Some(row.call),
+            id: earned_id(&row.call),
+            note: "delivered",
+            at: now,
+        };
+        earning.book(self, Amount::ZERO, row.amount)
     }
 
     /// Books a transfer. `reserved` is how much the pending transfer reserved that it resolves, if it resolves one.
@@ -154,8 +179,10 @@ fn payer(rail: tollgate_domain::Rail, funds: &Funds) -> Result<Option<AccountNam
 fn payee(row: &SettlementRow) -> AccountName {
     let server = row.binding.tool.server.clone();
     match row.settle {
-        Settle::After => AccountName::Payable(server),
-        Settle::Before => AccountName::Unearned(server),
+        Settle::After if row.splits.is_empty() => AccountName::Payable(server),
+        // What several share is on its way until it is earned, if only for a moment.
+        Settle::After => AccountName::Unearned(server),
+        Settle::Before | Settle::Escrow => AccountName::Unearned(server),
     }
 }
 

@@ -10,7 +10,7 @@ use tollgate_domain::{
 
 use crate::budget::{self, Approval, Barrier, Counter, Stops, Usage, Wanted, Warning, Weighed};
 use crate::draft::Draft;
-use crate::escrow::{EscrowChanges, EscrowRow};
+use crate::escrow::{self, EscrowChanges, EscrowRow};
 use crate::payout::{PayeeChange, PayeeRow, PayoutChanges, PayoutRow, ProviderName};
 use crate::{
     AccountName, Advance, Balances, BookingError, Claim, Effect, Event, Funds, Grant, Granted, Record,
@@ -142,8 +142,8 @@ pub(crate) struct Changes {
     pub usages: Vec<(Counter, Usage)>,
     /// The approval that is used or given back.
     pub approval: Option<Approval>,
-    /// The escrow that moved.
-    pub escrow: Option<EscrowChanges>,
+    /// What happened to an escrow, in order.
+    pub escrow: Vec<EscrowChanges>,
     /// The payout that was asked for or moved.
     pub payout: Option<PayoutChanges>,
     /// The provider of whom something else is remembered.
@@ -249,7 +249,7 @@ pub(crate) fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecis
         Err(error) => return Err(error),
     }
     // Nobody has to be asked for money that is here: it moves with the claim.
-    if row.settle == Settle::Before && row.funds.settles_on_our_books() {
+    if row.settle.takes_first() && row.funds.settles_on_our_books() {
         draft.apply(&mut row, &Event::Settled { reference: claim.reference.clone() }, claim.now)?;
     }
     let mut changes = draft.changes;
@@ -272,11 +272,17 @@ pub(crate) fn advance<B: Books>(books: &mut B, advance: &Advance) -> Result<Chan
         return Err(EngineError::Refused(Refusal::OtherCall { current: row.call }));
     }
     let mut draft = Draft::new(books);
-    let mut is_back = false;
+    let (mut is_back, mut is_entrusted) = (false, false);
     for event in &advance.events {
-        is_back |= matches!(draft.apply(&mut row, event, advance.now)?, Effect::Void | Effect::Refund);
+        let effect = draft.apply(&mut row, event, advance.now)?;
+        is_back |= matches!(effect, Effect::Void | Effect::Refund);
+        is_entrusted |= effect == Effect::Entrust;
     }
     let mut changes = draft.changes;
+    // Of a free call there is nothing to keep for anybody.
+    if is_entrusted && !matches!(row.funds, Funds::Free(_)) {
+        changes.escrow = escrow::entrusted(&row, advance.escrow.as_deref(), advance.now)?;
+    }
     if is_back {
         let back = budget::give_back(books, &row.reserved, &wanted_by(&row), row.call, advance.now);
         (changes.usages, changes.approval) = back.map_err(EngineError::Books)?;
@@ -368,6 +374,7 @@ fn new_row(claim: &Claim, attempt: u32, funds: Funds) -> SettlementRow {
         refund: None,
         refunded: Amount::ZERO,
         reserved: budget::Reservation::default(),
+        splits: claim.splits.clone(),
     }
 }
 
@@ -403,7 +410,7 @@ pub(crate) fn note(row: &mut SettlementRow, event: &Event) {
         }
         Event::Unknown { evidence } => row.reason = Some(evidence.clone()),
         Event::RefundDue { cause } => row.refund = Some(*cause),
-        Event::FoundInDoubt if row.settle == Settle::Before => row.refund = Some(RefundCause::InDoubt),
+        Event::FoundInDoubt if row.settle.takes_first() => row.refund = Some(RefundCause::InDoubt),
         Event::Refunded => row.refunded = row.amount,
         Event::Submitted | Event::FoundInDoubt => {}
     }
@@ -413,9 +420,8 @@ pub(crate) fn note(row: &mut SettlementRow, event: &Event) {
 /// that fails before the tool has run: it cost nobody anything.
 fn verdict(settle: Settle, events: &[Event]) -> Option<Verdict> {
     events.iter().rev().find_map(|event| match (event, settle) {
-        (Event::Settled { .. }, Settle::After) | (Event::Executed { .. }, Settle::Before) => {
-            Some(Verdict::Settled)
-        }
+        (Event::Settled { .. }, Settle::After)
+        | (Event::Executed { .. }, Settle::Before | Settle::Escrow) => Some(Verdict::Settled),
         (Event::Failed { .. }, Settle::After) => Some(Verdict::Failed),
         _ => None,
     })

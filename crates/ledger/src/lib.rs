@@ -42,10 +42,12 @@ mod command;
 mod draft;
 mod engine;
 pub mod escrow;
+mod history;
 pub mod payout;
 mod port;
 mod refund;
 mod settlement;
+mod shares;
 mod standing;
 pub mod statement;
 mod transfer;
@@ -57,6 +59,7 @@ pub use command::{
     StoredAnswer,
 };
 pub use engine::{Books, EngineError};
+pub use history::CallHistory;
 pub use port::{LedgerStore, PaidCall, RecentCall, Spent, StoreError};
 pub use refund::{Refund, Refunded};
 pub use settlement::{
@@ -65,5 +68,5 @@ pub use settlement::{
 pub use standing::{Record, Verdict};
 pub use transfer::{
     Transfer, TransferKind, TransferKindError, arrival_id, earned_id, expiry_id, hold_id, operator_refund_id,
-    refund_id, requested_id, resolution_id,
+    refund_id, requested_id, resolution_id, share_id,
 };

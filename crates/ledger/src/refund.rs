@@ -5,7 +5,12 @@ use tollgate_domain::{Amount, CallId, PaymentKey, Settle, TransferId, UnixMillis
 
 use crate::draft::Draft;
 use crate::engine::{Books, Changes, EngineError};
-use crate::{AccountName, Refusal, SettlementRow, State, Transfer, TransferKind, earned_id, resolution_id};
+use crate::escrow::escrow_of_call;
+use crate::shares::Earning;
+use crate::{
+    AccountName, Funds, Refusal, SettlementRow, State, Transfer, TransferKind, earned_id, resolution_id,
+    share_id,
+};
 
 /// Gives back what was kept of a paid call, or a part of it, as prepaid credit of whoever paid.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,12 +71,29 @@ pub(crate) fn refund<B: Books>(
     if !matches!(row.state, State::Settled | State::Delivered) {
         return Err(EngineError::Refused(Refusal::NothingKept { call: row.call, state: row.state }));
     }
-    let left = row.amount.checked_sub(row.refunded).unwrap_or_default();
+    let left = kept(books, &row)?.checked_sub(row.refunded).unwrap_or_default();
     if row.refunded != refund.before || refund.amount > left {
         return Err(EngineError::Refused(Refusal::RefundExceeds { left }));
     }
     let total = row.refunded.checked_add(refund.amount).unwrap_or(row.amount);
+    let earned = kept(books, &row)?;
     let mut draft = Draft::new(books);
+    if !row.splits.is_empty() {
+        // Each gives its share back; together it is what goes back.
+        let left_of = |gone: Amount| earned.checked_sub(gone).unwrap_or_default();
+        let server = &row.binding.tool.server;
+        let earning = Earning {
+            server,
+            splits: &row.splits,
+            held: AccountName::Unearned(server.clone()),
+            asset: &row.asset,
+            call: Some(row.call),
+            id: share_id(&refund.id, usize::MAX),
+            note: "share of a refund",
+            at: refund.now,
+        };
+        earning.book(&mut draft, left_of(row.refunded), left_of(total))?;
+    }
     draft.book(transfer, None)?;
     let mut changes = draft.changes;
     changes.settlement =
@@ -79,15 +101,30 @@ pub(crate) fn refund<B: Books>(
     Ok((total, Some(changes)))
 }
 
+/// What the server has kept of a call: all of it, or what an escrow has released to it.
+fn kept<B: Books>(books: &mut B, row: &SettlementRow) -> Result<Amount, EngineError<B::Error>> {
+    if row.settle != Settle::Escrow || matches!(row.funds, Funds::Free(_)) {
+        return Ok(row.amount);
+    }
+    let id = escrow_of_call(&row.call);
+    match books.escrow(&id).map_err(EngineError::Books)? {
+        Some(escrow) if escrow.state.is_terminal() => Ok(escrow.released),
+        Some(_) | None => Err(EngineError::Refused(Refusal::InEscrow { call: row.call, escrow: id })),
+    }
+}
+
 fn transfer_of(row: &SettlementRow, refund: &Refund) -> Transfer {
     let first = match row.settle {
         Settle::After => resolution_id(&row.call),
-        Settle::Before => earned_id(&row.call),
+        Settle::Before | Settle::Escrow => earned_id(&row.call),
     };
     Transfer {
         id: refund.id,
         kind: TransferKind::Posted,
-        debit: AccountName::Payable(row.binding.tool.server.clone()),
+        debit: match row.splits.is_empty() {
+            true => AccountName::Payable(row.binding.tool.server.clone()),
+            false => AccountName::Unearned(row.binding.tool.server.clone()),
+        },
         credit: AccountName::Credit(row.refund_to().clone()),
         asset: row.asset.clone(),
         amount: refund.amount,

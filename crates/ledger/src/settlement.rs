@@ -3,25 +3,27 @@
 
 mod after;
 mod before;
+mod escrow;
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use tollgate_domain::{
-    Amount, AssetId, Binding, CallId, Digest, PaymentKey, Principal, ReceiptId, Settle, TransferId,
-    UnixMillis,
+    Amount, AssetId, Binding, CallId, Digest, EscrowId, PaymentKey, Principal, ReceiptId, Settle, Splits,
+    TransferId, UnixMillis,
 };
 
 use crate::budget::Reservation;
+use crate::escrow::escrow_of_call;
 use crate::{Funds, hold_id};
 
 /// Where the settlement of one call stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum State {
-    /// Claimed, and nothing has been asked of anybody: where an attempt under [`Settle::Before`] begins.
+    /// Claimed, and nothing has been asked of anybody: where an attempt begins whose money moves first.
     Claimed,
-    /// The tool is about to be called or is running. Under [`Settle::Before`] the money has moved already.
+    /// The tool is about to be called or is running. The money has moved already if it [moves first](Settle::takes_first).
     Executing,
     /// The tool answered and its result is kept; nothing has been submitted to the rail yet.
     Executed,
@@ -29,7 +31,8 @@ pub enum State {
     Submitted,
     /// The money moved after the tool had delivered. The end.
     Settled,
-    /// The tool delivered what had been paid for before. The end.
+    /// The tool delivered what had been paid for before. The end; under [`Settle::Escrow`] the money is in an escrow now, and goes
+    /// its own way there.
     Delivered,
     /// The money has moved and there is nothing to show for it: it must go back.
     RefundDue,
@@ -172,6 +175,8 @@ pub enum Effect {
     Void,
     /// What was taken before the tool ran is earned: it is owed to the operator of the tool's server.
     Earn,
+    /// What was taken before the tool ran goes into an escrow between whoever called and the tool's server.
+    Entrust,
     /// What was taken before the tool ran becomes credit of whoever paid.
     Refund,
 }
@@ -210,7 +215,7 @@ impl State {
     pub const fn first(settle: Settle) -> Self {
         match settle {
             Settle::After => Self::Executing,
-            Settle::Before => Self::Claimed,
+            Settle::Before | Settle::Escrow => Self::Claimed,
         }
     }
 
@@ -222,6 +227,7 @@ impl State {
         let next = match settle {
             Settle::After => after::next(self, event),
             Settle::Before => before::next(self, event),
+            Settle::Escrow => escrow::next(self, event),
         };
         next.ok_or(IllegalTransition { settle, state: self, event: event.word() })
     }
@@ -346,6 +352,8 @@ pub struct SettlementRow {
     pub refunded: Amount,
     /// What it has taken of budgets.
     pub reserved: Reservation,
+    /// Who shares what it earns.
+    pub splits: Splits,
 }
 
 impl SettlementRow {
@@ -354,9 +362,19 @@ impl SettlementRow {
         matches!(self.state, State::Settled | State::Delivered) && self.refunded < self.amount
     }
 
-    /// Whose credit it becomes when money goes back.
+    /// The escrow that the money was put into, if it was.
+    pub fn escrow(&self) -> Option<EscrowId> {
+        let is_entrusted = self.settle == Settle::Escrow
+            && self.state == State::Delivered
+            && !matches!(self.funds, Funds::Free(_));
+        is_entrusted.then(|| escrow_of_call(&self.call))
+    }
+
+    /// Whose credit it becomes when money goes back. Of what would have gone into an escrow, whoever called and would have been
+    /// its payer, whichever wallet paid.
     pub fn refund_to(&self) -> &Principal {
         match &self.funds {
+            _ if self.settle == Settle::Escrow => &self.caller,
             Funds::OnSettlement | Funds::Free(_) => &self.payer,
             Funds::Arrived { holder } => holder,
             Funds::Credit(principal) => principal,

@@ -114,6 +114,11 @@ pub fn earned_id(call: &CallId) -> TransferId {
     of_call(call, b"earned")
 }
 
+/// The id of the transfer that gives a payee its share of what another transfer earns, or takes it back: `place` is that of the payee.
+pub fn share_id(of: &TransferId, place: usize) -> TransferId {
+    cut(Digest::of(format!("share/{of}/{place}").as_bytes()))
+}
+
 /// The id of the transfer that gives back what was taken before the tool ran. Nothing is both earned and given back: the
 /// state machine sees to that.
 pub fn refund_id(call: &CallId) -> TransferId {

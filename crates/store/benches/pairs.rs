@@ -91,6 +91,7 @@ async fn pair(
         payer: caller.clone(),
         settle: Settle::After,
         reference: String::new(),
+        splits: Default::default(),
         binding: Binding { tool: tool.clone(), args: Digest::of(b"{}"), price_version: 1, quote: None },
         amount: Amount::new(1),
         asset: asset.clone(),
@@ -119,6 +120,7 @@ async fn pair(
         payment_ref: Some(format!("credit:{call}")),
         refunded: None,
         settlement: "settled",
+        escrow: None,
         decision: None,
         mode: "sandbox",
     };
@@ -133,6 +135,7 @@ async fn pair(
         result: Some(vec![b'x'; 350]),
         private: Some(format!("{{\"args\":\"{0}\",\"result\":\"{0}\"}}", "0".repeat(32))),
         statement: Some(draft.to_json()),
+        escrow: None,
         now,
     };
     store.advance(advance).await?;

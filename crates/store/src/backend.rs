@@ -11,6 +11,7 @@ use tollgate_domain::{
     Amount, ApprovalId, AssetId, CallId, Digest, EscrowId, KeyId, PaymentKey, PayoutId, Principal, ReceiptId,
     ToolRef, UnixMillis,
 };
+use tollgate_ledger::CallHistory;
 use tollgate_ledger::audit::Finding;
 use tollgate_ledger::budget::{self, Ask, Barrier, Counter, Stops, Usage, Wanted};
 use tollgate_ledger::escrow::{EscrowFilter, EscrowHistory, EscrowPage, EscrowRow, EscrowStore};
@@ -477,5 +478,16 @@ impl PayoutStore for Store {
 
     async fn payee(&self, provider: &ProviderName) -> Result<Option<PayeeRow>, StoreError> {
         either!(self, store => store.payee(provider).await)
+    }
+}
+
+impl CallHistory for Store {
+    async fn calls_of(
+        &self,
+        caller: &Principal,
+        before: Option<CallId>,
+        limit: u32,
+    ) -> Result<Vec<RecentCall>, StoreError> {
+        either!(self, store => store.calls_of(caller, before, limit).await)
     }
 }

@@ -49,10 +49,11 @@ impl Store {
     }
 }
 
+/// A call that was settled by an escrow has earned nothing yet; what the escrow releases is in its receipts and on the books.
 fn earnings(connection: &Connection, since: UnixMillis, until: UnixMillis) -> rusqlite::Result<Vec<Earning>> {
     let mut query = connection.prepare(
         "SELECT server, tool, asset, caller, coalesce(payer, caller), amount, refunded FROM settlements \
-         WHERE claimed >= ?1 AND claimed < ?2 AND state IN ('settled', 'delivered') AND amount <> '0'",
+         WHERE claimed >= ?1 AND claimed < ?2 AND state IN ('settled', 'delivered') AND settle <> 'escrow' AND amount <> '0'",
     )?;
     let mut sums: BTreeMap<Of, Sum> = BTreeMap::new();
     let mut rows = query.query(params![millis(since), millis(until)])?;

@@ -17,7 +17,7 @@ use crate::store::Store;
 
 /// Writes an escrow as it stands now, provided that it still stood where it was read, and what happened to it.
 pub(crate) fn write(connection: &Connection, changes: &EscrowChanges) -> rusqlite::Result<()> {
-    let EscrowChanges { before, row, record } = changes;
+    let EscrowChanges { before, row, record, movements: _ } = changes;
     let failed = |error: stored::Malformed| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
     let phase = match row.state {
         EscrowState::Disputed(dispute) => Some(dispute.phase.word()),
@@ -37,7 +37,7 @@ pub(crate) fn write(connection: &Connection, changes: &EscrowChanges) -> rusqlit
             insert.execute(params![
                 row.id.as_bytes(),
                 row.terms.payer.as_str(),
-                row.terms.provider.as_str(),
+                row.terms.provider.to_string(),
                 mediator,
                 stored::terms_text(&row.terms).map_err(failed)?,
                 row.state.word(),

@@ -54,6 +54,7 @@ mod escrows;
 mod export;
 #[cfg(any(test, feature = "failpoints"))]
 mod failpoints;
+mod history;
 mod invoices;
 mod keys;
 mod ledger;

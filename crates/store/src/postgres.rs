@@ -14,6 +14,7 @@ mod check;
 mod connect;
 mod convert;
 mod escrows;
+mod history;
 mod keys;
 mod migrate;
 mod payouts;

@@ -1,8 +1,9 @@
 //! Receipts as the writer seals them: each for the next place in the chain of this process's key.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use tollgate_attest::{FIRST_PREVIOUS, PublicKey, Signer};
+use tollgate_attest::{EscrowDraft, FIRST_PREVIOUS, Moved, PublicKey, Signer};
 use tollgate_domain::Digest;
+use tollgate_ledger::escrow::{EscrowChanges, EscrowEvent, EscrowReceipt, Mediator, Movement};
 use tollgate_ledger::{Refusal, SealedReceipt};
 
 use crate::convert;
@@ -78,6 +79,44 @@ impl tollgate_ledger::Sealer for Sealer<'_> {
         (last.seq, last.hash) = (seq, sealed.hash);
         Ok(SealedReceipt { id: sealed.receipt_id, seq, hash: sealed.hash, envelope: sealed.envelope })
     }
+
+    fn seal_escrow(&mut self, moved: &EscrowReceipt<'_>) -> Result<SealedReceipt, Refusal> {
+        self.seal(&draft(moved))
+    }
+}
+
+/// What the receipt of an event of an escrow says.
+pub(crate) fn draft(moved: &EscrowReceipt<'_>) -> String {
+    let EscrowChanges { row, record, movements, .. } = moved.changes;
+    let movement = |movement: &Movement| Moved {
+        amount: movement.amount,
+        from: movement.from.word().to_owned(),
+        to: movement.to.word().to_owned(),
+    };
+    let terms = &row.terms;
+    let draft = EscrowDraft {
+        receipt_id: moved.id,
+        ts: record.at,
+        escrow_id: row.id,
+        call_id: terms.call,
+        version: row.version,
+        event: record.event.as_ref().map_or("create", EscrowEvent::word),
+        by: record.by.to_string(),
+        state: row.state.word(),
+        payer: terms.payer.clone(),
+        provider: terms.provider.to_string(),
+        mediator: match &terms.mediator {
+            Mediator::Principal(mediator) => Some(mediator.clone()),
+            Mediator::Nobody | Mediator::Service => None,
+        },
+        asset: terms.asset.clone(),
+        amount: terms.amount,
+        movements: movements.iter().map(movement).collect(),
+        released: row.released,
+        refunded: row.refunded,
+        mode: moved.mode,
+    };
+    draft.to_json()
 }
 
 /// The last receipt that this key signed.

@@ -22,7 +22,7 @@ macro_rules! settlements {
         concat!(
             "SELECT key, attempt, call, caller, server, tool, args, price_version, amount, asset, funds, proof, expires, ",
             "state, claimed, updated, result, reference, reason, receipt, settle, coalesce(payer, caller), refund, ",
-            "refunded, quote, coalesce(reserved, '') FROM settlements ",
+            "refunded, quote, coalesce(reserved, ''), coalesce(splits, '') FROM settlements ",
             $tail
         )
     };
@@ -67,6 +67,7 @@ fn settlement(row: &Row<'_>) -> rusqlite::Result<SettlementRow> {
         refund: convert::optional_text(row, 22)?,
         refunded: convert::text(row, 23)?,
         reserved: convert::text(row, 25)?,
+        splits: convert::text(row, 26)?,
     })
 }
 
@@ -297,22 +298,38 @@ pub(crate) fn standing(connection: &Connection, principal: &Principal) -> rusqli
     Ok(stored.unwrap_or_default())
 }
 
+/// The latest paid calls of one caller, newest first.
+pub(crate) fn calls_of(
+    connection: &Connection,
+    caller: &Principal,
+    before: CallId,
+    limit: u32,
+) -> rusqlite::Result<Vec<RecentCall>> {
+    let mut query = connection
+        .prepare_cached(settlements!("WHERE caller = ?1 AND call < ?2 ORDER BY call DESC LIMIT ?3"))?;
+    let calls = query.query_map(params![caller.as_str(), before.as_bytes(), limit], |row| {
+        settlement(row).map(recent_paid)
+    })?;
+    calls.collect()
+}
+
+fn recent_paid(row: SettlementRow) -> RecentCall {
+    let payment = PaidCall {
+        tool: row.binding.tool,
+        caller: row.caller,
+        amount: row.amount,
+        asset: row.asset,
+        key: row.key,
+        state: row.state,
+        claimed: row.claimed,
+    };
+    RecentCall { call: row.call, receipt: row.receipt, paid: Some(payment) }
+}
+
 /// The latest calls that are paid for or have a receipt, newest first. Ids are in time order.
 pub(crate) fn recent_calls(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<RecentCall>> {
     let mut paid = connection.prepare_cached(settlements!("ORDER BY call DESC LIMIT ?1"))?;
-    let paid = paid.query_map(params![limit], |row| {
-        let row = settlement(row)?;
-        let payment = PaidCall {
-            tool: row.binding.tool,
-            caller: row.caller,
-            amount: row.amount,
-            asset: row.asset,
-            key: row.key,
-            state: row.state,
-            claimed: row.claimed,
-        };
-        Ok(RecentCall { call: row.call, receipt: row.receipt, paid: Some(payment) })
-    })?;
+    let paid = paid.query_map(params![limit], |row| settlement(row).map(recent_paid))?;
     let mut calls = paid.collect::<rusqlite::Result<Vec<_>>>()?;
     let mut free = connection
         .prepare_cached("SELECT call, id FROM receipts WHERE free = 1 ORDER BY call DESC LIMIT ?1")?;

@@ -44,6 +44,7 @@ pub(crate) static LEDGER: Schema = Schema {
         include_str!("schema/ledger_8.sql"),
         include_str!("schema/ledger_9.sql"),
         include_str!("schema/ledger_10.sql"),
+        include_str!("schema/ledger_11.sql"),
         include_str!("schema/ledger_12.sql"),
     ],
     // NORMAL would lose acknowledged calls on power loss.

@@ -62,8 +62,8 @@ pub(crate) fn write(
 
 fn insert_settlement(connection: &Connection, redo: &mut Redo, row: &SettlementRow) -> Result<(), Failure> {
     let insert = "INSERT INTO settlements (key, attempt, call, caller, server, tool, args, price_version, amount, asset, \
-         funds, proof, expires, state, claimed, updated, reference, settle, payer, quote, reserved) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, nullif(?21, ''))";
+         funds, proof, expires, state, claimed, updated, reference, settle, payer, quote, reserved, splits) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, nullif(?21, ''), nullif(?22, ''))";
     let inserted = redo.execute(
         connection,
         insert,
@@ -89,6 +89,7 @@ fn insert_settlement(connection: &Connection, redo: &mut Redo, row: &SettlementR
             row.payer.as_str(),
             row.binding.quote.map(|digest| *digest.as_bytes()),
             row.reserved.to_string(),
+            row.splits.to_string(),
         ],
     );
     match inserted {

@@ -49,6 +49,7 @@ pub async fn call(store: &Store, id: &str) -> Answer {
                 "payment_ref": row.reference,
                 "reason": row.reason,
                 "refund": refund(&row),
+                "escrow_id": row.escrow(),
                 "receipt_id": row.receipt,
             }),
         ),

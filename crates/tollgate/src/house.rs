@@ -81,6 +81,7 @@ impl House {
             receipts_for_free_calls: settings.receipts_for_free_calls,
             finality_ms: FINALITY_MS,
             mode: settings.mode,
+            escrows: Default::default(),
         };
         let gate = Gate::new(ports, limits);
         // Before any call is taken: what a crash left open is finished first.

@@ -107,6 +107,7 @@ impl Terms {
             price_version: u32::from(price.version()),
             price: price.into(),
             settle: self.settle,
+            splits: Default::default(),
             schema: None,
             schema_digest: Digest::of(b"{}"),
             deadline_ms: deadline_ms.max(1),

@@ -31,9 +31,10 @@ fn sealing_adds_the_place_in_the_chain_and_nothing_else() {
 fn a_receipt_says_what_was_drafted() {
     let signer = signer();
     let given_back = StatementDraft { refunded: Some(tollgate_domain::Amount::new(4)), ..full() };
-    for draft in [full(), bare(), given_back] {
+    let entrusted = StatementDraft { escrow: Some(tollgate_domain::EscrowId::from_bytes([4; 16])), ..full() };
+    for draft in [full(), bare(), given_back, entrusted] {
         let sealed = seal(&draft.to_json(), 1, &FIRST_PREVIOUS, &signer).unwrap();
-        let said = verify(&sealed.envelope, &[signer.public()]).unwrap().statement().clone();
+        let said = verify(&sealed.envelope, &[signer.public()]).unwrap().call().unwrap().clone();
         assert_eq!((said.seq, said.prev, said.gateway.as_str()), (1, FIRST_PREVIOUS, signer.public().did()));
         assert_eq!(said.received, crate::statement::tests::RECEIVED);
         let StatementDraft {
@@ -51,6 +52,7 @@ fn a_receipt_says_what_was_drafted() {
             payment_ref,
             refunded,
             settlement,
+            escrow,
             decision,
             mode,
         } = draft;
@@ -65,6 +67,7 @@ fn a_receipt_says_what_was_drafted() {
             (price, payment_ref, settlement)
         );
         assert_eq!((said.decision, said.mode.as_str(), said.refunded), (decision, mode, refunded));
+        assert_eq!(said.escrow, escrow);
     }
 }
 
@@ -112,8 +115,8 @@ proptest! {
         draft.payment_ref = Some(reference.clone());
         let sealed = seal(&draft.to_json(), seq, &FIRST_PREVIOUS, &signer).unwrap();
         let verified = verify(&sealed.envelope, &[signer.public()]).unwrap();
-        prop_assert_eq!(verified.statement().tool.tool.as_str(), tool);
-        prop_assert_eq!(verified.statement().payment_ref.as_deref(), Some(reference.as_str()));
-        prop_assert_eq!(verified.statement().seq, seq);
+        prop_assert_eq!(verified.call().unwrap().tool.tool.as_str(), tool);
+        prop_assert_eq!(verified.call().unwrap().payment_ref.as_deref(), Some(reference.as_str()));
+        prop_assert_eq!(verified.place().seq, seq);
     }
 }

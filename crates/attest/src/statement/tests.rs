@@ -31,6 +31,7 @@ pub(crate) fn full() -> StatementDraft {
         payment_ref: Some("0x5e".to_owned()),
         refunded: None,
         settlement: "settled",
+        escrow: None,
         decision: Some((
             Requirement { api_key: false, min_reputation: Bps::new(4_000) },
             Standing { tier: KyaTier::Sandbox, reputation: Bps::new(5_500), settled_calls: 1 },
@@ -51,6 +52,7 @@ pub(crate) fn bare() -> StatementDraft {
         payment_ref: None,
         refunded: None,
         settlement: "free",
+        escrow: None,
         decision: None,
         ..full()
     }

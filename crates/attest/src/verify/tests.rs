@@ -70,7 +70,7 @@ fn a_receipt_is_checked_with_the_published_keys_alone() {
     let published = jwks(&[stranger().public(), signer().public()]);
     let receipt = verify(&sealed(), &keys_from_jwks(&published).unwrap()).unwrap();
     assert_eq!(receipt.key_id(), signer().key_id());
-    assert_eq!(receipt.statement().receipt_id, full().receipt_id);
+    assert_eq!(receipt.place().receipt_id, full().receipt_id);
 }
 
 #[test]

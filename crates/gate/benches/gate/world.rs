@@ -107,6 +107,7 @@ impl World {
             receipts_for_free_calls: false,
             finality_ms: 60_000,
             mode: Mode::Sandbox,
+            escrows: Default::default(),
         };
         let payers: Result<Vec<SigningKey>, _> =
             (1..=CALLERS).map(|caller| SigningKey::from_bytes(&[caller; 32])).collect();
@@ -217,6 +218,7 @@ fn listed(tool: ToolRef, price: Price) -> Listed {
         requirement: Requirement::default(),
         price: price.into(),
         settle: Default::default(),
+        splits: Default::default(),
         price_version: 1,
         schema: None,
         schema_digest: Digest::of(b"{\"type\":\"object\"}"),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use tollgate_domain::{Outcome, Rail};
+use tollgate_domain::{Outcome, Rail, Settle};
 use tollgate_ledger::{Event, RefundCause};
 use tollgate_rails::x402::wire;
 use tollgate_rails::{Funds, Payment};
@@ -54,7 +54,17 @@ impl<P: Ports> Gate<P> {
     ) -> Result<(Ending, Evidence), Fault> {
         let told = Told { charged: !payment.amount.is_zero(), settlement: "delivered", ..told };
         let executed = vec![Event::Executed { result: told_result(&told) }];
-        let evidence = self.advance(&payment.key, call.id, executed, Some(&result), Some(told)).await?;
+        let key = &payment.key;
+        let evidence = if call.settle() == Settle::Escrow && !payment.amount.is_zero() {
+            let (terms, entrusted) = self.limits.escrows.terms(call, payment, self.ports.now())?;
+            let told = Told { settlement: "escrowed", escrow: Some(entrusted.escrow), ..told };
+            let (result, told) = (Some(&result), Some(told));
+            let evidence = self.advance_into(key, call.id, executed, result, told, Some(terms)).await?;
+            let note = "Paid into an escrow: it goes to the server when you accept, or when the window to dispute has passed.";
+            Evidence { escrow: Some(Box::new(entrusted)), note: Some(note), ..evidence }
+        } else {
+            self.advance(key, call.id, executed, Some(&result), Some(told)).await?
+        };
         self.ports.reached("after_settled");
         Ok((Ending::Delivered(result), evidence))
     }
@@ -74,6 +84,8 @@ impl<P: Ports> Gate<P> {
             return Ok(evidence); // a free call: nothing goes back, and it is not counted any more
         }
         let to = match &payment.funds {
+            // What would have gone into an escrow belongs to whoever would have been its payer.
+            _ if call.settle() == Settle::Escrow => call.principal().clone(),
             Funds::Credit(principal) => principal.clone(),
             Funds::OnSettlement | Funds::Arrived | Funds::Sandbox | Funds::Free(_) => {
                 payment.payer.principal()
@@ -81,6 +93,10 @@ impl<P: Ports> Gate<P> {
         };
         evidence.refund = Some(Refund { amount: payment.amount, asset: payment.asset.clone(), to });
         evidence.note = Some(match payment.key.rail() {
+            _ if call.settle() == Settle::Escrow => {
+                "Refunded: what was taken is credit of the API key that called. The same payment sent again with the same request \
+                 spends it."
+            }
             Rail::X402 => {
                 "Refunded: what was taken is credit of the payer's wallet at this gateway. The same payment sent again with the \
                  same request spends it; the operator can pay it out."

@@ -27,7 +27,7 @@ impl Call<Screened> {
                     gate.ports.reached("after_claim");
                     let mut payment = payment.clone();
                     self.spend_refund(gate, &mut payment, attempt).await?;
-                    let hold = Some(Hold { payment, attempt });
+                    let hold = Some(Hold { payment, attempt, settle: bill.quote.settle });
                     return Ok(self.stamped(|stage| held(stage, hold)));
                 }
                 Err(Unclaimed::Short) if payment.funds == Funds::Sandbox => {
@@ -83,8 +83,9 @@ impl Call<Screened> {
             call: self.id,
             caller: self.stage.paid.principal.clone(),
             payer: self.payer(payment),
-            settle: self.listed.settle,
+            settle: bill.quote.settle,
             reference: own_reference(payment, self.id),
+            splits: self.listed.splits.clone(),
             binding: payment.binding.clone(),
             amount: payment.amount,
             asset: payment.asset.clone(),
@@ -97,7 +98,7 @@ impl Call<Screened> {
             },
             proof: payment.proof.as_str().into(),
             expires: payment.expires,
-            budget: spending::ask(self, caller, principal, &payment.asset, &gate.ports),
+            budget: spending::ask(self, caller, principal, &payment.asset, bill.quote.settle, &gate.ports),
             now,
         };
         let refused = |verdict: Verdict| Err(Unclaimed::Refused(Box::new(verdict)));

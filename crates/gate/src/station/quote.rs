@@ -9,6 +9,7 @@ use crate::call::{Call, Quoted, Trusted};
 use crate::denial::Denial;
 use crate::ports::Ports;
 use crate::reading::Arguments;
+use crate::spending;
 use crate::station::{Refusal, Verdict, store_fault};
 use crate::street::Gate;
 
@@ -105,7 +106,7 @@ impl<S> Call<S> {
             quote: None,
         };
         let expires = now.plus_millis(gate.limits.quote_ttl_ms);
-        let settle = self.listed.settle;
+        let settle = spending::settle(self, buyer.map(|(principal, _)| principal), &price, &gate.ports);
         Ok(Priced { quote: Some(Quote { binding, price, settle, expires }), free })
     }
 

@@ -36,9 +36,10 @@ pub(super) fn of(builtin: Builtin) -> Value {
         ),
         Builtin::MyReceipts => (
             "My receipts",
-            "The latest paid calls of the API key that this request presents, with the ids of their receipts. Looks at the latest 1000 calls of this gateway.",
+            "The paid calls of the API key that this request presents, the newest first, with the ids of their receipts. A page at a time: `next_before` of one is `before` of the next.",
             json!({
                 "limit": { "type": "integer", "minimum": 1, "maximum": 100, "description": "How many at most. Default: 20." },
+                "before": { "type": "string", "minLength": 1, "maxLength": 64, "description": "Where the page begins: the `next_before` of the one before." },
             }),
             json!([]),
         ),

@@ -4,15 +4,16 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tollgate_attest::verify as verify_envelope;
-use tollgate_domain::{Principal, ReceiptId};
-use tollgate_ledger::{AccountName, LedgerStore};
+use tollgate_domain::{CallId, Principal, ReceiptId};
+use tollgate_gate::Denial;
+use tollgate_ledger::{AccountName, CallHistory, LedgerStore};
 
 use super::Refused;
 use crate::gateway::Gateway;
 
-const LIMIT: usize = 20;
-/// How many of the latest calls are looked through; a store has no list of one caller's.
-const LOOKED_THROUGH: u32 = 1_000;
+const LIMIT: u32 = 20;
+/// The longest page.
+const LIMIT_MAX: u32 = 100;
 
 /// Prepaid credit in each asset of this gateway.
 pub(super) async fn balance(gateway: &Gateway, owner: &Principal) -> Result<Value, Refused> {
@@ -33,12 +34,14 @@ pub(super) async fn balance(gateway: &Gateway, owner: &Principal) -> Result<Valu
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Latest {
-    limit: usize,
+    limit: u32,
+    /// The `next_before` of the page before.
+    before: Option<String>,
 }
 
 impl Default for Latest {
     fn default() -> Self {
-        Self { limit: LIMIT }
+        Self { limit: LIMIT, before: None }
     }
 }
 
@@ -48,9 +51,18 @@ pub(super) async fn receipts(
     owner: &Principal,
     latest: &Latest,
 ) -> Result<Value, Refused> {
-    let calls = gateway.gate.ports().store.recent_calls(LOOKED_THROUGH).await?;
+    let before = latest.before.as_deref().map(str::parse::<CallId>).transpose();
+    let before = before.map_err(|_| {
+        Refused::Denied(Denial::InvalidArguments(vec!["`before` is the `next_before` of a page".to_owned()]))
+    })?;
+    let limit = latest.limit.clamp(1, LIMIT_MAX);
+    // One more, to know whether there is another page.
+    let mut calls = gateway.gate.ports().store.calls_of(owner, before, limit.saturating_add(1)).await?;
+    let is_cut = calls.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    calls.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next = calls.last().map(|call| call.call).filter(|_| is_cut);
     let own = calls.into_iter().filter_map(|call| {
-        let paid = call.paid.filter(|paid| paid.caller == *owner)?;
+        let paid = call.paid?;
         let asset = gateway.config.assets.iter().find(|asset| *asset.id() == paid.asset);
         Some(json!({
             "call_id": call.call, "receipt_id": call.receipt, "server": paid.tool.server, "tool": paid.tool.tool,
@@ -58,8 +70,8 @@ pub(super) async fn receipts(
             "state": paid.state.word(), "at": paid.claimed.to_string(),
         }))
     });
-    let own: Vec<Value> = own.take(latest.limit).collect();
-    Ok(json!({ "owner": owner, "receipts": own, "mode": gateway.mode.word() }))
+    let own: Vec<Value> = own.collect();
+    Ok(json!({ "owner": owner, "receipts": own, "next_before": next, "mode": gateway.mode.word() }))
 }
 
 #[derive(Deserialize)]
@@ -100,7 +112,7 @@ pub(super) async fn verify(gateway: &Gateway, given: &Given<'_>) -> Result<Value
     Ok(match verify_envelope(envelope, &keys) {
         Ok(verified) => {
             let statement: Value = serde_json::from_str(verified.payload()).unwrap_or_default();
-            json!({ "valid": true, "signed_by": verified.statement().gateway, "statement": statement })
+            json!({ "valid": true, "signed_by": verified.place().gateway, "statement": statement })
         }
         Err(error) => json!({ "valid": false, "reason": error.to_string() }),
     })

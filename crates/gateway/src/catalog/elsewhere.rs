@@ -36,6 +36,7 @@ fn listed(tool: ToolRef, policy: &ToolPolicy) -> Listed {
         price_version: price_version(&policy.price, None),
         price: policy.price.clone(),
         settle: policy.settle,
+        splits: policy.splits.clone(),
         schema: None,
         schema_digest: Digest::of(b"{}"),
         deadline_ms: if policy.deadline_ms == 0 { DEADLINE_MS } else { policy.deadline_ms },

@@ -104,7 +104,7 @@ impl What {
 }
 
 /// The budgets of a configuration, be it for `serve` or for `dev`.
-fn configured(file: Option<&Path>) -> anyhow::Result<(Plan, Assets)> {
+pub(super) fn configured(file: Option<&Path>) -> anyhow::Result<(Plan, Assets)> {
     let environment = Environment::read(".".as_ref()).map_err(anyhow::Error::msg)?;
     let sandbox =
         || dev::rails(([127, 0, 0, 1], 0).into(), tollgate_rails::evm::Address::from_bytes([1; 20]));

@@ -1,17 +1,18 @@
 //! `tollgate escrow`: which escrows there are, what happened to one, and the operator's word on a dispute, which the running
 //! gateway books.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use tollgate_domain::{Bps, EscrowId};
+use tollgate_domain::{Assets, Bps, EscrowId};
 use tollgate_ledger::escrow::{EscrowFilter, EscrowRow, EscrowState, EscrowStore, Role};
 
+use super::budget::configured;
 use super::operator::{Asked, RunningGateway};
 use super::{DataArgs, FINDING, Out, books};
-use crate::dev;
 use crate::escrow::view;
 
 #[derive(Debug, Subcommand)]
@@ -28,6 +29,8 @@ pub(crate) enum EscrowCommand {
         #[arg(long, default_value_t = 20)]
         limit: u32,
         #[command(flatten)]
+        config: ConfigArgs,
+        #[command(flatten)]
         data: DataArgs,
     },
     /// Where an escrow stands, and everything that happened to it.
@@ -35,10 +38,19 @@ pub(crate) enum EscrowCommand {
         /// The escrow: esc_1…
         escrow: String,
         #[command(flatten)]
+        config: ConfigArgs,
+        #[command(flatten)]
         data: DataArgs,
     },
     /// Decide a dispute. Exit 1 if the escrow cannot be decided now.
     Resolve(ResolveArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// The configuration whose assets amounts are shown in. Default: the assets of dev mode.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -75,13 +87,23 @@ struct Ruling {
 
 pub(crate) async fn run(command: EscrowCommand) -> anyhow::Result<ExitCode> {
     match command {
-        EscrowCommand::List { state, waiting, limit, data } => list(state, waiting, limit, data).await,
-        EscrowCommand::Show { escrow, data } => show(&escrow, data).await,
+        EscrowCommand::List { state, waiting, limit, config, data } => {
+            list(state, waiting, limit, &configured(config.config.as_deref())?.1, data).await
+        }
+        EscrowCommand::Show { escrow, config, data } => {
+            show(&escrow, &configured(config.config.as_deref())?.1, data).await
+        }
         EscrowCommand::Resolve(args) => resolve(args).await,
     }
 }
 
-async fn list(state: Option<String>, waiting: bool, limit: u32, data: DataArgs) -> anyhow::Result<ExitCode> {
+async fn list(
+    state: Option<String>,
+    waiting: bool,
+    limit: u32,
+    assets: &Assets,
+    data: DataArgs,
+) -> anyhow::Result<ExitCode> {
     let state = match state {
         None => None,
         Some(text) => {
@@ -91,42 +113,45 @@ async fn list(state: Option<String>, waiting: bool, limit: u32, data: DataArgs) 
     };
     let filter = EscrowFilter { state, phase: waiting.then_some("operator"), ..EscrowFilter::default() };
     let page = books::open(&data).await?.escrows(filter, limit).await?;
-    let assets = dev::assets()?;
     for row in &page.rows {
         Out::line(&match data.json {
-            true => view::escrow(row, Some(Role::Operator), &assets).to_string(),
-            false => line(row),
+            true => view::escrow(row, Some(Role::Operator), assets).to_string(),
+            false => line(row, assets),
         });
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn line(row: &EscrowRow) -> String {
+fn line(row: &EscrowRow, assets: &Assets) -> String {
     let terms = &row.terms;
     let stands = match &row.state {
         EscrowState::Disputed(dispute) => format!("disputed/{}", dispute.phase.word()),
         state => state.word().to_owned(),
     };
     let due = row.state.due().map_or_else(String::new, |due| format!("  until {due}"));
+    let amount = assets.by_id(&terms.asset).map_or_else(
+        || format!("{} {}", terms.amount, terms.asset),
+        |asset| asset.display(terms.amount).to_string(),
+    );
     format!(
-        "{}  {}  {stands:<18} {:>12} {}  {} -> {}{due}",
-        row.created, row.id, terms.amount, terms.asset, terms.payer, terms.provider
+        "{}  {}  {stands:<18} {amount:>20}  {} -> {}{due}",
+        row.created, row.id, terms.payer, terms.provider
     )
 }
 
-async fn show(escrow: &str, data: DataArgs) -> anyhow::Result<ExitCode> {
+async fn show(escrow: &str, assets: &Assets, data: DataArgs) -> anyhow::Result<ExitCode> {
     let id: EscrowId = escrow.parse().context("an escrow is named by its id: esc_1…")?;
     let store = books::open(&data).await?;
     let Some(row) = store.escrow(&id).await? else {
         bail!("there is no escrow {id}; see `tollgate escrow list`")
     };
     let history = store.escrow_history(&id).await?;
-    let shown = view::with_events(&row, Some(Role::Operator), &dev::assets()?, &history);
+    let shown = view::with_events(&row, Some(Role::Operator), assets, &history);
     if data.json {
         Out::line(&shown.to_string());
         return Ok(ExitCode::SUCCESS);
     }
-    Out::line(&line(&row));
+    Out::line(&line(&row, assets));
     Out::line(&format!(
         "  released {}, refunded {}, of {} {}",
         row.released, row.refunded, row.terms.amount, row.terms.asset

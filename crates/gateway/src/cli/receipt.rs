@@ -69,7 +69,7 @@ pub(crate) fn verify_file(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         Out::line(verified.payload());
     } else {
         Out::line(&said(&serde_json::from_str(verified.payload())?));
-        Out::line(&format!("valid: signed by {}", verified.statement().gateway));
+        Out::line(&format!("valid: signed by {}", verified.place().gateway));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -109,6 +109,9 @@ fn public_keys(file: Option<&Path>, data: &Path) -> anyhow::Result<Vec<PublicKey
 
 /// A receipt's statement for people, from its payload.
 pub(crate) fn said(payload: &Value) -> String {
+    if payload.get("kind").is_some() {
+        return said_of_escrow(payload);
+    }
     let text = |pointer: &str| payload.pointer(pointer).and_then(Value::as_str).unwrap_or("none").to_owned();
     let charged = if payload.pointer("/charged").and_then(Value::as_bool) == Some(true) {
         "charged"
@@ -141,4 +144,28 @@ pub(crate) fn said(payload: &Value) -> String {
         format!("reference  {}", text("/payment_ref")),
     ]
     .join("\n")
+}
+
+/// The same of money that an escrow moved.
+fn said_of_escrow(payload: &Value) -> String {
+    let text = |pointer: &str| payload.pointer(pointer).and_then(Value::as_str).unwrap_or("none").to_owned();
+    let number = |pointer: &str| payload.pointer(pointer).map_or_else(|| "none".to_owned(), Value::to_string);
+    let mut lines = vec![
+        format!(
+            "receipt    {} (number {} of its key, {})",
+            text("/receipt_id"),
+            number("/seq"),
+            text("/mode").to_uppercase()
+        ),
+        format!("escrow     {} at {}, version {}", text("/escrow_id"), text("/ts"), number("/version")),
+        format!("call       {}", text("/call_id")),
+        format!("event      {} by {}, now {}", text("/event"), text("/by"), text("/state")),
+        format!("parties    {} pays {}", text("/payer"), text("/provider")),
+    ];
+    for movement in payload.get("movements").and_then(Value::as_array).into_iter().flatten() {
+        let of = |name: &str| movement.get(name).and_then(Value::as_str).unwrap_or("none");
+        let (amount, from, to) = (of("amount"), of("from"), of("to"));
+        lines.push(format!("moved      {amount} atomic units of {} from {from} to {to}", text("/asset")));
+    }
+    lines.join("\n")
 }

@@ -189,7 +189,7 @@ async fn upkeep(live: Arc<Live>, stop: CancellationToken) {
         if let Err(error) = gateway.gate.reconcile().await {
             tracing::error!(%error, "could not look up open settlements");
         }
-        if let Err(error) = sweep::sweep(&gateway.gate.ports().store).await {
+        if let Err(error) = sweep::sweep(&gateway).await {
             tracing::error!(%error, "could not look for escrows whose deadline has passed");
         }
         if let Err(error) = gateway.gate.ports().store.prune(clock::now()).await {

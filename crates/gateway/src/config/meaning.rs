@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use tollgate_domain::{Assets, Bps, Digest, Pricing, Requirement, ServerName, Settle, ToolName};
+use tollgate_domain::{Assets, Bps, Digest, Pricing, Requirement, ServerName, Settle, Splits, ToolName};
 use tollgate_egress::shown_url;
 use tollgate_federation::{Pattern, Separator};
+use tollgate_gate::CallEscrows;
 use tollgate_ledger::budget::Plan as Budgets;
 use tollgate_ledger::escrow::Timings;
 use tollgate_registry::{PinPolicy, ResultPolicy};
@@ -341,6 +342,8 @@ pub struct ToolPolicy {
     pub price: Pricing,
     /// When the money for it moves.
     pub settle: Settle,
+    /// Who shares what it earns.
+    pub splits: Splits,
     /// What it asks of callers.
     pub requirement: Requirement,
     /// How long it may run; zero means the default.
@@ -399,6 +402,19 @@ pub struct Escrow {
     pub confidence_min: Bps,
     /// The operator's mediation service.
     pub mediation: Option<MediationService>,
+}
+
+impl Escrow {
+    /// What the escrows of calls are agreed on with.
+    pub(crate) fn of_calls(&self) -> CallEscrows {
+        let Self { timings, dispute_stake, confidence_min, mediation, .. } = self;
+        CallEscrows {
+            timings: *timings,
+            dispute_stake: *dispute_stake,
+            confidence_min: *confidence_min,
+            with_service: mediation.is_some(),
+        }
+    }
 }
 
 /// A mediation service, asked over a webhook.

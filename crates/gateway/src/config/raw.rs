@@ -322,9 +322,13 @@ pub struct RawTool {
     /// The price of one call, in each asset that is accepted: `0.01USDC`, `10sat`. Empty: free. Or a rule that it follows from.
     pub price: RawPrice,
     /// When the money moves: `after` the tool has delivered, or `before` it is asked; what was taken for a tool that fails is
-    /// refunded then. Default: after.
-    #[schemars(extend("enum" = ["after", "before", null]))]
+    /// refunded then. `escrow`: before as well, and what the tool delivers puts it into an escrow, until whoever called accepts;
+    /// such a tool asks for an API key. Default: after.
+    #[schemars(extend("enum" = ["after", "before", "escrow", null]))]
     pub settle: Option<String>,
+    /// Who shares what the tool earns with its server: a share for each payee, such as `reviewers: 0.2`, rounded down; the remainder is
+    /// the server's. Each payee has an account `payable:<payee>`. Default: nobody.
+    pub splits: BTreeMap<String, RawShare>,
     /// The least local reputation, 0 to 1, such as 0.6.
     pub min_reputation: Option<RawShare>,
     /// Whether the caller must present an API key.

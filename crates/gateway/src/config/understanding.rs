@@ -13,7 +13,7 @@ mod telemetry;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use tollgate_domain::{Assets, Bps, Digest, Pricing, Requirement, ServerName, Settle, ToolName};
+use tollgate_domain::{Assets, Bps, Digest, Pricing, Requirement, ServerName, Settle, Splits, ToolName};
 use tollgate_registry::{PinPolicy, PolicyError};
 use tollgate_store::DatabaseUrl;
 use tollgate_till::{Complaint, QUOTE_TTL_SECONDS, gate_secret};
@@ -22,6 +22,7 @@ use super::meaning::{
     Admin, Breaker, Config, Credential, Database, Document, Lightning, Limits, Metrics, Receipts,
     SandboxRails, Secret, Server, Source, TlsFiles, ToolPolicy, Transport, X402,
 };
+use super::raw::RawShare;
 use super::raw::{
     RawBreaker, RawConfig, RawCredential, RawDatabase, RawLimits, RawMetrics, RawServer, RawTls, RawTool,
     RawTransport, RawWord,
@@ -349,10 +350,17 @@ impl Reader<'_> {
             }
             None => Bps::ZERO,
         };
+        let settle = self.settle(at, raw.settle.as_deref(), price.as_ref().is_some_and(Pricing::is_free));
+        let splits = self.splits(at, &raw.splits);
         Some(ToolPolicy {
-            settle: self.settle(at, raw.settle.as_deref(), price.as_ref().is_some_and(Pricing::is_free)),
+            settle,
+            splits,
             price: price?,
-            requirement: Requirement { api_key: raw.api_key, min_reputation: asked.max(floor) },
+            // An escrow takes days, and nobody else can be known again.
+            requirement: Requirement {
+                api_key: raw.api_key || settle == Settle::Escrow,
+                min_reputation: asked.max(floor),
+            },
             deadline_ms: raw.deadline_ms.unwrap_or(DEADLINE_MS),
             result_findings: self.choice(&format!("{at}.result_findings"), raw.result_findings.as_ref()),
         })
@@ -364,13 +372,19 @@ impl Reader<'_> {
         if is_free {
             self.refuse(&at, "a free tool settles nothing: leave it out, or name a `price`");
         }
-        if word == "escrow" {
-            let message = "a call cannot be settled over an escrow: use `before`, whose money goes back when the tool fails, \
-                or agree on an escrow at /api/v1/escrow for work that is judged by people";
-            self.refuse(&at, message);
-            return Settle::default();
+        self.parse(&at, word, "after, before or escrow").unwrap_or_default()
+    }
+
+    fn splits(&mut self, at: &str, raw: &BTreeMap<String, RawShare>) -> Splits {
+        let at = format!("{at}.splits");
+        let mut shares = Vec::new();
+        for (payee, share) in raw {
+            let at = format!("{at}.{payee}");
+            let name = self.parse(&at, payee, "a name of a-z, 0-9 and \"-\"");
+            let share = self.parse(&at, &share.0, "a share between 0 and 1 with at most four decimals");
+            shares.extend(name.zip(share));
         }
-        self.parse(&at, word, "after or before").unwrap_or_default()
+        Splits::new(shares).map_err(|error| self.refuse(&at, error.to_string())).unwrap_or_default()
     }
 
     /// A quote or credential of one gateway must count at the others too.

@@ -29,7 +29,7 @@ use super::asked::Segments;
 use super::execute::{into_response, read};
 use crate::clock;
 use crate::described::Doors;
-use crate::escrow::view;
+use crate::escrow::{receipts, view};
 use crate::gateway::Gateway;
 
 /// The longest idempotency key.
@@ -190,7 +190,9 @@ pub(crate) async fn create(
             |principal: &Principal| keys.iter().any(|key| Caller::ApiKey(key.id).principal() == *principal);
         let terms = asked.terms(payer, &gateway.config, before.as_ref(), known)?;
         let open = OpenEscrow { id, terms, now };
-        let EscrowMoved { row, replayed } = store.escrow_command(EscrowCommand::Open(open)).await?;
+        let moved = store.escrow_command(EscrowCommand::Open(open)).await?;
+        gateway.telemetry.escrows().moved(&moved);
+        let EscrowMoved { row, replayed, .. } = moved;
         let status = if replayed { StatusCode::OK } else { StatusCode::CREATED };
         let body = view::escrow(&row, Some(Role::Payer), &gateway.config.assets);
         let mut response = shown(status, &row, &body);
@@ -246,7 +248,8 @@ pub(crate) async fn show(
         // Of a moment later, perhaps: an event more than the row says, never one less.
         let mut history = ledger(&gateway).escrow_history(&row.id).await?;
         history.retain(|record| record.version <= row.version);
-        let body = view::with_events(&row, Some(role), &gateway.config.assets, &history);
+        let mut body = view::with_events(&row, Some(role), &gateway.config.assets, &history);
+        view::with_receipt_ids(&mut body, &receipts::of(ledger(&gateway), row.id, &history).await?);
         Ok(shown(StatusCode::OK, &row, &body))
     };
     answer(&gateway, found.await)
@@ -264,9 +267,20 @@ async fn moved(gateway: &Gateway, id: &str, headers: &HeaderMap, step: Step) -> 
             asked::disputed(stake, reason, &row)
         }
     };
-    let step = MoveEscrow { id, by: by.clone(), event, key, expected, now: clock::now() };
-    let EscrowMoved { row, .. } = ledger(gateway).escrow_command(EscrowCommand::Move(step)).await?;
-    let body = view::escrow(&row, row.role_of(&by), &gateway.config.assets);
+    let step = MoveEscrow {
+        id,
+        by: by.clone(),
+        event,
+        key,
+        expected,
+        mode: Some(gateway.mode.word()),
+        now: clock::now(),
+    };
+    let moved = ledger(gateway).escrow_command(EscrowCommand::Move(step)).await?;
+    gateway.telemetry.escrows().moved(&moved);
+    let EscrowMoved { row, receipt, .. } = moved;
+    let mut body = view::escrow(&row, row.role_of(&by), &gateway.config.assets);
+    view::with_receipt(&mut body, receipt.as_deref());
     Ok(shown(StatusCode::OK, &row, &body))
 }
 

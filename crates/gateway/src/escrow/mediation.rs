@@ -176,10 +176,13 @@ async fn ask(
         event,
         key: Some(delivery),
         expected: Some(row.version),
+        mode: Some(gateway.mode.word()),
         now: clock::now(),
     };
     match gateway.gate.ports().store.escrow_command(EscrowCommand::Move(step)).await {
-        Ok(EscrowMoved { row, .. }) => {
+        Ok(moved) => {
+            gateway.telemetry.escrows().moved(&moved);
+            let EscrowMoved { row, .. } = moved;
             tracing::info!(escrow = %row.id, state = row.state.word(), "the mediation service has ruled");
             Ok(())
         }

@@ -6,9 +6,9 @@
 use tollgate_domain::EscrowId;
 use tollgate_ledger::escrow::{EscrowCommand, EscrowEvent, EscrowMoved, EscrowStore, MoveEscrow, Who};
 use tollgate_ledger::{Refusal, StoreError};
-use tollgate_store::Store;
 
 use crate::clock;
+use crate::gateway::Gateway;
 
 /// How many escrows are told at once: one commit carries them all.
 const AT_ONCE_MAX: u32 = 128;
@@ -19,13 +19,14 @@ const ROUNDS_MAX: usize = 64;
 ///
 /// # Errors
 /// When the ledger cannot be read. One escrow that cannot be told holds up no other.
-pub(crate) async fn sweep(store: &Store) -> Result<(), StoreError> {
+pub(crate) async fn sweep(gateway: &Gateway) -> Result<(), StoreError> {
+    let store = &gateway.gate.ports().store;
     for _ in 0..ROUNDS_MAX {
         let due = store.due_escrows(clock::now(), AT_ONCE_MAX).await?;
         if due.is_empty() {
             return Ok(());
         }
-        let moved = futures_util::future::join_all(due.iter().map(|id| expire(store, *id))).await;
+        let moved = futures_util::future::join_all(due.iter().map(|id| expire(gateway, *id))).await;
         // Without any that moved on, looking again would find the same ones.
         if !moved.into_iter().any(|is_on| is_on) {
             return Ok(());
@@ -35,11 +36,14 @@ pub(crate) async fn sweep(store: &Store) -> Result<(), StoreError> {
 }
 
 /// Whether this escrow's deadline is behind it now.
-async fn expire(store: &Store, id: EscrowId) -> bool {
+async fn expire(gateway: &Gateway, id: EscrowId) -> bool {
     let now = clock::now();
-    let step = MoveEscrow { id, by: Who::Clock, event: EscrowEvent::Expire, key: None, expected: None, now };
-    match store.escrow_command(EscrowCommand::Move(step)).await {
-        Ok(EscrowMoved { row, .. }) => {
+    let (by, event, mode) = (Who::Clock, EscrowEvent::Expire, Some(gateway.mode.word()));
+    let step = MoveEscrow { id, by, event, key: None, expected: None, mode, now };
+    match gateway.gate.ports().store.escrow_command(EscrowCommand::Move(step)).await {
+        Ok(moved) => {
+            gateway.telemetry.escrows().moved(&moved);
+            let EscrowMoved { row, .. } = moved;
             tracing::info!(escrow = %id, state = row.state.word(), "the deadline of an escrow has passed");
             true
         }

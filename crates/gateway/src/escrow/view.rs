@@ -1,7 +1,9 @@
 //! An escrow in JSON: the one form in which parties, operators and the mediation service see it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
-use tollgate_domain::{Amount, Assets, UnixMillis};
+use tollgate_domain::{Amount, Assets, ReceiptId, UnixMillis};
 use tollgate_ledger::escrow::{
     EscrowEvent, EscrowRecord, EscrowRow, EscrowState, Mediator, Part, Phase, Role, Ruling,
 };
@@ -14,7 +16,8 @@ pub(crate) fn escrow(row: &EscrowRow, role: Option<Role>, assets: &Assets) -> Va
         "escrow_id": row.id,
         "state": row.state.word(),
         "payer": terms.payer,
-        "provider": terms.provider,
+        "provider": terms.provider.to_string(),
+        "call_id": terms.call,
         "mediator": mediator(&terms.mediator),
         "amount": terms.amount,
         "asset": terms.asset,
@@ -137,6 +140,24 @@ pub(crate) fn event(record: &EscrowRecord) -> Value {
         shown.extend(said.into_iter().filter(|(_, value)| !value.is_null()));
     }
     shown
+}
+
+/// Adds the receipt of what has moved, if something has.
+pub(crate) fn with_receipt(shown: &mut Value, envelope: Option<&str>) {
+    let envelope = envelope.and_then(|text| serde_json::from_str::<Value>(text).ok());
+    if let (Value::Object(shown), Some(envelope)) = (shown, envelope) {
+        shown.insert("receipt".to_owned(), envelope);
+    }
+}
+
+/// Adds the receipts of what had moved, each to its event.
+pub(crate) fn with_receipt_ids(shown: &mut Value, receipts: &BTreeMap<u64, ReceiptId>) {
+    for event in shown.get_mut("events").and_then(Value::as_array_mut).into_iter().flatten() {
+        let receipt = event.get("version").and_then(Value::as_u64).and_then(|version| receipts.get(&version));
+        if let (Some(receipt), Value::Object(event)) = (receipt, event) {
+            event.insert("receipt_id".to_owned(), json!(receipt));
+        }
+    }
 }
 
 fn said(event: &EscrowEvent) -> Value {

@@ -37,6 +37,7 @@ fn row(reference: &str, units: u128, state: State) -> SettlementRow {
         refund: None,
         refunded: Amount::ZERO,
         reserved: tollgate_ledger::budget::Reservation::default(),
+        splits: Default::default(),
     }
 }
 

@@ -160,6 +160,14 @@ fn money(page: &mut Page, gateway: &Gateway) {
         let rail = rail.to_string();
         page.sample("tollgate_payments_total", &[("rail", &rail), ("outcome", outcome)], count);
     }
+    page.family(
+        "tollgate_escrows_total",
+        "counter",
+        "Escrows that came to a state at this gateway since its start, by asset.",
+    );
+    for (asset, state, count) in telemetry.escrows.counts() {
+        page.sample("tollgate_escrows_total", &[("asset", asset.as_str()), ("state", state)], count);
+    }
     page.counter(
         "tollgate_replays_blocked_total",
         "Payments refused because they were used before.",

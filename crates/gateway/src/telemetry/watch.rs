@@ -173,6 +173,9 @@ impl Watch {
         if let Some((rail, _, _)) = &self.payment {
             self.telemetry.payments.count(*rail, ending);
         }
+        if let Some(entrusted) = completed.as_ref().ok().and_then(|completed| completed.evidence.escrow()) {
+            self.telemetry.escrows.came_to("delivered", &entrusted.asset);
+        }
         if matches!(ending, Some(Ending::PaymentFailed { demand: Some(_), .. })) {
             self.telemetry.challenges.increment();
         }

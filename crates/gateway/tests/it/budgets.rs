@@ -364,3 +364,24 @@ async fn free_calls_are_left_to_a_caller_who_may_spend_nothing() {
     assert_eq!(world.journal.executions(), 2);
     world.gateway.assert_books_in_order();
 }
+
+#[tokio::test]
+async fn above_the_threshold_a_call_is_settled_by_an_escrow_where_the_operator_wants_that() {
+    let settings = "budgets: { per_caller: { approve_above: [0.005USDC] }, above_high_value: escrow }\n";
+    let script = Script::echo().tool("small", Behaviour::Echo);
+    let policies = [("echo", "{ price: [0.01USDC] }"), ("small", "{ price: [0.005USDC] }")];
+    let world = World::with(script, &policies, settings, &[]).await;
+    let (id, bearer) = agent(&world.gateway, &[], "1USDC");
+    let result = delivered(&spend(&world, "echo", &bearer, 1).await);
+    let said = crate::world::statement(&result);
+    assert_eq!(said["settlement"], "escrowed", "the tool says `after`: {said}");
+    let escrow = said["escrow_id"].as_str().unwrap();
+    assert_eq!(world.gateway.account(&format!("escrow:{escrow}")), [0, PRICE, 0, 0]);
+    let at_threshold = crate::world::statement(&delivered(&spend(&world, "small", &bearer, 1).await));
+    assert_eq!(at_threshold["settlement"], "settled", "control: {at_threshold}");
+    // A wallet can have no escrow: it needs an approval, as ever.
+    let wallet = world.call("echo", &json!({ "n": 2 })).await;
+    assert_eq!(code(&wallet), "approval_required", "{}", wallet.text());
+    assert_eq!(world.gateway.account(&format!("credit:{id}"))[0], PRICE + 5_000);
+    world.gateway.assert_books_in_order();
+}

@@ -98,6 +98,29 @@ async fn an_agent_finds_a_price_pays_and_finds_its_receipt_and_nobody_elses() {
     forged["payload"] = json!("e30=");
     assert_eq!(ask(&world, "verify_receipt", json!({ "receipt": forged }), None).await["valid"], false);
 
+    // A page at a time, and each call on one page.
+    for n in 2..=3 {
+        let headers = [("authorization", bearer.as_str())];
+        delivered(&call(&world.gateway.mcp(), "echo", &json!({ "n": n }), &json!({}), &headers).await);
+    }
+    let (mut seen, mut before) = (Vec::new(), Value::Null);
+    loop {
+        let mut asked = json!({ "limit": 2 });
+        if !before.is_null() {
+            asked["before"] = before.clone();
+        }
+        let page = ask(&world, "my_receipts", asked, Some(&my_key)).await;
+        let rows = page["receipts"].as_array().unwrap();
+        seen.extend(rows.iter().map(|row| row["call_id"].as_str().unwrap().to_owned()));
+        before = page["next_before"].clone();
+        if before.is_null() {
+            break;
+        }
+        assert_eq!(rows.len(), 2, "{page}");
+    }
+    assert_eq!(seen.len(), 3, "{seen:?}");
+    assert!(seen.is_sorted_by(|one, other| one > other), "the newest first: {seen:?}");
+
     // Somebody else sees nothing of it.
     let others = ask(&world, "my_receipts", json!({}), Some(&other_key)).await;
     assert_eq!(others["receipts"], json!([]));

@@ -32,6 +32,10 @@ impl Operator {
         Self { url: format!("{}/admin/v1", gateway.url), id, secret }
     }
 
+    pub(crate) fn secret(&self) -> &str {
+        &self.secret
+    }
+
     pub(crate) async fn ask(
         &self,
         method: Method,

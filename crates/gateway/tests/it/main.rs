@@ -37,6 +37,8 @@ mod demands;
 #[cfg(test)]
 mod endings;
 #[cfg(test)]
+mod entrusted;
+#[cfg(test)]
 mod escrow;
 #[cfg(test)]
 mod federation;
@@ -48,6 +50,8 @@ mod gate_api;
 mod import;
 #[cfg(test)]
 mod interop;
+#[cfg(test)]
+mod invariants;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]

@@ -30,18 +30,18 @@ struct Pair {
 impl Pair {
     /// `None` where there is no PostgreSQL.
     async fn new(script: Script, tool: &str) -> Option<Self> {
-        Self::with(script, tool, "").await
+        Self::selling(script, tool, PRICED, "").await
     }
 
-    /// The same with more settings.
-    async fn with(script: Script, tool: &str, more: &str) -> Option<Self> {
+    /// The same under another policy and with more settings.
+    async fn selling(script: Script, tool: &str, policy: &str, more: &str) -> Option<Self> {
         let database = available(postgres::shared().await)?.database().unwrap();
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         for folder in [&one, &other] {
             settings(folder.path(), &database.url());
         }
         let shared = format!("public_url: https://tools.example\nhosts: [127.0.0.1]\n{more}");
-        let first = World::in_folder(one, script, &[(tool, PRICED)], &shared, &[]).await;
+        let first = World::in_folder(one, script, &[(tool, policy)], &shared, &[]).await;
         std::fs::copy(first.folder.path().join("tollgate.yaml"), other.path().join("tollgate.yaml")).unwrap();
         // Sandbox money goes to an account of the data directory's own; real gateways are told whom to pay.
         std::fs::create_dir(other.path().join("data")).unwrap();
@@ -246,7 +246,7 @@ async fn p21_f42_a_payout_that_is_asked_for_at_two_gateways_at_once_is_paid_once
 async fn a_limit_that_is_shared_is_one_over_all_gateways_and_without_the_database_each_goes_by_its_own_count()
 {
     let limit = "limits: { rates: [{ rate: 3/hour, per: all, shared: true, name: together }] }\n";
-    let Some(pair) = Pair::with(Script::echo(), "echo", limit).await else { return };
+    let Some(pair) = Pair::selling(Script::echo(), "echo", PRICED, limit).await else { return };
     let arguments = json!({ "n": 1 });
     let mut payments = Vec::new();
     for _ in 0..5 {
@@ -277,4 +277,49 @@ async fn a_limit_that_is_shared_is_one_over_all_gateways_and_without_the_databas
     assert_eq!(pair.first.payer_balance().await, START - 4 * PRICE, "what was refused was not paid");
     assert!(pair.first.gateway.whole_log().contains("goes by its own count"), "operators see it");
     assert_eq!(pair.trial_balance(), "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p22_a_call_is_settled_by_one_escrow_at_every_gateway_and_survives_the_one_that_made_it() {
+    let policy = "{ price: [0.01USDC], settle: escrow }";
+    let Some(mut pair) = Pair::selling(Script::echo(), "echo", policy, "").await else { return };
+    let payer = Party::new(&pair.first.gateway, Some("0.03USDC")).await;
+    let there = payer.at(&pair.second).await;
+    let bearer = payer.bearer();
+    let headers = [("authorization", bearer.as_str()), ("idempotency-key", "once")];
+    let arguments = json!({ "n": 1 });
+    // Copies of one call at both: one claim, one escrow.
+    let mut tasks = JoinSet::new();
+    for number in 0..20 {
+        let url = if number % 2 == 0 { pair.first.gateway.mcp() } else { pair.second.mcp() };
+        let (arguments, bearer) = (arguments.clone(), bearer.clone());
+        tasks.spawn(async move {
+            let headers = [("authorization", bearer.as_str()), ("idempotency-key", "once")];
+            call(&url, "echo", &arguments, &json!({}), &headers).await
+        });
+    }
+    for answer in tasks.join_all().await {
+        let body = answer.json().unwrap();
+        let is_delivered = body["result"].is_object() && body["result"]["isError"] != true;
+        assert!(is_delivered || code(&answer) == "payment_in_flight", "{body}");
+    }
+    let result = delivered(&call(&pair.second.mcp(), "echo", &arguments, &json!({}), &headers).await);
+    let id = statement(&result)["escrow_id"].as_str().unwrap().to_owned();
+    assert_eq!(pair.journal().executions(), 1);
+    assert_eq!(pair.database.psql("SELECT count(*) FROM tollgate.escrows").unwrap(), "1");
+    assert_eq!(payer.credit(), 20_000, "charged once");
+
+    // Its maker dies; of many who accept or dispute at the other, one does.
+    pair.second = pair.second.killed_and_restarted().await;
+    let mut ends = JoinSet::new();
+    for number in 0..20 {
+        let who = if number % 2 == 0 { payer.clone() } else { there.at(&pair.second).await };
+        let id = id.clone();
+        ends.spawn(async move { who.step(&id, "accept", &json!({})).await.status });
+    }
+    let ended = ends.join_all().await;
+    assert_eq!(ended.iter().filter(|status| **status == 200).count(), 1, "{ended:?}");
+    assert_eq!(pair.second.account("payable:up"), [0, 10_000, 0, 0], "paid once");
+    assert_eq!(pair.trial_balance(), "");
+    pair.second.assert_books_in_order();
 }

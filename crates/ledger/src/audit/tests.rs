@@ -55,6 +55,7 @@ fn row(call: u8, units: u128, state: State) -> SettlementRow {
         refund: None,
         refunded: Amount::ZERO,
         reserved: crate::budget::Reservation::default(),
+        splits: Default::default(),
     }
 }
 

@@ -113,6 +113,10 @@ impl Sealer for Chain {
             envelope: statement.to_owned(),
         })
     }
+
+    fn seal_escrow(&mut self, moved: &escrow::EscrowReceipt<'_>) -> Result<SealedReceipt, Refusal> {
+        self.seal(&format!("{:?}", moved.changes.movements))
+    }
 }
 
 impl Memory {
@@ -195,6 +199,7 @@ fn claim(number: u8, call: u8, units: u128) -> Command {
         payer: alice(),
         settle: tollgate_domain::Settle::After,
         reference: String::new(),
+        splits: Default::default(),
         binding: Binding {
             tool: ToolRef { server: "demo".parse().unwrap(), tool: "add".parse().unwrap() },
             args: Digest::of(b"{}"),
@@ -219,6 +224,7 @@ fn advance(number: u8, call: u8, events: Vec<Event>, statement: Option<&str>) ->
         result: Some(b"42".to_vec()),
         private: None,
         statement: statement.map(str::to_owned),
+        escrow: None,
         now: UnixMillis::new(2),
     })
 }
@@ -284,7 +290,7 @@ fn a_refused_command_leaves_nothing_behind() {
 fn escrow() -> EscrowCommand {
     let proposal = escrow::Proposal {
         payer: alice(),
-        provider: Caller::ApiKey(KeyId::from_bytes([2; 16])).principal(),
+        provider: escrow::Provider::Principal(Caller::ApiKey(KeyId::from_bytes([2; 16])).principal()),
         mediator: escrow::Mediator::Service,
         asset: asset(),
         amount: Amount::new(10),
@@ -294,6 +300,8 @@ fn escrow() -> EscrowCommand {
         dispute_stake: Amount::new(10),
         mediator_stake: Amount::ZERO,
         confidence_min: tollgate_domain::Bps::ONE,
+        splits: Default::default(),
+        call: None,
     };
     let terms = escrow::EscrowTerms::new(proposal).unwrap();
     EscrowCommand::Open(escrow::OpenEscrow {

@@ -80,6 +80,10 @@ impl Sealer for NoSealer {
     fn seal(&mut self, _: &str) -> Result<SealedReceipt, Refusal> {
         Err(Refusal::NoSigner)
     }
+
+    fn seal_escrow(&mut self, _moved: &crate::escrow::EscrowReceipt<'_>) -> Result<SealedReceipt, Refusal> {
+        Err(Refusal::NoSigner)
+    }
 }
 
 #[derive(Default)]

@@ -80,6 +80,20 @@ pub struct Counted {
 }
 
 impl Ask {
+    /// The least amount above which a call needs an approval, or an escrow; `None`: none does.
+    pub fn approve_above(&self) -> Option<Amount> {
+        self.nodes.iter().filter_map(|node| node.approve_above).min()
+    }
+
+    /// The same for a call that needs no approval.
+    #[must_use]
+    pub fn without_approval(mut self) -> Self {
+        for node in &mut self.nodes {
+            node.approve_above = None;
+        }
+        self
+    }
+
     /// Every counter of it.
     pub fn counters(&self, asset: &AssetId) -> impl Iterator<Item = (Counter, &Node, Counted)> {
         let counter = |node: &Node, span| Counter { node: node.key.clone(), asset: asset.clone(), span };

@@ -25,6 +25,30 @@ pub struct Plan {
     pub branches: Vec<Branch>,
     /// How long a call waits for an approval, and an approval for its call.
     pub approval_ttl_ms: u64,
+    /// What a call above a threshold needs.
+    pub high_value: HighValue,
+}
+
+/// What a call above the threshold of a node needs. Written `approval`, `escrow`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum HighValue {
+    /// Somebody's approval.
+    #[default]
+    Approval,
+    /// An escrow, whatever its tool says of itself; an approval where the caller can have none.
+    Escrow,
+}
+
+impl FromStr for HighValue {
+    type Err = KindError;
+
+    fn from_str(word: &str) -> Result<Self, KindError> {
+        match word {
+            "approval" => Ok(Self::Approval),
+            "escrow" => Ok(Self::Escrow),
+            _ => Err(KindError { word: word.chars().take(32).collect(), known: "approval, escrow" }),
+        }
+    }
 }
 
 impl Default for Plan {
@@ -34,6 +58,7 @@ impl Default for Plan {
             per_caller: Limits::default(),
             branches: Vec::new(),
             approval_ttl_ms: APPROVAL_TTL_MS,
+            high_value: HighValue::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use tollgate_domain::{Binding, Caller, Digest, KeyId, Period, Rail};
 
 mod before;
 mod sandbox;
+mod splits;
 
 /// Books in memory: what a store does with decisions, without a disk.
 #[derive(Default)]
@@ -129,6 +130,7 @@ impl Memory {
             result: None,
             private: None,
             statement: None,
+            escrow: None,
             now: UnixMillis::new(2),
         };
         let changes = match super::advance(self, &advance) {
@@ -183,6 +185,7 @@ fn claim_of(rail: Rail, funds: Funds, call: u8) -> Claim {
         payer: bob(),
         settle: Settle::After,
         reference: "ledger:1".into(),
+        splits: Default::default(),
         binding: Binding {
             tool: ToolRef { server: "demo".parse().unwrap(), tool: "add".parse().unwrap() },
             args: Digest::of(b"{}"),
@@ -396,6 +399,7 @@ fn only_the_ends_that_concern_the_payer_move_a_standing() {
             result: None,
             private: None,
             statement: None,
+            escrow: None,
             now: UnixMillis::new(2),
         };
         super::advance(&mut books, &advance).unwrap().judged
@@ -434,6 +438,7 @@ fn a_free_call_moves_nothing_and_earns_nothing_and_comes_back_when_it_came_to_no
         result: None,
         private: None,
         statement: None,
+        escrow: None,
         now: UnixMillis::new(9),
     };
     let changes = super::advance(&mut books, &end(1, vec![voided()])).unwrap();

@@ -132,7 +132,8 @@ impl Case<'_> {
         let dispute = Dispute {
             phase: Phase::Evidence { until },
             payer_evidence: 0,
-            provider_evidence: 0,
+            // A call has its signed receipt, with the digest of what was delivered: it is not lost because nobody speaks for a server.
+            provider_evidence: u8::from(self.row.terms.call.is_some()),
             stake,
             mediator_stake: None,
         };

@@ -10,7 +10,7 @@ use super::event::EscrowEvent;
 use super::row::EscrowRow;
 use super::terms::EscrowTerms;
 
-/// Who asks. Written as the principal, `operator`, `operator:<admin key>`, `service` or `clock`.
+/// Who asks. Written as the principal, `operator`, `operator:<admin key>`, `service`, `server` or `clock`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Who {
     /// A caller.
@@ -19,13 +19,15 @@ pub enum Who {
     Operator(Option<AdminKeyId>),
     /// The operator's mediation service.
     Service,
+    /// The server whose tool delivered: the gateway speaks for it, in the commit of the delivery and never again.
+    Server,
     /// The sweeper of deadlines.
     Clock,
 }
 
 /// Why a text is no [`Who`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is none of a principal, operator, operator:<admin key>, service, clock")]
+#[error("{0:?} is none of a principal, operator, operator:<admin key>, service, server, clock")]
 pub struct WhoError(String);
 
 impl fmt::Display for Who {
@@ -35,6 +37,7 @@ impl fmt::Display for Who {
             Self::Operator(None) => f.write_str("operator"),
             Self::Operator(Some(key)) => write!(f, "operator:{key}"),
             Self::Service => f.write_str("service"),
+            Self::Server => f.write_str("server"),
             Self::Clock => f.write_str("clock"),
         }
     }
@@ -48,6 +51,7 @@ impl FromStr for Who {
         match text {
             "operator" => Ok(Self::Operator(None)),
             "service" => Ok(Self::Service),
+            "server" => Ok(Self::Server),
             "clock" => Ok(Self::Clock),
             _ => match text.strip_prefix("operator:") {
                 Some(key) => key.parse().map(|key| Self::Operator(Some(key))).map_err(|_| refused()),
@@ -90,6 +94,8 @@ pub struct MoveEscrow {
     pub key: Option<String>,
     /// The version that the asker has looked at; another one refuses.
     pub expected: Option<u64>,
+    /// Whether the money is real, as the receipt of what moves says it: `sandbox` or `live`. `None`: nothing is sealed.
+    pub mode: Option<&'static str>,
     /// Now.
     pub now: UnixMillis,
 }
@@ -101,6 +107,8 @@ pub struct EscrowMoved {
     pub row: Arc<EscrowRow>,
     /// Whether the request had been carried out before, and nothing was done now.
     pub replayed: bool,
+    /// The sealed envelope of the receipt, where money moved now.
+    pub receipt: Option<String>,
 }
 
 /// An idempotency key that was used on an escrow.

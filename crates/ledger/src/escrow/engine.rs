@@ -11,9 +11,10 @@ use super::refusal::EscrowRefusal;
 use super::row::EscrowRow;
 use super::split::{Movement, Purse};
 use super::state::EscrowState;
-use super::terms::Mediator;
+use super::terms::{Mediator, Provider};
 use crate::draft::Draft;
 use crate::engine::{Books, Changes, EngineError};
+use crate::shares::Earning;
 use crate::{AccountName, BookingError, Refusal, Transfer, TransferKind};
 
 /// From how many events on an escrow takes no more single parts; every other kind of event is bounded by itself.
@@ -43,6 +44,27 @@ pub struct EscrowChanges {
     pub row: Arc<EscrowRow>,
     /// What is kept of the event.
     pub record: EscrowRecord,
+    /// What moved with it.
+    pub movements: Vec<Movement>,
+}
+
+impl EscrowChanges {
+    /// A step from one version to the next.
+    pub(super) fn of(
+        before: &EscrowRow,
+        next: EscrowRow,
+        step: MoveEscrow,
+        movements: Vec<Movement>,
+    ) -> Self {
+        let record = EscrowRecord {
+            version: next.version,
+            at: step.now,
+            by: step.by,
+            event: Some(step.event),
+            state: next.state.word().to_owned(),
+        };
+        Self { before: Some(before.version), row: Arc::new(next), record, movements }
+    }
 }
 
 /// Decides a command. `None` for the changes when it had been carried out before.
@@ -59,7 +81,7 @@ pub(crate) fn decide<B: Books>(
     }
 }
 
-fn refused<E>(refusal: EscrowRefusal) -> EngineError<E> {
+pub(super) fn refused<E>(refusal: EscrowRefusal) -> EngineError<E> {
     EngineError::Refused(Refusal::Escrow(refusal))
 }
 
@@ -69,10 +91,18 @@ fn opened<B: Books>(
 ) -> Result<(EscrowMoved, Option<Changes>), EngineError<B::Error>> {
     if let Some(row) = books.escrow(&open.id).map_err(EngineError::Books)? {
         return match row.terms == open.terms {
-            true => Ok((EscrowMoved { row, replayed: true }, None)),
+            true => Ok((EscrowMoved { row, replayed: true, receipt: None }, None)),
             false => Err(refused(EscrowRefusal::KeyReused)),
         };
     }
+    let opening = opening(open);
+    let row = Arc::clone(&opening.row);
+    let changes = Changes { escrow: vec![opening], ..Changes::default() };
+    Ok((EscrowMoved { row, replayed: false, receipt: None }, Some(changes)))
+}
+
+/// An escrow that is agreed on.
+pub(super) fn opening(open: &OpenEscrow) -> EscrowChanges {
     let state = EscrowState::Created { expires: open.now.plus_millis(open.terms.timings.open_ms) };
     let row = Arc::new(EscrowRow {
         id: open.id,
@@ -93,9 +123,7 @@ fn opened<B: Books>(
         event: None,
         state: state.word().to_owned(),
     };
-    let escrow = EscrowChanges { before: None, row: Arc::clone(&row), record };
-    let changes = Changes { escrow: Some(escrow), ..Changes::default() };
-    Ok((EscrowMoved { row, replayed: false }, Some(changes)))
+    EscrowChanges { before: None, row, record, movements: Vec::new() }
 }
 
 fn moved<B: Books>(
@@ -110,7 +138,7 @@ fn moved<B: Books>(
         && let Some(before) = row.keys.iter().find(|before| before.key == used.key)
     {
         return match before.event == used.event {
-            true => Ok((EscrowMoved { row, replayed: true }, None)),
+            true => Ok((EscrowMoved { row, replayed: true, receipt: None }, None)),
             false => Err(refused(EscrowRefusal::KeyReused)),
         };
     }
@@ -125,28 +153,34 @@ fn moved<B: Books>(
     next.keys.extend(used);
     let mut draft = Draft::new(books);
     for (place, movement) in movements.iter().enumerate() {
+        let released = next.released;
         counted(&mut next, movement).ok_or_else(|| refused(EscrowRefusal::Full))?;
         let Some(transfer) = transfer(&row, &step.event, movement, place, step.now) else {
             return Err(not_found());
         };
-        draft.book(transfer, None).map_err(|error| short(error, movement))?;
+        let server = match (&row.terms.provider, movement.from, movement.to) {
+            (Provider::Server(server), Purse::Escrow, Purse::Provider) => Some(server),
+            _ => None,
+        };
+        let Some(server) = server else {
+            draft.book(transfer, None).map_err(|error| short(error, movement))?;
+            continue;
+        };
+        let Transfer { id, debit, note, .. } = &transfer;
+        let (splits, asset) = (&row.terms.splits, &row.terms.asset);
+        let (held, id, at) = (debit.clone(), *id, step.now);
+        let earning = Earning { server, splits, held, asset, call: None, id, note, at };
+        earning.book(&mut draft, released, next.released)?;
     }
-    let row_before = row.version;
-    let row = Arc::new(next);
-    let record = EscrowRecord {
-        version: row.version,
-        at: step.now,
-        by: step.by.clone(),
-        event: Some(step.event.clone()),
-        state: state.word().to_owned(),
-    };
     let mut changes = draft.changes;
-    changes.escrow = Some(EscrowChanges { before: Some(row_before), row: Arc::clone(&row), record });
-    Ok((EscrowMoved { row, replayed: false }, Some(changes)))
+    let moved = EscrowChanges::of(&row, next, step.clone(), movements);
+    let row = Arc::clone(&moved.row);
+    changes.escrow = vec![moved];
+    Ok((EscrowMoved { row, replayed: false, receipt: None }, Some(changes)))
 }
 
 /// The escrow one event later, without what moves.
-fn after(row: &EscrowRow, step: &MoveEscrow, state: EscrowState) -> EscrowRow {
+pub(super) fn after(row: &EscrowRow, step: &MoveEscrow, state: EscrowState) -> EscrowRow {
     let mut next = row.clone();
     next.state = state;
     next.version = row.version.saturating_add(1);
@@ -199,7 +233,10 @@ fn transfer(
 fn account(row: &EscrowRow, purse: Purse) -> Option<AccountName> {
     Some(match purse {
         Purse::Payer => AccountName::Credit(row.terms.payer.clone()),
-        Purse::Provider => AccountName::Credit(row.terms.provider.clone()),
+        Purse::Provider => match &row.terms.provider {
+            Provider::Principal(provider) => AccountName::Credit(provider.clone()),
+            Provider::Server(server) => AccountName::Payable(server.clone()),
+        },
         Purse::Escrow => AccountName::Escrow(row.id),
         Purse::Stake => AccountName::Stake(row.id),
         Purse::Mediator => match &row.terms.mediator {

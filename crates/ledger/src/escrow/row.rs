@@ -43,6 +43,8 @@ impl EscrowRow {
         match who {
             Who::Operator(_) => Some(Role::Operator),
             Who::Clock => Some(Role::Clock),
+            // What a server has to say was said with the delivery.
+            Who::Server => None,
             Who::Service => (self.terms.mediator == Mediator::Service).then_some(Role::Mediator),
             Who::Principal(principal) => self.party(principal),
         }
@@ -52,7 +54,7 @@ impl EscrowRow {
         let terms = &self.terms;
         if terms.payer == *principal {
             Some(Role::Payer)
-        } else if terms.provider == *principal {
+        } else if terms.provider.is(principal) {
             Some(Role::Provider)
         } else if matches!(&terms.mediator, Mediator::Principal(mediator) if mediator == principal) {
             Some(Role::Mediator)

@@ -17,6 +17,19 @@ pub enum Purse {
     Stake,
 }
 
+impl Purse {
+    /// The word in receipts.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Payer => "payer",
+            Self::Provider => "provider",
+            Self::Mediator => "mediator",
+            Self::Escrow => "escrow",
+            Self::Stake => "stake",
+        }
+    }
+}
+
 /// One movement of money; never of nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Movement {
@@ -31,10 +44,7 @@ pub struct Movement {
 /// The provider's share of what is left, rounded down. What remains, the odd unit included, is the payer's: whoever paid is not
 /// charged for a rounding.
 pub fn provider_share(rest: Amount, share: Bps) -> Amount {
-    let (whole, odd) = (rest.get() / 10_000, rest.get() % 10_000);
-    let bps = u128::from(share.get());
-    // At most 10,000 parts of a ten-thousandth: the sum is at most the rest.
-    Amount::new(whole.saturating_mul(bps).saturating_add(odd.saturating_mul(bps) / 10_000))
+    share.of(rest)
 }
 
 /// An amount in two halves; the odd unit is the first one's.

@@ -1,9 +1,11 @@
 //! What two parties agree on before any money moves. Nothing of it changes afterwards.
 
+use std::fmt;
 use std::ops::Deref;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use tollgate_domain::{Amount, AssetId, Bps, Caller, Principal};
+use tollgate_domain::{Amount, AssetId, Bps, CallId, Caller, Principal, ServerName, Splits};
 
 use super::event::Remark;
 
@@ -23,7 +25,7 @@ pub struct Proposal {
     /// Who pays.
     pub payer: Principal,
     /// Who works and is paid.
-    pub provider: Principal,
+    pub provider: Provider,
     /// Who decides a dispute before the operator does.
     pub mediator: Mediator,
     /// Of what.
@@ -42,7 +44,53 @@ pub struct Proposal {
     pub mediator_stake: Amount,
     /// How sure a mediator must be for its verdict to count.
     pub confidence_min: Bps,
+    /// Who shares what the server is paid, where it is for a call.
+    pub splits: Splits,
+    /// The call that it is for, where a delivered call began it: then its provider is the server of the call's tool.
+    pub call: Option<CallId>,
 }
+
+/// Who works and is paid. Written as the principal, or `server:<server>`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Provider {
+    /// Somebody who asks at the doors, and is paid credit.
+    Principal(Principal),
+    /// The server of a tool that delivered: its operator is owed what it earns, as for any other call.
+    Server(ServerName),
+}
+
+impl Provider {
+    /// Whether it is this principal.
+    pub fn is(&self, principal: &Principal) -> bool {
+        matches!(self, Self::Principal(provider) if provider == principal)
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Principal(principal) => fmt::Display::fmt(principal, f),
+            Self::Server(server) => write!(f, "server:{server}"),
+        }
+    }
+}
+
+impl FromStr for Provider {
+    type Err = ProviderError;
+
+    fn from_str(text: &str) -> Result<Self, ProviderError> {
+        let refused = || ProviderError(text.chars().take(96).collect());
+        match text.strip_prefix("server:") {
+            Some(server) => server.parse().map(Self::Server).map_err(|_| refused()),
+            None => text.parse().map(Self::Principal).map_err(|_| refused()),
+        }
+    }
+}
+
+/// Why a text names no [`Provider`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is neither a principal nor server:<server>")]
+pub struct ProviderError(String);
 
 /// Who decides a dispute before the operator does.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -114,6 +162,9 @@ pub enum TermsError {
     /// The payer would pay itself.
     #[error("the payer and the provider are the same")]
     SelfEscrow,
+    /// A server works for calls, and a call is done by a server.
+    #[error("a server is the provider of a delivered call, and of nothing else")]
+    Server,
     /// Whoever decides has a stake in the outcome.
     #[error("the mediator is one of the parties")]
     PartialMediator,
@@ -154,19 +205,24 @@ impl EscrowTerms {
             return Err(TermsError::Zero);
         }
         let nobody = Caller::Anonymous.principal();
-        for (who, role) in [(payer, "payer"), (provider, "provider")] {
-            if *who == nobody {
-                return Err(TermsError::Nobody(role));
-            }
+        if *payer == nobody {
+            return Err(TermsError::Nobody("payer"));
         }
-        if payer == provider {
+        if provider.is(&nobody) {
+            return Err(TermsError::Nobody("provider"));
+        }
+        if provider.is(payer) {
             return Err(TermsError::SelfEscrow);
+        }
+        let is_call = proposal.call.is_some();
+        if is_call != matches!(provider, Provider::Server(_)) || !is_call && !proposal.splits.is_empty() {
+            return Err(TermsError::Server);
         }
         if let Mediator::Principal(mediator) = mediator {
             if *mediator == nobody {
                 return Err(TermsError::Nobody("mediator"));
             }
-            if mediator == payer || mediator == provider {
+            if mediator == payer || provider.is(mediator) {
                 return Err(TermsError::PartialMediator);
             }
         }

@@ -61,10 +61,18 @@ const BEFORE: &[Row] = &[
     ("refund_due", "refunded", "refunded", Effect::Refund),
 ];
 
-fn table(settle: Settle) -> &'static [Row] {
+fn table(settle: Settle) -> Vec<Row> {
     match settle {
-        Settle::After => AFTER,
-        Settle::Before => BEFORE,
+        Settle::After => AFTER.to_vec(),
+        Settle::Before => BEFORE.to_vec(),
+        // The same, but for what a delivery means for the money.
+        Settle::Escrow => BEFORE
+            .iter()
+            .map(|row| match row {
+                (from, "executed", to, _) => (*from, "executed", *to, Effect::Entrust),
+                other => *other,
+            })
+            .collect(),
     }
 }
 
@@ -74,9 +82,8 @@ fn every_event_in_every_state_of_every_mode_does_what_the_table_says() {
         let mut allowed = std::collections::BTreeSet::new();
         for state in State::ALL {
             for event in events() {
-                let row = table(settle)
-                    .iter()
-                    .find(|(from, word, ..)| *from == state.word() && *word == event.word());
+                let rows = table(settle);
+                let row = rows.iter().find(|(from, word, ..)| *from == state.word() && *word == event.word());
                 match (state.apply(settle, &event), row) {
                     (Ok((to, effect)), Some((.., expected, expected_effect))) => {
                         allowed.insert((state.word(), event.word()));
@@ -126,6 +133,7 @@ fn an_end_is_an_end_and_what_is_no_end_can_be_left() {
     }
     assert_eq!(reached(Settle::After).len(), 9);
     assert_eq!(reached(Settle::Before).len(), 10);
+    assert_eq!(reached(Settle::Escrow).len(), 10);
 }
 
 #[test]
@@ -163,6 +171,8 @@ enum Place {
     Unearned,
     /// Owed to whoever runs the tool's server.
     Payable,
+    /// In an escrow, which decides who gets it.
+    Escrow,
     /// Credit of the payer.
     Back,
 }
@@ -174,10 +184,11 @@ impl Place {
             (Effect::Nothing, place) => Some(place),
             (Effect::Post, Self::Promised) => Some(match settle {
                 Settle::After => Self::Payable,
-                Settle::Before => Self::Unearned,
+                Settle::Before | Settle::Escrow => Self::Unearned,
             }),
             (Effect::Void, Self::Promised) => Some(Self::Kept),
-            (Effect::Earn, Self::Unearned) => Some(Self::Payable),
+            (Effect::Earn, Self::Unearned) if settle == Settle::Before => Some(Self::Payable),
+            (Effect::Entrust, Self::Unearned) if settle == Settle::Escrow => Some(Self::Escrow),
             (Effect::Refund, Self::Unearned) => Some(Self::Back),
             _ => None,
         }
@@ -201,11 +212,12 @@ proptest! {
             (state, place) = (to, moved.unwrap());
             ends += u32::from(state.is_terminal());
             let expected: &[Place] = match state {
+                State::Delivered if settle == Settle::Escrow => &[Place::Escrow],
                 State::Settled | State::Delivered => &[Place::Payable],
                 State::Refunded => &[Place::Back],
                 State::RefundDue => &[Place::Unearned],
                 State::Voided | State::Failed | State::InDoubt => &[Place::Kept],
-                State::Executing if settle == Settle::Before => &[Place::Unearned],
+                State::Executing if settle.takes_first() => &[Place::Unearned],
                 State::Claimed
                 | State::Executing
                 | State::Executed

@@ -184,7 +184,7 @@ impl ExactEvm {
                 name: &self.config.domain_name,
                 version: &self.config.domain_version,
                 tollgate_quote: &seal,
-                payment_flow: (quote.settle == Settle::Before).then_some(UPFRONT),
+                payment_flow: quote.settle.takes_first().then_some(UPFRONT),
                 sandbox: self.is_sandbox(),
             },
         };
@@ -407,7 +407,7 @@ impl PaymentRail for ExactEvm {
             .ok_or_else(|| PaymentRefusal::Unreadable("it was opened by another rail".to_owned()))?;
         let sealed = self.sealed_quote(opened, quote, now)?;
         // Nobody who agreed to pay for an answer pays before there is one.
-        if opened.agreed.is_some_and(|agreed| agreed != quote.settle) {
+        if opened.agreed.is_some_and(|agreed| agreed.takes_first() != quote.settle.takes_first()) {
             return Err(PaymentRefusal::OtherCall("payment flow"));
         }
         let authorization = &opened.signed.authorization;

@@ -54,6 +54,7 @@ async fn claims(store: &Store, work: &Work, numbers: std::ops::Range<u64>) -> Re
             payer: payer.clone(),
             settle: Settle::After,
             reference: String::new(),
+            splits: Default::default(),
             binding: Binding { tool: tool.clone(), args: Digest::of(b"{}"), price_version: 1, quote: None },
             amount: Amount::new(1),
             asset: work.asset.clone(),

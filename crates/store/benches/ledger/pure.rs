@@ -100,6 +100,13 @@ impl Sealer for NoSealer {
     fn seal(&mut self, _statement: &str) -> Result<SealedReceipt, Refusal> {
         Err(Refusal::NoSigner)
     }
+
+    fn seal_escrow(
+        &mut self,
+        _moved: &tollgate_ledger::escrow::EscrowReceipt<'_>,
+    ) -> Result<SealedReceipt, Refusal> {
+        Err(Refusal::NoSigner)
+    }
 }
 
 /// Batches of 512, all decided; what they change is taken over between the batches, off the clock.

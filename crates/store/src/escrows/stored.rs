@@ -1,7 +1,7 @@
 //! Escrows as JSON columns. These forms are on disk: members are added, never renamed.
 
 use serde::{Deserialize, Serialize};
-use tollgate_domain::{Amount, AssetId, Bps, Digest, EscrowId, Principal, UnixMillis};
+use tollgate_domain::{Amount, AssetId, Bps, CallId, Digest, EscrowId, Principal, UnixMillis};
 use tollgate_ledger::escrow::{
     Dispute, EscrowEvent, EscrowRow, EscrowState, EscrowTerms, Mediator, Milestone, Part, Phase, Proposal,
     Ruling, StakeRuling, Timings, UsedKey,
@@ -19,7 +19,8 @@ fn malformed(what: impl ToString) -> Malformed {
 #[derive(Serialize, Deserialize)]
 struct Terms {
     payer: Principal,
-    provider: Principal,
+    /// A principal, or `server:<server>`.
+    provider: String,
     /// `nobody`, `service`, or a principal.
     mediator: String,
     asset: AssetId,
@@ -34,6 +35,10 @@ struct Terms {
     dispute_stake: Amount,
     mediator_stake: Amount,
     confidence_min: Bps,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    call: Option<CallId>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    splits: String,
 }
 
 /// What was agreed on, as text.
@@ -41,7 +46,7 @@ pub(crate) fn terms_text(terms: &EscrowTerms) -> Result<String, Malformed> {
     let Timings { open_ms, timeout_ms, window_ms, evidence_ms, mediation_ms } = terms.timings;
     let stored = Terms {
         payer: terms.payer.clone(),
-        provider: terms.provider.clone(),
+        provider: terms.provider.to_string(),
         mediator: match &terms.mediator {
             Mediator::Nobody => "nobody".to_owned(),
             Mediator::Service => "service".to_owned(),
@@ -59,6 +64,8 @@ pub(crate) fn terms_text(terms: &EscrowTerms) -> Result<String, Malformed> {
         dispute_stake: terms.dispute_stake,
         mediator_stake: terms.mediator_stake,
         confidence_min: terms.confidence_min,
+        call: terms.call,
+        splits: terms.splits.to_string(),
     };
     serde_json::to_string(&stored).map_err(malformed)
 }
@@ -69,7 +76,7 @@ pub(crate) fn terms(text: &str) -> Result<EscrowTerms, Malformed> {
     let milestone = |(title, amount): (String, Amount)| Milestone { title: title.into(), amount };
     let proposal = Proposal {
         payer: stored.payer,
-        provider: stored.provider,
+        provider: stored.provider.parse().map_err(malformed)?,
         mediator: match stored.mediator.as_str() {
             "nobody" => Mediator::Nobody,
             "service" => Mediator::Service,
@@ -89,6 +96,8 @@ pub(crate) fn terms(text: &str) -> Result<EscrowTerms, Malformed> {
         dispute_stake: stored.dispute_stake,
         mediator_stake: stored.mediator_stake,
         confidence_min: stored.confidence_min,
+        call: stored.call,
+        splits: stored.splits.parse().map_err(malformed)?,
     };
     EscrowTerms::new(proposal).map_err(malformed)
 }

@@ -12,6 +12,7 @@ use tollgate_domain::{
 use tollgate_ledger::budget::{
     Approval, Ask, Barrier, Counter, Stops, Usage, Wanted as Approvable, Weighed, weigh,
 };
+use tollgate_ledger::escrow::EscrowReceipt;
 use tollgate_ledger::escrow::{EscrowCommand, EscrowRow};
 use tollgate_ledger::payout::{PayeeRow, PayoutCommand, PayoutRow, ProviderName};
 use tollgate_ledger::{
@@ -21,6 +22,7 @@ use tollgate_ledger::{
 
 use super::budgets;
 use super::calls::Calls;
+use crate::receipts::draft;
 
 /// The rows that a batch asks for.
 #[derive(Debug, Default)]
@@ -375,5 +377,9 @@ impl Sealer for Chain<'_> {
             .map_err(|error| Refusal::Seal(error.to_string()))?;
         self.head = Head { seq, hash: sealed.hash };
         Ok(SealedReceipt { id: sealed.receipt_id, seq, hash: sealed.hash, envelope: sealed.envelope })
+    }
+
+    fn seal_escrow(&mut self, moved: &EscrowReceipt<'_>) -> Result<SealedReceipt, Refusal> {
+        self.seal(&draft(moved))
     }
 }

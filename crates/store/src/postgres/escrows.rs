@@ -44,7 +44,7 @@ pub(super) async fn write(client: &Client, changes: &[EscrowChanges]) -> Result<
 }
 
 async fn write_one(client: &Client, changes: &EscrowChanges) -> Result<(), WriteError> {
-    let EscrowChanges { before, row, record: _ } = changes;
+    let EscrowChanges { before, row, .. } = changes;
     let phase = match row.state {
         EscrowState::Disputed(dispute) => Some(dispute.phase.word()),
         _ => None,
@@ -62,7 +62,7 @@ async fn write_one(client: &Client, changes: &EscrowChanges) -> Result<(), Write
         let parameters: &[(&(dyn ToSql + Sync), Type)] = &[
             (&id, Type::BYTEA),
             (&row.terms.payer.as_str(), Type::TEXT),
-            (&row.terms.provider.as_str(), Type::TEXT),
+            (&row.terms.provider.to_string(), Type::TEXT),
             (&mediator, Type::TEXT),
             (&stored::terms_text(&row.terms).map_err(unwritable)?, Type::TEXT),
             (&row.state.word(), Type::TEXT),

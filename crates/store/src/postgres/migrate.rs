@@ -14,7 +14,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../schema/postgres_3.sql"),
     include_str!("../schema/postgres_4.sql"),
     include_str!("../schema/postgres_5.sql"),
-    include_str!("../schema/postgres_8.sql"),
+    include_str!("../schema/postgres_6.sql"),
+    include_str!("../schema/postgres_7.sql"),
 ];
 
 /// Only one process migrates at a time: the key of a lock that ends with the transaction.

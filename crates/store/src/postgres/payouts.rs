@@ -111,7 +111,7 @@ impl PostgresStore {
         let query = "SELECT server, tool, asset, caller, payer, count(*), \
              least(sum(amount), 340282366920938463463374607431768211455)::text, \
              least(sum(refunded), 340282366920938463463374607431768211455)::text FROM settlements \
-             WHERE claimed >= $1 AND claimed < $2 AND state IN ('settled', 'delivered') AND amount > 0 \
+             WHERE claimed >= $1 AND claimed < $2 AND state IN ('settled', 'delivered') AND settle <> 'escrow' AND amount > 0 \
              GROUP BY server, tool, asset, caller, payer";
         let earning = |row: &Row| {
             Ok(Earning {

@@ -19,7 +19,7 @@ macro_rules! settlements {
             "SELECT ",
             $distinct,
             " key, attempt, call, caller, server, tool, args, price_version, amount::text, asset, funds, proof, expires, ",
-            "state, claimed, updated, result, reference, reason, receipt, settle, payer, refund, refunded::text, quote, reserved ",
+            "state, claimed, updated, result, reference, reason, receipt, settle, payer, refund, refunded::text, quote, reserved, splits ",
             "FROM settlements ",
             $tail
         )
@@ -79,6 +79,7 @@ pub(super) fn settlement(row: &Row) -> Result<SettlementRow, ReadError> {
         refund: convert::optional_text(row, 22)?,
         refunded: convert::text(row, 23)?,
         reserved: convert::text(row, 25)?,
+        splits: convert::text(row, 26)?,
     })
 }
 

@@ -61,13 +61,13 @@ impl WriteError {
 
 const CLAIMED: &str = "INSERT INTO settlements (owner, key, attempt, call, caller, server, tool, args, price_version, amount, asset, \
     funds, proof, expires, state, claimed, updated, result, reference, reason, receipt, settle, payer, refund, refunded, \
-    quote, reserved) SELECT $1::integer, v.key, v.attempt, v.call, v.caller, v.server, v.tool, v.args, v.price_version, v.amount::numeric, v.asset, \
+    quote, reserved, splits) SELECT $1::integer, v.key, v.attempt, v.call, v.caller, v.server, v.tool, v.args, v.price_version, v.amount::numeric, v.asset, \
     v.funds, v.proof, v.expires, v.state, v.claimed, v.updated, v.result, v.reference, v.reason, v.receipt, v.settle, \
-    v.payer, v.refund, v.refunded::numeric, v.quote, v.reserved FROM unnest($2::text[], $3::bigint[], $4::bytea[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::bigint[], \
+    v.payer, v.refund, v.refunded::numeric, v.quote, v.reserved, v.splits FROM unnest($2::text[], $3::bigint[], $4::bytea[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::bigint[], \
     $10::text[], $11::text[], $12::text[], $13::text[], $14::bigint[], $15::text[], $16::bigint[], $17::bigint[], \
-    $18::bytea[], $19::text[], $20::text[], $21::bytea[], $22::text[], $23::text[], $24::text[], $25::text[], $26::bytea[], $27::text[]) WITH ORDINALITY \
+    $18::bytea[], $19::text[], $20::text[], $21::bytea[], $22::text[], $23::text[], $24::text[], $25::text[], $26::bytea[], $27::text[], $28::text[]) WITH ORDINALITY \
     v(key, attempt, call, caller, server, tool, args, price_version, amount, asset, funds, proof, expires, state, claimed, \
-    updated, result, reference, reason, receipt, settle, payer, refund, refunded, quote, reserved, place) ORDER BY v.place";
+    updated, result, reference, reason, receipt, settle, payer, refund, refunded, quote, reserved, splits, place) ORDER BY v.place";
 
 const MOVED: &str = "UPDATE settlements s SET state = v.state, updated = v.updated, result = v.result, reference = v.reference, \
     reason = v.reason, receipt = v.receipt, refund = v.refund, refunded = v.refunded::numeric \
@@ -191,6 +191,7 @@ impl Write<'_> {
             &column(rows, |row| row.refunded.to_string()),
             &column(rows, |row| row.binding.quote.as_ref().map(|digest| digest.as_bytes().as_slice())),
             &column(rows, |row| row.reserved.to_string()),
+            &column(rows, |row| row.splits.to_string()),
         ];
         self.rows("settlements", rows.len(), &self.statements.claimed, parameters).await
     }

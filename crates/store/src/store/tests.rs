@@ -26,6 +26,7 @@ fn claim(number: u8) -> Claim {
         payer: Caller::Wallet([1; 20]).principal(),
         settle: Settle::After,
         reference: String::new(),
+        splits: Default::default(),
         binding: Binding {
             tool: ToolRef { server: "demo".parse().unwrap(), tool: "add".parse().unwrap() },
             args: Digest::of(b"{}"),
@@ -97,6 +98,7 @@ async fn a_standing_that_was_not_committed_is_not_remembered() {
         result: None,
         private: None,
         statement: None,
+        escrow: None,
         now: UnixMillis::new(2),
     };
     faults.0.lock().push(DiskFault::Full);

@@ -46,6 +46,10 @@ macro_rules! every_promise {
             an_approval_is_for_exactly_what_was_asked_and_comes_back_with_a_void
             a_caller_has_only_so_many_calls_wait
             counters_and_approvals_that_say_nothing_any_more_are_forgotten
+            a_delivery_puts_the_money_into_an_escrow_and_acceptance_pays_the_server
+            what_a_dispute_gives_back_is_credit_of_the_caller_and_a_silent_payer_loses
+            a_failed_call_begins_no_escrow_and_is_paid_again_from_what_went_back
+            what_several_share_is_shared_through_an_escrow_and_a_refund
         }
     };
 }
@@ -77,6 +81,13 @@ pub(crate) mod promises {
         p15_of_five_hundred_spenders_exactly_what_the_budget_has_left_passes,
         p21_one_approval_lets_one_of_many_calls_at_once_pass,
         what_is_settled_stays_spent_until_its_day_is_over,
+    };
+
+    pub(crate) use crate::entrusted::promises::{
+        a_delivery_puts_the_money_into_an_escrow_and_acceptance_pays_the_server,
+        a_failed_call_begins_no_escrow_and_is_paid_again_from_what_went_back,
+        what_a_dispute_gives_back_is_credit_of_the_caller_and_a_silent_payer_loses,
+        what_several_share_is_shared_through_an_escrow_and_a_refund,
     };
 
     pub(crate) async fn calls_and_spending_are_counted_from_what_did_not_come_to_nothing(
@@ -312,7 +323,7 @@ pub(crate) mod promises {
         let free = call_id();
         let envelope = store.record(free, statement(free)).await.unwrap();
         let receipt = tollgate_attest::verify(&envelope, &keys()).unwrap();
-        let id = receipt.statement().receipt_id;
+        let id = receipt.place().receipt_id;
         assert_eq!(store.receipt(&id).await, Ok(Some(envelope)));
         assert_eq!(store.receipt(&ReceiptId::from_bytes([0xff; 16])).await, Ok(None));
         assert_eq!(store.settlement_by_call(&free).await, Ok(None), "a free call has no settlement");
@@ -321,8 +332,8 @@ pub(crate) mod promises {
         fresh(store, &paid_call).await;
         let sealed = store.advance(paid(&paid_call)).await.unwrap().receipt.unwrap();
         let next = tollgate_attest::verify(&sealed, &keys()).unwrap();
-        assert_eq!(next.statement().seq, receipt.statement().seq + 1);
-        assert_eq!(next.statement().prev, *receipt.hash());
+        assert_eq!(next.place().seq, receipt.place().seq + 1);
+        assert_eq!(next.place().prev, *receipt.hash());
 
         let unreadable = store.record(call_id(), "no JSON".to_owned()).await;
         assert!(matches!(unreadable, Err(StoreError::Refused(Refusal::Seal(_)))), "{unreadable:?}");

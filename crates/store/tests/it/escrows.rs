@@ -4,8 +4,8 @@ use tempfile::TempDir;
 use tollgate_domain::{Amount, Bps, Caller, EscrowId, KeyId, Principal, TransferId};
 use tollgate_ledger::escrow::{
     EscrowCommand, EscrowEvent, EscrowFilter, EscrowMoved, EscrowRefusal, EscrowState, EscrowStore,
-    EscrowTerms, Mediator, Milestone, MoveEscrow, OpenEscrow, Part, Proposal, Role, Ruling, StakeRuling,
-    Timings, Who,
+    EscrowTerms, Mediator, Milestone, MoveEscrow, OpenEscrow, Part, Proposal, Provider, Role, Ruling,
+    StakeRuling, Timings, Who,
 };
 use tollgate_ledger::{AccountName, Clearing, Grant, LedgerStore, Refusal, StoreError};
 use tollgate_store::Store;
@@ -28,7 +28,7 @@ fn terms(amount: u128, milestones: &[u128]) -> EscrowTerms {
     let part = |units: &u128| Milestone { title: "a part".into(), amount: Amount::new(*units) };
     EscrowTerms::new(Proposal {
         payer: alice(),
-        provider: provider(),
+        provider: Provider::Principal(provider()),
         mediator: Mediator::Principal(mediator()),
         asset: asset(),
         amount: Amount::new(amount),
@@ -38,6 +38,8 @@ fn terms(amount: u128, milestones: &[u128]) -> EscrowTerms {
         dispute_stake: Amount::new(10),
         mediator_stake: Amount::new(5),
         confidence_min: Bps::new(8_000),
+        splits: Default::default(),
+        call: None,
     })
     .unwrap()
 }
@@ -54,7 +56,7 @@ async fn step(
     event: EscrowEvent,
     now: u64,
 ) -> Result<EscrowMoved, StoreError> {
-    let step = MoveEscrow { id: escrow, by, event, key: None, expected: None, now: at(now) };
+    let step = MoveEscrow { id: escrow, by, event, key: None, expected: None, mode: None, now: at(now) };
     store.escrow_command(EscrowCommand::Move(step)).await
 }
 

@@ -8,6 +8,8 @@ mod concurrency;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod entrusted;
+#[cfg(test)]
 mod escrows;
 #[cfg(test)]
 mod fencing;

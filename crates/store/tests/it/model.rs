@@ -223,6 +223,7 @@ async fn run(commands: Vec<Command>) {
                     result: None,
                     private: None,
                     statement,
+                    escrow: None,
                     now: at(200),
                 };
                 let expected = if current == Some(call) { model.advance(key, &events) } else { None };

@@ -93,6 +93,7 @@ pub(crate) fn claim(rail: Rail, proof: &str) -> Claim {
         payer: alice(),
         settle: Settle::After,
         reference: String::new(),
+        splits: Default::default(),
         binding: Binding { tool: tool(), args: Digest::of(b"{}"), price_version: 1, quote: None },
         amount: Amount::new(10),
         asset: asset(),
@@ -123,6 +124,7 @@ pub(crate) fn advance(claim: &Claim, events: impl IntoIterator<Item = Event>) ->
         result: None,
         private: None,
         statement: None,
+        escrow: None,
         now: at(200),
     }
 }
@@ -169,6 +171,7 @@ pub(crate) fn statement(call: CallId) -> String {
         payment_ref: None,
         refunded: None,
         settlement: "settled",
+        escrow: None,
         decision: None,
         mode: "sandbox",
     };

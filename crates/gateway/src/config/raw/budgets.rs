@@ -15,6 +15,9 @@ pub struct RawBudgets {
     pub session_idle_seconds: Option<u64>,
     /// How long a call waits for an approval, and an approval for its call, in seconds. Default: 3600.
     pub approval_ttl_seconds: Option<u64>,
+    /// What a call that costs more than a threshold (`HIGH_VALUE_THRESHOLD`, `approve_above`) needs: `approval`, or `escrow`, by
+    /// which it is settled whatever its tool says. Who calls without an API key needs an approval all the same. Default: approval.
+    pub above_high_value: Option<String>,
     /// The limits of every caller, each with counters of its own; an `agent` node that says the same limit takes its place for
     /// its callers. Default: 1000 USDC (or `MAX_DAILY_SPENT`) and 1000000 sat per day; an approval above 100 USDC (or
     /// `HIGH_VALUE_THRESHOLD`) and 100000 sat.

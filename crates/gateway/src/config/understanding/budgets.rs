@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tollgate_domain::{Amount, AssetId, Assets, Labels, MoneyError};
 use tollgate_ledger::budget::{
-    APPROVAL_TTL_MS, Bounds, Branch, Calendar, Each, Kind, Limits, PER_CALLER, Pattern, Plan, Selector, Span,
+    APPROVAL_TTL_MS, Bounds, Branch, Calendar, Each, HighValue, Kind, Limits, PER_CALLER, Pattern, Plan,
+    Selector, Span,
 };
 use tollgate_till::spending::{self, Caution};
 
@@ -52,11 +53,17 @@ impl Reader<'_> {
             per_caller,
             branches,
             approval_ttl_ms,
+            high_value: self.high_value(raw.above_high_value.as_deref()),
         };
         if plan.paths().count() > NODES_MAX {
             self.refuse("budgets.tree", format!("more than {NODES_MAX} nodes"));
         }
         plan
+    }
+
+    fn high_value(&mut self, word: Option<&str>) -> HighValue {
+        let Some(word) = word else { return HighValue::default() };
+        self.parse("budgets.above_high_value", word, "approval or escrow").unwrap_or_default()
     }
 
     /// The limits of every caller where none are written: never none at all.

@@ -148,6 +148,12 @@ fn no_refund(refused: &RefundRefused) -> (StatusCode, &'static str, String, &'st
             message(),
             "Read `GET /api/v1/calls/{call_id}`: only a call that was charged can be refunded.",
         ),
+        RefundRefused::InEscrow { .. } => (
+            StatusCode::CONFLICT,
+            "nothing_to_refund",
+            message(),
+            "Rule on the dispute over it, or wait until it has ended: `tollgate escrow show`.",
+        ),
         RefundRefused::Exceeds { .. } => {
             (StatusCode::CONFLICT, "refund_exceeds", message(), "Ask for at most what is left.")
         }

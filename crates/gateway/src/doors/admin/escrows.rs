@@ -16,7 +16,7 @@ use crate::described::{Access, Body, Example, Group, Operation, Parameter, Place
 use crate::doors::asked::Segments;
 use crate::doors::escrow::{PAGE, page};
 use crate::escrow::verdict::Verdict;
-use crate::escrow::view;
+use crate::escrow::{receipts, view};
 
 pub(super) async fn list(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Result<Response, Failed> {
     let (filter, limit) = page(query.as_deref().unwrap_or_default()).map_err(Failed::Malformed)?;
@@ -43,7 +43,9 @@ pub(super) async fn show(
     let mut history = store.escrow_history(&id).await?;
     history.retain(|record| record.version <= row.version);
     let assets = &desk.gateway.config.assets;
-    Ok(axum::Json(view::with_events(&row, Some(Role::Operator), assets, &history)).into_response())
+    let mut shown = view::with_events(&row, Some(Role::Operator), assets, &history);
+    view::with_receipt_ids(&mut shown, &receipts::of(store, id, &history).await?);
+    Ok(axum::Json(shown).into_response())
 }
 
 pub(super) async fn resolve(
@@ -61,12 +63,16 @@ pub(super) async fn resolve(
         event,
         key: None,
         expected: None,
+        mode: Some(desk.gateway.mode.word()),
         now: clock::now(),
     };
-    let EscrowMoved { row, .. } =
-        desk.gateway.gate.ports().store.escrow_command(EscrowCommand::Move(step)).await?;
+    let moved = desk.gateway.gate.ports().store.escrow_command(EscrowCommand::Move(step)).await?;
+    desk.gateway.telemetry.escrows().moved(&moved);
+    let EscrowMoved { row, receipt, .. } = moved;
     tracing::info!(escrow = %id, %admin, released = %row.released, refunded = %row.refunded, "an operator has ruled");
-    Ok(axum::Json(view::escrow(&row, Some(Role::Operator), &desk.gateway.config.assets)).into_response())
+    let mut shown = view::escrow(&row, Some(Role::Operator), &desk.gateway.config.assets);
+    view::with_receipt(&mut shown, receipt.as_deref());
+    Ok(axum::Json(shown).into_response())
 }
 
 const ID: Parameter = Parameter {

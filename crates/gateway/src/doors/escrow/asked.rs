@@ -7,7 +7,7 @@ use tollgate_domain::{Amount, Bps, Digest, Principal};
 use tollgate_gate::Denial;
 use tollgate_ledger::escrow::{
     EscrowEvent, EscrowFilter, EscrowRefusal, EscrowRow, EscrowState, EscrowTerms, Mediator, Milestone, Part,
-    Phase, Proposal, Remark, Role, TermsError, stake_for,
+    Phase, Proposal, Provider, Remark, Role, TermsError, stake_for,
 };
 use tollgate_mcp::{Limits, json as strict};
 
@@ -93,7 +93,7 @@ impl Create {
         let milestone = |part: Piece| Milestone { title: part.title.into(), amount: part.amount };
         EscrowTerms::new(Proposal {
             payer,
-            provider: self.provider,
+            provider: Provider::Principal(self.provider),
             asset: asset.id().clone(),
             amount: self.amount,
             milestones: self.milestones.into_iter().map(milestone).collect(),
@@ -104,6 +104,8 @@ impl Create {
                 .map_or(stake_of(&mediator, self.amount, mediator_stake), |agreed| agreed.mediator_stake),
             confidence_min: agreed.map_or(confidence_min, |agreed| agreed.confidence_min),
             mediator,
+            splits: Default::default(),
+            call: None,
         })
         .map_err(refused)
     }

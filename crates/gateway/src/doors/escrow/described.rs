@@ -389,7 +389,8 @@ pub(super) const SCHEMAS: &[Schema] = &[
             "escrow_id":{"$ref":"#/components/schemas/EscrowId"},
             "state":{"enum":["created","funded","locked","delivered","disputed","released","refunded","resolved","cancelled","expired"]},
             "payer":{"type":"string"},
-            "provider":{"type":"string"},
+            "provider":{"type":"string","description":"Whose key; `server:NAME` where a delivered call of that server began the escrow."},
+            "call_id":{"type":["string","null"],"description":"The call that began it, if one did."},
             "mediator":{"type":["string","null"],"description":"Whose key; `service`: the operator's mediation service; null: the operator decides."},
             "amount":{"$ref":"#/components/schemas/Amount"},
             "asset":{"type":"string"},
@@ -418,6 +419,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
             "updated_at":{"type":"string"},
             "your_role":{"enum":["payer","provider","mediator","operator"]},
             "events":{"type":"array","items":{"type":"object","required":["version","at","by","event","state"],"properties":{
-                "version":{"type":"integer"},"at":{"type":"string"},"by":{"type":"string"},"event":{"type":"string"},"state":{"type":"string"}}}}}}"##,
+                "version":{"type":"integer"},"at":{"type":"string"},"by":{"type":"string"},"event":{"type":"string"},"state":{"type":"string"},"receipt_id":{"type":"string","description":"The receipt of what moved with it, if something did."}}}},
+            "receipt":{"$ref":"#/components/schemas/Envelope"}}}"##,
     },
 ];

@@ -71,6 +71,11 @@ impl Party {
         party
     }
 
+    /// How it calls tools.
+    pub(crate) fn bearer(&self) -> String {
+        format!("Bearer {}", self.secret.as_deref().unwrap_or_default())
+    }
+
     /// The same without a key.
     pub(crate) fn anonymous(&self) -> Self {
         Self { secret: None, ..self.clone() }

@@ -31,6 +31,7 @@ fn void(number: u8) -> Command {
         result: None,
         private: None,
         statement: None,
+        escrow: None,
         now: UnixMillis::new(2),
     })
 }

@@ -231,7 +231,8 @@ fn give_back(books: &mut Memory, refund: &Refund) -> Result<Amount, Refusal> {
 
 #[test]
 fn an_operator_gives_back_at_most_what_was_kept_and_once_under_each_id() {
-    for settle in Settle::ALL {
+    // What is in an escrow is given back there: `escrow::entrusted::tests`.
+    for settle in [Settle::After, Settle::Before] {
         let mut books = Memory::default();
         let claim = Claim { settle, ..claim_of(Rail::X402, Funds::OnSettlement, 1) };
         books.claim(&claim);
@@ -239,7 +240,7 @@ fn an_operator_gives_back_at_most_what_was_kept_and_once_under_each_id() {
         assert!(matches!(early, Err(Refusal::NothingKept { .. })), "{settle}: {early:?}");
         let paid = match settle {
             Settle::After => vec![executed(), Event::Submitted, settled()],
-            Settle::Before => vec![Event::Submitted, settled(), executed()],
+            Settle::Before | Settle::Escrow => vec![Event::Submitted, settled(), executed()],
         };
         books.advance(&claim, paid).unwrap();
         let part = given_back(&claim, 41, 4, 0);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tollgate_domain::{Caller, EscrowId, KeyId, Principal};
 
 use super::*;
-use crate::escrow::{EscrowTerms, Milestone, Proposal, Timings};
+use crate::escrow::{EscrowTerms, Milestone, Proposal, Provider, Timings};
 
 const NOW: UnixMillis = UnixMillis::new(1_000_000);
 const LATER: UnixMillis = UnixMillis::new(1_000_001);
@@ -17,7 +17,7 @@ fn who(byte: u8) -> Principal {
 fn row(state: EscrowState) -> EscrowRow {
     let proposal = Proposal {
         payer: who(1),
-        provider: who(2),
+        provider: Provider::Principal(who(2)),
         mediator: Mediator::Principal(who(3)),
         asset: "lightning:regtest/msat".parse().unwrap(),
         amount: Amount::new(1_001),
@@ -27,6 +27,8 @@ fn row(state: EscrowState) -> EscrowRow {
         dispute_stake: Amount::new(10),
         mediator_stake: Amount::new(7),
         confidence_min: Bps::new(8_000),
+        splits: Default::default(),
+        call: None,
     };
     EscrowRow {
         id: EscrowId::from_bytes([5; 16]),

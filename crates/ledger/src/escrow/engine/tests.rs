@@ -10,7 +10,7 @@ use crate::audit::{Auditor, Finding};
 use crate::batch::{Batch, SealedReceipt, Sealer};
 use crate::budget::{Approval, Counter, Stops, Usage, Wanted};
 use crate::escrow::{EscrowTerms, StakeRuling};
-use crate::escrow::{Milestone, Phase, Proposal, Ruling, Timings, id_for_key};
+use crate::escrow::{Milestone, Phase, Proposal, Provider, Ruling, Timings, id_for_key};
 use crate::{AccountBalance, Balances, Clearing, Command, Grant, Outcome, Record, SettlementRow};
 
 /// A store without a disk.
@@ -87,6 +87,10 @@ impl Sealer for NoSeal {
     fn seal(&mut self, _statement: &str) -> Result<SealedReceipt, Refusal> {
         Err(Refusal::NoSigner)
     }
+
+    fn seal_escrow(&mut self, _moved: &crate::escrow::EscrowReceipt<'_>) -> Result<SealedReceipt, Refusal> {
+        Err(Refusal::NoSigner)
+    }
 }
 
 impl Memory {
@@ -99,7 +103,7 @@ impl Memory {
         });
         let outcomes = outcomes.collect();
         let changes = batch.take_changes();
-        for EscrowChanges { before, row, record } in changes.escrows {
+        for EscrowChanges { before, row, record, .. } in changes.escrows {
             let known = self.escrows.get(&row.id).map(|known| known.version);
             assert_eq!(known, before, "moves on from the version at which it stood");
             self.records.push((row.id, record));
@@ -167,7 +171,7 @@ fn terms(amount: u128, milestones: &[u128]) -> EscrowTerms {
     let part = |units: &u128| Milestone { title: "part".into(), amount: Amount::new(*units) };
     let proposal = Proposal {
         payer: who(PAYER),
-        provider: who(PROVIDER),
+        provider: Provider::Principal(who(PROVIDER)),
         mediator: Mediator::Principal(who(MEDIATOR)),
         asset: asset(),
         amount: Amount::new(amount),
@@ -183,6 +187,8 @@ fn terms(amount: u128, milestones: &[u128]) -> EscrowTerms {
         dispute_stake: Amount::new(10),
         mediator_stake: Amount::new(7),
         confidence_min: Bps::new(8_000),
+        splits: Default::default(),
+        call: None,
     };
     EscrowTerms::new(proposal).unwrap()
 }
@@ -196,7 +202,7 @@ fn open(id: EscrowId, terms: EscrowTerms) -> Command {
 }
 
 fn step(id: EscrowId, by: Who, event: EscrowEvent, now: u64) -> MoveEscrow {
-    MoveEscrow { id, by, event, key: None, expected: None, now: UnixMillis::new(now) }
+    MoveEscrow { id, by, event, key: None, expected: None, mode: None, now: UnixMillis::new(now) }
 }
 
 fn command(step: &MoveEscrow) -> Command {

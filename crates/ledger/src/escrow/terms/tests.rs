@@ -12,7 +12,7 @@ fn who(byte: u8) -> Principal {
 fn proposal() -> Proposal {
     Proposal {
         payer: who(1),
-        provider: who(2),
+        provider: Provider::Principal(who(2)),
         mediator: Mediator::Principal(who(3)),
         asset: "lightning:regtest/msat".parse().unwrap(),
         amount: Amount::new(100),
@@ -22,6 +22,8 @@ fn proposal() -> Proposal {
         dispute_stake: Amount::new(10),
         mediator_stake: Amount::ZERO,
         confidence_min: Bps::new(8_000),
+        splits: Default::default(),
+        call: None,
     }
 }
 
@@ -39,11 +41,14 @@ fn terms_that_cannot_be_carried_out_are_refused_each_for_its_reason() {
     assert_eq!(with(&|_| {}), Ok(()), "control");
     assert_eq!(with(&|p| p.milestones.clear()), Ok(()), "control");
     assert_eq!(with(&|p| p.amount = Amount::ZERO), Err(TermsError::Zero));
-    assert_eq!(with(&|p| p.provider = who(1)), Err(TermsError::SelfEscrow));
+    assert_eq!(with(&|p| p.provider = Provider::Principal(who(1))), Err(TermsError::SelfEscrow));
     assert_eq!(with(&|p| p.mediator = Mediator::Principal(who(1))), Err(TermsError::PartialMediator));
     assert_eq!(with(&|p| p.mediator = Mediator::Principal(who(2))), Err(TermsError::PartialMediator));
     let nobody = Caller::Anonymous.principal();
-    assert_eq!(with(&|p| p.provider = nobody.clone()), Err(TermsError::Nobody("provider")));
+    assert_eq!(
+        with(&|p| p.provider = Provider::Principal(nobody.clone())),
+        Err(TermsError::Nobody("provider"))
+    );
     assert_eq!(with(&|p| p.payer = nobody.clone()), Err(TermsError::Nobody("payer")));
     let anyone = Mediator::Principal(nobody.clone());
     assert_eq!(with(&|p| p.mediator = anyone.clone()), Err(TermsError::Nobody("mediator")));

@@ -11,7 +11,7 @@ use super::*;
 use crate::audit::{Auditor, Finding};
 use crate::batch::{Batch, SealedReceipt, Sealer};
 use crate::budget::{Approval, Counter, Stops, Usage, Wanted};
-use crate::escrow::EscrowRow;
+use crate::escrow::{EscrowReceipt, EscrowRow};
 use crate::payout::{PayoutLimits, PayoutRail, payout_id_for};
 use crate::{AccountBalance, Balances, Clearing, Command, Outcome, Record, SettlementRow};
 
@@ -75,6 +75,10 @@ struct NoSeal;
 
 impl Sealer for NoSeal {
     fn seal(&mut self, _: &str) -> Result<SealedReceipt, Refusal> {
+        Err(Refusal::NoSigner)
+    }
+
+    fn seal_escrow(&mut self, _: &EscrowReceipt<'_>) -> Result<SealedReceipt, Refusal> {
         Err(Refusal::NoSigner)
     }
 }

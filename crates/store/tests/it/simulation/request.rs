@@ -4,7 +4,8 @@ use tollgate_domain::{
     Amount, Binding, Bps, CallId, Caller, Digest, EscrowId, PaymentKey, Principal, Rail, Settle, TransferId,
 };
 use tollgate_ledger::escrow::{
-    EscrowCommand, EscrowEvent, EscrowTerms, Mediator, MoveEscrow, OpenEscrow, Part, Proposal, Timings, Who,
+    EscrowCommand, EscrowEvent, EscrowTerms, Mediator, MoveEscrow, OpenEscrow, Part, Proposal, Provider,
+    Timings, Who,
 };
 use tollgate_ledger::{
     Advance, Claim, Clearing, Command, Event, Funds, Grant, Refund, RefundCause, Transfer, TransferKind,
@@ -184,6 +185,7 @@ impl Request {
                     payer: principal(*caller),
                     settle: if is_before(*key) { Settle::Before } else { Settle::After },
                     reference: "books".to_owned(),
+                    splits: Default::default(),
                     binding: Binding {
                         tool: tool(),
                         args: Digest::of(&[*args]),
@@ -209,6 +211,7 @@ impl Request {
                     result: events.contains(&Step::Executed).then(|| number.to_be_bytes().to_vec()),
                     private: None,
                     statement: is_last.then(|| statement(call_id(*call))),
+                    escrow: None,
                     now,
                 })
             }
@@ -270,7 +273,7 @@ impl Request {
                 };
                 let proposal = Proposal {
                     payer: principal(0),
-                    provider: principal(1),
+                    provider: Provider::Principal(principal(1)),
                     mediator: Mediator::Principal(principal(2)),
                     asset: asset(),
                     amount: Amount::new(escrow_units(number)),
@@ -280,6 +283,8 @@ impl Request {
                     dispute_stake: Amount::new(10),
                     mediator_stake: Amount::new(5),
                     confidence_min: Bps::new(8_000),
+                    splits: Default::default(),
+                    call: None,
                 };
                 let terms = EscrowTerms::new(proposal).unwrap();
                 return EscrowCommand::Open(OpenEscrow { id, terms, now });
@@ -290,7 +295,7 @@ impl Request {
             EscrowStep::Accept => (payer(), EscrowEvent::Accept(Part::Rest)),
             EscrowStep::Cancel => (provider(), EscrowEvent::Cancel { reason: None }),
         };
-        EscrowCommand::Move(MoveEscrow { id, by, event, key: None, expected: None, now })
+        EscrowCommand::Move(MoveEscrow { id, by, event, key: None, expected: None, mode: None, now })
     }
 }
 

@@ -1,0 +1,117 @@
+//! What several share: each its part, the server the remainder, whatever is given back in whatever pieces.
+
+use proptest::prelude::*;
+use tollgate_domain::{Bps, ServerName, Splits};
+
+use super::*;
+use crate::Refund;
+
+fn payee(place: usize) -> ServerName {
+    format!("payee-{place}").parse().unwrap()
+}
+
+fn has(books: &Memory, account: AccountName) -> u128 {
+    let balances = books.totals.get(&(account, asset())).copied().unwrap_or_default();
+    balances.available().unwrap().get()
+}
+
+proptest! {
+    /// Nothing is made or lost, no part is negative, and each payee has the floor of its share of what was kept.
+    #[test]
+    fn shares_always_sum_over_any_refunds(
+        shares in prop::collection::vec(1_u16..3_400, 0..4),
+        units in 1_u128..100_000,
+        settle in prop::sample::select(&[Settle::After, Settle::Before][..]),
+        is_credit in any::<bool>(),
+        pieces in prop::collection::vec(1_u128..60_000, 0..6),
+    ) {
+        let named = shares.iter().enumerate().map(|(place, share)| (payee(place), Bps::new(*share)));
+        let Ok(splits) = Splits::new(named) else { return Ok(()) };
+        let mut books = Memory::default();
+        let (rail, funds) = match is_credit {
+            true => (Rail::Credit, Funds::Credit(alice())),
+            false => (Rail::X402, Funds::OnSettlement),
+        };
+        books.grant(&alice(), units);
+        let claim = Claim {
+            settle,
+            amount: Amount::new(units),
+            splits: splits.clone(),
+            ..claim_of(rail, funds, 1)
+        };
+        prop_assert_eq!(books.claim(&claim), Claimed::Fresh { attempt: 1 });
+        let events = match (settle, is_credit) {
+            (Settle::After, _) => vec![executed(), Event::Submitted, settled()],
+            (_, true) => vec![executed()],
+            (_, false) => vec![Event::Submitted, settled(), executed()],
+        };
+        books.advance(&claim, events).unwrap(); // each write is audited
+        let before = has(&books, AccountName::Credit(claim.caller.clone()));
+        let mut gone = 0;
+        for (number, piece) in (0_u8..).zip(pieces) {
+            let refund = Refund {
+                key: claim.key.clone(),
+                call: claim.call,
+                id: TransferId::from_bytes([100 + number; 16]),
+                amount: Amount::new(piece),
+                before: Amount::new(gone),
+                reason: "a part of it".into(),
+                statement: None,
+                private: None,
+                now: UnixMillis::new(9),
+            };
+            match crate::refund::refund(&mut books, &refund) {
+                Ok((total, changes)) => {
+                    changes.into_iter().for_each(|changes| books.write(changes));
+                    gone = total.get();
+                }
+                Err(EngineError::Refused(refusal)) => {
+                    prop_assert!(matches!(refusal, Refusal::RefundExceeds { .. }), "{}", refusal);
+                    prop_assert!(gone + piece > units, "control");
+                }
+            }
+            let kept = Amount::new(units - gone);
+            let server = has(&books, AccountName::Payable("demo".parse().unwrap()));
+            let mut sum = server;
+            for (payee, part) in splits.of(kept) {
+                prop_assert_eq!(has(&books, AccountName::Payable(payee.clone())), part.get());
+                sum += part.get();
+            }
+            prop_assert_eq!((sum, server), (kept.get(), splits.remainder(kept).get()));
+            let refunded = has(&books, AccountName::Credit(claim_payer(&claim))) ;
+            let base = if claim_payer(&claim) == claim.caller { before } else { 0 };
+            prop_assert_eq!(refunded, base + gone);
+        }
+    }
+}
+
+fn claim_payer(claim: &Claim) -> Principal {
+    match &claim.funds {
+        Funds::Credit(principal) => principal.clone(),
+        _ => claim.payer.clone(),
+    }
+}
+
+#[test]
+fn a_share_that_is_not_there_is_found() {
+    let splits = Splits::new([(payee(0), Bps::new(2_500))]).unwrap();
+    let mut books = Memory::default();
+    books.grant(&alice(), 10);
+    let claim = Claim { splits, ..claim_of(Rail::Credit, Funds::Credit(alice()), 1) };
+    books.claim(&claim);
+    books.advance(&claim, [executed(), Event::Submitted, settled()]).unwrap();
+    let audited = |books: &Memory, splits: Splits| {
+        let mut auditor = Auditor::default();
+        books.transfers.iter().for_each(|transfer| auditor.transfer(transfer));
+        let rows = books.rows.iter().map(|row| SettlementRow { splits: splits.clone(), ..row.clone() });
+        rows.for_each(|row| auditor.settlement(&row));
+        for ((account, asset), balances) in &books.totals {
+            let (account, asset, balances) = (account.clone(), asset.clone(), *balances);
+            auditor.account(&AccountBalance { account, asset, balances });
+        }
+        auditor.finish()
+    };
+    assert_eq!(audited(&books, claim.splits.clone()), [], "control");
+    let other = Splits::new([(payee(0), Bps::new(5_000))]).unwrap();
+    assert_eq!(audited(&books, other), [crate::audit::Finding::NotShared(claim.call)]);
+}
