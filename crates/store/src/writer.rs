@@ -401,10 +401,12 @@ impl<S: Session> WriterThread<S> {
 
     /// Puts the steps of a transaction that was rolled back into the file, if there are some.
     fn restore(&mut self) {
-        if self.is_undone && self.transaction.is_none() && !self.state.closed.load(Ordering::Acquire) {
-            if let Err(failed) = self.begin() {
-                self.judge(failed);
-            }
+        let is_due = self.is_undone && self.transaction.is_none();
+        if is_due
+            && !self.state.closed.load(Ordering::Acquire)
+            && let Err(failed) = self.begin()
+        {
+            self.judge(failed);
         }
     }
 

@@ -32,15 +32,27 @@ impl Session for Noting {
 #[derive(Debug, Default)]
 struct Ends {
     faults: Mutex<Vec<DiskFault>>,
-    /// While it is held, no transaction with steps ends.
-    gate: Mutex<()>,
+    /// While it is shut, no transaction with steps ends.
+    is_shut: Mutex<bool>,
+    changed: Condvar,
     ended: AtomicUsize,
+}
+
+impl Ends {
+    fn shut(&self) {
+        *self.is_shut.lock() = true;
+    }
+
+    fn open(&self) {
+        *self.is_shut.lock() = false;
+        self.changed.notify_all();
+    }
 }
 
 impl Failpoints for Ends {
     fn hit(&self, name: &str) {
         match name {
-            "before_end" => drop(self.gate.lock()),
+            "before_end" => self.changed.wait_while(&mut self.is_shut.lock(), |is_shut| *is_shut),
             "after_end" => drop(self.ended.fetch_add(1, Ordering::SeqCst)),
             _ => {}
         }
@@ -138,12 +150,11 @@ fn numbers(connection: &Connection) -> Vec<i64> {
 async fn what_is_answered_is_durable_before_its_transaction_ends() {
     let world = World::new();
     for number in 1..=3 {
-        // No transaction ends as long as this is held.
-        let gate = world.ends.gate.lock();
+        world.ends.shut();
         assert_eq!(world.note(number).await, Ok(()));
         assert_eq!(world.durable(), (1..=number).collect::<Vec<_>>());
         assert_eq!(world.seen(), (1..number).collect::<Vec<_>>(), "control: it is in the redo log only");
-        drop(gate);
+        world.ends.open();
         world.writer().show().await.unwrap();
         assert_eq!(world.seen(), (1..=number).collect::<Vec<_>>());
         assert_eq!(world.durable(), (1..=number).collect::<Vec<_>>(), "and not twice");
@@ -220,17 +231,15 @@ async fn f16_after_a_failed_sync_what_was_answered_is_seen_and_what_was_not_is_g
 async fn a_tool_beside_a_gateway_that_died_finds_its_steps_first() {
     let world = World::new();
     let copy = TempDir::new().unwrap();
-    let tool_connection;
-    {
-        let _gate = world.ends.gate.lock();
-        assert_eq!(world.note(1).await, Ok(()));
-        for file in [FILE, "notes.db-wal"] {
-            std::fs::copy(world.directory.path().join(file), copy.path().join(file)).unwrap();
-        }
-        // The tool has opened the file before the gateway died.
-        tool_connection = connect(&copy);
-        std::fs::copy(world.directory.path().join(LOG), copy.path().join(LOG)).unwrap();
+    world.ends.shut();
+    assert_eq!(world.note(1).await, Ok(()));
+    for file in [FILE, "notes.db-wal"] {
+        std::fs::copy(world.directory.path().join(file), copy.path().join(file)).unwrap();
     }
+    // The tool has opened the file before the gateway died.
+    let tool_connection = connect(&copy);
+    std::fs::copy(world.directory.path().join(LOG), copy.path().join(LOG)).unwrap();
+    world.ends.open();
     let guest = Some(RedoLog::of_guest(copy.path().join(LOG)));
     let tool = Writer::start("tool", tool_connection, Noting::default(), guest, 8, Hooks::default()).unwrap();
     let tool = World { directory: copy, ends: Arc::default(), writer: Some(tool) };
