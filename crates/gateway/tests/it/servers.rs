@@ -161,7 +161,7 @@ async fn a_list_says_what_is_offered_and_no_secret() {
     assert_eq!(
         listed.iter().map(|row| (&row["server"], &row["kind"], &row["at"])).collect::<Vec<_>>(),
         [
-            (&json!("a"), &json!("streamable-http"), &json!("http://127.0.0.1:1/mcp")),
+            (&json!("a"), &json!("streamable-http"), &json!("http://127.0.0.1:1/mcp?***")),
             (&json!("b"), &json!("stdio"), &json!("prog"))
         ]
     );
