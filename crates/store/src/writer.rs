@@ -561,8 +561,8 @@ impl<S: Session> WriterThread<S> {
             redo_log::committing(&self.connection, transaction).map_err(Failed::Before)?;
         }
         self.connection.execute_batch("COMMIT").map_err(Failed::Commit)?;
-        self.all_is_seen();
         self.hooks.hit("after_end");
+        self.all_is_seen();
         Ok(())
     }
 
