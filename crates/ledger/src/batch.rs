@@ -154,9 +154,9 @@ impl BatchChanges {
 pub struct Batch {
     settlements: HashMap<PaymentKey, Option<Arc<SettlementRow>>>,
     accounts: HashMap<AccountName, Vec<Account>>,
-    /// Of this batch: named transfers by id, and those that resolve named ones by what they resolve.
-    named: HashMap<TransferId, Transfer>,
-    resolutions: HashMap<TransferId, Transfer>,
+    /// Of this batch, by their place among the transfers: named ones by id, and those that resolve named ones by what they resolve.
+    named: HashMap<TransferId, usize>,
+    resolutions: HashMap<TransferId, usize>,
     standings: HashMap<Principal, Record>,
     claimed: Vec<Arc<SettlementRow>>,
     moved: Vec<Moved>,
@@ -413,6 +413,11 @@ impl Batch {
         Ok(answer)
     }
 
+    /// A transfer of this batch.
+    fn booked(&self, places: &HashMap<TransferId, usize>, id: &TransferId) -> Option<&Transfer> {
+        places.get(id).and_then(|place| self.transfers.get(*place))
+    }
+
     fn book(&mut self, changes: Changes) {
         self.budgets.keep(changes.usages, changes.approval);
         for escrow in changes.escrow {
@@ -429,10 +434,11 @@ impl Batch {
         }
         for transfer in changes.transfers {
             if transfer.is_named() {
+                let place = self.transfers.len();
                 if let Some(of) = transfer.kind.resolves() {
-                    self.resolutions.insert(of, transfer.clone());
+                    self.resolutions.insert(of, place);
                 }
-                self.named.insert(transfer.id, transfer.clone());
+                self.named.insert(transfer.id, place);
             }
             self.transfers.push(transfer);
         }
@@ -475,14 +481,14 @@ impl<B: Books> Books for Seen<'_, B> {
     }
 
     fn transfer(&mut self, id: &TransferId) -> Result<Option<Transfer>, B::Error> {
-        match self.batch.named.get(id) {
+        match self.batch.booked(&self.batch.named, id) {
             Some(known) => Ok(Some(known.clone())),
             None => self.books.transfer(id),
         }
     }
 
     fn resolution(&mut self, pending: &TransferId) -> Result<Option<Transfer>, B::Error> {
-        match self.batch.resolutions.get(pending) {
+        match self.batch.booked(&self.batch.resolutions, pending) {
             Some(known) => Ok(Some(known.clone())),
             None => self.books.resolution(pending),
         }
