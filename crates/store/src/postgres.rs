@@ -6,7 +6,9 @@
 //!
 //! A gateway is whoever has its receipts' key. It takes a new epoch when it starts; a process of an older one is refused with its
 //! first batch, however long it was paused. Its chain of receipts has therefore one writer, and its open settlements one driver.
+//! Beside the head of that chain it remembers accounts, for as long as no other batch comes between its own.
 
+mod accounts;
 mod books;
 mod budgets;
 mod calls;
@@ -14,6 +16,7 @@ mod check;
 mod connect;
 mod convert;
 mod escrows;
+mod exact;
 mod history;
 mod keys;
 mod migrate;

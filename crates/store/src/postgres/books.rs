@@ -20,6 +20,7 @@ use tollgate_ledger::{
     Record, Refusal, SealedReceipt, Sealer, SettlementRow, Transfer,
 };
 
+use super::accounts::Accounts;
 use super::budgets;
 use super::calls::Calls;
 use crate::receipts::draft;
@@ -65,8 +66,9 @@ impl Wanted {
             && calls.is_empty()
     }
 
-    /// What these commands name themselves, to be read in one go. Too little or too much costs time, never correctness.
-    pub(super) fn by(commands: &[Command]) -> Self {
+    /// What these commands name themselves, to be read in one go, without the accounts that are known. Too little or too much
+    /// costs time, never correctness.
+    pub(super) fn by(commands: &[Command], known: &Accounts) -> Self {
         let mut wanted = Self::default();
         for command in commands {
             match command {
@@ -80,8 +82,8 @@ impl Wanted {
                     }
                     let payer = payer(&claim.key, &claim.funds);
                     let payable = AccountName::Payable(claim.binding.tool.server.clone());
-                    wanted.accounts.extend(payer.map(|payer| (payer, claim.asset.clone())));
-                    wanted.accounts.insert((payable, claim.asset.clone()));
+                    payer.iter().for_each(|payer| wanted.account(known, payer, &claim.asset));
+                    wanted.account(known, &payable, &claim.asset);
                     wanted.budgets.claim(claim);
                 }
                 Command::Advance(advance) => {
@@ -91,7 +93,7 @@ impl Wanted {
                     wanted.transfers.insert(grant.id);
                     for account in [AccountName::Clearing(grant.from), AccountName::Credit(grant.to.clone())]
                     {
-                        wanted.accounts.insert((account, grant.asset.clone()));
+                        wanted.account(known, &account, &grant.asset);
                     }
                 }
                 Command::Book(transfers) => {
@@ -100,7 +102,7 @@ impl Wanted {
                         wanted.transfers.extend(transfer.kind.resolves());
                         wanted.resolutions.extend(transfer.kind.resolves());
                         for account in [&transfer.debit, &transfer.credit] {
-                            wanted.accounts.insert((account.clone(), transfer.asset.clone()));
+                            wanted.account(known, account, &transfer.asset);
                         }
                     }
                 }
@@ -121,7 +123,7 @@ impl Wanted {
                         let asset = request.destination.asset();
                         let payable = AccountName::Payable(request.server.clone());
                         for account in [payable, request.destination.account()] {
-                            wanted.accounts.insert((account, asset.clone()));
+                            wanted.account(known, &account, asset);
                         }
                     }
                     PayoutCommand::Move(step) => {
@@ -138,11 +140,17 @@ impl Wanted {
         wanted
     }
 
+    fn account(&mut self, known: &Accounts, name: &AccountName, asset: &AssetId) {
+        if known.get(name, asset).is_none() {
+            self.accounts.insert((name.clone(), asset.clone()));
+        }
+    }
+
     /// What moving this settlement on will ask for.
-    fn of(&mut self, row: &SettlementRow) {
+    fn of(&mut self, row: &SettlementRow, known: &Accounts) {
         let payable = AccountName::Payable(row.binding.tool.server.clone());
-        self.accounts.extend(payer(&row.key, &row.funds).map(|payer| (payer, row.asset.clone())));
-        self.accounts.insert((payable, row.asset.clone()));
+        let payer = payer(&row.key, &row.funds);
+        payer.iter().chain([&payable]).for_each(|account| self.account(known, account, &row.asset));
         self.standings.insert(row.caller.clone());
         self.budgets.given_back(row);
     }
@@ -158,11 +166,10 @@ fn payer(key: &PaymentKey, funds: &Funds) -> Option<AccountName> {
     }
 }
 
-/// What was read, as the last committed batch of any gateway left it. A row that is not there was read as well.
+/// What was read beside the accounts, as the last committed batch of any gateway left it. A row that is not there was read as well.
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
     pub(super) settlements: HashMap<PaymentKey, Option<Arc<SettlementRow>>>,
-    pub(super) accounts: HashMap<(AccountName, AssetId), Balances>,
     pub(super) transfers: HashMap<TransferId, Option<Transfer>>,
     /// By the transfer that is resolved.
     pub(super) resolutions: HashMap<TransferId, Option<Transfer>>,
@@ -198,12 +205,12 @@ pub(super) struct Decided {
 /// What else has to be read first.
 pub(super) fn decide(
     loaded: &Loaded,
-    signer: Option<&Signer>,
-    head: Head,
+    accounts: &Accounts,
+    (signer, head): (Option<&Signer>, Head),
     commands: &[Command],
 ) -> Result<Decided, Box<Wanted>> {
     let mut batch = Batch::default();
-    let mut books = View { loaded, wanted: Wanted::default() };
+    let mut books = View { loaded, accounts, wanted: Wanted::default() };
     let mut chain = Chain { signer, head };
     let mut outcomes = Vec::with_capacity(commands.len());
     for command in commands {
@@ -223,10 +230,9 @@ pub(super) fn decide(
         if let Command::Advance(advance) = command
             && let Some(Some(row)) = loaded.settlements.get(&advance.key)
         {
-            wanted.of(row);
+            wanted.of(row, accounts);
         }
     }
-    wanted.accounts.retain(|account| !loaded.accounts.contains_key(account));
     wanted.standings.retain(|principal| !loaded.standings.contains_key(principal));
     wanted.budgets.forget(&loaded.budgets);
     Err(Box::new(wanted))
@@ -241,7 +247,7 @@ pub(super) fn foresee(
     asks: &[(Ask, Approvable)],
     now: UnixMillis,
 ) -> Result<Vec<Option<Barrier>>, Box<budgets::Asked>> {
-    let mut books = View { loaded, wanted: Wanted::default() };
+    let mut books = View { loaded, accounts: &Accounts::default(), wanted: Wanted::default() };
     let nobody = CallId::from_bytes([0; 16]);
     let mut barriers = Vec::with_capacity(asks.len());
     for (ask, wanted) in asks {
@@ -266,6 +272,7 @@ impl From<budgets::Missing> for NotRead {
 
 struct View<'a> {
     loaded: &'a Loaded,
+    accounts: &'a Accounts,
     wanted: Wanted,
 }
 
@@ -280,9 +287,8 @@ impl Books for View<'_> {
     }
 
     fn balances(&mut self, account: &AccountName, asset: &AssetId) -> Result<Balances, NotRead> {
-        let account = (account.clone(), asset.clone());
-        self.loaded.accounts.get(&account).copied().ok_or_else(|| {
-            self.wanted.accounts.insert(account);
+        self.accounts.get(account, asset).map(|known| known.balances).ok_or_else(|| {
+            self.wanted.accounts.insert((account.clone(), asset.clone()));
             NotRead
         })
     }

@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use tokio::sync::mpsc;
 use tokio_postgres::{Client, Row};
 use tollgate_attest::{PublicKey, Segment, verify_chain};
-use tollgate_domain::Digest;
+use tollgate_domain::{Digest, TransferId};
 use tollgate_ledger::StoreError;
 use tollgate_ledger::audit::{Auditor, Finding};
 
@@ -63,6 +63,15 @@ async fn check(client: &Client) -> Result<Vec<Finding>, ReadError> {
     .await?;
     let mut findings = auditor.finish();
     findings.extend(receipts(client).await?);
+    let lost = "SELECT t.id FROM transfers t WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = t.debit) \
+         OR NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = t.credit) ORDER BY t.seq LIMIT 20";
+    each(client, lost, |row| {
+        let transfer: TransferId = convert::id(row, 0)?;
+        findings
+            .push(Finding::Storage(format!("the transfer {transfer} names an account that is not there")));
+        Ok(())
+    })
+    .await?;
     let missing = "SELECT s.call FROM settlements s WHERE s.receipt IS NOT NULL \
          AND NOT EXISTS (SELECT 1 FROM receipts r WHERE r.id = s.receipt AND r.call = s.call)";
     each(client, missing, |row| {

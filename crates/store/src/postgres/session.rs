@@ -6,13 +6,14 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Statement};
 use tollgate_attest::{FIRST_PREVIOUS, Signer};
-use tollgate_domain::{CallId, Principal};
-use tollgate_ledger::{Command, Outcome, Refusal};
+use tollgate_domain::{AssetId, CallId, Principal};
+use tollgate_ledger::{AccountName, Command, Outcome, Refusal};
 
+use super::accounts::{self, Accounts, Known, Turn, Written};
 use super::books::{self, Decided, Head, Loaded, Wanted};
 use super::calls::{self, Calls};
 use super::convert::{self, ReadError};
-use super::rows::{self, accounts, settlements, transfers};
+use super::rows::{self, settlements, transfers};
 use super::written::{self, Statements, WriteError};
 use super::{budgets, escrows, payouts};
 use crate::convert::{integer, millis};
@@ -36,6 +37,7 @@ pub(super) struct Session {
     batch: i64,
     /// The last receipt that is in the database.
     head: Head,
+    accounts: Accounts,
 }
 
 /// What a batch came to.
@@ -76,7 +78,8 @@ impl Session {
         client.batch_execute(PLANS).await.map_err(|error| failed(&error))?;
         let (written, read) = tokio::try_join!(Statements::prepare(&client), Queries::prepare(&client))
             .map_err(|error| failed(&error))?;
-        let mut session = Self { client, written, read, identity, batch: 0, head: first() };
+        let mut session =
+            Self { client, written, read, identity, batch: 0, head: first(), accounts: Accounts::default() };
         if let Some(identity) = identity {
             // Not while an earlier connection of ours still has its transaction open: what it does counts.
             session.start("SELECT seq FROM shards WHERE id = 1 FOR UPDATE").await?;
@@ -123,9 +126,16 @@ impl Session {
         hooks: &Hooks,
     ) -> Result<Transacted, TransactError> {
         let number = self.batch.saturating_add(1);
-        match self.prepare(number, signer, commands, hooks).await {
+        let mut prepared = self.prepare(number, signer, commands, hooks).await;
+        if matches!(prepared, Ok(Prepared::Outdated)) {
+            tracing::warn!("an account was changed, and not by a gateway: the accounts are read again");
+            self.roll_back().await?;
+            self.accounts.forget();
+            prepared = self.prepare(number, signer, commands, hooks).await;
+        }
+        match prepared {
             Ok(Prepared::Nothing(outcomes)) => Ok(Transacted::Done(outcomes)),
-            Ok(Prepared::Written(outcomes, head)) => {
+            Ok(Prepared::Written { outcomes, head, accounts }) => {
                 hooks.hit("before_commit");
                 let committed = hooks.timed(self.client.batch_execute("COMMIT")).await;
                 match committed {
@@ -139,14 +149,21 @@ impl Session {
                 }
                 hooks.hit("after_commit");
                 (self.batch, self.head) = (number, head);
+                self.accounts.committed(accounts);
                 Ok(Transacted::Done(outcomes))
             }
             Ok(Prepared::Refused(refusal)) => {
                 self.roll_back().await?;
                 Ok(Transacted::Refused(refusal))
             }
+            Ok(Prepared::Outdated) => {
+                self.roll_back().await?;
+                Err(TransactError::Busy)
+            }
             Err(error @ (TransactError::Not(_) | TransactError::Busy)) => {
                 self.roll_back().await?;
+                // Whatever it was: the next batch begins with what it reads itself.
+                self.accounts.forget();
                 Err(error)
             }
             Err(error) => Err(error),
@@ -155,35 +172,42 @@ impl Session {
 
     /// Everything up to the commit.
     async fn prepare(
-        &self,
+        &mut self,
         number: i64,
         signer: Option<&Signer>,
         commands: &[Command],
         hooks: &Hooks,
     ) -> Result<Prepared, TransactError> {
+        self.accounts.make_ready();
         let mut loaded = Loaded::default();
-        let wanted = Wanted::by(commands);
+        let wanted = Wanted::by(commands, &self.accounts);
         // One round trip. The reads are statements of their own behind the lock, so that they see what the last holder of the
         // lock committed.
         let (begun, held, fenced, read) = tokio::join!(
             biased;
             self.client.batch_execute("BEGIN"),
-            self.client.execute(&self.read.hold, &[]),
+            self.client.query_one(&self.read.hold, &[]),
             self.fence(number),
             self.load(&wanted),
         );
         begun.map_err(|error| failed(&error))?;
-        held.map_err(|error| failed(&error))?;
+        let held = held.map_err(|error| failed(&error))?;
         fenced?;
-        read.map_err(unread)?.into_iter().for_each(|found| found.put(&mut loaded));
-        loaded.nothing_for(&wanted);
+        let turn = Turn::of(&held).map_err(unread)?;
+        let is_outdated = self.accounts.begin(turn);
+        self.put(read.map_err(unread)?, &mut loaded, &wanted);
+        if is_outdated {
+            let Wanted { accounts, .. } = Wanted::by(commands, &self.accounts);
+            let wanted = Wanted { accounts, ..Wanted::default() };
+            let read = self.load(&wanted).await.map_err(unread)?;
+            self.put(read, &mut loaded, &wanted);
+        }
         let decided = loop {
-            match books::decide(&loaded, signer, self.head, commands) {
+            match books::decide(&loaded, &self.accounts, (signer, self.head), commands) {
                 Ok(decided) => break decided,
                 Err(wanted) => {
-                    let found = self.load(&wanted).await.map_err(unread)?;
-                    found.into_iter().for_each(|found| found.put(&mut loaded));
-                    loaded.nothing_for(&wanted);
+                    let read = self.load(&wanted).await.map_err(unread)?;
+                    self.put(read, &mut loaded, &wanted);
                 }
             }
         };
@@ -198,8 +222,12 @@ impl Session {
             None => return Ok(Prepared::Refused(Refusal::NoSigner)),
         };
         hooks.hit("before_write");
-        match written::write(&self.client, &self.written, owner, &changes).await {
-            Ok(()) => Ok(Prepared::Written(outcomes, head)),
+        match written::write(&self.client, &self.written, owner, &changes, &self.accounts).await {
+            Ok(rows) => {
+                let accounts = Written::new(turn, changes.balances, rows);
+                Ok(Prepared::Written { outcomes, head, accounts })
+            }
+            Err(WriteError::Outdated) => Ok(Prepared::Outdated),
             Err(WriteError::Database(error)) => match taken(&error, &changes) {
                 Some(refusal) => Ok(Prepared::Refused(refusal)),
                 None => Err(failed(&error)),
@@ -225,6 +253,22 @@ impl Session {
         self.client.batch_execute("ROLLBACK").await.map_err(|error| failed(&error))
     }
 
+    /// Keeps what was read, and that what was wanted and has no row is known to have none.
+    fn put(&mut self, read: Vec<Found>, loaded: &mut Loaded, wanted: &Wanted) {
+        for found in read {
+            match found {
+                Found::Account(name, asset, known) => self.accounts.put(&name, &asset, known),
+                found => found.put(loaded),
+            }
+        }
+        for (name, asset) in &wanted.accounts {
+            if self.accounts.get(name, asset).is_none() {
+                self.accounts.put(name, asset, Known::default());
+            }
+        }
+        loaded.nothing_for(wanted);
+    }
+
     /// Reads what is wanted, in one round trip.
     async fn load(&self, wanted: &Wanted) -> Result<Vec<Found>, ReadError> {
         let Wanted {
@@ -240,8 +284,9 @@ impl Session {
             calls,
         } = wanted;
         let keys: Vec<String> = settlements.iter().map(ToString::to_string).collect();
-        let assets: Vec<&str> = accounts.iter().map(|(_, asset)| asset.as_str()).collect();
-        let names: Vec<String> = accounts.iter().map(|(name, _)| name.to_string()).collect();
+        let accounts_wanted: Vec<&(AccountName, AssetId)> = accounts.iter().collect();
+        let assets: Vec<&str> = accounts_wanted.iter().map(|(_, asset)| asset.as_str()).collect();
+        let names: Vec<String> = accounts_wanted.iter().map(|(name, _)| name.to_string()).collect();
         let transfers: Vec<&[u8]> = transfers.iter().map(|id| id.as_bytes().as_slice()).collect();
         let resolved: Vec<&[u8]> = resolutions.iter().map(|id| id.as_bytes().as_slice()).collect();
         let principals: Vec<&str> = standings.iter().map(Principal::as_str).collect();
@@ -273,7 +318,10 @@ impl Session {
             found.push(Found::Settlement(rows::settlement(&row)?));
         }
         for row in accounts? {
-            found.push(Found::Account(rows::account(&row)?));
+            let (place, known) = accounts::known(&row)?;
+            if let Some((name, asset)) = accounts_wanted.get(place) {
+                found.push(Found::Account(name.clone(), asset.clone(), known));
+            }
         }
         for row in transfers? {
             found.push(Found::Transfer(rows::transfer(&row)?));
@@ -329,14 +377,20 @@ enum Prepared {
     /// It writes nothing, and the transaction has ended.
     Nothing(Outcomes),
     /// It is written, and with the commit this is the last receipt.
-    Written(Outcomes, Head),
+    Written {
+        outcomes: Outcomes,
+        head: Head,
+        accounts: Written,
+    },
     Refused(Refusal),
+    /// It was decided on accounts that are not any more as they were read.
+    Outdated,
 }
 
 /// A row that was read.
 enum Found {
     Settlement(tollgate_ledger::SettlementRow),
-    Account(tollgate_ledger::AccountBalance),
+    Account(AccountName, AssetId, Known),
     Transfer(tollgate_ledger::Transfer),
     Resolution(tollgate_ledger::Transfer),
     Standing(Principal, tollgate_ledger::Record),
@@ -354,9 +408,8 @@ impl Found {
             Self::Settlement(row) => {
                 loaded.settlements.insert(row.key.clone(), Some(Arc::new(row)));
             }
-            Self::Account(account) => {
-                loaded.accounts.insert((account.account, account.asset), account.balances);
-            }
+            // Kept apart, because they outlive the batch.
+            Self::Account(..) => {}
             Self::Transfer(transfer) => {
                 loaded.transfers.insert(transfer.id, Some(transfer));
             }
@@ -389,9 +442,6 @@ impl Loaded {
     fn nothing_for(&mut self, wanted: &Wanted) {
         for key in &wanted.settlements {
             self.settlements.entry(key.clone()).or_default();
-        }
-        for account in &wanted.accounts {
-            self.accounts.entry(account.clone()).or_default();
         }
         for id in &wanted.transfers {
             self.transfers.entry(*id).or_default();
@@ -432,15 +482,13 @@ impl Queries {
     async fn prepare(client: &Client) -> Result<Self, Error> {
         let (hold, fence, settlements, accounts, transfers, resolutions, standings, escrows, budgets, calls) =
             tokio::try_join!(
-                client.prepare("UPDATE shards SET seq = seq + 1 WHERE id = 1"),
+                client.prepare("UPDATE shards SET seq = seq + 1 WHERE id = 1 RETURNING seq, xmin"),
                 client.prepare("UPDATE gateways SET batch = $3 WHERE id = $1 AND epoch = $2"),
                 client.prepare(settlements!(
                     "DISTINCT ON (key)",
                     "WHERE key = ANY($1) ORDER BY key, attempt DESC"
                 )),
-                client.prepare(accounts!(
-                    "WHERE (asset, name) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
-                )),
+                client.prepare(accounts::ACCOUNTS),
                 client.prepare(transfers!("WHERE t.id = ANY($1) AND (t.call IS NULL OR t.kind = 'posted')")),
                 client.prepare(transfers!("WHERE t.resolves = ANY($1) AND t.call IS NULL")),
                 client.prepare(

@@ -7,10 +7,11 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Statement};
 use tollgate_domain::{AssetId, CallId, Principal};
 use tollgate_ledger::{
-    AccountName, Balances, BatchChanges, Kept, NewReceipt, Record, RefundCause, SettlementRow, State,
-    Transfer,
+    AccountName, BatchChanges, Kept, NewReceipt, Record, RefundCause, SettlementRow, State, Transfer,
 };
 
+use super::accounts::{self, Accounts, Balanced};
+use super::exact::Exact;
 use super::{budgets, escrows, payouts};
 use crate::convert::{integer, millis};
 
@@ -20,7 +21,7 @@ pub(super) struct Statements {
     moved: Statement,
     kept: Statement,
     receipts: Statement,
-    balances: Statement,
+    accounts: accounts::Statements,
     transfers: Statement,
     standings: Statement,
     usages: Statement,
@@ -42,6 +43,8 @@ pub(super) enum WriteError {
         /// How many it was.
         written: u64,
     },
+    /// An account was not written, because it is not any more as it was read.
+    Outdated,
 }
 
 impl WriteError {
@@ -85,23 +88,11 @@ const RECEIPTS: &str = "INSERT INTO receipts (signer, seq, id, call, free, hash,
     FROM unnest($2::bigint[], $3::bytea[], $4::bytea[], $5::boolean[], $6::bytea[], $7::text[]) \
     v(seq, id, call, free, hash, envelope) ORDER BY v.seq";
 
-const BALANCES: &str = "INSERT INTO accounts (asset, name, debits_pending, debits_posted, credits_pending, credits_posted) \
-    SELECT v.asset, v.name, v.dp::numeric, v.d::numeric, v.cp::numeric, v.c::numeric \
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) v(asset, name, dp, d, cp, c) \
-    ORDER BY v.asset, v.name ON CONFLICT (asset, name) DO UPDATE SET debits_pending = excluded.debits_pending, \
-    debits_posted = excluded.debits_posted, credits_pending = excluded.credits_pending, \
-    credits_posted = excluded.credits_posted";
-
-/// Each account is looked up by itself: of a join, the planner knows that both sides have one asset, and then walks through all of
-/// that asset for each transfer.
 const TRANSFERS: &str = "INSERT INTO transfers (id, kind, resolves, debit, credit, amount, call, note, at, expires) \
-    SELECT v.id, v.kind, v.resolves, \
-    (SELECT a.id FROM accounts a WHERE a.asset = v.asset AND a.name = v.debit), \
-    (SELECT a.id FROM accounts a WHERE a.asset = v.asset AND a.name = v.credit), \
-    v.amount::numeric, v.call, v.note, v.at, v.expires \
-    FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], \
-    $9::text[], $10::bigint[], $11::bigint[]) WITH ORDINALITY \
-    v(id, kind, resolves, debit, credit, asset, amount, call, note, at, expires, place) ORDER BY v.place";
+    SELECT v.id, v.kind, v.resolves, v.debit, v.credit, v.amount, v.call, v.note, v.at, v.expires \
+    FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::bigint[], $5::bigint[], $6::numeric[], $7::bytea[], \
+    $8::text[], $9::bigint[], $10::bigint[]) WITH ORDINALITY \
+    v(id, kind, resolves, debit, credit, amount, call, note, at, expires, place) ORDER BY v.place";
 
 const STANDINGS: &str = "INSERT INTO standings (principal, reputation, settled, failed) \
     SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::bigint[]) v(principal, reputation, settled, failed) \
@@ -110,45 +101,74 @@ const STANDINGS: &str = "INSERT INTO standings (principal, reputation, settled, 
 
 impl Statements {
     pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
-        let (claimed, moved, kept, receipts, balances, transfers, standings, usages) = tokio::try_join!(
+        let (claimed, moved, kept, receipts, accounts, transfers, standings, usages) = tokio::try_join!(
             client.prepare(CLAIMED),
             client.prepare(MOVED),
             client.prepare(KEPT),
             client.prepare(RECEIPTS),
-            client.prepare(BALANCES),
+            accounts::Statements::prepare(client),
             client.prepare(TRANSFERS),
             client.prepare(STANDINGS),
             client.prepare(budgets::UPSERT_USAGES),
         )?;
-        Ok(Self { claimed, moved, kept, receipts, balances, transfers, standings, usages })
+        Ok(Self { claimed, moved, kept, receipts, accounts, transfers, standings, usages })
     }
 }
 
-/// Writes everything inside the open transaction, in one round trip: claims first, accounts before the transfers that name them.
+/// Writes everything inside the open transaction, in one round trip and, where there are new accounts, one before it. Tells the rows
+/// of the accounts, in order.
 pub(super) async fn write(
     client: &Client,
     statements: &Statements,
     owner: i32,
     changes: &BatchChanges,
-) -> Result<(), WriteError> {
+    known: &Accounts,
+) -> Result<Vec<i64>, WriteError> {
+    let places = accounts::place(client, &statements.accounts, &changes.balances, known).await?;
     let Settlements { claimed, moved } = Settlements::of(changes);
     let kept = results(&changes.kept);
     let write = Write { client, statements };
-    let (claimed, moved, kept, receipts, balances, transfers, standings, budgets) = tokio::join!(
+    let rows = Places::of(&changes.balances, &places);
+    let (claimed, moved, kept, receipts, accounts, transfers, standings, budgets) = tokio::join!(
         biased;
         write.claimed(owner, &claimed),
         write.moved(&moved),
         write.kept(&kept),
         write.receipts(owner, &changes.receipts),
-        write.balances(&changes.balances),
-        write.transfers(&changes.transfers),
+        accounts::write(client, &statements.accounts, &changes.balances, known),
+        write.transfers(&changes.transfers, &rows),
         write.standings(&changes.standings),
         Box::pin(budgets::write(client, &statements.usages, &changes.budgets)),
     );
     // The first that failed is the cause; those behind it only say that the transaction is broken.
-    claimed.and(moved).and(kept).and(receipts).and(balances).and(transfers).and(standings).and(budgets)?;
+    claimed.and(moved).and(kept).and(receipts).and(accounts).and(transfers).and(standings).and(budgets)?;
     escrows::write(client, &changes.escrows).await?;
-    payouts::write(client, &changes.payouts, &changes.payees).await
+    payouts::write(client, &changes.payouts, &changes.payees).await?;
+    Ok(places)
+}
+
+/// The rows of the accounts of a batch.
+struct Places<'a>(HashMap<(&'a AccountName, &'a AssetId), i64>);
+
+impl<'a> Places<'a> {
+    fn of(balances: &'a [Balanced], places: &[i64]) -> Self {
+        let places = balances.iter().zip(places);
+        Self(places.map(|((name, asset, _), place)| ((name, asset), *place)).collect())
+    }
+
+    /// The rows of these accounts, which the batch changes as well: no transfer names one that is not there.
+    fn column(
+        &self,
+        transfers: &[Transfer],
+        side: impl Fn(&Transfer) -> &AccountName,
+    ) -> Result<Vec<i64>, WriteError> {
+        let place = |transfer| {
+            let (name, asset) = (side(transfer), &transfer.asset);
+            let missing = || WriteError::Malformed(format!("{name} has no row"));
+            self.0.get(&(name, asset)).copied().ok_or_else(missing)
+        };
+        transfers.iter().map(place).collect()
+    }
 }
 
 /// A column of these rows.
@@ -235,28 +255,15 @@ impl Write<'_> {
         self.rows("receipts", rows.len(), &self.statements.receipts, parameters).await
     }
 
-    async fn balances(&self, rows: &[(AccountName, AssetId, Balances)]) -> Result<(), WriteError> {
-        let parameters: &[&(dyn ToSql + Sync)] = &[
-            &column(rows, |(_, asset, _)| asset.as_str()),
-            &column(rows, |(name, ..)| name.to_string()),
-            &column(rows, |(.., balances)| balances.debits_pending.to_string()),
-            &column(rows, |(.., balances)| balances.debits_posted.to_string()),
-            &column(rows, |(.., balances)| balances.credits_pending.to_string()),
-            &column(rows, |(.., balances)| balances.credits_posted.to_string()),
-        ];
-        self.rows("accounts", rows.len(), &self.statements.balances, parameters).await
-    }
-
-    async fn transfers(&self, rows: &[Transfer]) -> Result<(), WriteError> {
+    async fn transfers(&self, rows: &[Transfer], places: &Places<'_>) -> Result<(), WriteError> {
         let resolves = column(rows, |transfer| transfer.kind.resolves().map(|of| *of.as_bytes()));
         let parameters: &[&(dyn ToSql + Sync)] = &[
             &column(rows, |transfer| transfer.id.as_bytes().as_slice()),
             &column(rows, |transfer| transfer.kind.word()),
             &column(&resolves, |of| of.as_ref().map(<[u8; 16]>::as_slice)),
-            &column(rows, |transfer| transfer.debit.to_string()),
-            &column(rows, |transfer| transfer.credit.to_string()),
-            &column(rows, |transfer| transfer.asset.as_str()),
-            &column(rows, |transfer| transfer.amount.to_string()),
+            &places.column(rows, |transfer| &transfer.debit)?,
+            &places.column(rows, |transfer| &transfer.credit)?,
+            &column(rows, |transfer| Exact(transfer.amount)),
             &column(rows, |transfer| transfer.call.as_ref().map(|call| call.as_bytes().as_slice())),
             &column(rows, |transfer| transfer.note.as_str()),
             &column(rows, |transfer| millis(transfer.at)),
