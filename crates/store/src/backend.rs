@@ -129,22 +129,14 @@ impl Store {
     /// keeps one row at a time.
     ///
     /// # Errors
-    /// [`StoreError::Definite`] when the ledger cannot be read, and for a ledger in a database, which has tools of its own for
-    /// this.
+    /// [`StoreError::Definite`] when the ledger cannot be read.
     pub async fn each_row<T: Send + 'static>(
         &self,
         parts: Vec<Part>,
         state: T,
         visit: impl FnMut(&mut T, Row) + Send + 'static,
     ) -> Result<T, StoreError> {
-        match &self.backend {
-            Backend::Embedded(embedded) => embedded.each_row(parts, state, visit).await,
-            #[cfg(feature = "postgres")]
-            Backend::Postgres(_) => {
-                let tools = "this ledger is in PostgreSQL: read its schema `tollgate` with psql, or copy it with pg_dump";
-                Err(StoreError::Definite(tools.to_owned()))
-            }
-        }
+        either!(self, store => store.each_row(parts, state, visit).await)
     }
 
     /// There are no databases without the feature `postgres`.

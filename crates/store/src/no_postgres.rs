@@ -1,6 +1,7 @@
 //! What stands in for PostgreSQL where it was not built in.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 /// A database of PostgreSQL; there is none without the feature `postgres`.
@@ -24,4 +25,26 @@ impl fmt::Display for DatabaseUrl {
     fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {}
     }
+}
+
+/// Why the books of a database cannot be copied; there is none.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub enum BooksCopyError {}
+
+/// There are no databases without the feature `postgres`.
+///
+/// # Errors
+/// None: there is no such database.
+#[expect(clippy::unused_async, reason = "the signature is the one with the feature")]
+pub async fn copy_books(database: &DatabaseUrl, _path: &Path) -> Result<u32, BooksCopyError> {
+    match *database {}
+}
+
+/// There are no databases without the feature `postgres`.
+///
+/// # Errors
+/// None: there is no such database.
+#[expect(clippy::unused_async, reason = "the signature is the one with the feature")]
+pub async fn write_books(_path: &Path, database: &DatabaseUrl) -> Result<u32, BooksCopyError> {
+    match *database {}
 }

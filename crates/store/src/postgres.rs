@@ -15,8 +15,10 @@ mod calls;
 mod check;
 mod connect;
 mod convert;
+mod copy;
 mod escrows;
 mod exact;
+mod export;
 mod history;
 mod keys;
 mod migrate;
@@ -62,6 +64,7 @@ use crate::open::{OpenError, Options};
 use crate::shared_limits::{SharedTake, SharedWait};
 use crate::writer::Hooks;
 
+pub use self::copy::{BooksCopyError, copy_books, write_books};
 pub use self::url::{DatabaseUrl, DatabaseUrlError};
 
 /// How many results are looked at in one statement.

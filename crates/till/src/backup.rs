@@ -1,5 +1,5 @@
 //! A backup of a data directory and its way back: databases as of one moment each, keys, and a manifest that shows whether a
-//! file is the one that was written.
+//! file is the one that was written. Books in PostgreSQL are one more file, which whoever has the database writes and reads.
 //!
 //! The marks of calls in flight are left out on purpose: without them, whatever was open when the copy was made may have run,
 //! so that a restored gateway neither runs such a call again nor calls its payment unused.
@@ -16,6 +16,10 @@ use tollgate_store::{CopyError, copy_databases, is_database, verify_database};
 
 /// The manifest's name in a backup. It is written last: a folder without it is no backup.
 pub const MANIFEST: &str = "manifest.json";
+/// The books of a gateway that keeps them in PostgreSQL, as a file of a backup.
+pub const BOOKS: &str = "books.sql";
+/// The ledger of a gateway that keeps it in its data directory.
+const LEDGER: &str = "ledger.db";
 /// The version of its form.
 const FORM: u32 = 1;
 const MANIFEST_BYTES_MAX: u64 = 1024 * 1024;
@@ -97,11 +101,34 @@ pub enum BackupError {
 /// # Errors
 /// [`BackupError`]; a folder that was begun has no manifest then.
 pub fn create(data: &Path, into: &Path, now: UnixMillis) -> Result<Manifest, BackupError> {
-    if !data.join("ledger.db").is_file() {
+    if !data.join(LEDGER).is_file() {
         return Err(BackupError::NoLedger(data.to_owned()));
     }
     make_empty(into)?;
-    let mut files = Vec::new();
+    finish(data, into, now, Vec::new())
+}
+
+/// The same of a gateway whose books are elsewhere: `write_books` writes them to the new file that it is given, and tells the
+/// version of their schema.
+///
+/// # Errors
+/// [`BackupError`], or what `write_books` fails with; a folder that was begun has no manifest then.
+pub fn create_with<E: From<BackupError>>(
+    data: &Path,
+    into: &Path,
+    now: UnixMillis,
+    write_books: impl FnOnce(&Path) -> Result<u32, E>,
+) -> Result<Manifest, E> {
+    names(data)?;
+    make_empty(into)?;
+    // First, as a file would be: what they name in the other databases is there by then.
+    let schema = write_books(&into.join(BOOKS))?;
+    let books = Kept { schema: Some(schema), ..kept(into, BOOKS)? };
+    Ok(finish(data, into, now, vec![books])?)
+}
+
+/// Copies the rest, and writes the manifest.
+fn finish(data: &Path, into: &Path, now: UnixMillis, mut files: Vec<Kept>) -> Result<Manifest, BackupError> {
     for database in copy_databases(data, into)? {
         let kept = kept(into, database.file)?;
         files.push(Kept { schema: Some(database.schema), ..kept });
@@ -120,7 +147,8 @@ pub fn create(data: &Path, into: &Path, now: UnixMillis) -> Result<Manifest, Bac
 }
 
 /// Copies the backup `from` to the data directory `data`, which must not be there or be empty: every file is checked against
-/// the manifest and every database against itself, `check` looks at the whole, and only then the directory appears.
+/// the manifest and every database against itself, `check` looks at the whole, and only then the directory appears. [`BOOKS`] are
+/// there for `check` alone: whoever writes them back takes them away.
 ///
 /// # Errors
 /// [`BackupError`], or what `check` fails with; there is no data directory then.
@@ -183,11 +211,12 @@ fn read_manifest(folder: &Path) -> Result<Manifest, BackupError> {
     if manifest.form != FORM {
         return Err(refused(format!("its form is {}, this version knows {FORM}", manifest.form)));
     }
-    let strange = manifest.files.iter().find(|file| !is_copied(&file.name) && !is_database(&file.name));
+    let is_known = |name: &str| name == BOOKS || is_copied(name) || is_database(name);
+    let strange = manifest.files.iter().find(|file| !is_known(&file.name));
     if let Some(file) = strange {
         return Err(refused(format!("it names {:?}, which is no file of a data directory", file.name)));
     }
-    if !manifest.files.iter().any(|file| file.name == "ledger.db") {
+    if !manifest.files.iter().any(|file| [LEDGER, BOOKS].contains(&file.name.as_str())) {
         return Err(refused("it names no ledger".to_owned()));
     }
     Ok(manifest)

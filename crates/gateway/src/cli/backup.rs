@@ -1,4 +1,5 @@
-//! `tollgate backup` and `tollgate restore`: a data directory as a folder of checked files, and its way back.
+//! `tollgate backup` and `tollgate restore`: a data directory, and books that are in PostgreSQL, as a folder of checked files; and
+//! their way back.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -6,10 +7,12 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
-use tollgate_store::{Options, Store};
-use tollgate_till::backup::{self, Manifest};
+use tokio::runtime::Handle;
+use tollgate_store::{DatabaseUrl, Options, Store, copy_books, write_books};
+use tollgate_till::backup::{self, BOOKS, Manifest};
 
 use super::Out;
+use super::books::{DATABASE_URL, database, named_database};
 use crate::clock;
 
 #[derive(Debug, Args)]
@@ -33,6 +36,9 @@ pub(crate) struct RestoreArgs {
     /// The data directory to make; it must not be there, or be empty.
     #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
     data: PathBuf,
+    /// Of books in PostgreSQL, which several gateways share: leave the database alone, it holds them already.
+    #[arg(long)]
+    directory_only: bool,
     /// Print the manifest as JSON.
     #[arg(long)]
     json: bool,
@@ -40,15 +46,24 @@ pub(crate) struct RestoreArgs {
 
 pub(crate) async fn backup(args: BackupArgs) -> anyhow::Result<ExitCode> {
     let BackupArgs { into, data, json } = args;
-    let made = tokio::task::spawn_blocking(move || backup::create(&data, &into, clock::now())).await?;
-    say("backed up", &made?, json)
+    let database = database(&data)?;
+    let runtime = Handle::current();
+    let copying = move || match database {
+        None => anyhow::Ok(backup::create(&data, &into, clock::now())?),
+        Some(database) => backup::create_with(&data, &into, clock::now(), |books| {
+            anyhow::Ok(runtime.block_on(copy_books(&database, books))?)
+        }),
+    };
+    let made = tokio::task::spawn_blocking(copying).await??;
+    say("backed up", &made, json)
 }
 
 pub(crate) async fn restore(args: RestoreArgs) -> anyhow::Result<ExitCode> {
-    let RestoreArgs { from, data, json } = args;
-    let runtime = tokio::runtime::Handle::current();
+    let RestoreArgs { from, data, directory_only, json } = args;
+    let books = Books { database: named_database()?, is_there: directory_only };
+    let runtime = Handle::current();
     let restoring = move || {
-        backup::restore(&from, &data, |staging| runtime.block_on(check(staging)))
+        backup::restore(&from, &data, |staging| runtime.block_on(books.restore(staging)))
             .with_context(|| format!("{} was not made", data.display()))
     };
     let manifest = tokio::task::spawn_blocking(restoring).await??;
@@ -57,6 +72,38 @@ pub(crate) async fn restore(args: RestoreArgs) -> anyhow::Result<ExitCode> {
         "Calls that were open at the backup are kept as in doubt at the next start. Payments made after the backup are not known here: see docs/guides/backup.md.",
     );
     Ok(said)
+}
+
+/// Where the books of a backup belong.
+struct Books {
+    database: Option<DatabaseUrl>,
+    /// Whether they are in the database already.
+    is_there: bool,
+}
+
+impl Books {
+    /// Has the books checked, and writes those of a database into it; it is the last step before the directory is put in place.
+    async fn restore(self, staging: &Path) -> anyhow::Result<()> {
+        let copy = staging.join(BOOKS);
+        match self.database {
+            None if copy.is_file() => {
+                bail!("the books of this backup were in PostgreSQL: name an empty database in {DATABASE_URL}")
+            }
+            None => check(staging).await,
+            Some(database) if !copy.is_file() => {
+                bail!(
+                    "the books of this backup are a file, and {DATABASE_URL} names {database}: restore without it, and serve without it"
+                )
+            }
+            Some(database) => {
+                if !self.is_there {
+                    write_books(&copy, &database).await?;
+                }
+                // The data directory has no books of its own.
+                std::fs::remove_file(&copy).with_context(|| format!("remove {}", copy.display()))
+            }
+        }
+    }
 }
 
 /// The whole `ledger check`, before anything is put in place.

@@ -16,20 +16,32 @@ use crate::telemetry::Checked;
 use crate::{clock, dev};
 
 /// The setting `database.url` in the environment.
-const DATABASE_URL: &str = "TOLLGATE__DATABASE__URL";
+pub(super) const DATABASE_URL: &str = "TOLLGATE__DATABASE__URL";
+
+/// The database that the environment names.
+pub(super) fn named_database() -> anyhow::Result<Option<DatabaseUrl>> {
+    let environment = Environment::read(".".as_ref()).map_err(anyhow::Error::msg)?;
+    environment.get(DATABASE_URL).map(|url| url.parse().context(DATABASE_URL)).transpose()
+}
+
+/// The database with the ledger of the gateway with this data directory; `None` where it is the file in it.
+pub(super) fn database(data: &Path) -> anyhow::Result<Option<DatabaseUrl>> {
+    if let Some(database) = named_database()? {
+        return Ok(Some(database));
+    }
+    if !data.is_dir() {
+        bail!("{} is no data directory; name it with --data, or start a gateway first", data.display());
+    }
+    if let Some(database) = ledger_elsewhere(data) {
+        bail!("the ledger of this gateway is in {database}; name it in {DATABASE_URL}");
+    }
+    Ok(None)
+}
 
 /// The ledger of the gateway with this data directory: the file in it, or the database that the environment names.
 pub(super) async fn open(args: &DataArgs) -> anyhow::Result<Store> {
-    let environment = Environment::read(".".as_ref()).map_err(anyhow::Error::msg)?;
-    if let Some(url) = environment.get(DATABASE_URL) {
-        let url: DatabaseUrl = url.parse().context(DATABASE_URL)?;
-        return Ok(Store::connect_shared(url, Options::default()).await?);
-    }
-    if !args.data.is_dir() {
-        bail!("{} is no data directory; name it with --data, or start a gateway first", args.data.display());
-    }
-    if let Some(database) = ledger_elsewhere(&args.data) {
-        bail!("the ledger of this gateway is in {database}; name it in {DATABASE_URL}");
+    if let Some(database) = database(&args.data)? {
+        return Ok(Store::connect_shared(database, Options::default()).await?);
     }
     Store::open_shared(&args.data, Options::default())
         .with_context(|| format!("open {}", args.data.display()))

@@ -14,7 +14,8 @@ use tollgate_testkit::peers::postgres::{self, Database};
 use crate::escrow::{Party, until_state};
 use crate::payouts::{self, WALLET, Withdrawer};
 use crate::world::{
-    Gateway, PRICE, PRICED, START, World, call, call_body, code, delivered, modern_headers, statement,
+    Gateway, PRICE, PRICED, START, World, call, call_body, code, command, delivered, modern_headers,
+    statement,
 };
 
 const COPIES: usize = 200;
@@ -119,6 +120,107 @@ async fn attempt(url: String, arguments: Value, meta: Value) -> Result<Answer, H
         headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let body = bytes::Bytes::from(call_body("slow", &arguments, &meta).to_string());
     tollgate_testkit::http::send(http::Method::POST, &url, &headers, body).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f20_books_in_a_database_are_backed_up_under_load_and_restored_into_another_one() {
+    const CALLS: usize = 12;
+    const BEFORE: usize = 4;
+    let Some(mut pair) = Pair::new(Script::echo(), "echo").await else { return };
+    let mut payments = Vec::new();
+    for number in 0..CALLS {
+        let arguments = json!({ "n": number });
+        let meta = json!({ "x402/payment": pair.first.x402_payment("echo", &arguments).await });
+        payments.push((arguments, meta));
+    }
+    let pay = async |number: usize| {
+        let gateway = if number.is_multiple_of(2) { &pair.first.gateway } else { &pair.second };
+        let (arguments, meta) = &payments[number];
+        delivered(&call(&gateway.mcp(), "echo", arguments, meta, &[]).await)
+    };
+    for number in 0..BEFORE {
+        pay(number).await;
+    }
+    let mut backing_up = tokio::process::Command::from(command(&pair.first.gateway.folder));
+    backing_up.args(["backup", "copy", "--data", "data"]);
+    let load = async {
+        for number in BEFORE..CALLS {
+            pay(number).await;
+        }
+    };
+    let (backed_up, ()) = tokio::join!(backing_up.output(), load);
+    let backed_up = backed_up.unwrap();
+    assert!(backed_up.status.success(), "{}", String::from_utf8_lossy(&backed_up.stderr));
+    let copied = std::fs::read_to_string(pair.first.gateway.folder.join("copy/books.sql")).unwrap();
+    assert!(!copied.contains(pair.database.password()), "the password is nowhere");
+    assert!(pair.second.cli(&["backup", "copy"]).status.success());
+
+    let restore = |gateway: &Gateway, more: &[&str]| {
+        let arguments = [&["restore", "copy", "--data", "again"], more].concat();
+        command(&gateway.folder).args(arguments).output().unwrap()
+    };
+    let refused = restore(&pair.first.gateway, &[]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("holds books already"), "{said}");
+    assert!(!pair.first.gateway.folder.join("again").exists());
+    pair.second.assert_books_in_order();
+
+    let database = available(postgres::shared().await).unwrap().database().unwrap();
+    let second: &[&str] = &["--directory-only"];
+    for (gateway, more) in [(&mut pair.first.gateway, &[][..]), (&mut pair.second, second)] {
+        gateway.kill();
+        let folder = gateway.folder.clone();
+        settings(&folder, &database.url());
+        let restored = restore(gateway, more);
+        assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+        assert!(!folder.join("again/books.sql").exists(), "they are in the database");
+        std::fs::rename(folder.join("data"), folder.join("old")).unwrap();
+        std::fs::rename(folder.join("again"), folder.join("data")).unwrap();
+        *gateway = Gateway::dev(&folder).await;
+        gateway.assert_books_in_order();
+    }
+    assert!(
+        pair.second.account("payable:up")[1] >= PRICE * BEFORE as u128,
+        "what was settled before is there"
+    );
+    let executions = pair.journal().executions();
+    for (number, (arguments, meta)) in payments.iter().enumerate().take(BEFORE) {
+        // At the other gateway than before.
+        let gateway = if number % 2 == 0 { &pair.second } else { &pair.first.gateway };
+        delivered(&call(&gateway.mcp(), "echo", arguments, meta, &[]).await); // the stored answer
+        let replayed = call(&gateway.mcp(), "echo", &json!({ "n": "another" }), meta, &[]).await;
+        let code = code(&replayed);
+        assert!(["payment_replayed", "payment_other_call"].contains(&code.as_str()), "{code}");
+    }
+    assert_eq!(pair.journal().executions(), executions, "no tool has run for a used payment");
+    delivered(&pair.first.paid_call("echo", &json!({ "n": "fresh" })).await); // control
+    pair.database = database;
+    assert_eq!(pair.trial_balance(), "");
+    pair.first.gateway.assert_books_in_order();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_the_journal_and_exports_tell_of_books_in_a_database_too() {
+    let Some(pair) = Pair::new(Script::echo(), "echo").await else { return };
+    delivered(&pair.first.paid_call("echo", &json!({ "n": 1 })).await);
+    let rows = |arguments: &[&str]| -> Vec<Value> {
+        let output = pair.second.cli(arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let lines = String::from_utf8(output.stdout).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let payer = format!("eip155:{}", pair.first.payer_address().to_lowercase());
+    let statement = rows(&["ledger", "statement", &payer, "--json"]);
+    assert_eq!(statement.last().unwrap()["balance"], json!((START - PRICE).to_string()));
+    let journal = rows(&["ledger", "journal", "--json"]);
+    assert_eq!(journal, rows(&["ledger", "export", "transfers", "--format", "jsonl"]));
+    assert!(
+        !journal.is_empty() && rows(&["ledger", "journal", "--json", "--since", "2999-01-01"]).is_empty()
+    );
+    let settled = rows(&["ledger", "export", "settlements", "--format", "jsonl"]);
+    assert_eq!((settled.len(), &settled[0]["state"]), (1, &json!("settled")));
+    let receipts = rows(&["ledger", "export", "receipts", "--format", "jsonl"]);
+    assert_eq!(receipts[0]["id"], settled[0]["receipt_id"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

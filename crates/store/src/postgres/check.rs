@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use futures_util::TryStreamExt;
 use tokio::sync::mpsc;
-use tokio_postgres::{Client, Row};
+use tokio_postgres::Client;
 use tollgate_attest::{PublicKey, Segment, verify_chain};
 use tollgate_domain::{Digest, TransferId};
 use tollgate_ledger::StoreError;
@@ -12,6 +12,7 @@ use tollgate_ledger::audit::{Auditor, Finding};
 
 use super::PostgresStore;
 use super::convert::{self, ReadError, plain};
+use super::export::{SNAPSHOT, each};
 use super::rows::{self, accounts, settlements, transfers};
 use super::{budgets, escrows, payouts};
 
@@ -26,9 +27,14 @@ impl PostgresStore {
 }
 
 async fn check(client: &Client) -> Result<Vec<Finding>, ReadError> {
-    // The books may be long.
-    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0";
-    client.batch_execute(begin).await?;
+    client.batch_execute(SNAPSHOT).await?;
+    let findings = examine(client).await?;
+    client.batch_execute("COMMIT").await?;
+    Ok(findings)
+}
+
+/// Everything that does not hold of what this transaction sees.
+pub(super) async fn examine(client: &Client) -> Result<Vec<Finding>, ReadError> {
     let mut auditor = Auditor::default();
     each(client, transfers!("ORDER BY t.seq"), |row| {
         auditor.transfer(&rows::transfer(row)?);
@@ -79,21 +85,7 @@ async fn check(client: &Client) -> Result<Vec<Finding>, ReadError> {
         Ok(())
     })
     .await?;
-    client.batch_execute("COMMIT").await?;
     Ok(findings)
-}
-
-/// Visits every row, one at a time.
-async fn each(
-    client: &Client,
-    query: &str,
-    mut visit: impl FnMut(&Row) -> Result<(), ReadError>,
-) -> Result<(), ReadError> {
-    let mut rows = pin!(client.query_typed_raw::<&str, _>(query, []).await?);
-    while let Some(row) = rows.try_next().await? {
-        visit(&row)?;
-    }
-    Ok(())
 }
 
 /// Verifies every envelope in its chain, and that the last of each chain is the one that the next would follow.

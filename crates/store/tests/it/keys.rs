@@ -7,7 +7,7 @@ use tollgate_store::{KeyRecord, NewKey, Options, Store};
 
 use crate::world::*;
 
-fn new_key(byte: u8) -> NewKey {
+pub(crate) fn new_key(byte: u8) -> NewKey {
     NewKey {
         id: KeyId::from_bytes([byte; 16]),
         name: format!("agent {byte}"),

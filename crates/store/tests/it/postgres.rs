@@ -1,5 +1,6 @@
 //! The ledger in PostgreSQL: the same promises as of the embedded store, and what only several gateways can show.
 
+mod copy;
 mod cut;
 
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use tollgate_attest::Signer;
 use tollgate_domain::{Amount, Rail, UnixMillis};
 use tollgate_ledger::budget::{Barrier, Change, Stop, Target};
 use tollgate_ledger::{Claim, Claimed, Command, LedgerStore, StoreError};
-use tollgate_store::{NewKey, OpenError, Options, Store};
+use tollgate_store::{NewKey, OpenError, Options, Part, Row, Store};
 use tollgate_testkit::peers;
 use tollgate_testkit::peers::postgres::{self, Database};
 
@@ -368,15 +369,17 @@ async fn f12_newer_tables_are_refused_and_not_changed() {
     assert!(opened.is_ok(), "control: {opened:?}");
 }
 
+/// The tables of the first version.
+const VERSION_1: &str = concat!(
+    "CREATE SCHEMA tollgate; SET search_path = tollgate; CREATE TABLE schema_version (version bigint NOT NULL); ",
+    "INSERT INTO schema_version VALUES (1);",
+    include_str!("../../src/schema/postgres_1.sql"),
+);
+
 #[tokio::test]
 async fn tables_of_the_first_version_are_brought_up_to_date() {
     let Some(database) = database().await else { return };
-    let first = concat!(
-        "CREATE SCHEMA tollgate; SET search_path = tollgate; CREATE TABLE schema_version (version bigint NOT NULL); ",
-        "INSERT INTO schema_version VALUES (1);",
-        include_str!("../../src/schema/postgres_1.sql"),
-    );
-    database.psql(&format!("SET ROLE tollgate; {first}")).unwrap();
+    database.psql(&format!("SET ROLE tollgate; {VERSION_1}")).unwrap();
     let gateway = gateway(&database, 1).await;
     fresh(&gateway.store, &free("alice/1", 1)).await;
     assert_eq!(gateway.store.claim(free("alice/2", 1)).await, Ok(Claimed::NoFreeCall));
@@ -399,4 +402,76 @@ async fn a_limit_is_one_over_two_gateways() {
     database.psql("UPDATE tollgate.shared_limits SET full_at = 1").unwrap();
     other.store.prune(UnixMillis::from_secs(1_795_219_200)).await.unwrap();
     assert_eq!(rows(), 0);
+}
+
+#[tokio::test]
+async fn a_batch_is_decided_on_what_other_gateways_wrote_since_the_last_one() {
+    let Some(database) = database().await else { return };
+    let (one, other) = (gateway(&database, 1).await, gateway(&database, 2).await);
+    let guest = Store::connect_shared(database.url().parse().unwrap(), Options::default()).await.unwrap();
+    let spend = |proof: &str| claim(Rail::Credit, proof);
+    one.store.grant_credit(grant(&alice(), 10)).await.unwrap();
+    // Both remember the account by now.
+    fresh(&other.store, &spend("alice/1")).await;
+    let broke = Ok(Claimed::InsufficientFunds { available: Amount::ZERO });
+    assert_eq!(one.store.claim(spend("alice/2")).await, broke, "the other gateway took the last of it");
+    guest.grant_credit(grant(&alice(), 10)).await.unwrap();
+    fresh(&one.store, &spend("alice/2")).await;
+    assert_eq!(other.store.claim(spend("alice/3")).await, broke);
+    // Alone for a while, then not.
+    for _ in 0..3 {
+        other.store.grant_credit(grant(&alice(), 10)).await.unwrap();
+    }
+    fresh(&one.store, &spend("alice/3")).await;
+    assert_eq!(available(&other.store, &alice()).await, Amount::new(20));
+    in_order(&one.store).await;
+}
+
+#[tokio::test]
+async fn what_somebody_changed_by_hand_is_not_written_over() {
+    let Some(database) = database().await else { return };
+    let gateway = gateway(&database, 7).await;
+    for _ in 0..2 {
+        gateway.store.grant_credit(grant(&alice(), 50)).await.unwrap();
+    }
+    let by_hand = format!(
+        "UPDATE tollgate.accounts SET credits_posted = credits_posted + 5 WHERE name = '{}'",
+        credit(&alice())
+    );
+    database.psql(&by_hand).unwrap();
+    gateway.store.grant_credit(grant(&alice(), 10)).await.unwrap();
+    assert_eq!(balances(&gateway.store, &credit(&alice())).await.credits_posted, Amount::new(115));
+    // And it is found, as is an account that somebody took away.
+    assert!(!gateway.store.check().await.unwrap().is_empty());
+    database.psql(&by_hand.replace("+ 5", "- 5")).unwrap();
+    in_order(&gateway.store).await;
+    database.psql("DELETE FROM tollgate.accounts").unwrap();
+    assert!(!gateway.store.check().await.unwrap().is_empty());
+}
+
+/// Everything in the books, in order.
+async fn every_row(store: &Store) -> Vec<Row> {
+    let parts = vec![Part::Transfers, Part::Settlements, Part::Receipts];
+    store.each_row(parts, Vec::new(), Vec::push).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_books_are_shown_row_by_row_as_those_in_a_file_are() {
+    let Some(database) = database().await else { return };
+    let (gateway, directory) = (gateway(&database, 7).await, TempDir::new().unwrap());
+    let file = open(&directory);
+    for command in mixed_commands() {
+        assert_eq!(gateway.store.commit(command.clone()).await, file.commit(command).await);
+    }
+    let rows = every_row(&gateway.store).await;
+    assert_eq!(rows, every_row(&file).await);
+    for (is_there, what) in [
+        (rows.iter().any(|row| matches!(row, Row::Transfer(_))), "transfers"),
+        (rows.iter().any(|row| matches!(row, Row::Settlement(_))), "settlements"),
+        (rows.iter().any(|row| matches!(row, Row::Receipt { .. })), "receipts"),
+    ] {
+        assert!(is_there, "there are {what}");
+    }
+    let only = gateway.store.each_row(vec![Part::Receipts], Vec::new(), Vec::push).await.unwrap();
+    assert!(only.iter().all(|row| matches!(row, Row::Receipt { .. })) && !only.is_empty());
 }

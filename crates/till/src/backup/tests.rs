@@ -100,3 +100,32 @@ fn what_the_last_check_refuses_does_not_become_a_data_directory() {
     assert_eq!(names(folder.path()).unwrap(), ["backup", "data"]);
     assert!(restored(&backup, &again).is_ok(), "control");
 }
+
+#[test]
+fn books_that_are_elsewhere_are_one_file_more_which_whoever_writes_them_back_takes_away() {
+    let folder = TempDir::new().unwrap();
+    let (data, backup) = (folder.path().join("data"), folder.path().join("backup"));
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("gate.key"), "aa\n").unwrap();
+    let failing = |_: &Path| Err(BackupError::NoLedger(data.clone()));
+    assert!(create_with(&data, &folder.path().join("failed"), UnixMillis::new(0), failing).is_err());
+    assert!(!folder.path().join("failed").join(MANIFEST).exists(), "it is no backup");
+    let write = |path: &Path| {
+        fs::write(path, "books\n").map_err(io(path))?;
+        Ok::<_, BackupError>(7)
+    };
+    let made = create_with(&data, &backup, UnixMillis::new(0), write).unwrap();
+    let kept: Vec<_> = made.files.iter().map(|file| (file.name.as_str(), file.schema)).collect();
+    assert_eq!(kept, [(BOOKS, Some(7)), ("gate.key", None)]);
+
+    let again = folder.path().join("again");
+    let write_back = |staging: &Path| {
+        assert_eq!(fs::read_to_string(staging.join(BOOKS)).unwrap(), "books\n");
+        fs::remove_file(staging.join(BOOKS)).map_err(io(staging))
+    };
+    assert_eq!(restore(&backup, &again, write_back).unwrap(), made);
+    assert_eq!(names(&again).unwrap(), ["gate.key"]);
+    fs::write(backup.join(BOOKS), "other\n").unwrap();
+    let changed = restored(&backup, &folder.path().join("third"));
+    assert!(matches!(changed, Err(BackupError::Changed { .. })), "{changed:?}");
+}
