@@ -75,6 +75,8 @@ mod payouts;
 #[cfg(test)]
 mod pins;
 #[cfg(test)]
+mod priced_by_result;
+#[cfg(test)]
 mod pricing;
 #[cfg(test)]
 mod rate_limits;

@@ -13,12 +13,12 @@ pub(crate) mod promises {
 
     use crate::world::*;
 
-    fn entrusting(proof: &str) -> Claim {
+    pub(crate) fn entrusting(proof: &str) -> Claim {
         let settle = tollgate_domain::Settle::Escrow;
         Claim { settle, reference: "ledger:1".to_owned(), ..claim(Rail::Credit, proof) }
     }
 
-    fn terms(claim: &Claim) -> Proposal {
+    pub(crate) fn terms(claim: &Claim) -> Proposal {
         Proposal {
             payer: claim.caller.clone(),
             provider: Provider::Server(tool().server),
@@ -54,6 +54,14 @@ pub(crate) mod promises {
             Outcome::Escrow(moved) => Ok(moved.row.state),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// The payer of a call's escrow accepts a part of it.
+    pub(crate) async fn accepted(store: &impl LedgerStore, claim: &Claim, part: Part) {
+        let is_all = part == Part::Rest;
+        let state =
+            moved(store, claim, Who::Principal(alice()), EscrowEvent::Accept(part), 400).await.unwrap();
+        assert_eq!(state == EscrowState::Released, is_all, "{state:?}");
     }
 
     async fn has(store: &impl LedgerStore, account: AccountName) -> u128 {
@@ -104,9 +112,7 @@ pub(crate) mod promises {
         assert_eq!(refused, Err(StoreError::Refused(Refusal::InEscrow { call: call.call, escrow: id })));
 
         // It was created, funded, locked and delivered in one commit; the payer accepts.
-        let accept = EscrowEvent::Accept(Part::Rest);
-        let by = Who::Principal(alice());
-        assert_eq!(moved(store, &call, by, accept, 400).await, Ok(EscrowState::Released));
+        accepted(store, &call, Part::Rest).await;
         assert_eq!((has(store, payable()).await, has(store, escrow).await), (10, 0));
         assert_eq!(store.refund(back(10)).await.unwrap().total, Amount::new(10), "released, and given back");
         assert_eq!(has(store, payable()).await, 0);
