@@ -102,6 +102,8 @@ mod servers;
 #[cfg(feature = "postgres")]
 mod several_gateways;
 #[cfg(test)]
+mod shared_earnings;
+#[cfg(test)]
 mod stolen_proofs;
 #[cfg(test)]
 mod tasks;

@@ -44,7 +44,15 @@ impl Told {
 impl Party {
     /// A new key that the gateway knows, with so much credit.
     pub(crate) async fn new(gateway: &Gateway, credit: Option<&str>) -> Self {
-        let (id, secret) = api_key(gateway);
+        Self::holding(gateway, api_key(gateway), credit).await
+    }
+
+    /// The same with this key.
+    pub(crate) async fn holding(
+        gateway: &Gateway,
+        (id, secret): (String, String),
+        credit: Option<&str>,
+    ) -> Self {
         let party =
             Self { id, secret: Some(secret), url: gateway.url.clone(), folder: gateway.folder.clone() };
         if let Some(money) = credit {
