@@ -47,6 +47,8 @@ mod first_transport;
 #[cfg(test)]
 mod gate_api;
 #[cfg(test)]
+mod holder;
+#[cfg(test)]
 mod import;
 #[cfg(test)]
 mod interop;

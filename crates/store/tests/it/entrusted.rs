@@ -7,8 +7,8 @@ pub(crate) mod promises {
         Ruling, Timings, Who, escrow_of_call,
     };
     use tollgate_ledger::{
-        AccountName, Advance, Claim, Command, Event, Funds, LedgerStore, Outcome, Refund, RefundCause,
-        Refusal, State, StoreError, operator_refund_id,
+        AccountName, Advance, Claim, Command, Event, Funds, LedgerStore, Outcome, RefundCause, Refusal,
+        State, StoreError,
     };
 
     use crate::world::*;
@@ -96,17 +96,7 @@ pub(crate) mod promises {
         assert_eq!(has(store, payable()).await, 0, "not earned yet");
 
         // An operator gives nothing back while it is decided there.
-        let back = |amount| Refund {
-            key: call.key.clone(),
-            call: call.call,
-            id: operator_refund_id(&call.call, ""),
-            amount: Amount::new(amount),
-            before: Amount::ZERO,
-            reason: "empty".to_owned(),
-            statement: None,
-            private: None,
-            now: at(300),
-        };
+        let back = |amount| refund_of(&call, "", amount, 0);
         let refused = store.refund(back(10)).await;
         let id = escrow_of_call(&call.call);
         assert_eq!(refused, Err(StoreError::Refused(Refusal::InEscrow { call: call.call, escrow: id })));
@@ -212,17 +202,7 @@ pub(crate) mod promises {
         for (word, before, amount, left) in
             [("one", 0, 4, [2 * 618 - 2, 665, 99]), ("two", 4, 997, [618, 333, 50])]
         {
-            let refund = Refund {
-                key: call.key.clone(),
-                call: call.call,
-                id: operator_refund_id(&call.call, word),
-                amount: Amount::new(amount),
-                before: Amount::new(before),
-                reason: "empty".to_owned(),
-                statement: None,
-                private: None,
-                now: at(300),
-            };
+            let refund = refund_of(&call, word, amount, before);
             store.refund(refund.clone()).await.unwrap();
             assert!(store.refund(refund).await.unwrap().again, "booked once");
             assert_eq!(parts().await, left, "{word}");

@@ -3,8 +3,7 @@
 pub(crate) mod promises {
     use tollgate_domain::{Amount, Digest, Rail, Settle};
     use tollgate_ledger::{
-        AccountName, Advance, Claim, Event, LedgerStore, Refund, Refusal, Spent, State, StoreError,
-        operator_refund_id,
+        AccountName, Advance, Claim, Event, LedgerStore, Refusal, Spent, State, StoreError,
     };
     use tollgate_store::Store;
 
@@ -82,17 +81,7 @@ pub(crate) mod promises {
         let call = hundred(Rail::Credit, "a/1", Settle::After);
         fresh(store, &call).await;
         step(store, &call, [measured(30), Event::Submitted, settled()]).await.unwrap();
-        let back = |amount, before| Refund {
-            key: call.key.clone(),
-            call: call.call,
-            id: operator_refund_id(&call.call, ""),
-            amount: Amount::new(amount),
-            before: Amount::new(before),
-            reason: "empty".to_owned(),
-            statement: None,
-            private: None,
-            now: at(300),
-        };
+        let back = |amount, before| refund_of(&call, "", amount, before);
         let exceeds = Err(StoreError::Refused(Refusal::RefundExceeds { left: Amount::new(30) }));
         assert_eq!(store.refund(back(31, 70)).await, exceeds);
         assert_eq!(store.refund(back(30, 0)).await, exceeds, "whoever decided did not know what is left");
@@ -120,17 +109,7 @@ pub(crate) mod promises {
         accepted(store, &call, tollgate_ledger::escrow::Part::Rest).await;
         assert_eq!(has(store, payable()).await, 30);
         // What was released may be given back by hand, and no more.
-        let back = |amount| Refund {
-            key: call.key.clone(),
-            call: call.call,
-            id: operator_refund_id(&call.call, ""),
-            amount: Amount::new(amount),
-            before: Amount::new(70),
-            reason: "empty".to_owned(),
-            statement: None,
-            private: None,
-            now: at(500),
-        };
+        let back = |amount| refund_of(&call, "", amount, 70);
         let exceeds = Err(StoreError::Refused(Refusal::RefundExceeds { left: Amount::new(30) }));
         assert_eq!(store.refund(back(31)).await, exceeds);
         store.refund(back(30)).await.unwrap();

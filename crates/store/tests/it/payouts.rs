@@ -9,8 +9,7 @@ use tollgate_ledger::payout::{
     ProviderName, RequestPayout, payout_id_for,
 };
 use tollgate_ledger::{
-    Advance, Claim, Clearing, Event, LedgerStore, Refund, Refusal, StoreError, Transfer, TransferKind,
-    operator_refund_id,
+    Advance, Claim, Clearing, Event, LedgerStore, Refusal, StoreError, Transfer, TransferKind,
 };
 use tollgate_store::Store;
 
@@ -253,18 +252,7 @@ pub(crate) async fn earnings_of(store: &Store) {
     assert_eq!(earned().await, [(1, 15, 0)]);
     accepted(store, &call, Part::Rest).await;
     assert_eq!(earned().await, [(1, 40, 0)]);
-    let back = Refund {
-        key: call.key.clone(),
-        call: call.call,
-        id: operator_refund_id(&call.call, ""),
-        amount: Amount::new(5),
-        before: Amount::new(60),
-        reason: "late".to_owned(),
-        statement: None,
-        private: None,
-        now: at(600),
-    };
-    store.refund(back).await.unwrap();
+    store.refund(refund_of(&call, "", 5, 60)).await.unwrap();
     assert_eq!(earned().await, [(1, 40, 5)]);
     in_order(store).await;
 }

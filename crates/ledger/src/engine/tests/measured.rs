@@ -4,7 +4,6 @@ use proptest::prelude::*;
 use tollgate_domain::{Bps, ServerName, Splits};
 
 use super::*;
-use crate::Refund;
 
 fn measured(due: u128) -> Event {
     Event::Measured { result: Digest::of(b"42"), due: Amount::new(due) }
@@ -69,22 +68,9 @@ proptest! {
         prop_assert_eq!((row.due().get(), row.charged()), (due, true));
         let mut kept = due;
         for (number, piece) in (0_u8..).zip(pieces) {
-            let refund = Refund {
-                key: claim.key.clone(),
-                call: claim.call,
-                id: TransferId::from_bytes([100 + number; 16]),
-                amount: Amount::new(piece),
-                before: Amount::new(units - kept),
-                reason: "a part of it".into(),
-                statement: None,
-                private: None,
-                now: UnixMillis::new(9),
-            };
-            match crate::refund::refund(&mut books, &refund) {
-                Ok((_, changes)) => {
-                    changes.into_iter().for_each(|changes| books.write(changes));
-                    kept -= piece;
-                }
+            let refund = refund_of(&claim, 100 + number, piece, units - kept);
+            match give_back(&mut books, &refund) {
+                Ok(_) => kept -= piece,
                 Err(_) => prop_assert!(piece > kept, "only more than what was charged is refused"),
             }
         }

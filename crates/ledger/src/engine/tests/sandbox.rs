@@ -54,7 +54,7 @@ fn mint(books: &mut Memory, number: u8, to: u8, units: u128) -> Result<(), Refus
         ..grant_of(&wallet(to), units)
     };
     match super::super::grant(books, &grant) {
-        Ok((_, changes)) => books.write(changes.unwrap()),
+        Ok((_, changes)) => books.audited(changes.unwrap()),
         Err(EngineError::Refused(refusal)) => return Err(refusal),
     }
     Ok(())
