@@ -1,4 +1,4 @@
-use tollgate_domain::{AssetId, CallId, Caller, KeyId, UnixMillis};
+use tollgate_domain::{CallId, Caller, KeyId, Principal, UnixMillis};
 
 use super::*;
 use crate::memory::{Chain, Memory};

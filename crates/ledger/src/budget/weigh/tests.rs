@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use tollgate_domain::{ApprovalId, AssetId, Digest, Principal, ToolRef};

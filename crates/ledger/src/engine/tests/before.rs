@@ -1,5 +1,7 @@
 //! `settle: before`: what is taken before the tool runs is earned, or goes back to whoever paid.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,6 +1,8 @@
 //! Sandbox money: a wallet's signed payments, taken from its account on these books. Whatever happens in whatever order,
 //! there is as much of it as was made.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,11 +1,10 @@
 //! Escrows on real books: what is booked, who is let in, what is carried out once, and that nothing is lost whatever happens.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 use tollgate_domain::{AssetId, Bps, Caller, EscrowId, KeyId, Principal};
 
 use super::*;
+use crate::audit::Finding;
 use crate::escrow::{EscrowTerms, StakeRuling};
 use crate::escrow::{Milestone, Phase, Proposal, Provider, Ruling, Timings, id_for_key};
 use crate::memory::Memory;

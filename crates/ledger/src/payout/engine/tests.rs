@@ -1,11 +1,10 @@
 //! Payouts on real books: what is asked for, who is let in, and that nothing leaves twice whatever happens.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 use tollgate_domain::{AssetId, Caller, KeyId, PayoutId, Principal, TransferId};
 
 use super::*;
+use crate::audit::Finding;
 use crate::memory::Memory;
 use crate::payout::{PayoutLimits, PayoutRail, payout_id_for};
 use crate::{Balances, Clearing, Command, Outcome};
