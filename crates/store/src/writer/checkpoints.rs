@@ -16,7 +16,7 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use super::hooks::Hooks;
 
-/// When the log is moved, in pages of 4 KiB.
+/// When the log is moved, in pages of 8 KiB, or 4 in files that were made earlier.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// So many more than the last pass has moved: there is another one.
@@ -31,7 +31,7 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { pass: 2_000, long: 16_000, left: 3_000, most: 64_000 }
+        Self { pass: 1_000, long: 8_000, left: 1_500, most: 32_000 }
     }
 }
 
