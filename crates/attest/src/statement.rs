@@ -36,7 +36,8 @@ pub struct StatementDraft {
     pub price: Option<(Amount, AssetId, Rail)>,
     /// The rail's reference of the settlement, such as a transaction hash.
     pub payment_ref: Option<String>,
-    /// How much of the price went back, in all; absent where nothing did.
+    /// How much of the price is not kept: what the size of the result left of it, and what went back since; absent where that is
+    /// nothing.
     pub refunded: Option<Amount>,
     /// Where the settlement stands: a state of the settlement machine, `escrowed`, `refunded_in_part`, or `free`.
     pub settlement: &'static str,
@@ -92,8 +93,10 @@ pub struct Statement {
     pub price: Option<(Amount, AssetId, Rail)>,
     /// The rail's reference of the settlement.
     pub payment_ref: Option<String>,
-    /// How much of the price went back, in all.
+    /// How much of the price is not kept: what the size of the result left of it, and what went back since.
     pub refunded: Option<Amount>,
+    /// How much was charged in the end, where it was not all of the price.
+    pub amount_charged: Option<Amount>,
     /// Where the settlement stood.
     pub settlement: String,
     /// The escrow that the money was put into.

@@ -18,6 +18,8 @@ pub(crate) const EXACT_MAX: u64 = 9_007_199_254_740_991;
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Statement<'a> {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    amount_charged: Option<Amount>,
     args_sha256: Digest,
     call_id: CallId,
     caller: Caller<'a>,
@@ -127,6 +129,7 @@ impl<'a> Statement<'a> {
     /// The form of a draft, without a place in the chain.
     pub(crate) fn drafted(draft: &'a StatementDraft) -> Self {
         Self {
+            amount_charged: amount_charged(draft),
             args_sha256: draft.args_sha256,
             call_id: draft.call_id,
             caller: Caller { kind: kind_of(&draft.caller).into(), principal: draft.caller.clone() },
@@ -186,6 +189,7 @@ impl<'a> Statement<'a> {
             price: wire.price.map(|price| (price.amount, price.asset, price.rail)),
             payment_ref: wire.payment_ref.map(Cow::into_owned),
             refunded: wire.refunded,
+            amount_charged: wire.amount_charged,
             settlement: wire.settlement.into_owned(),
             escrow: wire.escrow_id,
             decision: wire.decision.map(Decision::read),
@@ -217,6 +221,12 @@ impl Decision {
             },
         )
     }
+}
+
+/// What of the price was charged in the end, where it was not all of it.
+fn amount_charged(draft: &StatementDraft) -> Option<Amount> {
+    let (amount, _, _) = draft.price.as_ref().filter(|_| draft.charged)?;
+    amount.checked_sub(draft.refunded?)
 }
 
 /// The kind of a caller, as the text form of its principal shows it.

@@ -5,6 +5,7 @@
 mod formula;
 mod measure;
 mod period;
+mod result;
 mod units;
 mod window;
 
@@ -15,6 +16,7 @@ use crate::{Amount, Asset, Bps, Digest, Money, Price, UnixMillis};
 pub use formula::{Formula, FormulaError};
 pub use measure::{Count, CountError, Measure, MeasureError, Reading};
 pub use period::{Period, PeriodError, Usage};
+pub use result::{ResultPrice, ResultPriceError};
 pub use units::{Bounds, Computed, UnitPrice};
 pub use window::{Days, Window, WindowError};
 
@@ -60,6 +62,8 @@ pub enum Pricing {
         /// The price of the units in each asset, in the owner's order.
         options: Vec<UnitPrice>,
     },
+    /// By the size of the result: quoted as a maximum, of which a part is charged.
+    PerResult(ResultPrice),
     /// By a formula over what is counted in the arguments.
     Formula {
         /// What is counted, by name.
@@ -103,6 +107,15 @@ pub struct Due {
     pub price: Price,
     /// A free call that the caller may have left: whoever claims it first has it.
     pub free: Option<FreeCall>,
+    /// What of the price is charged once there is a result; `None`: all of it.
+    pub by_result: Option<ResultPrice>,
+}
+
+impl Due {
+    /// All of this price, whatever the result.
+    fn of(price: Price) -> Self {
+        Self { price, free: None, by_result: None }
+    }
 }
 
 /// One free call of so many in a period. Written `3/day`.
@@ -161,7 +174,7 @@ impl Pricing {
     /// [`PriceUnknown`] when the arguments give no price.
     pub fn due(&self, situation: &Situation<'_>) -> Result<Due, PriceUnknown> {
         match self {
-            Self::PerCall(price) => Ok(Due { price: price.clone(), free: None }),
+            Self::PerCall(price) => Ok(Due::of(price.clone())),
             Self::FreeTier { calls, per, then } => {
                 let mut due = then.due(situation)?;
                 let has_left = situation.usage.is_some_and(|usage| usage.within(*per) < *calls);
@@ -184,6 +197,9 @@ impl Pricing {
                 let units = situation.reading.count(measure)?.div_ceil((*size).max(1));
                 let amount = |option: &UnitPrice| option.of(units).ok_or(PriceUnknown::TooLarge);
                 priced(options.iter().map(|option| (&option.asset, amount(option))))
+            }
+            Self::PerResult(rule) => {
+                Ok(Due { by_result: Some(rule.clone()), ..Due::of(rule.maximum().clone()) })
             }
             Self::Formula { measures, options } => {
                 let counted: Result<Vec<(&str, u64)>, MeasureError> = measures
@@ -209,6 +225,7 @@ impl Pricing {
                 self.parts().all(|part| part.is_free())
             }
             Self::PerUnit { options, .. } => options.is_empty(),
+            Self::PerResult(rule) => rule.maximum().is_free(),
             Self::Formula { options, .. } => options.is_empty(),
         }
     }
@@ -224,6 +241,7 @@ impl Pricing {
             Self::PerCall(_)
             | Self::Standing { .. }
             | Self::PerUnit { .. }
+            | Self::PerResult(_)
             | Self::Formula { .. }
             | Self::Windows { .. } => {}
         }
@@ -236,6 +254,11 @@ impl Pricing {
     /// Whether something is counted in the arguments, so that their digest alone does not do.
     pub fn reads_arguments(&self) -> bool {
         matches!(self, Self::PerUnit { .. } | Self::Formula { .. }) || self.parts().any(Self::reads_arguments)
+    }
+
+    /// Whether a call may be charged less than it is quoted at, by the size of its result.
+    pub fn reads_result(&self) -> bool {
+        matches!(self, Self::PerResult(_)) || self.parts().any(Self::reads_result)
     }
 
     /// The price of every call, where it is the same for all.
@@ -251,6 +274,7 @@ impl Pricing {
         match self {
             Self::PerCall(price) => price.options().first().map(|option| &option.asset),
             Self::PerUnit { options, .. } => options.first().map(|option| &option.asset),
+            Self::PerResult(rule) => rule.maximum().options().first().map(|option| &option.asset),
             Self::Formula { options, .. } => options.first().map(|option| &option.asset),
             Self::FreeTier { .. } | Self::Volume { .. } | Self::Standing { .. } | Self::Windows { .. } => {
                 self.parts().find_map(Self::first_asset)
@@ -282,7 +306,9 @@ impl Pricing {
     /// The rules right under this one.
     fn parts(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
         match self {
-            Self::PerCall(_) | Self::PerUnit { .. } | Self::Formula { .. } => Box::new(std::iter::empty()),
+            Self::PerCall(_) | Self::PerUnit { .. } | Self::PerResult(_) | Self::Formula { .. } => {
+                Box::new(std::iter::empty())
+            }
             Self::FreeTier { then, .. } => Box::new(std::iter::once(then.as_ref())),
             Self::Volume { tiers, .. } => Box::new(tiers.iter().map(|(_, part)| part)),
             Self::Standing { grades, otherwise } => {
@@ -317,6 +343,7 @@ impl Pricing {
                 let options: Vec<String> = options.iter().map(UnitPrice::spelled).collect();
                 write!(text, "unit({measure:?},{size},{})", options.join(","))
             }
+            Self::PerResult(rule) => write!(text, "result({})", rule.spelled()),
             Self::Formula { measures, options } => {
                 let options: Vec<String> = options.iter().map(Computed::spelled).collect();
                 write!(text, "formula({measures:?},{})", options.join(","))
@@ -354,6 +381,7 @@ impl fmt::Display for Pricing {
                 let options = options.iter().map(|option| option.asset.display(option.each)).collect();
                 write!(f, "{} for each {size} {} of {}", or(options), measure.of, measure.pointer)
             }
+            Self::PerResult(rule) => write!(f, "{rule}"),
             Self::Formula { options, .. } => {
                 let shown = |option: &Computed| format!("{} in {}", option.formula, option.asset.symbol());
                 f.write_str(&or(options.iter().map(shown).collect()))
@@ -388,7 +416,7 @@ fn priced<'a>(
         options.map(|(asset, amount)| Ok(Money { amount: amount?, asset: asset.clone() })).collect();
     let options = options?;
     let is_free = options.iter().any(|option| option.amount.is_zero());
-    Ok(Due { price: if is_free { Price::FREE } else { Price::any_of(options) }, free: None })
+    Ok(Due::of(if is_free { Price::FREE } else { Price::any_of(options) }))
 }
 
 #[cfg(test)]

@@ -157,6 +157,10 @@ pub fn delivered(result: &[u8], evidence: &Evidence, call: CallId, door: Door<'_
                 body.extend_from_slice(b",\"escrow\":");
                 body.extend_from_slice(escrow.to_json().to_string().as_bytes());
             }
+            if let Some(charge) = evidence.charge() {
+                body.extend_from_slice(b",\"charge\":");
+                body.extend_from_slice(charge.to_json().to_string().as_bytes());
+            }
             if let Some(refund) = evidence.refund() {
                 body.extend_from_slice(b",\"refund\":");
                 body.extend_from_slice(refund.to_json().to_string().as_bytes());

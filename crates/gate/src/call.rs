@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use std::sync::Arc;
 
+use tollgate_domain::pricing::ResultPrice;
 use tollgate_domain::{
     CallId, Caller, Digest, FreeCall, Money, Origin, Principal, Quote, Settle, Standing, ToolRef, UnixMillis,
 };
@@ -125,6 +126,8 @@ pub struct Quoted {
     pub(crate) quote: Option<Quote>,
     /// A free call that the caller may have left: whoever claims it first has it.
     pub(crate) free: Option<FreeCall>,
+    /// What of the price is charged once there is a result; `None`: all of it.
+    pub(crate) by_result: Option<ResultPrice>,
 }
 
 /// A payment that pays exactly this quote was verified, or the call is free. Nothing is claimed yet.
@@ -143,6 +146,8 @@ pub(crate) struct Bill {
     pub(crate) quote: Quote,
     /// Ways to pay it, to be tried in this order.
     pub(crate) payments: Vec<Payment>,
+    /// What of it is charged once there is a result.
+    pub(crate) by_result: Option<ResultPrice>,
 }
 
 /// The behaviour is within its limits.
@@ -174,6 +179,8 @@ pub(crate) struct Hold {
     pub(crate) attempt: u32,
     /// When its money moves, as it was quoted.
     pub(crate) settle: Settle,
+    /// What of it is charged once there is a result.
+    pub(crate) by_result: Option<ResultPrice>,
 }
 
 impl Call<Held> {

@@ -17,6 +17,7 @@ use tollgate_rails::{Funds, Payment, Presented, Settlement, SettlementAnswer, mp
 
 use crate::answer::insert;
 use crate::call::{Call, Held, Presentation, Ready};
+use crate::charge::{Charge, executed};
 use crate::demand::Demand;
 use crate::entrust::Entrusted;
 use crate::fault::Fault;
@@ -100,6 +101,7 @@ pub struct Evidence {
     note: Option<&'static str>,
     refund: Option<Refund>,
     escrow: Option<Box<Entrusted>>,
+    charge: Option<Box<Charge>>,
 }
 
 /// What of a payment went back, and where it is now.
@@ -130,6 +132,7 @@ impl Evidence {
             mpp: None,
             refund: None,
             escrow: None,
+            charge: None,
             note: Some("This payment was already used for this very request; this is its stored answer."),
         }
     }
@@ -160,6 +163,9 @@ impl Evidence {
         if let Some(escrow) = &self.escrow {
             entries.push(("tollgate/escrow", escrow.to_json().to_string()));
         }
+        if let Some(charge) = &self.charge {
+            entries.push(("tollgate/charge", charge.to_json().to_string()));
+        }
         if let Some(note) = self.note {
             entries.push(("tollgate/note", json!(note).to_string()));
         }
@@ -169,6 +175,11 @@ impl Evidence {
     /// What went back, if anything.
     pub fn refund(&self) -> Option<&Refund> {
         self.refund.as_ref()
+    }
+
+    /// What of the price was charged, where it was not all of it.
+    pub fn charge(&self) -> Option<&Charge> {
+        self.charge.as_deref()
     }
 
     /// The escrow that the money is in, if it is in one.
@@ -193,6 +204,9 @@ impl Evidence {
         if let Some(refund) = &self.refund {
             insert(headers, "tollgate-refund", &refund.to_json().to_string());
         }
+        if let Some(charge) = &self.charge {
+            insert(headers, "tollgate-charge", &charge.to_json().to_string());
+        }
         if let Some(escrow) = &self.escrow {
             insert(headers, "tollgate-escrow", &escrow.escrow.to_string());
         }
@@ -203,6 +217,7 @@ impl Evidence {
 pub(crate) struct Answered<'a> {
     pub(crate) key: &'a PaymentKey,
     pub(crate) call: CallId,
+    /// How much moves.
     pub(crate) amount: Amount,
     pub(crate) asset: &'a AssetId,
     /// What is not on the books yet and came before the answer; with it goes the result.
@@ -225,16 +240,21 @@ impl<P: Ports> Gate<P> {
         let Some(payment) = call.payment() else {
             return self.end_free(&call, outcome).await;
         };
-        let told = self.told(&call, &outcome, payment.binding.args)?;
+        let mut told = self.told(&call, &outcome, payment.binding.args)?;
+        let charge = match &outcome {
+            Outcome::Delivered(answer) => call.charge(payment, answer),
+            Outcome::Failed(_) | Outcome::Lost(_) => None,
+        };
+        told.refunded = charge.as_ref().map(Charge::rest);
         if let Some(reference) = &call.stage.taken {
-            return self.complete_before(&call, payment, reference, told, outcome).await;
+            return self.complete_before(&call, payment, reference, told, outcome, charge).await;
         }
         match outcome {
             Outcome::Delivered(ToolAnswer::Result(result)) => {
-                self.settle_delivered(&call, payment, told, result).await
+                self.settle_delivered(&call, payment, told, result, charge).await
             }
             Outcome::Delivered(ToolAnswer::Digest(digest)) => {
-                self.settle_delivered(&call, payment, told, stand_in(digest)).await
+                self.settle_delivered(&call, payment, told, stand_in(digest), charge).await
             }
             outcome => self.void(&call, payment, told, outcome).await,
         }
@@ -322,11 +342,15 @@ impl<P: Ports> Gate<P> {
         payment: &Payment,
         told: Told<'_>,
         result: Bytes,
+        charge: Option<Charge>,
     ) -> Result<Completed, Fault> {
         let now = told.at;
         let mut outcome = Vec::with_capacity(3); // with room for the answer
-        outcome.extend([Event::Executed { result: told_result(&told) }, Event::Submitted]);
+        outcome.extend([executed(told_result(&told), charge.as_ref()), Event::Submitted]);
+        let mut amount = payment.amount;
         let (first, answer) = if payment.funds.settles_on_our_books() {
+            // The rest was only held: it never moves.
+            amount = charge.as_ref().map_or(amount, |charge| charge.charged);
             (outcome, answer_of_ours(payment, call.id, now))
         } else {
             self.advance(&payment.key, call.id, outcome, Some(&result), None).await?;
@@ -342,16 +366,13 @@ impl<P: Ports> Gate<P> {
                 None
             }
         };
-        let answered = Answered {
-            key: &payment.key,
-            call: call.id,
-            amount: payment.amount,
-            asset: &payment.asset,
-            first,
-            answer,
-        };
+        let answered =
+            Answered { key: &payment.key, call: call.id, amount, asset: &payment.asset, first, answer };
         let (ending, mut evidence) = self.book(answered, told, result).await?;
         evidence.mpp = mpp;
+        if ending.has_answer() {
+            evidence.charge = charge.map(Box::new);
+        }
         let ending = match ending {
             Ending::PaymentFailed { reason, .. } => {
                 let held = &call.stage.held;
@@ -394,7 +415,7 @@ impl<P: Ports> Gate<P> {
                 Ok((Ending::Delivered(result), evidence))
             }
             SettlementAnswer::Failed { reason } => {
-                let told = Told { settlement: "failed", payment_ref: None, ..told };
+                let told = Told { settlement: "failed", payment_ref: None, refunded: None, ..told };
                 events.push(Event::Failed { reason: reason.clone() });
                 let mut evidence = self.advance(key, call, events, kept, Some(told)).await?;
                 evidence.payment = network

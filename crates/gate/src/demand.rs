@@ -35,7 +35,9 @@ impl Demand {
         let prices: Vec<String> = self.price.options().iter().map(ToString::to_string).collect();
         let sandbox = if self.sandbox { " (SANDBOX: no real money)" } else { "" };
         let call = if self.rules.per_call().is_some() { "per call" } else { "for this call" };
-        format!("Payment required: {} costs {} {call}{sandbox}.", self.tool.tool, prices.join(" or "))
+        let most = if self.rules.reads_result() { "at most " } else { "" };
+        let (tool, prices) = (&self.tool.tool, prices.join(" or "));
+        format!("Payment required: {tool} costs {most}{prices} {call}{sandbox}.")
     }
 
     /// x402 `PaymentRequired` (specification v2, section 5), or `None` when no offer takes x402.

@@ -2,7 +2,7 @@
 //! at the doors of escrows.
 
 use serde_json::json;
-use tollgate_domain::{AssetId, Bps, EscrowId, UnixMillis};
+use tollgate_domain::{Amount, AssetId, Bps, EscrowId, UnixMillis};
 use tollgate_ledger::escrow::{
     EscrowTerms, Mediator, Proposal, Provider, Timings, escrow_of_call, stake_for,
 };
@@ -60,20 +60,18 @@ impl CallEscrows {
         &self,
         call: &Call<Ready>,
         payment: &Payment,
+        amount: Amount,
         now: UnixMillis,
     ) -> Result<(Box<EscrowTerms>, Entrusted), Fault> {
         let Self { timings, dispute_stake, confidence_min, with_service } = *self;
-        let stake = if dispute_stake == Bps::ZERO {
-            Default::default()
-        } else {
-            stake_for(payment.amount, dispute_stake)
-        };
+        let stake =
+            if dispute_stake == Bps::ZERO { Default::default() } else { stake_for(amount, dispute_stake) };
         let terms = EscrowTerms::new(Proposal {
             payer: call.principal().clone(),
             provider: Provider::Server(call.request.tool.server.clone()),
             mediator: if with_service { Mediator::Service } else { Mediator::Nobody },
             asset: payment.asset.clone(),
-            amount: payment.amount,
+            amount,
             milestones: Vec::new(),
             description: None,
             timings,

@@ -21,6 +21,7 @@
 
 mod answer;
 mod call;
+mod charge;
 mod code;
 mod complete;
 mod demand;
@@ -49,6 +50,7 @@ pub use call::{
     Authenticated, Call, CreditUse, Held, Paid, Presentation, Quoted, Ready, Received, Request, Screened,
     Trusted,
 };
+pub use charge::Charge;
 pub use code::{CODES, Code, Retry};
 pub use complete::{Completed, Ending, Evidence, Refund, ToolAnswer};
 pub use demand::Demand;

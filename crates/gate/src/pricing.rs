@@ -1,7 +1,7 @@
 //! A price list as answers show it: the rules in JSON, the plain price of every call first of all forms.
 
 use serde_json::{Map, Value, json};
-use tollgate_domain::pricing::{Bounds, Measure};
+use tollgate_domain::pricing::{Bounds, Measure, UnitPrice};
 use tollgate_domain::{Amount, Asset, Money, Price, Pricing};
 
 /// The rules of a price: `{"type":"per_call","price":"500000",…}`, or the rule with the rules in it. Amounts are decimal texts of
@@ -24,19 +24,11 @@ pub fn pricing(rules: &Pricing) -> Value {
                 "type": "standing", "grades": grades.collect::<Vec<_>>(), "otherwise": pricing(otherwise),
             })
         }
-        Pricing::PerUnit { measure, size, options } => {
-            let options = options.iter().map(|option| {
-                let mut shown = bounded(&option.asset, &option.bounds);
-                shown.insert("base".to_owned(), json!(option.base));
-                shown.insert("each".to_owned(), json!(option.each));
-                shown
-                    .insert("display".to_owned(), json!(shown_each(&option.asset, option.base, option.each)));
-                shown
-            });
-            json!({
-                "type": "per_unit", "measure": counted(measure), "size": size,
-                "options": options.collect::<Vec<_>>(),
-            })
+        Pricing::PerUnit { measure, size, options } => json!({
+            "type": "per_unit", "measure": counted(measure), "size": size, "options": units(options),
+        }),
+        Pricing::PerResult(rule) => {
+            json!({ "type": "per_result", "size": rule.bytes(), "options": units(rule.options()) })
         }
         Pricing::Formula { measures, options } => {
             let measures: Map<String, Value> =
@@ -58,6 +50,17 @@ pub fn pricing(rules: &Pricing) -> Value {
             })
         }
     }
+}
+
+fn units(options: &[UnitPrice]) -> Vec<Map<String, Value>> {
+    let shown = |option: &UnitPrice| {
+        let mut shown = bounded(&option.asset, &option.bounds);
+        shown.insert("base".to_owned(), json!(option.base));
+        shown.insert("each".to_owned(), json!(option.each));
+        shown.insert("display".to_owned(), json!(shown_each(&option.asset, option.base, option.each)));
+        shown
+    };
+    options.iter().map(shown).collect()
 }
 
 /// `type`, `price` in atomic units of the first asset, and every option in both forms.

@@ -151,10 +151,11 @@ impl<P: Ports> Gate<P> {
         let outcome = if row.settle.takes_first() { "not_asked" } else { "delivered" };
         let mut told = self.told_of(row, outcome, now)?;
         told.result = row.result;
+        told.refunded = Some(row.refunded).filter(|rest| !rest.is_zero());
         let answered = Answered {
             key: &row.key,
             call: row.call,
-            amount: row.amount,
+            amount: if row.funds.settles_on_our_books() { row.due() } else { row.amount },
             asset: &row.asset,
             first: Vec::new(),
             answer,

@@ -83,7 +83,7 @@ impl<P: Ports> Gate<P> {
         let id = operator_refund_id(&row.call, &asked.id);
         let left = row.amount.checked_sub(row.refunded).unwrap_or_default();
         // What is left is nothing when the same is asked for again: then it is what was booked that counts.
-        let amount = asked.amount.unwrap_or(if left.is_zero() { row.amount } else { left });
+        let amount = asked.amount.unwrap_or(left);
         let total = row.refunded.checked_add(amount).unwrap_or(row.amount);
         let drafted = self.told_refund(&row, total)?.draft(self.ports.random()?);
         let refund = tollgate_ledger::Refund {

@@ -18,7 +18,7 @@ use self::payouts::Payouts;
 use crate::budget::{Counter, Usage};
 use crate::escrow::EscrowRow;
 use crate::payout::PayoutRow;
-use crate::{AccountBalance, AccountName, Funds, SettlementRow, State, Transfer, TransferKind};
+use crate::{AccountBalance, AccountName, Funds, SettlementRow, State, Transfer, TransferKind, refund_id};
 
 /// One thing that does not hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -185,6 +185,8 @@ pub struct Auditor {
     unearned: BTreeMap<CallId, (u128, u128)>,
     /// What went back, by call.
     refunds: BTreeMap<CallId, u128>,
+    /// What the result of a call left of what was held for it: released, or given back with its end.
+    rests: BTreeMap<CallId, u128>,
     live: BTreeMap<PaymentKey, u32>,
     budgets: Budgets,
     escrows: Escrows,
@@ -226,6 +228,7 @@ impl Auditor {
             }
             TransferKind::PostPending(of) => {
                 let reserved = self.resolve(transfer, of, Resolution::Posted(transfer.amount));
+                self.leave_rest(transfer, reserved.saturating_sub(transfer.amount.get()));
                 self.add(transfer, |sums, amount, side| match side {
                     Side::Debit => {
                         take(&mut sums.debits_pending, reserved) && add(&mut sums.debits_posted, amount)
@@ -265,10 +268,21 @@ impl Auditor {
             add(if is_credit { came } else { left }, amount)
         };
         let fits = fits & note(&transfer.credit, true) & note(&transfer.debit, false);
+        if transfer.id == refund_id(&call) {
+            self.leave_rest(transfer, amount);
+        }
         let goes_back = matches!(transfer.debit, AccountName::Unearned(_) | AccountName::Payable(_))
             && matches!(transfer.credit, AccountName::Credit(_));
         let fits = fits && (!goes_back || add(self.refunds.entry(call).or_default(), amount));
         if !fits {
+            self.findings.push(Finding::Overflow { transfer: transfer.id });
+        }
+    }
+
+    /// Notes what a call did not cost of what was held for it.
+    fn leave_rest(&mut self, transfer: &Transfer, amount: u128) {
+        let Some(call) = transfer.call.filter(|_| amount > 0) else { return };
+        if !add(self.rests.entry(call).or_default(), amount) {
             self.findings.push(Finding::Overflow { transfer: transfer.id });
         }
     }
@@ -291,7 +305,7 @@ impl Auditor {
 
     /// Adds an attempt, voided ones included.
     pub fn settlement(&mut self, row: &SettlementRow) {
-        self.budgets.settlement(row);
+        self.budgets.settlement(row, self.rests.get(&row.call).copied().unwrap_or_default());
         // A free call moves nothing, so there is nothing of it to compare.
         if !matches!(row.funds, Funds::Free(_)) {
             let SettlementRow { settle, state, amount, refunded, .. } = *row;
@@ -434,10 +448,20 @@ impl Auditor {
             let Owner { settle, state, amount, asset, refunded, splits: _ } = owner;
             let hold = by_call.get(call).filter(|hold| hold.amount == *amount && hold.asset == *asset);
             let resolution = hold.map(|hold| hold.resolution);
+            // Of money that is on the books the rest is released with the settlement; what had been taken goes back.
+            let released = match (state, settle, resolution) {
+                (State::Settled, Settle::After, Some(Some(Resolution::Posted(posted)))) => {
+                    let rest =
+                        amount.checked_sub(posted).filter(|rest| !posted.is_zero() && rest <= refunded);
+                    rest.unwrap_or_default()
+                }
+                _ => Amount::ZERO,
+            };
+            let posted = amount.checked_sub(released).unwrap_or_default();
             let finding = match (state, settle) {
                 (State::Settled | State::Delivered | State::RefundDue | State::Refunded, _)
                 | (State::Executing, Settle::Before | Settle::Escrow) => (resolution
-                    != Some(Some(Resolution::Posted(*amount))))
+                    != Some(Some(Resolution::Posted(posted))))
                 .then_some(Finding::NotPosted(*call)),
                 (State::Voided | State::Failed | State::InDoubt, _) => {
                     (resolution != Some(Some(Resolution::Voided))).then_some(Finding::NotReleased(*call))
@@ -458,7 +482,11 @@ impl Auditor {
             if !self.is_shared(call, owner) {
                 self.findings.push(Finding::NotShared(*call));
             }
-            if self.refunds.get(call).copied().unwrap_or_default() != refunded.get() || refunded > amount {
+            // What is paid for afterwards goes back with the settlement, and it is known before how much that will be.
+            let is_open = *settle == Settle::After && !state.is_terminal();
+            let gone = if is_open { 0 } else { refunded.get() };
+            let back = self.refunds.get(call).copied().unwrap_or_default();
+            if back.checked_add(released.get()) != Some(gone) || refunded > amount {
                 self.findings.push(Finding::NotRefunded(*call));
             }
         }

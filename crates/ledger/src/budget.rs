@@ -34,6 +34,6 @@ pub use selector::{Pattern, PatternError, Selector};
 pub use spent::{Spent, spending, spent};
 pub use stop::{Stop, Stops, Target, TargetError};
 pub use usage::{Counter, Usage};
-pub(crate) use weigh::give_back;
 pub use weigh::{Barrier, Exceeded, LimitKind, Warning, Weighed, weigh};
+pub(crate) use weigh::{give_back, release};
 pub use window::{Calendar, Span, SpanError, Zone, ZoneError};

@@ -363,6 +363,14 @@ pub enum Refusal {
         /// What is left.
         left: Amount,
     },
+    /// A result costs something, and less than what is held for it; whatever costs all of it is not measured.
+    #[error("{due} is no part of what is held for {call}")]
+    Mismeasured {
+        /// The call.
+        call: CallId,
+        /// What it was said to cost.
+        due: Amount,
+    },
     /// A delivery puts the money into an escrow, and no terms of one were given that fit the call.
     #[error("{0} is settled by an escrow, and its terms are missing or are those of another call")]
     WithoutTerms(CallId),

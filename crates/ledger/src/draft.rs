@@ -31,6 +31,11 @@ impl<'a, B: Books> Draft<'a, B> {
     ) -> Result<Effect, EngineError<B::Error>> {
         let applied = row.state.apply(row.settle, event);
         let (state, effect) = applied.map_err(|illegal| EngineError::Refused(Refusal::Illegal(illegal)))?;
+        if let Event::Measured { due, .. } = event
+            && (due.is_zero() || *due >= row.amount)
+        {
+            return Err(EngineError::Refused(Refusal::Mismeasured { call: row.call, due: *due }));
+        }
         row.state = state;
         row.updated = now;
         note(row, event);
@@ -68,22 +73,21 @@ impl<'a, B: Books> Draft<'a, B> {
         let held = (debit, payee(row));
         let (id, kind, sides, note) = match effect {
             Effect::Nothing => return Ok(()),
-            Effect::Post if row.settle == Settle::After && !row.splits.is_empty() => {
-                let (id, kind) = (resolution_id(&row.call), TransferKind::PostPending(row.hold()));
-                self.book(of(row, id, kind, held, "settled", now), Some(row.amount))?;
-                return self.earn(row, now);
-            }
-            Effect::Post => {
-                (resolution_id(&row.call), TransferKind::PostPending(row.hold()), held, "settled")
-            }
+            Effect::Post => return self.post(row, held, now),
             Effect::Void => {
                 (resolution_id(&row.call), TransferKind::VoidPending(row.hold()), held, "released")
             }
-            Effect::Earn => return self.earn(row, now),
+            Effect::Earn => {
+                self.earn(row, now)?;
+                return self.give_rest(row, now);
+            }
             Effect::Entrust => {
                 let escrow = AccountName::Escrow(escrow_of_call(&row.call));
                 let sides = (AccountName::Unearned(server()), escrow);
-                (earned_id(&row.call), TransferKind::Posted, sides, "delivered into an escrow")
+                let (id, note) = (earned_id(&row.call), "delivered into an escrow");
+                let entrusted = of(row, id, TransferKind::Posted, sides, note, now);
+                self.book(Transfer { amount: row.due(), ..entrusted }, None)?;
+                return self.give_rest(row, now);
             }
             Effect::Refund => {
                 let sides = (AccountName::Unearned(server()), AccountName::Credit(row.refund_to().clone()));
@@ -95,7 +99,40 @@ impl<'a, B: Books> Draft<'a, B> {
         self.book(of(row, id, kind, sides, note, now), reserved)
     }
 
-    /// Books that all of what was taken for a call is earned.
+    /// Books that the money of a call moves.
+    fn post(
+        &mut self,
+        row: &SettlementRow,
+        held: (AccountName, AccountName),
+        now: UnixMillis,
+    ) -> Result<(), EngineError<B::Error>> {
+        // What a rail brings is all that was authorized. Of what is on the books the due moves, and the rest is free again.
+        let is_partial = row.funds.settles_on_our_books();
+        let (id, kind) = (resolution_id(&row.call), TransferKind::PostPending(row.hold()));
+        let posted = of(row, id, kind, held, "settled", now);
+        let amount = if is_partial { row.due() } else { row.amount };
+        self.book(Transfer { amount, ..posted }, Some(row.amount))?;
+        if !is_partial {
+            self.give_rest(row, now)?;
+        }
+        if row.settle == Settle::After && !row.splits.is_empty() {
+            self.earn(row, now)?;
+        }
+        Ok(())
+    }
+
+    /// Books that what was taken for a call beyond what its result costs becomes credit of whoever paid.
+    fn give_rest(&mut self, row: &SettlementRow, now: UnixMillis) -> Result<(), EngineError<B::Error>> {
+        if row.refunded.is_zero() {
+            return Ok(());
+        }
+        let sides = (payee(row), AccountName::Credit(row.refund_to().clone()));
+        let (id, note) = (refund_id(&row.call), "beyond what the result costs");
+        let rest = of(row, id, TransferKind::Posted, sides, note, now);
+        self.book(Transfer { amount: row.refunded, ..rest }, None)
+    }
+
+    /// Books that what is due for a call is earned.
     fn earn(&mut self, row: &SettlementRow, now: UnixMillis) -> Result<(), EngineError<B::Error>> {
         let server = &row.binding.tool.server;
         let earning = Earning {
@@ -108,7 +145,7 @@ impl<'a, B: Books> Draft<'a, B> {
             note: "delivered",
             at: now,
         };
-        earning.book(self, Amount::ZERO, row.amount)
+        earning.book(self, Amount::ZERO, row.due())
     }
 
     /// Books a transfer. `reserved` is how much the pending transfer reserved that it resolves, if it resolves one.

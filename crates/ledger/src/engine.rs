@@ -286,6 +286,10 @@ pub(crate) fn advance<B: Books>(books: &mut B, advance: &Advance) -> Result<Chan
     if is_back {
         let back = budget::give_back(books, &row.reserved, &wanted_by(&row), row.call, advance.now);
         (changes.usages, changes.approval) = back.map_err(EngineError::Books)?;
+    } else if matches!(row.state, State::Settled | State::Delivered) && !row.refunded.is_zero() {
+        // What was charged is what was spent: the rest may be spent again.
+        let back = budget::release(books, &row.reserved, &row.asset, row.refunded);
+        changes.usages = back.map_err(EngineError::Books)?;
     }
     changes.judged = verdict(row.settle, &advance.events)
         // What cost nothing earns nothing: else a good name would be free.
@@ -404,10 +408,17 @@ fn wanted_by(row: &SettlementRow) -> Wanted {
 pub(crate) fn note(row: &mut SettlementRow, event: &Event) {
     match event {
         Event::Executed { result } => row.result = Some(*result),
-        Event::Settled { reference } => row.reference = Some(reference.clone()),
-        Event::Voided { reason } | Event::Failed { reason } | Event::HandedOver { reason } => {
-            row.reason = Some(reason.clone());
+        Event::Measured { result, due } => {
+            row.result = Some(*result);
+            row.refunded = row.amount.checked_sub(*due).unwrap_or_default();
         }
+        Event::Settled { reference } => row.reference = Some(reference.clone()),
+        Event::Voided { reason } | Event::Failed { reason } => {
+            row.reason = Some(reason.clone());
+            // Of what nobody paid there is no rest.
+            row.refunded = Amount::ZERO;
+        }
+        Event::HandedOver { reason } => row.reason = Some(reason.clone()),
         Event::Unknown { evidence } => row.reason = Some(evidence.clone()),
         Event::RefundDue { cause } => row.refund = Some(*cause),
         Event::FoundInDoubt if row.settle.takes_first() => row.refund = Some(RefundCause::InDoubt),
@@ -421,7 +432,9 @@ pub(crate) fn note(row: &mut SettlementRow, event: &Event) {
 fn verdict(settle: Settle, events: &[Event]) -> Option<Verdict> {
     events.iter().rev().find_map(|event| match (event, settle) {
         (Event::Settled { .. }, Settle::After)
-        | (Event::Executed { .. }, Settle::Before | Settle::Escrow) => Some(Verdict::Settled),
+        | (Event::Executed { .. } | Event::Measured { .. }, Settle::Before | Settle::Escrow) => {
+            Some(Verdict::Settled)
+        }
         (Event::Failed { .. }, Settle::After) => Some(Verdict::Failed),
         _ => None,
     })

@@ -43,6 +43,8 @@ mod draft;
 mod engine;
 pub mod escrow;
 mod history;
+#[cfg(test)]
+mod memory;
 pub mod payout;
 mod port;
 mod refund;

@@ -21,7 +21,7 @@ pub struct Refund {
     pub call: CallId,
     /// Chosen by whoever refunds: refunding twice under one id books once.
     pub id: TransferId,
-    /// How much; never more than is left of the amount.
+    /// How much; never more than is left of the amount. Zero: what was booked under this id before.
     pub amount: Amount,
     /// How much had gone back before, as whoever decided knows it. The statement says what went back in all.
     pub before: Amount,
@@ -63,7 +63,8 @@ pub(crate) fn refund<B: Books>(
     let transfer = transfer_of(&row, refund);
     if let Some(before) = books.transfer(&refund.id).map_err(EngineError::Books)? {
         // The moment may differ: it is the same refund, asked for again.
-        if before != (Transfer { at: before.at, ..transfer }) {
+        let amount = if refund.amount.is_zero() { before.amount } else { refund.amount };
+        if before != (Transfer { at: before.at, amount, ..transfer }) {
             return Err(EngineError::Refused(Refusal::TransferReused(refund.id)));
         }
         return Ok((row.refunded, None));
@@ -72,7 +73,7 @@ pub(crate) fn refund<B: Books>(
         return Err(EngineError::Refused(Refusal::NothingKept { call: row.call, state: row.state }));
     }
     let left = kept(books, &row)?.checked_sub(row.refunded).unwrap_or_default();
-    if row.refunded != refund.before || refund.amount > left {
+    if row.refunded != refund.before || refund.amount > left || refund.amount.is_zero() {
         return Err(EngineError::Refused(Refusal::RefundExceeds { left }));
     }
     let total = row.refunded.checked_add(refund.amount).unwrap_or(row.amount);
@@ -101,14 +102,18 @@ pub(crate) fn refund<B: Books>(
     Ok((total, Some(changes)))
 }
 
-/// What the server has kept of a call: all of it, or what an escrow has released to it.
+/// What is or was kept of a call: all of it, or of what went into an escrow what was released to the server. What the result left
+/// went back at once, and counts here like what an operator gave back.
 fn kept<B: Books>(books: &mut B, row: &SettlementRow) -> Result<Amount, EngineError<B::Error>> {
     if row.settle != Settle::Escrow || matches!(row.funds, Funds::Free(_)) {
         return Ok(row.amount);
     }
     let id = escrow_of_call(&row.call);
     match books.escrow(&id).map_err(EngineError::Books)? {
-        Some(escrow) if escrow.state.is_terminal() => Ok(escrow.released),
+        Some(escrow) if escrow.state.is_terminal() => {
+            let rest = row.amount.checked_sub(escrow.terms.amount).unwrap_or_default();
+            Ok(escrow.released.checked_add(rest).unwrap_or(row.amount))
+        }
         Some(_) | None => Err(EngineError::Refused(Refusal::InEscrow { call: row.call, escrow: id })),
     }
 }

@@ -64,6 +64,13 @@ pub enum Event {
         /// The digest of the result's bytes.
         result: Digest,
     },
+    /// The same, and the result costs less than what is held for it. The rest is released, or goes back where it was taken.
+    Measured {
+        /// The digest of the result's bytes.
+        result: Digest,
+        /// What it costs: more than nothing, and less than the amount.
+        due: Amount,
+    },
     /// The payment is about to be submitted to its rail. Written before the rail is asked, so that a crash finds it.
     Submitted,
     /// The money moved.
@@ -291,6 +298,7 @@ impl Event {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Executed { .. } => "executed",
+            Self::Measured { .. } => "measured",
             Self::Submitted => "submitted",
             Self::Settled { .. } => "settled",
             Self::RefundDue { .. } => "refund_due",
@@ -348,7 +356,7 @@ pub struct SettlementRow {
     pub receipt: Option<ReceiptId>,
     /// Why the money is due back, or went back, where it is not an operator's decision.
     pub refund: Option<RefundCause>,
-    /// How much of the amount went back so far.
+    /// How much of the amount is not kept: what the size of a result left of it, from when that is known, and what went back since.
     pub refunded: Amount,
     /// What it has taken of budgets.
     pub reserved: Reservation,
@@ -360,6 +368,11 @@ impl SettlementRow {
     /// Whether whoever paid has less now than before the call, and will keep having less.
     pub fn charged(&self) -> bool {
         matches!(self.state, State::Settled | State::Delivered) && self.refunded < self.amount
+    }
+
+    /// How much of the amount is kept: what the result costs, less what went back since.
+    pub fn due(&self) -> Amount {
+        self.amount.checked_sub(self.refunded).unwrap_or_default()
     }
 
     /// The escrow that the money was put into, if it was.

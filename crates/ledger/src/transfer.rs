@@ -119,8 +119,8 @@ pub fn share_id(of: &TransferId, place: usize) -> TransferId {
     cut(Digest::of(format!("share/{of}/{place}").as_bytes()))
 }
 
-/// The id of the transfer that gives back what was taken before the tool ran. Nothing is both earned and given back: the
-/// state machine sees to that.
+/// The id of the transfer that gives back what was taken for a call: all of it, or what its result left of it. The state machine sees
+/// to it that there is one.
 pub fn refund_id(call: &CallId) -> TransferId {
     of_call(call, b"refund")
 }

@@ -450,6 +450,10 @@ impl EscrowStore for Store {
         either!(self, store => store.escrows(filter, limit).await)
     }
 
+    async fn open_escrows(&self) -> Result<Vec<(&'static str, u64)>, StoreError> {
+        either!(self, store => store.open_escrows().await)
+    }
+
     async fn due_escrows(&self, now: UnixMillis, limit: u32) -> Result<Vec<EscrowId>, StoreError> {
         either!(self, store => store.due_escrows(now, limit).await)
     }

@@ -7,6 +7,7 @@ use tollgate_domain::{Amount, AssetId, Principal, ToolRef, UnixMillis};
 use tollgate_ledger::StoreError;
 
 use crate::convert::{self, millis};
+use crate::escrows::stored;
 use crate::store::Store;
 
 /// What one tool has earned in one asset from one caller and payer.
@@ -20,11 +21,11 @@ pub struct Earning {
     pub caller: Principal,
     /// Who paid.
     pub payer: Principal,
-    /// How many calls that cost something.
+    /// How many calls that earned something.
     pub calls: u64,
-    /// What they cost in all. A total past what an amount holds stays there.
+    /// What they cost in all, or their escrows released. A total past what an amount holds stays there.
     pub gross: Amount,
-    /// What went back of it.
+    /// What is not kept of it: what the size of results left of their price, and what went back.
     pub refunded: Amount,
 }
 
@@ -49,17 +50,33 @@ impl Store {
     }
 }
 
-/// A call that was settled by an escrow has earned nothing yet; what the escrow releases is in its receipts and on the books.
+/// A call that is settled by an escrow has earned what the escrow released so far.
 fn earnings(connection: &Connection, since: UnixMillis, until: UnixMillis) -> rusqlite::Result<Vec<Earning>> {
     let mut query = connection.prepare(
-        "SELECT server, tool, asset, caller, coalesce(payer, caller), amount, refunded FROM settlements \
-         WHERE claimed >= ?1 AND claimed < ?2 AND state IN ('settled', 'delivered') AND settle <> 'escrow' AND amount <> '0'",
+        "SELECT server, tool, asset, caller, coalesce(settlements.payer, caller), amount, refunded, escrows.terms, escrows.standing \
+         FROM settlements LEFT JOIN escrows ON settle = 'escrow' AND escrows.id = settlements.call \
+         WHERE claimed >= ?1 AND claimed < ?2 AND settlements.state IN ('settled', 'delivered') AND amount <> '0' \
+         AND (settle <> 'escrow' OR escrows.id IS NOT NULL)",
     )?;
     let mut sums: BTreeMap<Of, Sum> = BTreeMap::new();
     let mut rows = query.query(params![millis(since), millis(until)])?;
     while let Some(row) = rows.next()? {
         let of = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
         let (amount, back): (Amount, Amount) = (convert::text(row, 5)?, convert::text(row, 6)?);
+        let (amount, back) = match (row.get_ref(7)?.as_str_or_null()?, row.get_ref(8)?.as_str_or_null()?) {
+            (Some(terms), Some(standing)) => {
+                let of_escrow = stored::released(terms, standing);
+                let (agreed, released) =
+                    of_escrow.map_err(|error| convert::malformed(8, rusqlite::types::Type::Text, error))?;
+                // What the result left of the price never was in the escrow.
+                let rest = amount.checked_sub(agreed).unwrap_or_default();
+                (released, back.checked_sub(rest).unwrap_or_default())
+            }
+            _ => (amount, back),
+        };
+        if amount.is_zero() {
+            continue;
+        }
         let sum = sums.entry(of).or_default();
         sum.calls = sum.calls.saturating_add(1);
         sum.gross = saturating(sum.gross, amount);

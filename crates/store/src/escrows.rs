@@ -170,10 +170,24 @@ fn page(connection: &Connection, filter: &EscrowFilter, limit: u32) -> rusqlite:
     Ok(EscrowPage { rows: found.into_iter().map(|(_, row)| row).collect(), next })
 }
 
+/// Counted in an index of those that are open: its condition is this one, word for word.
+const OPEN: &str = "SELECT state, count(*) FROM escrows \
+     WHERE state IN ('created', 'funded', 'locked', 'delivered', 'disputed') GROUP BY state";
+const DUE: &str = "SELECT id FROM escrows WHERE due IS NOT NULL AND due <= ?1 ORDER BY due, seq LIMIT ?2";
+
+fn open(connection: &Connection) -> rusqlite::Result<Vec<(&'static str, u64)>> {
+    let mut query = connection.prepare_cached(OPEN)?;
+    let counted = query.query_map([], |row| {
+        let state = row.get_ref(0)?.as_str()?;
+        let word = EscrowState::word_of(state);
+        let word = word.ok_or_else(|| convert::malformed(0, Type::Text, stored::unknown_state(state)))?;
+        Ok((word, convert::count(row, 1)?))
+    })?;
+    counted.collect()
+}
+
 fn due(connection: &Connection, now: UnixMillis, limit: u32) -> rusqlite::Result<Vec<EscrowId>> {
-    let mut query = connection.prepare_cached(
-        "SELECT id FROM escrows WHERE due IS NOT NULL AND due <= ?1 ORDER BY due, seq LIMIT ?2",
-    )?;
+    let mut query = connection.prepare_cached(DUE)?;
     query.query_map(params![millis(now), limit], |row| convert::id(row, 0))?.collect()
 }
 
@@ -192,7 +206,14 @@ impl EscrowStore for Store {
         self.readers().read(move |connection| page(connection, &filter, limit)).await
     }
 
+    async fn open_escrows(&self) -> Result<Vec<(&'static str, u64)>, StoreError> {
+        self.readers().read(open).await
+    }
+
     async fn due_escrows(&self, now: UnixMillis, limit: u32) -> Result<Vec<EscrowId>, StoreError> {
         self.readers().read(move |connection| due(connection, now, limit)).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,7 @@ pub(crate) static LEDGER: Schema = Schema {
         include_str!("schema/ledger_10.sql"),
         include_str!("schema/ledger_11.sql"),
         include_str!("schema/ledger_12.sql"),
+        include_str!("schema/ledger_13.sql"),
     ],
     // NORMAL would lose acknowledged calls on power loss.
     kept: Kept::OverPowerCut,

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use tollgate_attest::PublicKey;
-use tollgate_domain::{CallId, ReceiptId};
+use tollgate_domain::{Amount, CallId, ReceiptId};
 use tollgate_gate::Answer;
 use tollgate_ledger::{LedgerStore, RefundCause, SettlementRow, State, StoreError};
 use tollgate_store::Store;
@@ -44,6 +44,7 @@ pub async fn call(store: &Store, id: &str) -> Answer {
                 "charged": row.charged(),
                 "settle": row.settle,
                 "amount": row.amount,
+                "amount_charged": if row.charged() { row.due() } else { Amount::ZERO },
                 "asset": row.asset,
                 "rail": row.key.rail(),
                 "payment_ref": row.reference,
@@ -60,7 +61,8 @@ pub async fn call(store: &Store, id: &str) -> Answer {
 
 /// What went back, or is due to: `{"amount","as":"credit","to","cause"}`; null where nothing is.
 fn refund(row: &SettlementRow) -> Value {
-    if row.refunded.is_zero() && row.state != State::RefundDue {
+    let is_back = row.state.is_terminal() && !row.refunded.is_zero();
+    if !is_back && row.state != State::RefundDue {
         return Value::Null;
     }
     json!({ "amount": row.refunded, "as": "credit", "to": row.refund_to(), "cause": row.refund.map(RefundCause::word) })

@@ -4,13 +4,14 @@ use bytes::Bytes;
 
 use tollgate_domain::{Outcome, Rail, Settle};
 use tollgate_ledger::{Event, RefundCause};
+use tollgate_rails::Payment;
 use tollgate_rails::x402::wire;
-use tollgate_rails::{Funds, Payment};
 
 use super::{
     Completed, Ending, Evidence, Refund, ToolAnswer, ending_of, mpp_receipt, payer_of, stand_in, told_result,
 };
 use crate::call::{Call, Ready};
+use crate::charge::{Charge, executed};
 use crate::fault::Fault;
 use crate::ports::Ports;
 use crate::receipt::Told;
@@ -24,12 +25,15 @@ impl<P: Ports> Gate<P> {
         reference: &str,
         told: Told<'_>,
         outcome: Outcome<ToolAnswer>,
+        charge: Option<Charge>,
     ) -> Result<Completed, Fault> {
         let told = Told { payment_ref: Some(reference.to_owned()), ..told };
         let (ending, mut evidence) = match outcome {
-            Outcome::Delivered(ToolAnswer::Result(result)) => self.earn(call, payment, told, result).await?,
+            Outcome::Delivered(ToolAnswer::Result(result)) => {
+                self.earn(call, payment, told, result, charge).await?
+            }
             Outcome::Delivered(ToolAnswer::Digest(digest)) => {
-                self.earn(call, payment, told, stand_in(digest)).await?
+                self.earn(call, payment, told, stand_in(digest), charge).await?
             }
             outcome => (ending_of(outcome), self.give_back(call, payment, told).await?),
         };
@@ -51,12 +55,14 @@ impl<P: Ports> Gate<P> {
         payment: &Payment,
         told: Told<'_>,
         result: Bytes,
+        charge: Option<Charge>,
     ) -> Result<(Ending, Evidence), Fault> {
         let told = Told { charged: !payment.amount.is_zero(), settlement: "delivered", ..told };
-        let executed = vec![Event::Executed { result: told_result(&told) }];
+        let executed = vec![executed(told_result(&told), charge.as_ref())];
         let key = &payment.key;
-        let evidence = if call.settle() == Settle::Escrow && !payment.amount.is_zero() {
-            let (terms, entrusted) = self.limits.escrows.terms(call, payment, self.ports.now())?;
+        let mut evidence = if call.settle() == Settle::Escrow && !payment.amount.is_zero() {
+            let due = charge.as_ref().map_or(payment.amount, |charge| charge.charged);
+            let (terms, entrusted) = self.limits.escrows.terms(call, payment, due, self.ports.now())?;
             let told = Told { settlement: "escrowed", escrow: Some(entrusted.escrow), ..told };
             let (result, told) = (Some(&result), Some(told));
             let evidence = self.advance_into(key, call.id, executed, result, told, Some(terms)).await?;
@@ -66,6 +72,7 @@ impl<P: Ports> Gate<P> {
             self.advance(key, call.id, executed, Some(&result), Some(told)).await?
         };
         self.ports.reached("after_settled");
+        evidence.charge = charge.map(Box::new);
         Ok((Ending::Delivered(result), evidence))
     }
 
@@ -83,14 +90,7 @@ impl<P: Ports> Gate<P> {
         if taken.is_none() {
             return Ok(evidence); // a free call: nothing goes back, and it is not counted any more
         }
-        let to = match &payment.funds {
-            // What would have gone into an escrow belongs to whoever would have been its payer.
-            _ if call.settle() == Settle::Escrow => call.principal().clone(),
-            Funds::Credit(principal) => principal.clone(),
-            Funds::OnSettlement | Funds::Arrived | Funds::Sandbox | Funds::Free(_) => {
-                payment.payer.principal()
-            }
-        };
+        let to = call.refund_to(payment);
         evidence.refund = Some(Refund { amount: payment.amount, asset: payment.asset.clone(), to });
         evidence.note = Some(match payment.key.rail() {
             _ if call.settle() == Settle::Escrow => {

@@ -27,7 +27,8 @@ impl Call<Screened> {
                     gate.ports.reached("after_claim");
                     let mut payment = payment.clone();
                     self.spend_refund(gate, &mut payment, attempt).await?;
-                    let hold = Some(Hold { payment, attempt, settle: bill.quote.settle });
+                    let (settle, by_result) = (bill.quote.settle, bill.by_result.clone());
+                    let hold = Some(Hold { payment, attempt, settle, by_result });
                     return Ok(self.stamped(|stage| held(stage, hold)));
                 }
                 Err(Unclaimed::Short) if payment.funds == Funds::Sandbox => {

@@ -25,7 +25,7 @@ impl Call<Quoted> {
             caller: stage.caller,
             principal: stage.principal,
             standing: stage.standing,
-            bill: stage.quote.map(|quote| Bill { quote, payments }),
+            bill: stage.quote.map(|quote| Bill { quote, payments, by_result: stage.by_result }),
         }))
     }
 

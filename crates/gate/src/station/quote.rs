@@ -1,4 +1,4 @@
-use tollgate_domain::pricing::{Due, Situation};
+use tollgate_domain::pricing::{Due, ResultPrice, Situation};
 use tollgate_domain::{
     Binding, Caller, Digest, FreeCall, KeyId, Money, Period, Principal, Quote, Standing, UnixMillis, Usage,
 };
@@ -22,6 +22,12 @@ pub(crate) struct Priced {
     pub(crate) quote: Option<Quote>,
     /// A free call that may be left.
     pub(crate) free: Option<FreeCall>,
+    /// What of the price is charged once there is a result; `None`: all of it.
+    pub(crate) by_result: Option<ResultPrice>,
+}
+
+impl Priced {
+    const NOTHING: Self = Self { quote: None, free: None, by_result: None };
 }
 
 impl Call<Trusted> {
@@ -49,7 +55,7 @@ impl Call<Trusted> {
                 return self.for_anybody();
             }
         }
-        let Priced { quote, free } = priced;
+        let Priced { quote, free, by_result } = priced;
         // A call that may be free is refused for its price only when it turns out not to be.
         if let (Some(quote), None) = (&quote, free) {
             self.within_maximum(quote).map_err(|denial| self.refuse(denial))?;
@@ -61,6 +67,7 @@ impl Call<Trusted> {
             standing: stage.standing,
             quote,
             free,
+            by_result,
         }))
     }
 
@@ -70,7 +77,8 @@ impl Call<Trusted> {
         let standing = evaluate(&self.listed.requirement, &caller, &NEWCOMER)
             .map_err(|shortfall| self.refuse(Denial::TrustInsufficient(shortfall)))?;
         let principal = caller.principal();
-        Ok(self.stamped(|_| Quoted { caller, principal, proof: None, standing, quote: None, free: None }))
+        let (proof, quote, free, by_result) = (None, None, None, None);
+        Ok(self.stamped(|_| Quoted { caller, principal, proof, standing, quote, free, by_result }))
     }
 }
 
@@ -84,7 +92,7 @@ impl<S> Call<S> {
         now: UnixMillis,
     ) -> Result<Priced, Verdict> {
         if self.listed.price.is_free() {
-            return Ok(Priced { quote: None, free: None });
+            return Ok(Priced::NOTHING);
         }
         let arguments = Arguments::of(&self.request);
         let situation = Situation {
@@ -95,9 +103,10 @@ impl<S> Call<S> {
                 .map(|(_, standing)| standing.reputation),
             reading: &arguments,
         };
-        let Due { price, free } = self.listed.price.due(&situation).map_err(Denial::PriceUnknown)?;
+        let Due { price, free, by_result } =
+            self.listed.price.due(&situation).map_err(Denial::PriceUnknown)?;
         if price.is_free() {
-            return Ok(Priced { quote: None, free: None });
+            return Ok(Priced::NOTHING);
         }
         let binding = Binding {
             tool: self.request.tool.clone(),
@@ -107,7 +116,7 @@ impl<S> Call<S> {
         };
         let expires = now.plus_millis(gate.limits.quote_ttl_ms);
         let settle = spending::settle(self, buyer.map(|(principal, _)| principal), &price, &gate.ports);
-        Ok(Priced { quote: Some(Quote { binding, price, settle, expires }), free })
+        Ok(Priced { quote: Some(Quote { binding, price, settle, expires }), free, by_result })
     }
 
     /// How often the buyer has called this tool, where its price depends on that. Only an API key is counted: anybody can have a

@@ -9,11 +9,11 @@ use tollgate_domain::{ApprovalId, Assets};
 use tollgate_ledger::LedgerStore;
 use tollgate_ledger::budget::{APPROVAL_TTL_MS, Approval, ApprovalEvent, Change, Changed};
 
-use super::books::open;
+use super::books::{AssetsArgs, open};
 use super::budget::written_down;
 use super::{DataArgs, Out};
+use crate::clock;
 use crate::spending::{approval_json, state};
-use crate::{clock, dev};
 
 /// How many are listed, the latest first.
 const LISTED: u32 = 500;
@@ -26,6 +26,8 @@ pub(crate) enum ApprovalsCommand {
         #[arg(long)]
         all: bool,
         #[command(flatten)]
+        assets: AssetsArgs,
+        #[command(flatten)]
         data: DataArgs,
     },
     /// Let this one call be made: this caller, tool, arguments and amount, once.
@@ -36,6 +38,8 @@ pub(crate) enum ApprovalsCommand {
         #[arg(long, default_value_t = APPROVAL_TTL_MS / 1_000, value_parser = clap::value_parser!(u64).range(1..))]
         for_seconds: u64,
         #[command(flatten)]
+        assets: AssetsArgs,
+        #[command(flatten)]
         data: DataArgs,
     },
     /// Let it not be made; also takes an approval back that nobody has used.
@@ -43,19 +47,23 @@ pub(crate) enum ApprovalsCommand {
         /// The approval's id: appr_1…
         id: String,
         #[command(flatten)]
+        assets: AssetsArgs,
+        #[command(flatten)]
         data: DataArgs,
     },
 }
 
 pub(crate) async fn run(command: ApprovalsCommand) -> anyhow::Result<ExitCode> {
     match command {
-        ApprovalsCommand::List { all, data } => list(all, &data).await?,
-        ApprovalsCommand::Approve { id, for_seconds, data } => {
+        ApprovalsCommand::List { all, assets, data } => list(all, &assets.assets()?, &data).await?,
+        ApprovalsCommand::Approve { id, for_seconds, assets, data } => {
             let expires = clock::now().plus_millis(for_seconds.saturating_mul(1_000));
-            decide(&id, ApprovalEvent::Approve { by: BY.to_owned(), expires }, &data).await?;
+            let event = ApprovalEvent::Approve { by: BY.to_owned(), expires };
+            decide(&id, event, &assets.assets()?, &data).await?;
         }
-        ApprovalsCommand::Reject { id, data } => {
-            decide(&id, ApprovalEvent::Reject { by: BY.to_owned() }, &data).await?;
+        ApprovalsCommand::Reject { id, assets, data } => {
+            let event = ApprovalEvent::Reject { by: BY.to_owned() };
+            decide(&id, event, &assets.assets()?, &data).await?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -64,13 +72,13 @@ pub(crate) async fn run(command: ApprovalsCommand) -> anyhow::Result<ExitCode> {
 /// Whoever has the data directory.
 const BY: &str = "the command line";
 
-async fn list(all: bool, data: &DataArgs) -> anyhow::Result<()> {
-    let (assets, now) = (dev::assets()?, clock::now());
+async fn list(all: bool, assets: &Assets, data: &DataArgs) -> anyhow::Result<()> {
+    let now = clock::now();
     let approvals = open(data).await?.approvals(LISTED).await?;
     let listed: Vec<&Approval> =
         approvals.iter().filter(|approval| all || state(approval, now) == "waiting").collect();
     for approval in &listed {
-        show(approval, &assets, data);
+        show(approval, assets, data);
     }
     if listed.is_empty() && !data.json {
         Out::note("no call waits for an approval");
@@ -99,7 +107,7 @@ fn show(approval: &Approval, assets: &Assets, data: &DataArgs) {
     ));
 }
 
-async fn decide(id: &str, event: ApprovalEvent, data: &DataArgs) -> anyhow::Result<()> {
+async fn decide(id: &str, event: ApprovalEvent, assets: &Assets, data: &DataArgs) -> anyhow::Result<()> {
     let known: ApprovalId = id.parse()?;
     let store = open(data).await?;
     let change = Change::Decide { id: known, event, now: clock::now() };
@@ -109,6 +117,6 @@ async fn decide(id: &str, event: ApprovalEvent, data: &DataArgs) -> anyhow::Resu
         bail!("no approval has the id {id}; see `tollgate approvals list`");
     };
     written_down(data, "decide_approval", id, &json!({ "state": approval.state.word() })).await?;
-    show(&approval, &dev::assets()?, data);
+    show(&approval, assets, data);
     Ok(())
 }

@@ -1,17 +1,19 @@
 //! The operator's view of the books: check, recent calls, credit. Works beside a running gateway.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use clap::Args;
 use serde_json::json;
 use tollgate_domain::{Assets, Caller, KeyId, TransferId};
 use tollgate_ledger::{Clearing, Grant, LedgerStore};
 use tollgate_store::{DatabaseUrl, Options, Store};
 use tollgate_till::ledger_elsewhere;
 
+use super::budget::configured;
 use super::{CreditCommand, DataArgs, FINDING, Out};
-use crate::config::{Environment, Overrides, load};
+use crate::config::Environment;
 use crate::telemetry::Checked;
 use crate::{clock, dev};
 
@@ -47,11 +49,27 @@ pub(super) async fn open(args: &DataArgs) -> anyhow::Result<Store> {
         .with_context(|| format!("open {}", args.data.display()))
 }
 
-/// The assets of a configuration, or those of dev mode.
+/// Where the assets are named in which amounts are shown.
+#[derive(Debug, Args)]
+pub(crate) struct AssetsArgs {
+    /// The configuration whose assets amounts are shown in. Default: the assets of dev mode.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl AssetsArgs {
+    /// The assets.
+    pub(super) fn assets(&self) -> anyhow::Result<Assets> {
+        assets(self.config.as_deref())
+    }
+}
+
+/// The assets of a configuration, be it for `serve` or for `dev`; without one those of dev mode.
 pub(super) fn assets(config: Option<&Path>) -> anyhow::Result<Assets> {
-    let Some(file) = config else { return Ok(dev::assets()?) };
-    let environment = Environment::read(".".as_ref()).map_err(anyhow::Error::msg)?;
-    Ok(load(Some(file), &environment, &Overrides::default(), None)?.assets)
+    match config {
+        None => Ok(dev::assets()?),
+        Some(_) => Ok(configured(config)?.1),
+    }
 }
 
 pub(crate) async fn check(args: DataArgs) -> anyhow::Result<ExitCode> {

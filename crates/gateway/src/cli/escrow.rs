@@ -1,7 +1,6 @@
 //! `tollgate escrow`: which escrows there are, what happened to one, and the operator's word on a dispute, which the running
 //! gateway books.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 use tollgate_domain::{Assets, Bps, EscrowId};
 use tollgate_ledger::escrow::{EscrowFilter, EscrowRow, EscrowState, EscrowStore, Role};
 
-use super::budget::configured;
+use super::books::AssetsArgs;
 use super::operator::{Asked, RunningGateway};
 use super::{DataArgs, FINDING, Out, books};
 use crate::escrow::view;
@@ -29,7 +28,7 @@ pub(crate) enum EscrowCommand {
         #[arg(long, default_value_t = 20)]
         limit: u32,
         #[command(flatten)]
-        config: ConfigArgs,
+        assets: AssetsArgs,
         #[command(flatten)]
         data: DataArgs,
     },
@@ -38,19 +37,12 @@ pub(crate) enum EscrowCommand {
         /// The escrow: esc_1…
         escrow: String,
         #[command(flatten)]
-        config: ConfigArgs,
+        assets: AssetsArgs,
         #[command(flatten)]
         data: DataArgs,
     },
     /// Decide a dispute. Exit 1 if the escrow cannot be decided now.
     Resolve(ResolveArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ConfigArgs {
-    /// The configuration whose assets amounts are shown in. Default: the assets of dev mode.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -87,12 +79,10 @@ struct Ruling {
 
 pub(crate) async fn run(command: EscrowCommand) -> anyhow::Result<ExitCode> {
     match command {
-        EscrowCommand::List { state, waiting, limit, config, data } => {
-            list(state, waiting, limit, &configured(config.config.as_deref())?.1, data).await
+        EscrowCommand::List { state, waiting, limit, assets, data } => {
+            list(state, waiting, limit, &assets.assets()?, data).await
         }
-        EscrowCommand::Show { escrow, config, data } => {
-            show(&escrow, &configured(config.config.as_deref())?.1, data).await
-        }
+        EscrowCommand::Show { escrow, assets, data } => show(&escrow, &assets.assets()?, data).await,
         EscrowCommand::Resolve(args) => resolve(args).await,
     }
 }

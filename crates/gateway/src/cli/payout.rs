@@ -8,13 +8,13 @@ use bytes::Bytes;
 use clap::{Args, Subcommand};
 use http::{HeaderValue, Request};
 use serde_json::{Value, json};
-use tollgate_domain::{Amount, PayoutId};
+use tollgate_domain::{Amount, Assets, PayoutId};
 use tollgate_ledger::payout::{PayoutFilter, PayoutRow, PayoutState, PayoutStore, ProviderName};
 
+use super::books::AssetsArgs;
 use super::operator::{Asked, RunningGateway};
 use super::{DataArgs, FINDING, Out, books, connect, paying};
 use crate::config::Environment;
-use crate::dev;
 use crate::payouts::view;
 
 const TIMEOUT_MS_MAX: u64 = 30_000;
@@ -32,6 +32,8 @@ pub(crate) enum PayoutsCommand {
         /// How many.
         #[arg(long, default_value_t = 20)]
         limit: u32,
+        #[command(flatten)]
+        assets: AssetsArgs,
         #[command(flatten)]
         data: DataArgs,
     },
@@ -118,9 +120,9 @@ pub(crate) struct RevenueArgs {
 
 pub(crate) async fn run(command: PayoutsCommand) -> anyhow::Result<ExitCode> {
     match command {
-        PayoutsCommand::List { provider, state, limit, data } => {
+        PayoutsCommand::List { provider, state, limit, assets, data } => {
             let filter = PayoutFilter { provider, state, before: None };
-            list(filter, limit, &data).await
+            list(filter, limit, &assets.assets()?, &data).await
         }
         PayoutsCommand::Request(args) => request(args).await,
         PayoutsCommand::Cancel(args) => decide(args, "cancel").await,
@@ -129,11 +131,15 @@ pub(crate) async fn run(command: PayoutsCommand) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn list(filter: PayoutFilter, limit: u32, data: &DataArgs) -> anyhow::Result<ExitCode> {
+async fn list(
+    filter: PayoutFilter,
+    limit: u32,
+    assets: &Assets,
+    data: &DataArgs,
+) -> anyhow::Result<ExitCode> {
     let page = books::open(data).await?.payouts(filter, limit).await?;
-    let assets = dev::assets()?;
     for row in &page.rows {
-        Out::line(&if data.json { view::payout(row, &assets).to_string() } else { line(row) });
+        Out::line(&if data.json { view::payout(row, assets).to_string() } else { line(row) });
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -96,6 +96,10 @@ fn every_form_of_a_price_is_read_and_said_in_one_line() {
             "free from reputation 0.8, 2 sat from reputation 0.6, otherwise 4 sat",
         ),
         (
+            "{ type: per_result, each: [0.001USDC, 1sat], base: [1sat], maximum: [0.05USDC, 50sat] }",
+            "0.001 USDC for each 1024 bytes of the result, at most 0.05 USDC or 1 sat and 1 sat for each 1024 bytes of the result, at most 50 sat",
+        ),
+        (
             "{ type: per_unit, measure: { argument: /text, of: characters }, size: 1000, each: [0.001USDC, 1sat] }",
             "0.001 USDC or 1 sat for each 1000 characters of /text",
         ),
@@ -162,6 +166,18 @@ fn what_cannot_be_a_price_is_refused_with_the_reason() {
         (
             "{ type: per_unit, measure: { argument: /t, of: items }, each: [1sat], base: [1USDC] }",
             "price.base",
+        ),
+        ("{ type: per_result, size: 0, each: [1sat], maximum: [9sat] }", "price.size"),
+        ("{ type: per_result, each: [1sat] }", "price.maximum"),
+        ("{ type: per_result, each: [1sat, 0.01USDC], maximum: [9sat] }", "price.maximum"),
+        ("{ type: per_result, each: [1sat], maximum: [9sat], minimum: [0sat] }", "price.minimum"),
+        ("{ type: per_result, each: [0sat], maximum: [9sat] }", "price.each"),
+        ("{ type: per_result, each: [9sat], maximum: [9sat] }", "price.each"),
+        ("{ type: per_result, each: [1sat, 2sat], maximum: [9sat] }", "price.each"),
+        ("{ type: per_result, maximum: [9sat] }", "price.each"),
+        (
+            "{ type: per_result, measure: { argument: /t, of: items }, each: [1sat], maximum: [9sat] }",
+            "price.measure",
         ),
         (
             "{ type: windows, windows: [{ from: \"8\", to: \"9\", price: 1sat }], otherwise: 1sat }",

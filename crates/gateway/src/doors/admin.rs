@@ -25,6 +25,7 @@ use tollgate_domain::AdminKeyId;
 use tollgate_gate::{Door, denied};
 use tollgate_mcp::{Limits, json as strict};
 use tollgate_risk::Entrance;
+use tollgate_store::AuditRecord;
 use tollgate_trust::admin_presented;
 
 use self::answer::Failed;
@@ -34,6 +35,7 @@ use super::documents::{method_not_allowed, not_found};
 use super::execute::into_response;
 use super::metrics::is_near;
 use super::rates::admit;
+use crate::clock;
 use crate::control::{Author, Change, Control};
 use crate::described::Doors;
 use crate::gateway::Gateway;
@@ -56,6 +58,30 @@ pub(super) struct Desk {
 /// Whose key a request shows.
 #[derive(Clone, Copy)]
 struct Admin(AdminKeyId);
+
+/// What an operator is told of a request that cannot be read, or when the ledger is not there.
+const CODES: &[&str] = &["malformed", "store_busy", "store_closed"];
+
+impl Desk {
+    /// Into the audit: what an operator did to what, and how that stood before and after.
+    async fn write_down(
+        &self,
+        admin: AdminKeyId,
+        what: &str,
+        target: &str,
+        (before, after): (&Value, &Value),
+    ) -> Result<(), Failed> {
+        let record = AuditRecord {
+            at: clock::now(),
+            admin: Some(admin),
+            what: what.to_owned(),
+            target: target.to_owned(),
+            before: before.to_string(),
+            after: after.to_string(),
+        };
+        Ok(self.control.foundation().control.record(record).await?)
+    }
+}
 
 /// Answers whoever shows an admin key.
 pub(super) async fn answer(desk: Desk, mut request: Request<Body>, peer: Peer) -> Response {

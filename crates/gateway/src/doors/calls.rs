@@ -96,7 +96,7 @@ pub(crate) const CALL: Operation = Operation {
         "Where it stands.",
         Shape::Named("Settlement"),
         Some(
-            r#"{"call_id":"call_103518Rpy1IgAnbQiqcrFy6","tool":"web-search","server":"search","state":"settled","final":true,"charged":true,"amount":"500000","asset":"eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e","rail":"x402","payment_ref":null,"reason":null,"receipt_id":"rcpt_103518Rpy1IgAnbQiqcrFy6"}"#,
+            r#"{"call_id":"call_103518Rpy1IgAnbQiqcrFy6","tool":"web-search","server":"search","state":"settled","final":true,"charged":true,"amount":"500000","amount_charged":"500000","asset":"eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e","rail":"x402","payment_ref":null,"reason":null,"receipt_id":"rcpt_103518Rpy1IgAnbQiqcrFy6"}"#,
         ),
     )],
     codes: &[&["not_found", "internal"]],
@@ -145,7 +145,7 @@ pub(crate) const SCHEMAS: &[Schema] = &[
     Schema {
         name: "Pricing",
         json: r##"{"type":"object","required":["type"],"properties":{
-            "type":{"type":"string","description":"`free`, `per_call`, or the rule that the price of a call follows from, with the rules in it as further members: `free_tier`, `volume`, `standing`, `per_unit`, `formula`, `windows`."},
+            "type":{"type":"string","description":"`free`, `per_call`, or the rule that the price of a call follows from, with the rules in it as further members: `free_tier`, `volume`, `standing`, `per_unit`, `per_result`, `formula`, `windows`."},
             "price":{"$ref":"#/components/schemas/Amount"},
             "options":{"type":"array","description":"Each way to pay; one of them is enough.","items":{
                 "type":"object","required":["asset","symbol","decimals"],"properties":{
@@ -172,7 +172,7 @@ pub(crate) const SCHEMAS: &[Schema] = &[
     },
     Schema {
         name: "Settlement",
-        json: r##"{"type":"object","required":["call_id","tool","server","state","final","charged","amount","asset","rail"],"properties":{
+        json: r##"{"type":"object","required":["call_id","tool","server","state","final","charged","amount","amount_charged","asset","rail"],"properties":{
             "call_id":{"$ref":"#/components/schemas/CallId"},
             "tool":{"type":"string"},
             "server":{"type":"string"},
@@ -182,6 +182,7 @@ pub(crate) const SCHEMAS: &[Schema] = &[
             "charged":{"type":"boolean"},
             "settle":{"enum":["after","before","escrow"],"description":"When the money moves, seen from the tool."},
             "amount":{"$ref":"#/components/schemas/Amount"},
+            "amount_charged":{"$ref":"#/components/schemas/Amount","description":"How much of it was charged and not given back; less than the amount where the price follows from the size of the result."},
             "asset":{"type":"string"},
             "rail":{"type":"string"},
             "payment_ref":{"type":["string","null"],"description":"What the rail calls the payment: a transaction, a payment hash."},

@@ -10,30 +10,25 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use tollgate_domain::{Caller, EscrowId, Principal};
-use tollgate_gate::{Denial, Door, Fault, denied, faulted};
+use tollgate_gate::{Denial, Fault};
 use tollgate_ledger::escrow::{
     EscrowCommand, EscrowFilter, EscrowMoved, EscrowRefusal, EscrowRow, EscrowStore, MoveEscrow, OpenEscrow,
     Role, Who, id_for_key,
 };
-use tollgate_ledger::{Refusal, StoreError};
-use tollgate_store::Store;
-use tollgate_trust::{authenticate, presented_key};
 
 use self::asked::Step;
 pub(super) use self::asked::page;
-pub(super) use self::described::PAGE;
+pub(super) use self::described::{ID, PAGE};
 use super::asked::Segments;
-use super::execute::{into_response, read};
+use super::execute::read;
+use super::holder::{No, answer, at_place, holder, idempotency_key, ledger, malformed, private};
 use crate::clock;
 use crate::described::Doors;
 use crate::escrow::{receipts, view};
 use crate::gateway::Gateway;
-
-/// The longest idempotency key.
-const KEY_BYTES_MAX: usize = 128;
 
 /// The doors of this file.
 pub(super) fn doors() -> Doors {
@@ -52,86 +47,10 @@ pub(super) fn doors() -> Doors {
         .post("/api/v1/escrow/{id}/resolve", resolve, &described::RESOLVE)
 }
 
-/// Why nothing is done.
-pub(crate) enum No {
-    Denied(Denial),
-    Faulted(Fault),
-}
-
-impl From<Denial> for No {
-    fn from(denial: Denial) -> Self {
-        Self::Denied(denial)
-    }
-}
-
-impl From<EscrowRefusal> for No {
-    fn from(refusal: EscrowRefusal) -> Self {
-        Self::Denied(refusal.into())
-    }
-}
-
-impl From<StoreError> for No {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Refused(Refusal::Escrow(refusal)) => refusal.into(),
-            StoreError::Busy => Self::Faulted(Fault::StoreBusy),
-            StoreError::Closed | StoreError::Unknown(_) => {
-                Self::Faulted(Fault::StoreClosed(error.to_string()))
-            }
-            other => Self::Faulted(Fault::Internal(format!("an escrow: {other}"))),
-        }
-    }
-}
-
-impl No {
-    fn response(&self, gateway: &Gateway) -> Response {
-        let naming = gateway.naming("");
-        into_response(match self {
-            Self::Denied(denial) => denied(denial, None, Door::Rest, naming),
-            Self::Faulted(fault) => {
-                tracing::error!(error = %fault, "could not see to an escrow");
-                faulted(fault, None, Door::Rest, naming)
-            }
-        })
-    }
-}
-
-pub(super) fn malformed(reason: impl Into<String>) -> Denial {
-    Denial::MalformedFrame { json_rpc: -32_600, reason: reason.into() }
-}
-
-fn ledger(gateway: &Gateway) -> &Store {
-    &gateway.gate.ports().store
-}
-
 /// Who asks: the holder of an API key. An escrow takes days, and nobody else can be known again.
 fn party(gateway: &Gateway, headers: &HeaderMap) -> Result<Principal, Denial> {
-    let lines = |name: &'static str| {
-        headers.get_all(HeaderName::from_static(name)).iter().filter_map(|value| value.to_str().ok())
-    };
-    let unauthenticated = |reason: String| Denial::Unauthenticated { reason };
-    let key = presented_key(lines("authorization"), lines("x-api-key"))
-        .map_err(|error| unauthenticated(error.to_string()))?;
-    let caller = authenticate(key, None, gateway.keys.as_ref());
-    match caller.map_err(|error| unauthenticated(error.to_string()))? {
-        caller @ Caller::ApiKey(_) => Ok(caller.principal()),
-        Caller::Anonymous | Caller::Wallet(_) | Caller::Preimage(_) => Err(unauthenticated(
-            "an escrow is between holders of API keys, and no API key was sent".to_owned(),
-        )),
-    }
-}
-
-/// `Idempotency-Key`, if one is sent.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Denial> {
-    let refused =
-        || malformed(format!("one Idempotency-Key has 1 to {KEY_BYTES_MAX} visible ASCII characters"));
-    let mut lines = headers.get_all("idempotency-key").iter();
-    let Some(line) = lines.next() else { return Ok(None) };
-    let is_plain = |text: &&str| {
-        (1..=KEY_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
-    };
-    let text = line.to_str().ok().filter(is_plain).filter(|_| lines.next().is_none());
-    text.map(|text| Some(text.to_owned())).ok_or_else(refused)
+    let id = holder(gateway, headers, "an escrow is between holders of API keys, and no API key was sent")?;
+    Ok(Caller::ApiKey(id).principal())
 }
 
 /// `If-Match` with the version that was looked at, if one is sent.
@@ -151,16 +70,10 @@ fn id_of(text: &str) -> Result<EscrowId, Denial> {
 /// An escrow at its version.
 fn shown(status: StatusCode, row: &EscrowRow, body: &Value) -> Response {
     let mut response = (status, axum::Json(body)).into_response();
-    let headers = response.headers_mut();
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", row.version)) {
-        headers.insert(header::ETAG, tag);
+        response.headers_mut().insert(header::ETAG, tag);
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-fn answer(gateway: &Gateway, done: Result<Response, No>) -> Response {
-    done.unwrap_or_else(|no| no.response(gateway))
+    private(response)
 }
 
 /// `POST /api/v1/escrow`: the caller, as its payer, agrees on an escrow.
@@ -195,19 +108,9 @@ pub(crate) async fn create(
         let EscrowMoved { row, replayed, .. } = moved;
         let status = if replayed { StatusCode::OK } else { StatusCode::CREATED };
         let body = view::escrow(&row, Some(Role::Payer), &gateway.config.assets);
-        let mut response = shown(status, &row, &body);
-        if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/escrow/{}", row.id)) {
-            response.headers_mut().insert(header::LOCATION, place);
-        }
-        Ok(response)
+        Ok(at_place(shown(status, &row, &body), &format!("/api/v1/escrow/{}", row.id)))
     };
     answer(&gateway, created.await)
-}
-
-impl From<Fault> for No {
-    fn from(fault: Fault) -> Self {
-        Self::Faulted(fault)
-    }
 }
 
 /// `GET /api/v1/escrow?role=&state=&limit=&before=`: those in which the caller has a part, the newest first.

@@ -13,12 +13,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use serde_json::{Value, json};
 use tollgate_domain::Caller;
 use tollgate_gate::{Answer, Challenge, Checked, CreditUse, Denial, Door, Refusal, denied, pricing, render};
-use tollgate_trust::{authenticate, presented_key};
 
 use crate::clock;
 use crate::described::Doors;
 use crate::doors::Peer;
 use crate::doors::execute::{into_response, read, turned_away};
+use crate::doors::holder::holder;
 use crate::gateway::Gateway;
 
 /// The doors of the payments API.
@@ -149,18 +149,7 @@ async fn ready(
 /// # Errors
 /// The denial, also for whoever shows none.
 pub(super) fn key_holder(gateway: &Gateway, headers: &HeaderMap) -> Result<Caller, Denial> {
-    let unauthenticated = |reason: String| Denial::Unauthenticated { reason };
-    let lines = |name: &'static str| {
-        headers.get_all(HeaderName::from_static(name)).iter().filter_map(|value| value.to_str().ok())
-    };
-    let key = presented_key(lines("authorization"), lines("x-api-key"))
-        .map_err(|error| unauthenticated(error.to_string()))?;
-    let caller =
-        authenticate(key, None, gateway.keys.as_ref()).map_err(|error| unauthenticated(error.to_string()))?;
-    match caller {
-        Caller::ApiKey(_) => Ok(caller),
-        _ => Err(unauthenticated("an API key is needed here".to_owned())),
-    }
+    holder(gateway, headers, "an API key is needed here").map(Caller::ApiKey)
 }
 
 /// Payments are made for executions: that is what they name.

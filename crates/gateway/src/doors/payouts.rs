@@ -8,23 +8,24 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tollgate_domain::{Amount, Caller, KeyId, PayoutId, ServerName, UnixMillis};
-use tollgate_gate::{Denial, Door, Fault, denied, faulted};
+use tollgate_gate::{Denial, Fault};
 use tollgate_ledger::payout::{
     Actor, MovePayout, PayoutAnswer, PayoutCommand, PayoutEvent, PayoutFilter, PayoutLimits, PayoutRefusal,
     PayoutRow, PayoutStore, ProviderName, RequestPayout, payout_id_for,
 };
-use tollgate_ledger::{AccountName, Balances, LedgerStore, Refusal, StoreError};
+use tollgate_ledger::{AccountName, Balances, LedgerStore, StoreError};
 use tollgate_rails::payout::PayoutOrder;
-use tollgate_store::Store;
-use tollgate_trust::{authenticate, presented_key};
 
-pub(super) use self::described::{PAGE as PAGES, PERIOD, REPORT};
+pub(super) use self::described::{ID, PAGE, PERIOD, PROVIDER, REPORT};
 use super::asked::{Segments, read_json};
-use super::execute::into_response;
+use super::holder::{
+    KEY_BYTES_MAX, No, answer, at_place, holder, idempotency_key, ledger, malformed, private,
+};
+use super::pages;
 use crate::clock;
 use crate::config::{Provider, destination};
 use crate::described::Doors;
@@ -32,11 +33,6 @@ use crate::gateway::Gateway;
 use crate::payouts::revenue::{Parties, Span, revenue};
 use crate::payouts::{align, provider_of, rail, view};
 
-/// The longest idempotency key.
-const KEY_BYTES_MAX: usize = 128;
-/// How long a page is unless it is said, and at most.
-const PAGE: u32 = 20;
-const PAGE_MAX: u32 = 100;
 /// How far back a report of revenue looks unless it is said, and at most.
 const HOURS: u64 = 24 * 30;
 const HOURS_MAX: u64 = 24 * 366;
@@ -53,93 +49,22 @@ pub(super) fn doors() -> Doors {
         .get("/api/v1/providers/{provider}/revenue", earned, &described::REVENUE)
 }
 
-/// Why nothing is done.
-pub(super) enum No {
-    Denied(Denial),
-    Faulted(Fault),
-}
-
-impl From<Denial> for No {
-    fn from(denial: Denial) -> Self {
-        Self::Denied(denial)
-    }
-}
-
-impl From<PayoutRefusal> for No {
-    fn from(refusal: PayoutRefusal) -> Self {
-        Self::Denied(refusal.into())
-    }
-}
-
-impl From<StoreError> for No {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Refused(Refusal::Payout(refusal)) => (*refusal).into(),
-            StoreError::Busy => Self::Faulted(Fault::StoreBusy),
-            StoreError::Closed | StoreError::Unknown(_) => {
-                Self::Faulted(Fault::StoreClosed(error.to_string()))
-            }
-            other => Self::Faulted(Fault::Internal(format!("a payout: {other}"))),
-        }
-    }
-}
-
-fn answer(gateway: &Gateway, done: Result<Response, No>) -> Response {
-    let naming = gateway.naming("");
-    done.unwrap_or_else(|no| {
-        into_response(match &no {
-            No::Denied(denial) => denied(denial, None, Door::Rest, naming),
-            No::Faulted(fault) => {
-                tracing::error!(error = %fault, "could not see to a payout");
-                faulted(fault, None, Door::Rest, naming)
-            }
-        })
-    })
-}
-
-fn malformed(reason: impl Into<String>) -> Denial {
-    Denial::MalformedFrame { json_rpc: -32_600, reason: reason.into() }
-}
-
 fn unpayable(reason: impl Into<String>) -> No {
     PayoutRefusal::Unpayable(reason.into()).into()
-}
-
-fn ledger(gateway: &Gateway) -> &Store {
-    &gateway.gate.ports().store
 }
 
 fn not_allowed(provider: &str) -> No {
     PayoutRefusal::NotAllowed(provider.chars().take(64).collect()).into()
 }
 
-/// Who asks, with this very request: the holder of an API key.
-fn holder(gateway: &Gateway, headers: &HeaderMap) -> Result<KeyId, Denial> {
-    let lines = |name: &'static str| {
-        headers.get_all(HeaderName::from_static(name)).iter().filter_map(|value| value.to_str().ok())
-    };
-    let unauthenticated = |reason: String| Denial::Unauthenticated { reason };
-    let key = presented_key(lines("authorization"), lines("x-api-key"))
-        .map_err(|error| unauthenticated(error.to_string()))?;
-    match authenticate(key, None, gateway.keys.as_ref())
-        .map_err(|error| unauthenticated(error.to_string()))?
-    {
-        Caller::ApiKey(id) => Ok(id),
-        Caller::Anonymous | Caller::Wallet(_) | Caller::Preimage(_) => {
-            Err(unauthenticated("providers withdraw with an API key, and none was sent".to_owned()))
-        }
-    }
+/// Who asks.
+fn withdrawer(gateway: &Gateway, headers: &HeaderMap) -> Result<KeyId, Denial> {
+    holder(gateway, headers, "providers withdraw with an API key, and none was sent")
 }
 
-/// `Idempotency-Key`: money goes out once, however often a request is repeated, so each has one.
-fn idempotency_key(headers: &HeaderMap) -> Result<String, Denial> {
-    let mut lines = headers.get_all("idempotency-key").iter();
-    let is_plain = |text: &&str| {
-        (1..=KEY_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
-    };
-    let text = lines.next().and_then(|line| line.to_str().ok()).filter(is_plain);
-    let text = text.filter(|_| lines.next().is_none()).map(str::to_owned);
-    text.ok_or_else(|| {
+/// Money goes out once, however often a request is repeated, so each has a key.
+fn needed_key(headers: &HeaderMap) -> Result<String, Denial> {
+    idempotency_key(headers)?.ok_or_else(|| {
         malformed(format!(
             "a payout needs one Idempotency-Key of 1 to {KEY_BYTES_MAX} visible ASCII characters"
         ))
@@ -169,8 +94,8 @@ pub(crate) async fn request(
     body: axum::body::Body,
 ) -> Response {
     let requested = async {
-        let key = holder(&gateway, &headers)?;
-        let word = idempotency_key(&headers)?;
+        let key = withdrawer(&gateway, &headers)?;
+        let word = needed_key(&headers)?;
         let asked: Asked = read_json(&gateway, body, EXPECTED).await?;
         let (name, provider) =
             provider_of(&gateway, &asked.provider, key).ok_or_else(|| not_allowed(&asked.provider))?;
@@ -181,11 +106,7 @@ pub(crate) async fn request(
         let (row, replayed) = payout_of(answered)?;
         tracing::info!(payout = %row.id, provider = %row.provider, by = %row.by, amount = %row.amount, replayed, "a payout was asked for");
         let status = if replayed { StatusCode::OK } else { StatusCode::CREATED };
-        let mut response = shown(status, &gateway, &row);
-        if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/payouts/{}", row.id)) {
-            response.headers_mut().insert(header::LOCATION, place);
-        }
-        Ok(response)
+        Ok(at_place(shown(status, &gateway, &row), &format!("/api/v1/payouts/{}", row.id)))
     };
     answer(&gateway, requested.await)
 }
@@ -265,11 +186,6 @@ fn shown(status: StatusCode, gateway: &Gateway, row: &PayoutRow) -> Response {
     private((status, axum::Json(view::payout(row, &gateway.config.assets))).into_response())
 }
 
-fn private(mut response: Response) -> Response {
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
 /// `GET /api/v1/payouts?provider=&state=&limit=&before=`: those of a provider that the caller withdraws for.
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
@@ -277,7 +193,7 @@ pub(crate) async fn list(
     RawQuery(query): RawQuery,
 ) -> Response {
     let listed = async {
-        let key = holder(&gateway, &headers)?;
+        let key = withdrawer(&gateway, &headers)?;
         let (mut filter, limit) = page(query.as_deref().unwrap_or_default()).map_err(malformed)?;
         let mine =
             gateway.config.payouts.providers.iter().filter(|(_, provider)| provider.keys.contains(&key));
@@ -302,23 +218,17 @@ pub(crate) async fn list(
 
 /// Which payouts are asked for, and how many.
 pub(super) fn page(query: &str) -> Result<(PayoutFilter, u32), String> {
-    let (mut filter, mut limit) = (PayoutFilter::default(), PAGE);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let unknown =
-            || format!("the query is provider=NAME, state=STATE, limit=1..{PAGE_MAX} and before=PLACE");
-        let (name, value) = pair.split_once('=').ok_or_else(unknown)?;
+    let (mut filter, mut limit) = (PayoutFilter::default(), pages::LENGTH);
+    let unknown = || {
+        format!("the query is provider=NAME, state=STATE, limit=1..{} and before=PLACE", pages::LENGTH_MAX)
+    };
+    for member in pages::members(query) {
+        let (name, value) = member.ok_or_else(unknown)?;
         match name {
             "provider" => filter.provider = Some(value.parse().map_err(|_| unknown())?),
             "state" => filter.state = Some(value.parse().map_err(|_| unknown())?),
-            "limit" => {
-                let read = value.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit));
-                limit = read.ok_or_else(unknown)?;
-            }
-            // A place is a row's number: the database counts them with a sign.
-            "before" => {
-                let place = value.parse().ok().filter(|place| i64::try_from(*place).is_ok());
-                filter.before = Some(place.ok_or_else(unknown)?);
-            }
+            "limit" => limit = pages::limit(value).ok_or_else(unknown)?,
+            "before" => filter.before = Some(pages::before(value).ok_or_else(unknown)?),
             _ => return Err(unknown()),
         }
     }
@@ -340,7 +250,7 @@ pub(crate) async fn show(
     headers: HeaderMap,
 ) -> Response {
     let found = async {
-        let key = holder(&gateway, &headers)?;
+        let key = withdrawer(&gateway, &headers)?;
         let row = found(&gateway, &id, key).await?;
         Ok(shown(StatusCode::OK, &gateway, &row))
     };
@@ -354,7 +264,7 @@ pub(crate) async fn cancel(
     headers: HeaderMap,
 ) -> Response {
     let cancelled = async {
-        let key = holder(&gateway, &headers)?;
+        let key = withdrawer(&gateway, &headers)?;
         let row = found(&gateway, &id, key).await?;
         let principal = Caller::ApiKey(key).principal();
         let by = Actor::Provider { provider: row.provider.clone(), principal };
@@ -373,7 +283,7 @@ pub(crate) async fn balance(
     headers: HeaderMap,
 ) -> Response {
     let told = async {
-        let key = holder(&gateway, &headers)?;
+        let key = withdrawer(&gateway, &headers)?;
         let (name, of) = provider_of(&gateway, &provider, key).ok_or_else(|| not_allowed(&provider))?;
         let store = ledger(&gateway);
         align(store, name, of).await?;
@@ -413,7 +323,7 @@ pub(crate) async fn earned(
     RawQuery(query): RawQuery,
 ) -> Response {
     let told = async {
-        let key = holder(&gateway, &headers)?;
+        let key = withdrawer(&gateway, &headers)?;
         let (name, _) = provider_of(&gateway, &provider, key).ok_or_else(|| not_allowed(&provider))?;
         let span = span(query.as_deref().unwrap_or_default()).map_err(malformed)?;
         let body = report(&gateway, span, Some(name)).await?;

@@ -1,11 +1,13 @@
 //! Everything that is counted, as Prometheus reads it (text format 0.0.4).
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
 
 use tollgate_domain::Amount;
 use tollgate_gate::Withheld;
 use tollgate_ledger::budget::{Span, Spent};
+use tollgate_ledger::escrow::EscrowState;
 use tollgate_risk::Seen;
 
 use super::instrument::{BOUNDS_NS, Snapshot};
@@ -167,6 +169,16 @@ fn money(page: &mut Page, gateway: &Gateway) {
     );
     for (asset, state, count) in telemetry.escrows.counts() {
         page.sample("tollgate_escrows_total", &[("asset", asset.as_str()), ("state", state)], count);
+    }
+    let open: BTreeMap<&str, u64> = telemetry.surveyed.open_escrows.lock().iter().copied().collect();
+    page.family(
+        "tollgate_escrows_open",
+        "gauge",
+        "Escrows that have not ended, by state; from the ledger, over restarts and gateways.",
+    );
+    for state in EscrowState::OPEN_WORDS {
+        let count = open.get(state).copied().unwrap_or_default();
+        page.sample("tollgate_escrows_open", &[("state", state)], count);
     }
     page.counter(
         "tollgate_replays_blocked_total",

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tollgate_domain::{Amount, AssetId};
 use tollgate_ledger::budget::Spent;
+use tollgate_ledger::escrow::EscrowStore;
 use tollgate_ledger::{LedgerStore, State, StoreError};
 
 use super::checked::Checked;
@@ -22,6 +23,8 @@ pub struct Surveyed {
     /// How long the oldest of them has been open.
     pub(super) age_max_ms: AtomicU64,
     pub(super) earned: Mutex<BTreeMap<AssetId, Amount>>,
+    /// Escrows that have not ended, by the word of their state.
+    pub(super) open_escrows: Mutex<Vec<(&'static str, u64)>>,
     pub(super) checked: Mutex<Option<Checked>>,
     /// Calls that wait for an approval.
     pub(super) approvals_waiting: AtomicU64,
@@ -59,6 +62,7 @@ pub async fn look(gateway: &Gateway) -> Result<(), StoreError> {
         let earned = store.earned(asset.id()).await?;
         surveyed.earned.lock().insert(asset.id().clone(), earned);
     }
+    *surveyed.open_escrows.lock() = store.open_escrows().await?;
     look_at_budgets(gateway).await
 }
 

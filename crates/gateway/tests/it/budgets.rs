@@ -4,6 +4,9 @@
 use futures_util::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
+use tollgate_domain::{Amount, ApprovalId, Digest, ToolRef};
+use tollgate_ledger::LedgerStore;
+use tollgate_ledger::budget::{Approval, Change, Wanted};
 use tollgate_testkit::http::{Answer, get};
 use tollgate_testkit::journal_server::{Behaviour, Script};
 
@@ -384,4 +387,42 @@ async fn above_the_threshold_a_call_is_settled_by_an_escrow_where_the_operator_w
     assert_eq!(code(&wallet), "approval_required", "{}", wallet.text());
     assert_eq!(world.gateway.account(&format!("credit:{id}"))[0], PRICE + 5_000);
     world.gateway.assert_books_in_order();
+}
+
+/// What waits is shown in the assets of the gateway that is meant, whatever dev mode has.
+#[test]
+fn approvals_on_the_command_line_are_shown_in_the_configured_assets() {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = "servers: { up: { url: \"http://127.0.0.1:1/mcp\" } }\npayment:\n  x402: { network: base, rpc_url: \"http://127.0.0.1:1\", pay_to: \"0x1111111111111111111111111111111111111111\" }\n";
+    std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
+    let data = folder.path().join("data");
+    let (now, asset) = (crate::world::now(), "eip155:8453/erc20:0x833589fcd6edb6e08f4c7c32d4f71b54bda02913");
+    let wanted = Wanted {
+        caller: "anonymous".parse().unwrap(),
+        tool: ToolRef { server: "up".parse().unwrap(), tool: "buy".parse().unwrap() },
+        args: Digest::of(b"{}"),
+        asset: asset.parse().unwrap(),
+        amount: Amount::new(200_000),
+    };
+    let asked = Approval::asked(ApprovalId::from_bytes([7; 16]), wanted, now, now.plus_millis(600_000));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let signer = tollgate_attest::Signer::from_seed(&[7; 32]).unwrap();
+        let store = tollgate_store::Store::open(&data, signer, tollgate_store::Options::default()).unwrap();
+        store.change_budget(Change::Ask(asked)).await.unwrap();
+    });
+    drop(runtime);
+    let listed = |more: &[&str]| {
+        let mut list = crate::world::command(folder.path());
+        let done = list.args(["approvals", "list", "--data", "data"]).args(more).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let with = listed(&["--config", "tollgate.yaml"]);
+    assert!(with.contains("0.2 USDC"), "{with}");
+    let without = listed(&[]);
+    assert!(
+        without.contains(&format!("200000 of {asset}")),
+        "control: dev mode has no such asset: {without}"
+    );
 }

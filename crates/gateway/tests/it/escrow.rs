@@ -326,6 +326,23 @@ async fn a_mediation_service_is_asked_again_with_the_same_key_and_its_verdict_co
     world.gateway.assert_books_in_order();
 }
 
+/// A dispute that its mediation service was asked about in vain, until it was given up: its payer, its provider and its id.
+async fn given_up(world: &World) -> (Party, Party, String) {
+    let (payer, provider) = parties(world).await;
+    let id = delivered(&payer, &provider, &json!({ "mediator": "service" })).await;
+    payer.step(&id, "dispute", &json!({ "reason": "half is missing" })).await.done();
+    for party in [&payer, &provider] {
+        party.step(&id, "evidence", &json!({ "statement": "as I said" })).await.done();
+    }
+    soon(async {
+        while !world.gateway.whole_log().contains("the operator may rule") {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    (payer, provider, id)
+}
+
 #[tokio::test]
 async fn a_mediation_service_that_fails_is_given_up_and_the_operator_decides() {
     let service = MediatorService::start().await;
@@ -335,19 +352,8 @@ async fn a_mediation_service_that_fails_is_given_up_and_the_operator_decides() {
         service::SECRET
     );
     let world = world(&settings).await;
-    let (payer, provider) = parties(&world).await;
-    let id = delivered(&payer, &provider, &json!({ "mediator": "service" })).await;
-    payer.step(&id, "dispute", &json!({ "reason": "half is missing" })).await.done();
-    for party in [&payer, &provider] {
-        party.step(&id, "evidence", &json!({ "statement": "as I said" })).await.done();
-    }
-    soon(async {
-        // Without an answer to give, it closes the connection.
-        while !world.gateway.whole_log().contains("the operator may rule") {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    // Without an answer to give, it closes the connection.
+    let (payer, provider, id) = given_up(&world).await;
     assert_eq!(service.asked().len(), 2, "as often as the settings say");
     let url = world.gateway.url.clone();
     let done = world.gateway.cli(&["escrow", "resolve", &id, "--refund", "--url", &url]);

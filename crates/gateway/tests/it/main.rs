@@ -47,6 +47,8 @@ mod first_transport;
 #[cfg(test)]
 mod gate_api;
 #[cfg(test)]
+mod holder;
+#[cfg(test)]
 mod import;
 #[cfg(test)]
 mod interop;
@@ -75,6 +77,8 @@ mod payouts;
 #[cfg(test)]
 mod pins;
 #[cfg(test)]
+mod priced_by_result;
+#[cfg(test)]
 mod pricing;
 #[cfg(test)]
 mod rate_limits;
@@ -99,6 +103,8 @@ mod servers;
 #[cfg(test)]
 #[cfg(feature = "postgres")]
 mod several_gateways;
+#[cfg(test)]
+mod shared_earnings;
 #[cfg(test)]
 mod stolen_proofs;
 #[cfg(test)]

@@ -21,15 +21,17 @@ impl Budgets {
         self.0.insert(counter, Sum { stored, taken: Some(0) });
     }
 
-    /// Adds what an attempt has taken, unless it was given back. Of windows that are over nothing is stored.
-    pub(super) fn settlement(&mut self, row: &SettlementRow) {
+    /// Adds what an attempt has taken, unless it was given back: of a call that was charged all but what its result left. Of windows
+    /// that are over nothing is stored.
+    pub(super) fn settlement(&mut self, row: &SettlementRow, rest: u128) {
+        let taken = row.amount.get().saturating_sub(rest);
         if matches!(row.state, State::Voided | State::Failed | State::InDoubt | State::Refunded) {
             return;
         }
         for Taken { node, span, start } in &row.reserved.taken {
             let counter = Counter { node: node.clone(), asset: row.asset.clone(), span: *span };
             if let Some(sum) = self.0.get_mut(&counter).filter(|sum| sum.stored.start == *start) {
-                sum.taken = sum.taken.and_then(|taken| taken.checked_add(row.amount.get()));
+                sum.taken = sum.taken.and_then(|sum| sum.checked_add(taken));
             }
         }
     }

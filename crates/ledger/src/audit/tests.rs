@@ -224,6 +224,32 @@ fn a_reservation_that_is_resolved_twice_or_never_was_is_found() {
 }
 
 #[test]
+fn a_price_of_which_a_part_was_charged_is_released_or_given_back_for_the_rest() {
+    let paid = CallId::from_bytes([1; 16]);
+    // Seven of ten are charged, and three are released.
+    let mut world = World::new();
+    world.rows[0].refunded = Amount::new(3);
+    world.transfers[2].amount = Amount::new(7);
+    world.accounts[1] = account(credit(1), [0, 7, 0, 10]);
+    world.accounts[3] = account(payable(), [0, 0, 5, 7]);
+    assert_eq!(world.audit(), [], "control");
+    let after = |tamper: fn(&mut World)| {
+        let mut world = world.clone();
+        tamper(&mut world);
+        world.audit()
+    };
+    for refunded in [2, 4] {
+        let mut other = world.clone();
+        other.rows[0].refunded = Amount::new(refunded);
+        assert!(!other.audit().is_empty(), "{refunded}");
+    }
+    let voided = after(|world| world.rows[0].refunded = Amount::ZERO);
+    assert!(voided.contains(&Finding::NotPosted(paid)), "{voided:?}");
+    // Before the money has moved nothing is back, though it is known what will be.
+    assert_eq!(after(|world| world.rows[1].refunded = Amount::new(2)), []);
+}
+
+#[test]
 fn one_id_twice_and_one_key_twice_are_found() {
     let findings = World::after(|world| {
         let again = world.transfers[0].clone();

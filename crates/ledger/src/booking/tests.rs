@@ -1,97 +1,18 @@
-use std::convert::Infallible;
-use std::sync::Arc;
-
-use tollgate_domain::{
-    ApprovalId, AssetId, CallId, Caller, EscrowId, KeyId, PaymentKey, Principal, ToolRef, UnixMillis,
-};
+use tollgate_domain::{CallId, Caller, KeyId, Principal, UnixMillis};
 
 use super::*;
-use crate::budget::{Approval, Counter, Stops, Usage, Wanted};
-use crate::escrow::EscrowRow;
+use crate::memory::{Chain, Memory};
 use crate::{
-    AccountName, Balances, Batch, BookingError, Clearing, Command, Outcome, Record, SealedReceipt, Sealer,
-    SettlementRow, expiry_id, requested_id,
+    AccountName, Balances, Batch, BookingError, Clearing, Command, Outcome, expiry_id, requested_id,
 };
 
-/// Books that are empty: whatever these tests look up was booked in the same batch.
-struct Empty;
-
-impl Books for Empty {
-    type Error = Infallible;
-    fn settlement(&mut self, _: &PaymentKey) -> Result<Option<Arc<SettlementRow>>, Infallible> {
-        Ok(None)
-    }
-    fn balances(&mut self, _: &AccountName, _: &AssetId) -> Result<Balances, Infallible> {
-        Ok(Balances::default())
-    }
-    fn transfer(&mut self, _: &TransferId) -> Result<Option<Transfer>, Infallible> {
-        Ok(None)
-    }
-    fn resolution(&mut self, _: &TransferId) -> Result<Option<Transfer>, Infallible> {
-        Ok(None)
-    }
-    fn calls(
-        &mut self,
-        _caller: &Principal,
-        _tool: &ToolRef,
-        _since: UnixMillis,
-        _most: u64,
-    ) -> Result<u64, Infallible> {
-        Ok(0)
-    }
-    fn standing(&mut self, _: &Principal) -> Result<Record, Infallible> {
-        Ok(Record::default())
-    }
-    fn usage(&mut self, _counter: &Counter) -> Result<Option<Usage>, Infallible> {
-        Ok(None)
-    }
-    fn stops(&mut self) -> Result<Arc<Stops>, Infallible> {
-        Ok(Arc::default())
-    }
-    fn approval_of(&mut self, _wanted: &Wanted) -> Result<Option<Approval>, Infallible> {
-        Ok(None)
-    }
-    fn approval(&mut self, _id: &ApprovalId) -> Result<Option<Approval>, Infallible> {
-        Ok(None)
-    }
-    fn waiting(&mut self, _caller: &Principal, _now: UnixMillis) -> Result<u32, Infallible> {
-        Ok(0)
-    }
-    fn escrow(&mut self, _: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Infallible> {
-        Ok(None)
-    }
-    fn payout(
-        &mut self,
-        _: &tollgate_domain::PayoutId,
-    ) -> Result<Option<Arc<crate::payout::PayoutRow>>, Infallible> {
-        Ok(None)
-    }
-    fn payee(
-        &mut self,
-        _: &crate::payout::ProviderName,
-    ) -> Result<Option<Arc<crate::payout::PayeeRow>>, Infallible> {
-        Ok(None)
-    }
-}
-
-struct NoSealer;
-
-impl Sealer for NoSealer {
-    fn seal(&mut self, _: &str) -> Result<SealedReceipt, Refusal> {
-        Err(Refusal::NoSigner)
-    }
-
-    fn seal_escrow(&mut self, _moved: &crate::escrow::EscrowReceipt<'_>) -> Result<SealedReceipt, Refusal> {
-        Err(Refusal::NoSigner)
-    }
-}
-
+/// Whatever these tests look up was booked in the same batch.
 #[derive(Default)]
 struct World(Batch);
 
 impl World {
     fn book(&mut self, transfers: &[Transfer]) -> Result<bool, Refusal> {
-        match self.0.apply(&mut Empty, &mut NoSealer, &Command::Book(transfers.to_vec())) {
+        match self.0.apply(&mut Memory::default(), &mut Chain(0), &Command::Book(transfers.to_vec())) {
             Ok(Outcome::Booked(Booked { again })) => Ok(again),
             Ok(other) => panic!("{other:?}"),
             Err(EngineError::Refused(refusal)) => Err(refusal),

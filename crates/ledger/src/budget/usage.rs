@@ -56,7 +56,7 @@ impl Usage {
         if taken_from != self.start {
             return self;
         }
-        // More than is used is never given back: each reservation is released once, by its call's one void.
+        // More than is used is never given back: each reservation is released once, by its call's one end.
         Self { used: self.used.checked_sub(amount).unwrap_or_default(), ..self }
     }
 

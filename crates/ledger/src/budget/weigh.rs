@@ -1,6 +1,6 @@
 //! The decision: whether a call fits into every budget that it belongs to, and what it takes from them.
 
-use tollgate_domain::{Amount, CallId, UnixMillis};
+use tollgate_domain::{Amount, AssetId, CallId, UnixMillis};
 
 use super::{
     Approval, ApprovalEvent, Ask, Counter, NodeKey, Reservation, Span, Taken, Target, Usage, Wanted,
@@ -187,20 +187,34 @@ pub(crate) fn give_back<B: Books>(
     call: CallId,
     now: UnixMillis,
 ) -> Result<(Vec<(Counter, Usage)>, Option<Approval>), B::Error> {
-    let mut usages = Vec::new();
-    for Taken { node, span, start } in &reservation.taken {
-        let counter = Counter { node: node.clone(), asset: wanted.asset.clone(), span: *span };
-        // A row that is gone was of a window that is over.
-        if let Some(usage) = books.usage(&counter)? {
-            usages.push((counter, usage.release(wanted.amount, *start)));
-        }
-    }
+    let usages = release(books, reservation, &wanted.asset, wanted.amount)?;
     let used = match &reservation.approval {
         Some(id) => books.approval(id)?,
         None => None,
     };
     let back = used.and_then(|used| used.apply(&ApprovalEvent::GiveBack { call }, now).ok());
     Ok((usages, back))
+}
+
+/// The counters as they stand once so much of a reservation is released, all of it or what was not charged in the end.
+///
+/// # Errors
+/// When the books cannot be read.
+pub(crate) fn release<B: Books>(
+    books: &mut B,
+    reservation: &Reservation,
+    asset: &AssetId,
+    amount: Amount,
+) -> Result<Vec<(Counter, Usage)>, B::Error> {
+    let mut usages = Vec::new();
+    for Taken { node, span, start } in &reservation.taken {
+        let counter = Counter { node: node.clone(), asset: asset.clone(), span: *span };
+        // A row that is gone was of a window that is over.
+        if let Some(usage) = books.usage(&counter)? {
+            usages.push((counter, usage.release(amount, *start)));
+        }
+    }
+    Ok(usages)
 }
 
 #[cfg(test)]

@@ -1,112 +1,24 @@
-use std::collections::BTreeMap;
-use std::convert::Infallible;
-
 use super::*;
-use crate::{AccountBalance, Claimed, Clearing, IllegalTransition, audit::Auditor};
+use crate::memory::Memory;
+use crate::{Claimed, Clearing, IllegalTransition, Refund};
 use tollgate_domain::{Binding, Caller, Digest, KeyId, Period, Rail};
 
 mod before;
+mod measured;
 mod sandbox;
 mod splits;
 
-/// Books in memory: what a store does with decisions, without a disk.
-#[derive(Default)]
-struct Memory {
-    rows: Vec<SettlementRow>,
-    transfers: Vec<Transfer>,
-    totals: BTreeMap<(AccountName, AssetId), Balances>,
-}
-
-impl Books for Memory {
-    type Error = Infallible;
-
-    fn settlement(&mut self, key: &PaymentKey) -> Result<Option<Arc<SettlementRow>>, Infallible> {
-        let row = self.rows.iter().filter(|row| row.key == *key).max_by_key(|row| row.attempt);
-        Ok(row.cloned().map(Arc::new))
-    }
-    fn balances(&mut self, account: &AccountName, asset: &AssetId) -> Result<Balances, Infallible> {
-        Ok(self.totals.get(&(account.clone(), asset.clone())).copied().unwrap_or_default())
-    }
-    fn transfer(&mut self, id: &TransferId) -> Result<Option<Transfer>, Infallible> {
-        Ok(self.transfers.iter().find(|transfer| transfer.id == *id && transfer.is_named()).cloned())
-    }
-    fn resolution(&mut self, pending: &TransferId) -> Result<Option<Transfer>, Infallible> {
-        let resolves =
-            |transfer: &&Transfer| transfer.kind.resolves() == Some(*pending) && transfer.is_named();
-        Ok(self.transfers.iter().find(resolves).cloned())
-    }
-    fn calls(
-        &mut self,
-        caller: &Principal,
-        tool: &ToolRef,
-        since: UnixMillis,
-        most: u64,
-    ) -> Result<u64, Infallible> {
-        let counted = |row: &&SettlementRow| {
-            let came_to_nothing = matches!(row.state, State::Voided | State::Failed | State::InDoubt);
-            row.caller == *caller && row.binding.tool == *tool && row.claimed >= since && !came_to_nothing
-        };
-        Ok(most.min(u64::try_from(self.rows.iter().filter(counted).count()).unwrap()))
-    }
-    fn standing(&mut self, _principal: &Principal) -> Result<Record, Infallible> {
-        Ok(Record::default())
-    }
-    fn usage(&mut self, _counter: &Counter) -> Result<Option<Usage>, Infallible> {
-        Ok(None)
-    }
-    fn stops(&mut self) -> Result<Arc<Stops>, Infallible> {
-        Ok(Arc::default())
-    }
-    fn approval_of(&mut self, _wanted: &Wanted) -> Result<Option<Approval>, Infallible> {
-        Ok(None)
-    }
-    fn approval(&mut self, _id: &ApprovalId) -> Result<Option<Approval>, Infallible> {
-        Ok(None)
-    }
-    fn waiting(&mut self, _caller: &Principal, _now: UnixMillis) -> Result<u32, Infallible> {
-        Ok(0)
-    }
-    fn escrow(&mut self, _id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Infallible> {
-        Ok(None)
-    }
-    fn payout(
-        &mut self,
-        _: &tollgate_domain::PayoutId,
-    ) -> Result<Option<Arc<crate::payout::PayoutRow>>, Infallible> {
-        Ok(None)
-    }
-    fn payee(
-        &mut self,
-        _: &crate::payout::ProviderName,
-    ) -> Result<Option<Arc<crate::payout::PayeeRow>>, Infallible> {
-        Ok(None)
-    }
-}
-
 impl Memory {
-    fn write(&mut self, changes: Changes) {
-        for (account, asset, balances) in changes.balances {
-            self.totals.insert((account, asset), balances);
-        }
-        self.transfers.extend(changes.transfers);
-        if let Some(row) = changes.settlement {
-            self.rows.retain(|other| other.call != row.call);
-            self.rows.push(row);
-        }
-        let mut auditor = Auditor::default();
-        self.transfers.iter().for_each(|transfer| auditor.transfer(transfer));
-        self.rows.iter().for_each(|row| auditor.settlement(row));
-        for ((account, asset), balances) in &self.totals {
-            let (account, asset, balances) = (account.clone(), asset.clone(), *balances);
-            auditor.account(&AccountBalance { account, asset, balances });
-        }
-        assert_eq!(auditor.finish(), []);
+    /// Writes one decision, and has it audited.
+    fn audited(&mut self, changes: Changes) {
+        self.write_one(changes);
+        assert_eq!(self.findings(), []);
     }
 
     fn claim(&mut self, claim: &Claim) -> Claimed {
         match super::claim(self, claim).unwrap() {
             ClaimDecision::Fresh { attempt, changes, .. } => {
-                self.write(*changes);
+                self.audited(*changes);
                 Claimed::Fresh { attempt }
             }
             ClaimDecision::InProgress(row) => {
@@ -138,14 +50,14 @@ impl Memory {
             Err(EngineError::Refused(refusal)) => return Err(refusal),
         };
         let state = changes.settlement.as_ref().unwrap().state;
-        self.write(changes);
+        self.audited(changes);
         Ok(state)
     }
 
     fn grant(&mut self, to: &Principal, units: u128) {
         let (granted, changes) = super::grant(self, &grant_of(to, units)).unwrap();
         assert!(granted.booked);
-        self.write(changes.unwrap());
+        self.audited(changes.unwrap());
     }
 
     fn available(&self, account: AccountName) -> Amount {
@@ -210,6 +122,31 @@ fn settled() -> Event {
 }
 fn voided() -> Event {
     Event::Voided { reason: "the tool failed".into() }
+}
+
+/// An operator gives back so much of a call.
+fn refund_of(claim: &Claim, id: u8, units: u128, before: u128) -> Refund {
+    Refund {
+        key: claim.key.clone(),
+        call: claim.call,
+        id: TransferId::from_bytes([id; 16]),
+        amount: Amount::new(units),
+        before: Amount::new(before),
+        reason: "the answer was wrong".into(),
+        statement: None,
+        private: None,
+        now: UnixMillis::new(9),
+    }
+}
+
+fn give_back(books: &mut Memory, refund: &Refund) -> Result<Amount, Refusal> {
+    match crate::refund::refund(books, refund) {
+        Ok((total, changes)) => {
+            changes.into_iter().for_each(|changes| books.audited(changes));
+            Ok(total)
+        }
+        Err(EngineError::Refused(refusal)) => Err(refusal),
+    }
 }
 
 #[test]
@@ -442,7 +379,7 @@ fn a_free_call_moves_nothing_and_earns_nothing_and_comes_back_when_it_came_to_no
         now: UnixMillis::new(9),
     };
     let changes = super::advance(&mut books, &end(1, vec![voided()])).unwrap();
-    books.write(changes);
+    books.audited(changes);
     assert_eq!(
         books.claim(&free("a", 3)),
         Claimed::Fresh { attempt: 2 },
@@ -450,7 +387,7 @@ fn a_free_call_moves_nothing_and_earns_nothing_and_comes_back_when_it_came_to_no
     );
     let changes = super::advance(&mut books, &end(3, vec![executed(), Event::Submitted, settled()])).unwrap();
     assert_eq!(changes.judged, None, "what cost nothing earns no reputation");
-    books.write(changes);
+    books.audited(changes);
     assert_eq!(books.claim(&free("b", 4)), Claimed::NoFreeCall);
     let tomorrow = Claim { now: UnixMillis::new(86_400_000), ..free("b", 5) };
     assert_eq!(books.claim(&tomorrow), Claimed::Fresh { attempt: 1 }, "control: another day");

@@ -33,7 +33,7 @@ pub(crate) fn entrusted<E>(
         terms.call == Some(row.call)
             && terms.payer == *row.refund_to()
             && terms.provider == Provider::Server(row.binding.tool.server.clone())
-            && (terms.amount, &terms.asset) == (row.amount, &row.asset)
+            && (terms.amount, &terms.asset) == (row.due(), &row.asset)
             && terms.splits == row.splits
     };
     let Some(terms) = terms.filter(is_of_call) else {

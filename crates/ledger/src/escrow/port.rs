@@ -72,6 +72,9 @@ pub trait EscrowStore: LedgerStore {
         limit: u32,
     ) -> impl Future<Output = Result<EscrowPage, StoreError>> + Send;
 
+    /// How many escrows have not ended, by the word of their state; a state without any is left out.
+    fn open_escrows(&self) -> impl Future<Output = Result<Vec<(&'static str, u64)>, StoreError>> + Send;
+
     /// At most `limit` escrows whose deadline has passed: the earliest first, of one moment the oldest first.
     fn due_escrows(
         &self,

@@ -124,6 +124,14 @@ impl EscrowState {
         "expired",
     ];
 
+    /// The words of those that are not the end.
+    pub const OPEN_WORDS: [&'static str; 5] = ["created", "funded", "locked", "delivered", "disputed"];
+
+    /// One of the words, from a text.
+    pub fn word_of(text: &str) -> Option<&'static str> {
+        Self::WORDS.into_iter().find(|word| *word == text)
+    }
+
     /// Whether nothing more happens.
     pub const fn is_terminal(&self) -> bool {
         match self {

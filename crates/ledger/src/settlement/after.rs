@@ -4,7 +4,9 @@ use super::{Effect, Event, State};
 
 pub(super) fn next(state: State, event: &Event) -> Option<(State, Effect)> {
     match (state, event) {
-        (State::Executing, Event::Executed { .. }) => Some((State::Executed, Effect::Nothing)),
+        (State::Executing, Event::Executed { .. } | Event::Measured { .. }) => {
+            Some((State::Executed, Effect::Nothing))
+        }
         (State::Executing, Event::FoundInDoubt) => Some((State::InDoubt, Effect::Void)),
         (State::Executed | State::Unknown, Event::Submitted) => Some((State::Submitted, Effect::Nothing)),
         (State::Submitted | State::Unknown | State::Manual, Event::Settled { .. }) => {

@@ -17,7 +17,9 @@ pub(super) fn next(state: State, event: &Event) -> Option<(State, Effect)> {
         (State::Claimed, Event::Submitted) => Some((State::Submitted, Effect::Nothing)),
         (State::Submitted | State::Unknown, Event::Unknown { .. }) => Some((State::Unknown, Effect::Nothing)),
         (State::Unknown, Event::HandedOver { .. }) => Some((State::Manual, Effect::Nothing)),
-        (State::Executing, Event::Executed { .. }) => Some((State::Delivered, Effect::Earn)),
+        (State::Executing, Event::Executed { .. } | Event::Measured { .. }) => {
+            Some((State::Delivered, Effect::Earn))
+        }
         // After a crash nobody can tell what the tool did, and only `found_in_doubt` says so.
         (State::Executing, Event::RefundDue { cause: RefundCause::ToolFailed | RefundCause::NotAsked })
         | (State::Executing, Event::FoundInDoubt) => Some((State::RefundDue, Effect::Nothing)),

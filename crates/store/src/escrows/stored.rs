@@ -16,6 +16,11 @@ fn malformed(what: impl ToString) -> Malformed {
     Malformed(what.to_string())
 }
 
+/// The state of an escrow that is none.
+pub(crate) fn unknown_state(state: &str) -> Malformed {
+    malformed(format!("{state:?} is no state"))
+}
+
 #[derive(Serialize, Deserialize)]
 struct Terms {
     payer: Principal,
@@ -111,6 +116,21 @@ struct Standing {
     keys: Vec<(Digest, Digest)>,
     created: UnixMillis,
     updated: UnixMillis,
+}
+
+/// What an escrow was agreed on for, and what of it was released so far, from its two columns.
+pub(crate) fn released(terms: &str, standing: &str) -> Result<(Amount, Amount), Malformed> {
+    #[derive(Deserialize)]
+    struct Agreed {
+        amount: Amount,
+    }
+    #[derive(Deserialize)]
+    struct Gone {
+        released: Amount,
+    }
+    let Agreed { amount } = serde_json::from_str(terms).map_err(malformed)?;
+    let Gone { released } = serde_json::from_str(standing).map_err(malformed)?;
+    Ok((amount, released))
 }
 
 #[derive(Serialize, Deserialize)]

@@ -160,6 +160,18 @@ impl EscrowStore for PostgresStore {
         Ok(EscrowPage { rows: found.into_iter().map(|(_, row)| row).collect(), next })
     }
 
+    async fn open_escrows(&self) -> Result<Vec<(&'static str, u64)>, StoreError> {
+        let query = "SELECT state, count(*) FROM escrows \
+             WHERE state IN ('created', 'funded', 'locked', 'delivered', 'disputed') GROUP BY state";
+        let counted = |row: &Row| {
+            let state: &str = plain(row, 0)?;
+            let word = EscrowState::word_of(state);
+            let word = word.ok_or_else(|| malformed(0, stored::unknown_state(state)))?;
+            Ok((word, convert::count(row, 1)?))
+        };
+        self.rows(query, &[], counted).await
+    }
+
     async fn due_escrows(&self, now: UnixMillis, limit: u32) -> Result<Vec<EscrowId>, StoreError> {
         let query = "SELECT id FROM escrows WHERE due IS NOT NULL AND due <= $1 ORDER BY due, seq LIMIT $2";
         let parameters: &[(&(dyn ToSql + Sync), Type)] =

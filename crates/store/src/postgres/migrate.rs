@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../schema/postgres_5.sql"),
     include_str!("../schema/postgres_6.sql"),
     include_str!("../schema/postgres_7.sql"),
+    include_str!("../schema/postgres_8.sql"),
     include_str!("../schema/postgres_9.sql"),
 ];
 

@@ -108,11 +108,18 @@ impl PostgresStore {
         since: UnixMillis,
         until: UnixMillis,
     ) -> Result<Vec<Earning>, StoreError> {
+        // Of a call that is settled by an escrow what the escrow released; what the result left of the price never was in it.
         let query = "SELECT server, tool, asset, caller, payer, count(*), \
-             least(sum(amount), 340282366920938463463374607431768211455)::text, \
-             least(sum(refunded), 340282366920938463463374607431768211455)::text FROM settlements \
-             WHERE claimed >= $1 AND claimed < $2 AND state IN ('settled', 'delivered') AND settle <> 'escrow' AND amount > 0 \
-             GROUP BY server, tool, asset, caller, payer";
+             least(sum(gross), 340282366920938463463374607431768211455)::text, \
+             least(sum(back), 340282366920938463463374607431768211455)::text FROM ( \
+               SELECT server, tool, asset, caller, payer, amount AS gross, refunded AS back FROM settlements \
+               WHERE claimed >= $1 AND claimed < $2 AND state IN ('settled', 'delivered') AND settle <> 'escrow' \
+               UNION ALL \
+               SELECT s.server, s.tool, s.asset, s.caller, s.payer, (e.standing::json ->> 'released')::numeric, \
+                      s.refunded - (s.amount - (e.terms::json ->> 'amount')::numeric) \
+               FROM settlements s JOIN escrows e ON e.id = s.call \
+               WHERE s.claimed >= $1 AND s.claimed < $2 AND s.state = 'delivered' AND s.settle = 'escrow') earned \
+             WHERE gross > 0 GROUP BY server, tool, asset, caller, payer";
         let earning = |row: &Row| {
             Ok(Earning {
                 tool: ToolRef { server: convert::text(row, 0)?, tool: convert::text(row, 1)? },

@@ -50,6 +50,9 @@ macro_rules! every_promise {
             what_a_dispute_gives_back_is_credit_of_the_caller_and_a_silent_payer_loses
             a_failed_call_begins_no_escrow_and_is_paid_again_from_what_went_back
             what_several_share_is_shared_through_an_escrow_and_a_refund
+            what_a_result_costs_is_charged_and_the_rest_is_released_or_goes_back
+            an_operator_gives_back_at_most_what_a_result_was_charged
+            an_escrow_holds_what_a_result_costs_and_the_rest_is_credit
         }
     };
 }
@@ -88,6 +91,12 @@ pub(crate) mod promises {
         a_failed_call_begins_no_escrow_and_is_paid_again_from_what_went_back,
         what_a_dispute_gives_back_is_credit_of_the_caller_and_a_silent_payer_loses,
         what_several_share_is_shared_through_an_escrow_and_a_refund,
+    };
+
+    pub(crate) use crate::measured::promises::{
+        an_escrow_holds_what_a_result_costs_and_the_rest_is_credit,
+        an_operator_gives_back_at_most_what_a_result_was_charged,
+        what_a_result_costs_is_charged_and_the_rest_is_released_or_goes_back,
     };
 
     pub(crate) async fn calls_and_spending_are_counted_from_what_did_not_come_to_nothing(

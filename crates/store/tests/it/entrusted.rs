@@ -7,18 +7,18 @@ pub(crate) mod promises {
         Ruling, Timings, Who, escrow_of_call,
     };
     use tollgate_ledger::{
-        AccountName, Advance, Claim, Command, Event, Funds, LedgerStore, Outcome, Refund, RefundCause,
-        Refusal, State, StoreError, operator_refund_id,
+        AccountName, Advance, Claim, Command, Event, Funds, LedgerStore, Outcome, RefundCause, Refusal,
+        State, StoreError,
     };
 
     use crate::world::*;
 
-    fn entrusting(proof: &str) -> Claim {
+    pub(crate) fn entrusting(proof: &str) -> Claim {
         let settle = tollgate_domain::Settle::Escrow;
         Claim { settle, reference: "ledger:1".to_owned(), ..claim(Rail::Credit, proof) }
     }
 
-    fn terms(claim: &Claim) -> Proposal {
+    pub(crate) fn terms(claim: &Claim) -> Proposal {
         Proposal {
             payer: claim.caller.clone(),
             provider: Provider::Server(tool().server),
@@ -56,6 +56,14 @@ pub(crate) mod promises {
         }
     }
 
+    /// The payer of a call's escrow accepts a part of it.
+    pub(crate) async fn accepted(store: &impl LedgerStore, claim: &Claim, part: Part) {
+        let is_all = part == Part::Rest;
+        let state =
+            moved(store, claim, Who::Principal(alice()), EscrowEvent::Accept(part), 400).await.unwrap();
+        assert_eq!(state == EscrowState::Released, is_all, "{state:?}");
+    }
+
     async fn has(store: &impl LedgerStore, account: AccountName) -> u128 {
         balances(store, &account).await.available().unwrap().get()
     }
@@ -88,25 +96,13 @@ pub(crate) mod promises {
         assert_eq!(has(store, payable()).await, 0, "not earned yet");
 
         // An operator gives nothing back while it is decided there.
-        let back = |amount| Refund {
-            key: call.key.clone(),
-            call: call.call,
-            id: operator_refund_id(&call.call, ""),
-            amount: Amount::new(amount),
-            before: Amount::ZERO,
-            reason: "empty".to_owned(),
-            statement: None,
-            private: None,
-            now: at(300),
-        };
+        let back = |amount| refund_of(&call, "", amount, 0);
         let refused = store.refund(back(10)).await;
         let id = escrow_of_call(&call.call);
         assert_eq!(refused, Err(StoreError::Refused(Refusal::InEscrow { call: call.call, escrow: id })));
 
         // It was created, funded, locked and delivered in one commit; the payer accepts.
-        let accept = EscrowEvent::Accept(Part::Rest);
-        let by = Who::Principal(alice());
-        assert_eq!(moved(store, &call, by, accept, 400).await, Ok(EscrowState::Released));
+        accepted(store, &call, Part::Rest).await;
         assert_eq!((has(store, payable()).await, has(store, escrow).await), (10, 0));
         assert_eq!(store.refund(back(10)).await.unwrap().total, Amount::new(10), "released, and given back");
         assert_eq!(has(store, payable()).await, 0);
@@ -206,17 +202,7 @@ pub(crate) mod promises {
         for (word, before, amount, left) in
             [("one", 0, 4, [2 * 618 - 2, 665, 99]), ("two", 4, 997, [618, 333, 50])]
         {
-            let refund = Refund {
-                key: call.key.clone(),
-                call: call.call,
-                id: operator_refund_id(&call.call, word),
-                amount: Amount::new(amount),
-                before: Amount::new(before),
-                reason: "empty".to_owned(),
-                statement: None,
-                private: None,
-                now: at(300),
-            };
+            let refund = refund_of(&call, word, amount, before);
             store.refund(refund.clone()).await.unwrap();
             assert!(store.refund(refund).await.unwrap().again, "booked once");
             assert_eq!(parts().await, left, "{word}");

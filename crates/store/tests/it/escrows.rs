@@ -186,6 +186,12 @@ pub(crate) async fn deadlines_of(store: &Store) {
     step(store, id(3), payer(), EscrowEvent::Fund, 1).await.unwrap();
     step(store, id(3), payer(), EscrowEvent::Lock, 2).await.unwrap();
     assert_eq!(store.due_escrows(at(300_001), 9).await.unwrap(), []);
+    let open = async || {
+        let mut open = store.open_escrows().await.unwrap();
+        open.sort_unstable();
+        open
+    };
+    assert_eq!(open().await, [("created", 2), ("locked", 1)]);
     assert_eq!(store.due_escrows(at(300_002), 9).await.unwrap(), [id(3)]);
     assert_eq!(store.due_escrows(at(86_400_000), 9).await.unwrap(), [id(3), id(1), id(2)]);
     assert_eq!(store.due_escrows(at(86_400_000), 2).await.unwrap(), [id(3), id(1)]);
@@ -193,6 +199,7 @@ pub(crate) async fn deadlines_of(store: &Store) {
         step(store, escrow, Who::Clock, EscrowEvent::Expire, 86_400_000).await.unwrap();
     }
     assert_eq!(store.due_escrows(at(u64::MAX / 4), 9).await.unwrap(), []);
+    assert_eq!(open().await, [], "what has ended is not open");
     assert_eq!(store.escrow(&id(3)).await.unwrap().unwrap().state, EscrowState::Refunded);
     in_order(store).await;
 }

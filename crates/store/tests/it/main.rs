@@ -18,6 +18,8 @@ mod files;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod measured;
+#[cfg(test)]
 mod migrations;
 #[cfg(test)]
 mod model;

@@ -1,15 +1,19 @@
 //! Payouts on disk: what was written is read again, after a restart too; lists of destinations, pages, and races for one balance.
 
 use tempfile::TempDir;
-use tollgate_domain::{Amount, PayoutId, Rail, TransferId};
+use tollgate_domain::{Amount, Digest, PayoutId, Rail, TransferId};
+use tollgate_ledger::escrow::{EscrowTerms, Part, Proposal};
 use tollgate_ledger::payout::{
     Actor, ChangeList, Destination, ListChange, ListedBy, MovePayout, PayoutAnswer, PayoutCommand,
     PayoutEvent, PayoutFilter, PayoutLimits, PayoutRail, PayoutRefusal, PayoutRow, PayoutState, PayoutStore,
     ProviderName, RequestPayout, payout_id_for,
 };
-use tollgate_ledger::{Claim, Clearing, LedgerStore, Refusal, StoreError, Transfer, TransferKind};
+use tollgate_ledger::{
+    Advance, Claim, Clearing, Event, LedgerStore, Refusal, StoreError, Transfer, TransferKind,
+};
 use tollgate_store::Store;
 
+use crate::entrusted::promises::{accepted, entrusting, terms};
 use crate::world::*;
 
 fn acme() -> ProviderName {
@@ -229,4 +233,26 @@ pub(crate) async fn earnings_of(store: &Store) {
     );
     assert_eq!(store.earnings(at(101), at(1_000)).await, Ok(vec![]), "by when they were claimed");
     assert_eq!(store.earnings(at(0), at(100)).await, Ok(vec![]));
+
+    // What is in an escrow is earned as it is released, and not for what the result left of its price.
+    let call = Claim { now: at(500), amount: Amount::new(100), ..entrusting("e/1") };
+    let earned = async || {
+        let found = store.earnings(at(500), at(501)).await.unwrap();
+        found
+            .iter()
+            .map(|earning| (earning.calls, earning.gross.get(), earning.refunded.get()))
+            .collect::<Vec<_>>()
+    };
+    fresh(store, &call).await;
+    let measured = Event::Measured { result: Digest::of(b"42"), due: Amount::new(40) };
+    let escrow = EscrowTerms::new(Proposal { amount: Amount::new(40), ..terms(&call) }).unwrap();
+    store.advance(Advance { escrow: Some(Box::new(escrow)), ..advance(&call, [measured]) }).await.unwrap();
+    assert_eq!(earned().await, [], "nothing is released");
+    accepted(store, &call, Part::Amount(Amount::new(15))).await;
+    assert_eq!(earned().await, [(1, 15, 0)]);
+    accepted(store, &call, Part::Rest).await;
+    assert_eq!(earned().await, [(1, 40, 0)]);
+    store.refund(refund_of(&call, "", 5, 60)).await.unwrap();
+    assert_eq!(earned().await, [(1, 40, 5)]);
+    in_order(store).await;
 }

@@ -10,7 +10,7 @@ use tollgate_domain::{
 };
 use tollgate_ledger::{
     AccountName, Advance, Advanced, Balances, Claim, Claimed, Clearing, Event, Funds, Grant, LedgerStore,
-    StoreError, StoredAnswer,
+    Refund, StoreError, StoredAnswer, operator_refund_id,
 };
 use tollgate_store::{Options, Store};
 
@@ -152,6 +152,21 @@ pub(crate) fn paid(claim: &Claim) -> Advance {
         private: Some(r#"{"salt":"00"}"#.to_owned()),
         statement: Some(statement(claim.call)),
         ..advance(claim, [executed(), Event::Submitted, settled()])
+    }
+}
+
+/// An operator gives back so much of a call, of which so much is back already, at 300 ms.
+pub(crate) fn refund_of(claim: &Claim, word: &str, amount: u128, before: u128) -> Refund {
+    Refund {
+        key: claim.key.clone(),
+        call: claim.call,
+        id: operator_refund_id(&claim.call, word),
+        amount: Amount::new(amount),
+        before: Amount::new(before),
+        reason: "empty".to_owned(),
+        statement: None,
+        private: None,
+        now: at(300),
     }
 }
 

@@ -68,9 +68,9 @@ impl JsonSchema for RawPrice {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawPricing {
-    /// Which rule: per_call, free_tier, volume, standing, per_unit, formula, windows.
+    /// Which rule: per_call, free_tier, volume, standing, per_unit, per_result, formula, windows.
     #[serde(rename = "type")]
-    #[schemars(extend("enum" = ["per_call", "free_tier", "volume", "standing", "per_unit", "formula", "windows", null]))]
+    #[schemars(extend("enum" = ["per_call", "free_tier", "volume", "standing", "per_unit", "per_result", "formula", "windows", null]))]
     pub kind: Option<String>,
     /// The asset of amounts that are written as atomic units alone, such as "500000": its symbol. Default: the first asset of the
     /// gateway.
@@ -96,15 +96,16 @@ pub struct RawPricing {
     /// per_unit: what is counted in the arguments.
     #[schemars(with = "RawMeasure")]
     pub measure: Option<RawMeasure>,
-    /// per_unit: how many of it make one unit; a begun unit counts whole. Default: 1.
+    /// per_unit: how many of it make one unit; a begun unit counts whole. Default: 1. per_result: how many bytes of the result do.
+    /// Default: 1024.
     pub size: Option<u64>,
-    /// per_unit: what each unit costs, in each asset that is accepted.
+    /// per_unit, per_result: what each unit costs, in each asset that is accepted.
     pub each: Vec<String>,
-    /// per_unit: what every call costs beside.
+    /// per_unit, per_result: what every call costs beside.
     pub base: Vec<String>,
-    /// per_unit, formula: the least that a call costs. Default: one atomic unit.
+    /// per_unit, per_result, formula: the least that a call costs. Default: one atomic unit.
     pub minimum: Vec<String>,
-    /// per_unit, formula: the most that a call costs.
+    /// per_unit, formula: the most that a call costs. per_result: the same, in each asset; it is what is quoted and held.
     pub maximum: Vec<String>,
     /// formula: what is counted in the arguments, by the name that the formula has for it.
     pub measures: BTreeMap<String, RawMeasure>,

@@ -1,6 +1,8 @@
 //! What a price that was written means: every amount parsed, every rule whole.
 
-use tollgate_domain::pricing::{Bounds, Computed, DEPTH_MAX, Days, Measure, RULES_MAX, UnitPrice, Window};
+use tollgate_domain::pricing::{
+    Bounds, Computed, DEPTH_MAX, Days, Measure, RULES_MAX, ResultPrice, ResultPriceError, UnitPrice, Window,
+};
 use tollgate_domain::{Amount, Asset, Assets, Bps, Formula, Money, Period, Price, Pricing};
 
 use super::Reader;
@@ -8,7 +10,9 @@ use crate::config::raw::{RawMeasure, RawPrice, RawPricing};
 
 /// How far the calls of a caller are counted: each price of a caller who has called so often looks at as many rows.
 const COUNTED_MAX: u64 = 100_000;
-const KINDS: &str = "per_call, free_tier, volume, standing, per_unit, formula, windows";
+/// The bytes of a unit of a result, unless said otherwise.
+const RESULT_UNIT: u64 = 1024;
+const KINDS: &str = "per_call, free_tier, volume, standing, per_unit, per_result, formula, windows";
 
 /// Where amounts are read: the assets there are, and the one of an amount that names none.
 #[derive(Clone, Copy)]
@@ -61,6 +65,7 @@ impl Reader<'_> {
             "volume" => &["per", "tiers"],
             "standing" => &["grades", "otherwise"],
             "per_unit" => &["measure", "size", "each", "base", "minimum", "maximum"],
+            "per_result" => &["size", "each", "base", "minimum", "maximum"],
             "formula" => &["measures", "formula", "minimum", "maximum"],
             "windows" => &["windows", "otherwise"],
             _ => {
@@ -85,6 +90,7 @@ impl Reader<'_> {
             "volume" => self.volume(at, raw, counting, depth),
             "standing" => self.standing(at, raw, counting, depth),
             "per_unit" => self.per_unit(at, raw, counting),
+            "per_result" => self.per_result(at, raw, counting),
             "formula" => self.formula(at, raw, counting),
             _ => self.windows(at, raw, counting, depth),
         }
@@ -198,6 +204,33 @@ impl Reader<'_> {
         if raw.size == Some(0) {
             self.refuse(&format!("{at}.size"), "is at least 1");
         }
+        let options = self.units(at, raw, counting);
+        Some(Pricing::PerUnit { measure: measure?, size: raw.size.unwrap_or(1), options })
+    }
+
+    fn per_result(&mut self, at: &str, raw: &RawPricing, counting: Counting<'_>) -> Option<Pricing> {
+        let problems = self.problems.len();
+        let options = self.units(at, raw, counting);
+        if self.problems.len() > problems {
+            return None;
+        }
+        match ResultPrice::new(raw.size.unwrap_or(RESULT_UNIT), options) {
+            Ok(price) => Some(Pricing::PerResult(price)),
+            Err(error) => {
+                let member = match error {
+                    ResultPriceError::NoSize => "size",
+                    ResultPriceError::NoMaximum(_) => "maximum",
+                    ResultPriceError::Nothing(_) => "minimum",
+                    ResultPriceError::Constant(_) | ResultPriceError::Twice(_) => "each",
+                };
+                self.refuse(&format!("{at}.{member}"), error.to_string());
+                None
+            }
+        }
+    }
+
+    /// What units of something cost, in each asset.
+    fn units(&mut self, at: &str, raw: &RawPricing, counting: Counting<'_>) -> Vec<UnitPrice> {
         let each = self.sums(&format!("{at}.each"), &raw.each, counting);
         if raw.each.is_empty() {
             self.refuse(&format!("{at}.each"), "is missing: what a unit costs");
@@ -211,7 +244,7 @@ impl Reader<'_> {
             each: each.amount,
             bounds,
         });
-        Some(Pricing::PerUnit { measure: measure?, size: raw.size.unwrap_or(1), options: options.collect() })
+        options.collect()
     }
 
     fn formula(&mut self, at: &str, raw: &RawPricing, counting: Counting<'_>) -> Option<Pricing> {

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use tollgate_domain::{ApprovalId, Principal};
 use tollgate_ledger::LedgerStore;
 use tollgate_ledger::budget::{ApprovalEvent, Change, Changed, Stop, Target};
-use tollgate_store::AuditRecord;
 
 use super::answer::Failed;
 use super::{Admin, Desk, read};
@@ -122,7 +121,8 @@ async fn stopped(
     if changed {
         tracing::warn!(%target, is_stop, reason, admin = %admin.0, "spending was stopped or resumed");
         let after = json!({ "stopped": is_stop, "reason": reason });
-        written_down(desk, admin, what, &target.to_string(), &json!({ "stopped": !is_stop }), &after).await?;
+        let before = json!({ "stopped": !is_stop });
+        desk.write_down(admin.0, what, &target.to_string(), (&before, &after)).await?;
     }
     Ok(axum::Json(json!({ "target": target.to_string(), "stopped": is_stop, "changed": changed }))
         .into_response())
@@ -177,29 +177,10 @@ async fn decided(desk: &Desk, admin: Admin, text: &str, event: ApprovalEvent) ->
         return Err(no_approval(text));
     };
     let after = json!({ "state": approval.state.word() });
-    written_down(desk, admin, "decide_approval", text, &json!({ "state": before }), &after).await?;
+    desk.write_down(admin.0, "decide_approval", text, (&json!({ "state": before }), &after)).await?;
     Ok(axum::Json(approval_json(&approval, &desk.gateway.config.assets, now)).into_response())
 }
 
 fn no_approval(id: &str) -> Failed {
     Failed::Unknown(format!("approval {}", id.chars().take(64).collect::<String>()))
-}
-
-async fn written_down(
-    desk: &Desk,
-    admin: Admin,
-    what: &str,
-    target: &str,
-    before: &Value,
-    after: &Value,
-) -> Result<(), Failed> {
-    let record = AuditRecord {
-        at: clock::now(),
-        admin: Some(admin.0),
-        what: what.to_owned(),
-        target: target.to_owned(),
-        before: before.to_string(),
-        after: after.to_string(),
-    };
-    Ok(desk.control.foundation().control.record(record).await?)
 }

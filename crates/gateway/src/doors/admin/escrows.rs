@@ -10,11 +10,11 @@ use tollgate_ledger::escrow::{
 };
 
 use super::answer::Failed;
-use super::{Admin, Desk, read};
+use super::{Admin, CODES, Desk, read};
 use crate::clock;
-use crate::described::{Access, Body, Example, Group, Operation, Parameter, Place, Shape, Told};
+use crate::described::{Access, Body, Example, Group, Operation, Shape, Told};
 use crate::doors::asked::Segments;
-use crate::doors::escrow::{PAGE, page};
+use crate::doors::escrow::{ID, PAGE, page};
 use crate::escrow::verdict::Verdict;
 use crate::escrow::{receipts, view};
 
@@ -75,15 +75,7 @@ pub(super) async fn resolve(
     Ok(axum::Json(shown).into_response())
 }
 
-const ID: Parameter = Parameter {
-    place: Place::Path,
-    name: "id",
-    about: "The escrow.",
-    shape: Shape::Named("EscrowId"),
-    example: "esc_103518Rpy1IgAnbQiqcrFy6",
-};
 const STANDS: Told = Told::json(200, "Where the escrow stands now.", Shape::Named("Escrow"), None);
-const STORE: &[&str] = &["malformed", "store_busy", "store_closed"];
 
 /// [`list`].
 pub(super) const LIST: Operation = Operation {
@@ -100,7 +92,7 @@ pub(super) const LIST: Operation = Operation {
         Shape::Named("Escrows"),
         Some(r#"{"escrows":[],"next_before":null}"#),
     )],
-    codes: &[STORE],
+    codes: &[CODES],
 };
 
 /// [`show`].
@@ -113,7 +105,7 @@ pub(super) const SHOW: Operation = Operation {
     parameters: &[ID],
     body: None,
     told: &[STANDS],
-    codes: &[STORE, &["escrow_not_found"]],
+    codes: &[CODES, &["escrow_not_found"]],
 };
 
 /// [`resolve`].
@@ -138,5 +130,5 @@ pub(super) const RESOLVE: Operation = Operation {
         }],
     }),
     told: &[STANDS],
-    codes: &[STORE, &["escrow_not_found", "escrow_wrong_state", "escrow_deadline_passed"]],
+    codes: &[CODES, &["escrow_not_found", "escrow_wrong_state", "escrow_deadline_passed"]],
 };

@@ -10,15 +10,14 @@ use tollgate_ledger::payout::{
     Actor, ChangeList, ListChange, ListedBy, MovePayout, PayoutAnswer, PayoutCommand, PayoutEvent,
     PayoutStore, ProviderName,
 };
-use tollgate_store::AuditRecord;
 
 use super::answer::Failed;
-use super::{Admin, Desk, read};
+use super::{Admin, CODES, Desk, read};
 use crate::clock;
 use crate::config::{Provider, destination};
-use crate::described::{Access, Body, Doors, Example, Group, Operation, Parameter, Place, Shape, Told};
+use crate::described::{Access, Body, Doors, Example, Group, Operation, Shape, Told};
 use crate::doors::asked::Segments;
-use crate::doors::payouts::{PAGES as PAGE, PERIOD, REPORT, page, report, span};
+use crate::doors::payouts::{ID, PAGE, PERIOD, PROVIDER, REPORT, page, report, span};
 use crate::payouts::{align, view};
 
 const DESTINATIONS: &str = "/admin/v1/providers/{provider}/destinations";
@@ -68,29 +67,9 @@ async fn step(desk: &Desk, admin: AdminKeyId, id: &str, event: PayoutEvent) -> R
         return Err(Failed::Conflict("the ledger gave the answer to another question".to_owned()));
     };
     let shown = view::payout(&row, &desk.gateway.config.assets);
-    written_down(desk, admin, &format!("payout_{what}"), &id.to_string(), &Value::Null, &shown).await?;
+    desk.write_down(admin, &format!("payout_{what}"), &id.to_string(), (&Value::Null, &shown)).await?;
     tracing::info!(payout = %id, %admin, state = %row.state, "an operator has decided about a payout");
     Ok(axum::Json(shown).into_response())
-}
-
-/// Into the audit.
-async fn written_down(
-    desk: &Desk,
-    admin: AdminKeyId,
-    what: &str,
-    target: &str,
-    before: &Value,
-    after: &Value,
-) -> Result<(), Failed> {
-    let record = AuditRecord {
-        at: clock::now(),
-        admin: Some(admin),
-        what: what.to_owned(),
-        target: target.to_owned(),
-        before: before.to_string(),
-        after: after.to_string(),
-    };
-    Ok(desk.control.foundation().control.record(record).await?)
 }
 
 fn provider<'a>(desk: &'a Desk, name: &str) -> Result<(&'a ProviderName, &'a Provider), Failed> {
@@ -166,7 +145,7 @@ async fn changed(
     let command = ChangeList { provider: name.clone(), change, now: clock::now() };
     store.payout_command(PayoutCommand::List(command)).await?;
     let after = listed(desk, name, of).await?;
-    written_down(desk, admin, what, &format!("providers/{name}/destinations"), &before, &after).await?;
+    desk.write_down(admin, what, &format!("providers/{name}/destinations"), (&before, &after)).await?;
     Ok(axum::Json(after).into_response())
 }
 
@@ -175,21 +154,6 @@ async fn revenue(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Result<
     Ok(axum::Json(report(&desk.gateway, span, None).await?).into_response())
 }
 
-const ID: Parameter = Parameter {
-    place: Place::Path,
-    name: "id",
-    about: "The payout.",
-    shape: Shape::Named("PayoutId"),
-    example: "po_103518Rpy1IgAnbQiqcrFy6",
-};
-const PROVIDER: Parameter = Parameter {
-    place: Place::Path,
-    name: "provider",
-    about: "The provider, as the configuration names it.",
-    shape: Shape::Json(r#"{"type":"string","pattern":"^[a-z0-9][a-z0-9-]{0,63}$"}"#),
-    example: "acme",
-};
-const STORE: &[&str] = &["malformed", "store_busy", "store_closed"];
 const STANDS: Told = Told::json(200, "Where the payout stands now.", Shape::Named("Payout"), None);
 const LISTED: Told = Told::json(
     200,
@@ -225,7 +189,7 @@ const LIST: Operation = Operation {
         Shape::Named("Payouts"),
         Some(r#"{"payouts":[],"next_before":null}"#),
     )],
-    codes: &[STORE],
+    codes: &[CODES],
 };
 const APPROVE: Operation = Operation {
     id: "adminApprovePayout",
@@ -236,7 +200,7 @@ const APPROVE: Operation = Operation {
     parameters: &[ID],
     body: None,
     told: &[STANDS],
-    codes: &[STORE, &["payout_not_found", "payout_wrong_state"]],
+    codes: &[CODES, &["payout_not_found", "payout_wrong_state"]],
 };
 const CANCEL: Operation = Operation {
     id: "adminCancelPayout",
@@ -247,7 +211,7 @@ const CANCEL: Operation = Operation {
     parameters: &[ID],
     body: None,
     told: &[STANDS],
-    codes: &[STORE, &["payout_not_found", "payout_wrong_state"]],
+    codes: &[CODES, &["payout_not_found", "payout_wrong_state"]],
 };
 const SHOW: Operation = Operation {
     id: "adminDestinations",
@@ -258,7 +222,7 @@ const SHOW: Operation = Operation {
     parameters: &[PROVIDER],
     body: None,
     told: &[LISTED],
-    codes: &[STORE],
+    codes: &[CODES],
 };
 const ADD: Operation = Operation {
     id: "adminListDestination",
@@ -269,7 +233,7 @@ const ADD: Operation = Operation {
     parameters: &[PROVIDER],
     body: Some(NAMED),
     told: &[LISTED],
-    codes: &[STORE, &["payout_limit_exceeded"]],
+    codes: &[CODES, &["payout_limit_exceeded"]],
 };
 const REMOVE: Operation = Operation {
     id: "adminUnlistDestination",
@@ -280,7 +244,7 @@ const REMOVE: Operation = Operation {
     parameters: &[PROVIDER],
     body: Some(NAMED),
     told: &[LISTED],
-    codes: &[STORE, &["conflict"]],
+    codes: &[CODES, &["conflict"]],
 };
 const REVENUE: Operation = Operation {
     id: "adminRevenue",
@@ -292,5 +256,5 @@ const REVENUE: Operation = Operation {
     parameters: &[PERIOD],
     body: None,
     told: &[Told::json(200, "The report.", Shape::Named("Revenue"), Some(REPORT))],
-    codes: &[STORE],
+    codes: &[CODES],
 };

@@ -11,13 +11,10 @@ use tollgate_ledger::escrow::{
 };
 use tollgate_mcp::{Limits, json as strict};
 
-use super::malformed;
 use crate::config::{Config, Escrow};
+use crate::doors::holder::malformed;
+use crate::doors::pages;
 use crate::escrow::verdict::Verdict;
-
-/// How long a page is unless it is said, and at most.
-const PAGE: u32 = 20;
-const PAGE_MAX: u32 = 100;
 
 /// One step, as far as its body says it.
 pub(super) enum Step {
@@ -228,36 +225,27 @@ const VERDICT: &str = r#"{"ruling":"release"|"refund"|"split","provider_share","
 
 /// Which escrows are asked for, and how many: `role=`, `state=`, `phase=`, `limit=`, `before=`.
 pub(in crate::doors) fn page(query: &str) -> Result<(EscrowFilter, u32), String> {
-    let (mut filter, mut limit) = (EscrowFilter::default(), PAGE);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let unknown = || {
-            format!(
-                "the query is role=payer|provider|mediator, state=STATE, phase=PHASE, limit=1..{PAGE_MAX} and before=PLACE"
-            )
-        };
-        let (name, value) = pair.split_once('=').ok_or_else(unknown)?;
+    let (mut filter, mut limit) = (EscrowFilter::default(), pages::LENGTH);
+    let unknown = || {
+        let most = pages::LENGTH_MAX;
+        format!(
+            "the query is role=payer|provider|mediator, state=STATE, phase=PHASE, limit=1..{most} and before=PLACE"
+        )
+    };
+    for member in pages::members(query) {
+        let (name, value) = member.ok_or_else(unknown)?;
         match name {
             "role" => {
                 let roles = [Role::Payer, Role::Provider, Role::Mediator];
                 filter.role = Some(roles.into_iter().find(|role| role.word() == value).ok_or_else(unknown)?);
             }
-            "state" => {
-                let known = EscrowState::WORDS.into_iter().find(|word| *word == value);
-                filter.state = Some(known.ok_or_else(unknown)?);
-            }
+            "state" => filter.state = Some(EscrowState::word_of(value).ok_or_else(unknown)?),
             "phase" => {
                 let known = Phase::WORDS.into_iter().find(|word| *word == value);
                 filter.phase = Some(known.ok_or_else(unknown)?);
             }
-            "limit" => {
-                let read = value.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit));
-                limit = read.ok_or_else(unknown)?;
-            }
-            // A place is a row's number: the database counts them with a sign.
-            "before" => {
-                let place = value.parse().ok().filter(|place| i64::try_from(*place).is_ok());
-                filter.before = Some(place.ok_or_else(unknown)?);
-            }
+            "limit" => limit = pages::limit(value).ok_or_else(unknown)?,
+            "before" => filter.before = Some(pages::before(value).ok_or_else(unknown)?),
             _ => return Err(unknown()),
         }
     }

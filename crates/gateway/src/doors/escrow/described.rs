@@ -3,21 +3,21 @@
 use crate::described::{
     Access, Body, Example, Group, Operation, Parameter, Place, Schema, Shape, Told, UNREAD,
 };
+use crate::doors::holder::{CODES, key};
+use crate::doors::pages::{BEFORE, LIMIT};
 
-const ID: Parameter = Parameter {
+/// An escrow, in a path.
+pub(in crate::doors) const ID: Parameter = Parameter {
     place: Place::Path,
     name: "id",
     about: "The escrow.",
     shape: Shape::Named("EscrowId"),
     example: "esc_103518Rpy1IgAnbQiqcrFy6",
 };
-const KEY: Parameter = Parameter {
-    place: Place::Header,
-    name: "Idempotency-Key",
-    about: "A word of the caller's own: the same request under it is carried out once, another one is refused.",
-    shape: Shape::Json(r#"{"type":"string","minLength":1,"maxLength":128,"pattern":"^[!-~]+$"}"#),
-    example: "order-7",
-};
+const KEY: Parameter = key(
+    "A word of the caller's own: the same request under it is carried out once, another one is refused.",
+    "order-7",
+);
 const IF_MATCH: Parameter = Parameter {
     place: Place::Header,
     name: "If-Match",
@@ -31,8 +31,6 @@ const NO_BODY: Body = Body {
     shape: Shape::Json(r#"{"type":"object","additionalProperties":false}"#),
     examples: &[Example { shows: "Nothing needs to be said; the body may be left out.", json: "{}" }],
 };
-/// Whoever asks must be known, and the ledger must be there.
-const ASKED: &[&str] = &["unauthenticated", "store_busy", "store_closed", "internal"];
 /// What any step may be refused with.
 const REFUSED: &[&str] = &[
     "escrow_not_found",
@@ -43,7 +41,7 @@ const REFUSED: &[&str] = &[
     "escrow_key_reused",
     "escrow_full",
 ];
-const CODES: &[&[&str]] = &[UNREAD, ASKED, REFUSED];
+const STEP_CODES: &[&[&str]] = &[UNREAD, CODES, REFUSED];
 const FUNDS: &[&str] = &["escrow_underfunded"];
 
 /// An escrow, as the examples show it.
@@ -120,7 +118,7 @@ pub(super) const CREATE: Operation = Operation {
         },
         stands(DELIVERED),
     ],
-    codes: &[UNREAD, ASKED, &["escrow_terms_refused", "escrow_key_reused"]],
+    codes: &[UNREAD, CODES, &["escrow_terms_refused", "escrow_key_reused"]],
 };
 
 /// [`super::list`].
@@ -142,7 +140,7 @@ pub(super) const LIST: Operation = Operation {
             r#"],"next_before":null}"#
         )),
     )],
-    codes: &[ASKED, &["malformed_frame"]],
+    codes: &[CODES, &["malformed_frame"]],
 };
 
 /// How a page of escrows is asked for.
@@ -170,20 +168,8 @@ pub(in crate::doors) const PAGE: [Parameter; 5] = [
         shape: Shape::Json(r#"{"enum":["evidence","mediation","operator"]}"#),
         example: "operator",
     },
-    Parameter {
-        place: Place::Query,
-        name: "limit",
-        about: "How many; 20 unless it is said, and 100 at most.",
-        shape: Shape::Json(r#"{"type":"integer","minimum":1,"maximum":100}"#),
-        example: "20",
-    },
-    Parameter {
-        place: Place::Query,
-        name: "before",
-        about: "Where the page before this one ended (`next_before`).",
-        shape: Shape::Json(r#"{"type":"integer","minimum":0}"#),
-        example: "41",
-    },
+    LIMIT,
+    BEFORE,
 ];
 
 /// [`super::show`].
@@ -201,7 +187,7 @@ pub(super) const SHOW: Operation = Operation {
         "null",
         r#","events":[{"version":1,"at":"2026-11-27T04:46:09.000Z","by":"key_103518Rpy1IgAnbQiqcrFy6","event":"create","state":"created"}]"#
     ))],
-    codes: &[ASKED, &["malformed_frame", "escrow_not_found"]],
+    codes: &[CODES, &["malformed_frame", "escrow_not_found"]],
 };
 
 /// [`super::fund`].
@@ -214,7 +200,7 @@ pub(super) const FUND: Operation = Operation {
     parameters: STEP,
     body: Some(NO_BODY),
     told: &[stands(example!("funded", r#""2026-11-28T04:46:09.000Z""#, "null", ""))],
-    codes: &[UNREAD, ASKED, REFUSED, FUNDS],
+    codes: &[UNREAD, CODES, REFUSED, FUNDS],
 };
 
 /// [`super::lock`].
@@ -227,7 +213,7 @@ pub(super) const LOCK: Operation = Operation {
     parameters: STEP,
     body: Some(NO_BODY),
     told: &[stands(example!("locked", r#""2026-11-27T04:51:10.000Z""#, "null", ""))],
-    codes: CODES,
+    codes: STEP_CODES,
 };
 
 /// [`super::complete`].
@@ -248,7 +234,7 @@ pub(super) const COMPLETE: Operation = Operation {
         }],
     }),
     told: &[stands(DELIVERED)],
-    codes: CODES,
+    codes: STEP_CODES,
 };
 
 /// [`super::accept`].
@@ -269,7 +255,7 @@ pub(super) const ACCEPT: Operation = Operation {
         ],
     }),
     told: &[stands(DELIVERED)],
-    codes: &[UNREAD, ASKED, REFUSED, &["escrow_part_refused"]],
+    codes: &[UNREAD, CODES, REFUSED, &["escrow_part_refused"]],
 };
 
 /// [`super::cancel`].
@@ -287,7 +273,7 @@ pub(super) const CANCEL: Operation = Operation {
         examples: &[Example { shows: "With a reason.", json: r#"{"reason":"no time after all"}"# }],
     }),
     told: &[stands(DELIVERED)],
-    codes: CODES,
+    codes: STEP_CODES,
 };
 
 /// [`super::dispute`].
@@ -313,7 +299,7 @@ pub(super) const DISPUTE: Operation = Operation {
         r#"{"phase":"evidence","about":"the parties show their evidence","evidence":{"payer":0,"provider":0},"stake":"50000","mediator_stake":null}"#,
         ""
     ))],
-    codes: &[UNREAD, ASKED, REFUSED, FUNDS, &["escrow_stake_too_small"]],
+    codes: &[UNREAD, CODES, REFUSED, FUNDS, &["escrow_stake_too_small"]],
 };
 
 /// [`super::evidence`].
@@ -331,7 +317,7 @@ pub(super) const EVIDENCE: Operation = Operation {
         examples: &[Example { shows: "A statement.", json: r#"{"statement":"pages 7 to 12 are empty"}"# }],
     }),
     told: &[stands(DELIVERED)],
-    codes: CODES,
+    codes: STEP_CODES,
 };
 
 /// [`super::mediate`].
@@ -344,7 +330,7 @@ pub(super) const MEDIATE: Operation = Operation {
     parameters: STEP,
     body: Some(NO_BODY),
     told: &[stands(DELIVERED)],
-    codes: &[UNREAD, ASKED, REFUSED, FUNDS],
+    codes: &[UNREAD, CODES, REFUSED, FUNDS],
 };
 
 /// [`super::resolve`].
@@ -363,7 +349,7 @@ pub(super) const RESOLVE: Operation = Operation {
         }],
     }),
     told: &[stands(DELIVERED)],
-    codes: &[UNREAD, ASKED, REFUSED, &["escrow_not_taken_up"]],
+    codes: &[UNREAD, CODES, REFUSED, &["escrow_not_taken_up"]],
 };
 
 /// A verdict.

@@ -118,6 +118,9 @@ pub(super) fn completed(
     if let (Value::Object(members), Some(refund)) = (&mut body, evidence.refund()) {
         members.insert("refund".to_owned(), refund.to_json());
     }
+    if let (Value::Object(members), Some(charge)) = (&mut body, evidence.charge()) {
+        members.insert("charge".to_owned(), charge.to_json());
+    }
     if let (Value::Object(members), Some(receipt)) = (&mut body, evidence.receipt_json()) {
         members.insert("receipt".to_owned(), serde_json::from_str(&receipt).unwrap_or_default());
     }

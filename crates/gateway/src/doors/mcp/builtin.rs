@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tollgate_domain::{Caller, ToolRef};
@@ -14,13 +14,13 @@ use tollgate_mcp::era::{MODERN_SINCE, PROTOCOL_VERSION_KEY, SERVER_INFO_KEY};
 use tollgate_mcp::reply::{self, code};
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers, json as raw_json, raw};
 use tollgate_risk::{Asking, Entrance};
-use tollgate_trust::{authenticate, presented_key};
 
 use super::federated::{json_response, not_allowed};
 use super::{announced, era_of, frame_denial};
 use crate::builtin::{BuiltinTools, Refused};
 use crate::clock;
 use crate::doors::body::within;
+use crate::doors::holder::caller;
 use crate::doors::rates::admit;
 use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
@@ -185,14 +185,7 @@ impl Asked {
 
     /// Who asks: the holder of an API key, or nobody in particular; and not too often.
     async fn caller(&self, tool: &ToolRef) -> Result<Caller, Denial> {
-        let lines = |name: &'static str| {
-            self.headers.get_all(HeaderName::from_static(name)).iter().filter_map(|value| value.to_str().ok())
-        };
-        let unauthenticated = |reason: String| Denial::Unauthenticated { reason };
-        let key = presented_key(lines("authorization"), lines("x-api-key"))
-            .map_err(|error| unauthenticated(error.to_string()))?;
-        let caller = authenticate(key, None, self.gateway.keys.as_ref())
-            .map_err(|error| unauthenticated(error.to_string()))?;
+        let caller = caller(&self.gateway, &self.headers)?;
         let asking = Asking { caller: Some(&caller), origin: &self.peer.origin, tool };
         self.gateway.gate.take_call(asking, clock::now()).await?;
         Ok(caller)

@@ -3,28 +3,29 @@
 use crate::described::{
     Access, Body, Example, Group, Operation, Parameter, Place, Schema, Shape, Told, UNREAD,
 };
+use crate::doors::holder::{CODES, key};
+use crate::doors::pages::{BEFORE, LIMIT};
 
-const ID: Parameter = Parameter {
+/// A payout, in a path.
+pub(in crate::doors) const ID: Parameter = Parameter {
     place: Place::Path,
     name: "id",
     about: "The payout.",
     shape: Shape::Named("PayoutId"),
     example: "po_103518Rpy1IgAnbQiqcrFy6",
 };
-const PROVIDER: Parameter = Parameter {
+/// A provider, in a path.
+pub(in crate::doors) const PROVIDER: Parameter = Parameter {
     place: Place::Path,
     name: "provider",
     about: "The provider, as the operator's configuration names it.",
     shape: Shape::Json(r#"{"type":"string","pattern":"^[a-z0-9][a-z0-9-]{0,63}$"}"#),
     example: "acme",
 };
-const KEY: Parameter = Parameter {
-    place: Place::Header,
-    name: "Idempotency-Key",
-    about: "A word of the caller's own: the same request under it is the same payout, another one is refused. Needed.",
-    shape: Shape::Json(r#"{"type":"string","minLength":1,"maxLength":128,"pattern":"^[!-~]+$"}"#),
-    example: "november",
-};
+const KEY: Parameter = key(
+    "A word of the caller's own: the same request under it is the same payout, another one is refused. Needed.",
+    "november",
+);
 /// A page of payouts.
 pub(in crate::doors) const PAGE: [Parameter; 4] = [
     Parameter {
@@ -43,20 +44,8 @@ pub(in crate::doors) const PAGE: [Parameter; 4] = [
         ),
         example: "settled",
     },
-    Parameter {
-        place: Place::Query,
-        name: "limit",
-        about: "How many; 20 unless it is said.",
-        shape: Shape::Json(r#"{"type":"integer","minimum":1,"maximum":100}"#),
-        example: "20",
-    },
-    Parameter {
-        place: Place::Query,
-        name: "before",
-        about: "`next_before` of the page before.",
-        shape: Shape::Json(r#"{"type":"integer","minimum":0,"maximum":9223372036854775807}"#),
-        example: "7",
-    },
+    LIMIT,
+    BEFORE,
 ];
 /// How far back a report looks.
 pub(in crate::doors) const PERIOD: Parameter = Parameter {
@@ -66,7 +55,6 @@ pub(in crate::doors) const PERIOD: Parameter = Parameter {
     shape: Shape::Json(r#"{"type":"integer","minimum":1,"maximum":8784}"#),
     example: "720",
 };
-const ASKED: &[&str] = &["unauthenticated", "store_busy", "store_closed", "internal"];
 const MINE: &[&str] = &["payout_not_allowed"];
 
 macro_rules! example {
@@ -122,7 +110,7 @@ pub(super) const REQUEST: Operation = Operation {
     ],
     codes: &[
         UNREAD,
-        ASKED,
+        CODES,
         MINE,
         &[
             "payout_destination_unlisted",
@@ -151,7 +139,7 @@ pub(super) const LIST: Operation = Operation {
         Shape::Named("Payouts"),
         Some(r#"{"payouts":[],"next_before":null}"#),
     )],
-    codes: &[ASKED, MINE, &["malformed_frame"]],
+    codes: &[CODES, MINE, &["malformed_frame"]],
 };
 
 /// [`super::show`].
@@ -164,7 +152,7 @@ pub(super) const SHOW: Operation = Operation {
     parameters: &[ID],
     body: None,
     told: &[Told::json(200, "The payout.", Shape::Named("Payout"), Some(SETTLED))],
-    codes: &[ASKED, &["malformed_frame", "payout_not_found"]],
+    codes: &[CODES, &["malformed_frame", "payout_not_found"]],
 };
 
 /// [`super::cancel`].
@@ -177,7 +165,7 @@ pub(super) const CANCEL: Operation = Operation {
     parameters: &[ID],
     body: None,
     told: &[Told::json(200, "The payout.", Shape::Named("Payout"), Some(CANCELLED))],
-    codes: &[ASKED, &["malformed_frame", "payout_not_found", "payout_wrong_state"]],
+    codes: &[CODES, &["malformed_frame", "payout_not_found", "payout_wrong_state"]],
 };
 
 /// [`super::balance`].
@@ -197,7 +185,7 @@ pub(super) const BALANCE: Operation = Operation {
             r#"{"provider":"acme","balances":[{"server":"weather","asset":"eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e","symbol":"USDC","available":"5000000","display":"5 USDC","overdrawn":false,"earned":"9000000","not_settled_yet":"0","paid_out_or_refunded":"4000000","reserved":"0"}],"destinations":[{"destination":"0x1111111111111111111111111111111111111111","rail":"evm","asset":"eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e","listed_at":"2026-11-27T09:00:00.000Z","listed_by":"config","usable_from":"2026-11-28T09:00:00.000Z","usable":false}]}"#,
         ),
     )],
-    codes: &[ASKED, MINE],
+    codes: &[CODES, MINE],
 };
 
 /// [`super::earned`].
@@ -211,7 +199,7 @@ pub(super) const REVENUE: Operation = Operation {
     parameters: &[PROVIDER, PERIOD],
     body: None,
     told: &[Told::json(200, "The report.", Shape::Named("Revenue"), Some(REPORT))],
-    codes: &[ASKED, MINE, &["malformed_frame"]],
+    codes: &[CODES, MINE, &["malformed_frame"]],
 };
 
 /// A report of revenue.

@@ -1,84 +1,53 @@
 //! A party of an escrow: an API key, and what it asks.
 
-use std::path::PathBuf;
+use std::ops::Deref;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
-use tollgate_testkit::http::send;
 
+use crate::holder::{Holder, Told};
 use crate::paid_calls::api_key;
 use crate::world::{Gateway, command, soon};
 
-/// A holder of an API key.
+/// A holder of an API key, at the doors of escrows.
 #[derive(Clone)]
-pub(crate) struct Party {
-    pub(crate) id: String,
-    secret: Option<String>,
-    url: String,
-    folder: PathBuf,
-}
+pub(crate) struct Party(Holder);
 
-/// What a party was told.
-pub(crate) struct Told {
-    pub(crate) status: u16,
-    pub(crate) body: Value,
-}
+impl Deref for Party {
+    type Target = Holder;
 
-impl Told {
-    /// What it asked for was done.
-    #[track_caller]
-    pub(crate) fn done(self) -> Value {
-        assert!(self.status == 200 || self.status == 201, "{} {}", self.status, self.body);
-        self.body
-    }
-
-    /// It was not.
-    #[track_caller]
-    pub(crate) fn refused(&self, status: u16, code: &str) {
-        assert_eq!((self.status, &self.body["error"]["code"]), (status, &json!(code)), "{}", self.body);
+    fn deref(&self) -> &Holder {
+        &self.0
     }
 }
 
 impl Party {
     /// A new key that the gateway knows, with so much credit.
     pub(crate) async fn new(gateway: &Gateway, credit: Option<&str>) -> Self {
-        let (id, secret) = api_key(gateway);
-        let party =
-            Self { id, secret: Some(secret), url: gateway.url.clone(), folder: gateway.folder.clone() };
+        Self::holding(gateway, api_key(gateway), credit).await
+    }
+
+    /// The same with this key.
+    pub(crate) async fn holding(gateway: &Gateway, key: (String, String), credit: Option<&str>) -> Self {
+        let party = Self(Holder::of(gateway, key));
         if let Some(money) = credit {
             party.give(money);
         }
-        party.until_known().await;
+        party.until_known("/api/v1/escrow").await;
         party
-    }
-
-    /// Asks until the gateway knows the key.
-    async fn until_known(&self) {
-        soon(async {
-            while self.ask(Method::GET, "", &Value::Null, &[]).await.status != 200 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
     }
 
     /// The same party at another gateway.
     pub(crate) async fn at(&self, gateway: &Gateway) -> Self {
-        let party = Self { url: gateway.url.clone(), folder: gateway.folder.clone(), ..self.clone() };
-        party.until_known().await;
+        let party = Self(self.0.at(gateway));
+        party.until_known("/api/v1/escrow").await;
         party
-    }
-
-    /// How it calls tools.
-    pub(crate) fn bearer(&self) -> String {
-        format!("Bearer {}", self.secret.as_deref().unwrap_or_default())
     }
 
     /// The same without a key.
     pub(crate) fn anonymous(&self) -> Self {
-        Self { secret: None, ..self.clone() }
+        Self(self.0.anonymous())
     }
 
     fn cli(&self, arguments: &[&str]) -> Value {
@@ -111,13 +80,7 @@ impl Party {
         body: &Value,
         headers: &[(&str, &str)],
     ) -> Told {
-        let bearer = self.secret.as_ref().map(|secret| format!("Bearer {secret}"));
-        let mut all = vec![("content-type", "application/json")];
-        all.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
-        all.extend(headers);
-        let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-        let answer = send(method, &format!("{}/api/v1/escrow{place}", self.url), &all, body).await.unwrap();
-        Told { status: answer.status.as_u16(), body: answer.json().unwrap() }
+        self.send(method, &format!("/api/v1/escrow{place}"), body, headers).await
     }
 
     /// One step of an escrow.

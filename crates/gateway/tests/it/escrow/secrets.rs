@@ -16,18 +16,7 @@ async fn n6_where_a_webhook_goes_is_not_said_when_it_fails() {
         service::SECRET
     );
     let world = world(&settings).await;
-    let (payer, provider) = parties(&world).await;
-    let id = delivered(&payer, &provider, &json!({ "mediator": "service" })).await;
-    payer.step(&id, "dispute", &json!({ "reason": "half is missing" })).await.done();
-    for party in [&payer, &provider] {
-        party.step(&id, "evidence", &json!({ "statement": "as I said" })).await.done();
-    }
-    soon(async {
-        while !world.gateway.whole_log().contains("the operator may rule") {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    let (payer, _, id) = given_up(&world).await;
     let log = world.gateway.whole_log();
     let line = log.lines().find(|line| line.contains("the operator may rule")).unwrap();
     assert!(line.contains(&id) && line.contains("could not"), "control: what failed is said: {line}");

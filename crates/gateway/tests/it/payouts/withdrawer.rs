@@ -1,80 +1,50 @@
 //! Somebody with an API key who withdraws.
 
+use std::ops::Deref;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Method;
-use serde_json::{Value, json};
-use tollgate_testkit::http::send;
+use serde_json::Value;
 
-use crate::paid_calls::api_key;
+use crate::holder::{Holder, Told};
 use crate::world::{Gateway, World, soon};
 
-/// A holder of an API key.
+/// A holder of an API key, at the doors of payouts.
 #[derive(Clone)]
-pub(crate) struct Withdrawer {
-    pub(crate) id: String,
-    secret: Option<String>,
-    url: String,
-}
+pub(crate) struct Withdrawer(Holder);
 
-/// What was answered.
-pub(crate) struct Told {
-    pub(crate) status: u16,
-    pub(crate) body: Value,
-}
+impl Deref for Withdrawer {
+    type Target = Holder;
 
-impl Told {
-    #[track_caller]
-    pub(crate) fn done(self) -> Value {
-        assert!(self.status == 200 || self.status == 201, "{} {}", self.status, self.body);
-        self.body
-    }
-
-    #[track_caller]
-    pub(crate) fn refused(&self, status: u16, code: &str) {
-        assert_eq!((self.status, &self.body["error"]["code"]), (status, &json!(code)), "{}", self.body);
+    fn deref(&self) -> &Holder {
+        &self.0
     }
 }
 
 impl Withdrawer {
     /// A new key.
     pub(crate) fn new(gateway: &Gateway) -> Self {
-        let (id, secret) = api_key(gateway);
-        Self { id, secret: Some(secret), url: gateway.url.clone() }
+        Self(Holder::new(gateway))
     }
 
     /// The same at another gateway.
     pub(crate) fn at(&self, gateway: &Gateway) -> Self {
-        Self { id: self.id.clone(), secret: self.secret.clone(), url: gateway.url.clone() }
+        Self(self.0.at(gateway))
     }
 
     /// The same without a key.
     pub(crate) fn anonymous(&self) -> Self {
-        Self { id: self.id.clone(), secret: None, url: self.url.clone() }
-    }
-
-    async fn ask(&self, method: Method, path: &str, body: &Value, headers: &[(&str, &str)]) -> Told {
-        let key = self.secret.as_ref().map(|secret| format!("Bearer {secret}"));
-        let mut all = headers.to_vec();
-        all.extend(key.as_deref().map(|key| ("authorization", key)));
-        let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-        let answer = send(method, &format!("{}{path}", self.url), &all, body).await.unwrap();
-        Told { status: answer.status.as_u16(), body: answer.json().unwrap_or_default() }
+        Self(self.0.anonymous())
     }
 
     /// Asks for a payout under a key of the caller's own.
     pub(crate) async fn request(&self, key: &str, body: &Value) -> Told {
-        self.ask(Method::POST, "/api/v1/payouts", body, &[("idempotency-key", key)]).await
+        self.send(Method::POST, "/api/v1/payouts", body, &[("idempotency-key", key)]).await
     }
 
     /// The same without an idempotency key.
     pub(crate) async fn without_key(&self, body: &Value) -> Told {
-        self.ask(Method::POST, "/api/v1/payouts", body, &[]).await
-    }
-
-    pub(crate) async fn get(&self, path: &str) -> Told {
-        self.ask(Method::GET, path, &Value::Null, &[]).await
+        self.send(Method::POST, "/api/v1/payouts", body, &[]).await
     }
 
     pub(crate) async fn show(&self, id: &str) -> Told {
@@ -82,17 +52,12 @@ impl Withdrawer {
     }
 
     pub(crate) async fn cancel(&self, id: &str) -> Told {
-        self.ask(Method::POST, &format!("/api/v1/payouts/{id}/cancel"), &Value::Null, &[]).await
+        self.send(Method::POST, &format!("/api/v1/payouts/{id}/cancel"), &Value::Null, &[]).await
     }
 
     /// Asks until the gateway knows the key and whose it is.
     pub(crate) async fn until_allowed(&self) {
-        soon(async {
-            while self.get("/api/v1/payouts").await.status != 200 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
+        self.until_known("/api/v1/payouts").await;
     }
 
     /// Asks until a payout is in this state.

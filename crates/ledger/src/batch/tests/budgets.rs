@@ -94,6 +94,24 @@ fn what_is_settled_stays_spent_and_its_repetition_is_answered_over_budget() {
 }
 
 #[test]
+fn what_a_result_left_of_its_price_may_be_spent_again() {
+    let (mut books, ask) = (Memory::default(), ask(10, None, None));
+    let Command::Advance(end) = void(1) else { panic!() };
+    let executed = Event::Measured { result: Digest::of(b"42"), due: Amount::new(4) };
+    let then = |events| Command::Advance(Advance { events, ..end.clone() });
+    books.commit(&[spend(1, 10, &ask), then(vec![executed, Event::Submitted])]);
+    assert_eq!(used(&books), 10, "all of it until the money has moved");
+    books.commit(&[then(vec![Event::Settled { reference: "0xabc".into() }])]);
+    assert_eq!(used(&books), 4);
+    let outcomes = books.commit(&[spend(2, 7, &ask), spend(3, 6, &ask)]);
+    assert_eq!(outcomes.iter().map(is_fresh).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(books.findings(), []);
+    let mut more = books.clone();
+    more.usages.values_mut().for_each(|usage| usage.used = Amount::new(16));
+    assert!(matches!(more.findings()[..], [crate::audit::Finding::BudgetDiffers(_)]), "not released");
+}
+
+#[test]
 fn a_stop_holds_from_the_next_command_on() {
     let (mut books, ask) = (Memory::default(), ask(10, None, None));
     let target = Target::Node("acme".into());

@@ -1,78 +1,11 @@
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use tollgate_domain::{ApprovalId, AssetId, Digest, EscrowId, PaymentKey, Principal, ToolRef, TransferId};
+use tollgate_domain::{ApprovalId, AssetId, Digest, Principal, ToolRef};
 
 use super::*;
-use crate::budget::{Calendar, Counted, Node, Stop, Stops};
-use crate::escrow::EscrowRow;
-use crate::{AccountName, Balances, Record, SettlementRow, Transfer};
-
-/// Books in memory.
-#[derive(Default)]
-struct Memory {
-    usages: HashMap<Counter, Usage>,
-    stops: Arc<Stops>,
-    approvals: Vec<Approval>,
-}
-
-impl Books for Memory {
-    type Error = std::convert::Infallible;
-
-    fn settlement(&mut self, _: &PaymentKey) -> Result<Option<Arc<SettlementRow>>, Self::Error> {
-        Ok(None)
-    }
-    fn balances(&mut self, _: &AccountName, _: &AssetId) -> Result<Balances, Self::Error> {
-        Ok(Balances::default())
-    }
-    fn transfer(&mut self, _: &TransferId) -> Result<Option<Transfer>, Self::Error> {
-        Ok(None)
-    }
-    fn resolution(&mut self, _: &TransferId) -> Result<Option<Transfer>, Self::Error> {
-        Ok(None)
-    }
-    fn calls(&mut self, _: &Principal, _: &ToolRef, _: UnixMillis, _: u64) -> Result<u64, Self::Error> {
-        Ok(0)
-    }
-    fn standing(&mut self, _: &Principal) -> Result<Record, Self::Error> {
-        Ok(Record::default())
-    }
-    fn escrow(&mut self, _: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Self::Error> {
-        Ok(None)
-    }
-    fn payout(
-        &mut self,
-        _: &tollgate_domain::PayoutId,
-    ) -> Result<Option<Arc<crate::payout::PayoutRow>>, Self::Error> {
-        Ok(None)
-    }
-    fn payee(
-        &mut self,
-        _: &crate::payout::ProviderName,
-    ) -> Result<Option<Arc<crate::payout::PayeeRow>>, Self::Error> {
-        Ok(None)
-    }
-    fn waiting(&mut self, _: &Principal, _: UnixMillis) -> Result<u32, Self::Error> {
-        Ok(0)
-    }
-
-    fn usage(&mut self, counter: &Counter) -> Result<Option<Usage>, Self::Error> {
-        Ok(self.usages.get(counter).copied())
-    }
-
-    fn stops(&mut self) -> Result<Arc<Stops>, Self::Error> {
-        Ok(Arc::clone(&self.stops))
-    }
-
-    fn approval_of(&mut self, wanted: &Wanted) -> Result<Option<Approval>, Self::Error> {
-        Ok(self.approvals.iter().rev().find(|approval| approval.wanted == *wanted).cloned())
-    }
-
-    fn approval(&mut self, id: &ApprovalId) -> Result<Option<Approval>, Self::Error> {
-        Ok(self.approvals.iter().find(|approval| approval.id == *id).cloned())
-    }
-}
+use crate::budget::{Calendar, Counted, Node, Stop};
+use crate::memory::Memory;
 
 impl Memory {
     /// Weighs, and keeps what is taken.
@@ -80,7 +13,7 @@ impl Memory {
         match weigh(self, ask, wanted, call(), now).unwrap() {
             Weighed::Barred(barrier) => Err(barrier),
             Weighed::Within { reservation, usages, approval, .. } => {
-                self.write(usages, approval.map(|approval| *approval));
+                self.keep(usages, approval.map(|approval| *approval));
                 Ok(reservation)
             }
         }
@@ -88,15 +21,7 @@ impl Memory {
 
     fn void(&mut self, reservation: &Reservation, wanted: &Wanted, now: UnixMillis) {
         let (usages, approval) = give_back(self, reservation, wanted, call(), now).unwrap();
-        self.write(usages, approval);
-    }
-
-    fn write(&mut self, usages: Vec<(Counter, Usage)>, approval: Option<Approval>) {
-        self.usages.extend(usages);
-        if let Some(approval) = approval {
-            self.approvals.retain(|known| known.id != approval.id);
-            self.approvals.push(approval);
-        }
+        self.keep(usages, approval);
     }
 }
 
@@ -235,7 +160,7 @@ fn what_is_stopped_spends_nothing_from_then_on() {
         (Target::Node("acme/sales".into()), false),
         (Target::Node("acme/res".into()), false),
     ] {
-        let stops = Arc::new(Stops(BTreeMap::from([(target.clone(), stop())])));
+        let stops = BTreeMap::from([(target.clone(), stop())]);
         let mut books = Memory { stops, ..Memory::default() };
         let taken = books.take(&ask, &wanted(1), NOON);
         assert_eq!(taken.is_err(), holds, "{target}");
@@ -266,7 +191,7 @@ fn p21_a_call_above_the_threshold_passes_once_for_each_approval() {
     let expires = NOON.plus_millis(1_000);
     let asked = Approval::asked(ApprovalId::from_bytes([1; 16]), wanted(101), NOON, expires);
     let approve = ApprovalEvent::Approve { by: "eve".to_owned(), expires };
-    books.approvals.push(asked.apply(&approve, NOON).unwrap());
+    books.keep(Vec::new(), Some(asked.apply(&approve, NOON).unwrap()));
     assert!(
         matches!(books.take(&ask, &wanted(102), NOON), Err(Barrier::NeedsApproval { .. })),
         "another amount"

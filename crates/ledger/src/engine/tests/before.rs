@@ -1,9 +1,10 @@
 //! `settle: before`: what is taken before the tool runs is earned, or goes back to whoever paid.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::Refund;
 
 fn before(rail: Rail, funds: Funds, call: u8) -> Claim {
     Claim { settle: Settle::Before, ..claim_of(rail, funds, call) }
@@ -205,30 +206,6 @@ proptest! {
     }
 }
 
-fn given_back(claim: &Claim, id: u8, units: u128, before: u128) -> Refund {
-    Refund {
-        key: claim.key.clone(),
-        call: claim.call,
-        id: TransferId::from_bytes([id; 16]),
-        amount: Amount::new(units),
-        before: Amount::new(before),
-        reason: "the answer was wrong".into(),
-        statement: None,
-        private: None,
-        now: UnixMillis::new(9),
-    }
-}
-
-fn give_back(books: &mut Memory, refund: &Refund) -> Result<Amount, Refusal> {
-    match crate::refund::refund(books, refund) {
-        Ok((total, changes)) => {
-            changes.into_iter().for_each(|changes| books.write(changes));
-            Ok(total)
-        }
-        Err(EngineError::Refused(refusal)) => Err(refusal),
-    }
-}
-
 #[test]
 fn an_operator_gives_back_at_most_what_was_kept_and_once_under_each_id() {
     // What is in an escrow is given back there: `escrow::entrusted::tests`.
@@ -236,14 +213,14 @@ fn an_operator_gives_back_at_most_what_was_kept_and_once_under_each_id() {
         let mut books = Memory::default();
         let claim = Claim { settle, ..claim_of(Rail::X402, Funds::OnSettlement, 1) };
         books.claim(&claim);
-        let early = give_back(&mut books, &given_back(&claim, 40, 10, 0));
+        let early = give_back(&mut books, &refund_of(&claim, 40, 10, 0));
         assert!(matches!(early, Err(Refusal::NothingKept { .. })), "{settle}: {early:?}");
         let paid = match settle {
             Settle::After => vec![executed(), Event::Submitted, settled()],
             Settle::Before | Settle::Escrow => vec![Event::Submitted, settled(), executed()],
         };
         books.advance(&claim, paid).unwrap();
-        let part = given_back(&claim, 41, 4, 0);
+        let part = refund_of(&claim, 41, 4, 0);
         assert_eq!(give_back(&mut books, &part), Ok(Amount::new(4)), "{settle}");
         let later = Refund { now: UnixMillis::new(99), ..part.clone() };
         assert_eq!(give_back(&mut books, &later), Ok(Amount::new(4)), "{settle}: asked again, booked once");
@@ -252,7 +229,7 @@ fn an_operator_gives_back_at_most_what_was_kept_and_once_under_each_id() {
         let other = Refund { reason: "another".into(), ..part.clone() };
         assert_eq!(give_back(&mut books, &other), Err(Refusal::TransferReused(part.id)), "{settle}");
         let left = Amount::new(6);
-        for refused in [given_back(&claim, 42, 7, 4), given_back(&claim, 42, 6, 0)] {
+        for refused in [refund_of(&claim, 42, 7, 4), refund_of(&claim, 42, 6, 0)] {
             let answer = give_back(&mut books, &refused);
             assert_eq!(
                 answer,
@@ -260,7 +237,7 @@ fn an_operator_gives_back_at_most_what_was_kept_and_once_under_each_id() {
                 "{settle}: too much, or decided too early"
             );
         }
-        assert_eq!(give_back(&mut books, &given_back(&claim, 42, 6, 4)), Ok(Amount::new(10)), "{settle}");
+        assert_eq!(give_back(&mut books, &refund_of(&claim, 42, 6, 4)), Ok(Amount::new(10)), "{settle}");
         assert_eq!(has(&books, AccountName::Credit(bob())), 10, "{settle}");
         assert_eq!(has(&books, server(AccountName::Payable)), 0, "{settle}");
         let row = books.settlement(&claim.key).unwrap().unwrap();

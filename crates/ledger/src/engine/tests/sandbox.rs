@@ -1,6 +1,8 @@
 //! Sandbox money: a wallet's signed payments, taken from its account on these books. Whatever happens in whatever order,
 //! there is as much of it as was made.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -54,7 +56,7 @@ fn mint(books: &mut Memory, number: u8, to: u8, units: u128) -> Result<(), Refus
         ..grant_of(&wallet(to), units)
     };
     match super::super::grant(books, &grant) {
-        Ok((_, changes)) => books.write(changes.unwrap()),
+        Ok((_, changes)) => books.audited(changes.unwrap()),
         Err(EngineError::Refused(refusal)) => return Err(refusal),
     }
     Ok(())

@@ -4,7 +4,6 @@ use proptest::prelude::*;
 use tollgate_domain::{Bps, ServerName, Splits};
 
 use super::*;
-use crate::Refund;
 
 fn payee(place: usize) -> ServerName {
     format!("payee-{place}").parse().unwrap()
@@ -49,23 +48,10 @@ proptest! {
         let before = has(&books, AccountName::Credit(claim.caller.clone()));
         let mut gone = 0;
         for (number, piece) in (0_u8..).zip(pieces) {
-            let refund = Refund {
-                key: claim.key.clone(),
-                call: claim.call,
-                id: TransferId::from_bytes([100 + number; 16]),
-                amount: Amount::new(piece),
-                before: Amount::new(gone),
-                reason: "a part of it".into(),
-                statement: None,
-                private: None,
-                now: UnixMillis::new(9),
-            };
-            match crate::refund::refund(&mut books, &refund) {
-                Ok((total, changes)) => {
-                    changes.into_iter().for_each(|changes| books.write(changes));
-                    gone = total.get();
-                }
-                Err(EngineError::Refused(refusal)) => {
+            let refund = refund_of(&claim, 100 + number, piece, gone);
+            match give_back(&mut books, &refund) {
+                Ok(total) => gone = total.get(),
+                Err(refusal) => {
                     prop_assert!(matches!(refusal, Refusal::RefundExceeds { .. }), "{}", refusal);
                     prop_assert!(gone + piece > units, "control");
                 }
@@ -100,18 +86,13 @@ fn a_share_that_is_not_there_is_found() {
     let claim = Claim { splits, ..claim_of(Rail::Credit, Funds::Credit(alice()), 1) };
     books.claim(&claim);
     books.advance(&claim, [executed(), Event::Submitted, settled()]).unwrap();
-    let audited = |books: &Memory, splits: Splits| {
-        let mut auditor = Auditor::default();
-        books.transfers.iter().for_each(|transfer| auditor.transfer(transfer));
-        let rows = books.rows.iter().map(|row| SettlementRow { splits: splits.clone(), ..row.clone() });
-        rows.for_each(|row| auditor.settlement(&row));
-        for ((account, asset), balances) in &books.totals {
-            let (account, asset, balances) = (account.clone(), asset.clone(), *balances);
-            auditor.account(&AccountBalance { account, asset, balances });
-        }
-        auditor.finish()
+    let found = |splits: Splits| {
+        let shared = |row: &Arc<SettlementRow>| {
+            Arc::new(SettlementRow { splits: splits.clone(), ..SettlementRow::clone(row) })
+        };
+        books.findings_in(&books.rows.iter().map(shared).collect::<Vec<_>>())
     };
-    assert_eq!(audited(&books, claim.splits.clone()), [], "control");
+    assert_eq!(found(claim.splits.clone()), [], "control");
     let other = Splits::new([(payee(0), Bps::new(5_000))]).unwrap();
-    assert_eq!(audited(&books, other), [crate::audit::Finding::NotShared(claim.call)]);
+    assert_eq!(found(other), [crate::audit::Finding::NotShared(claim.call)]);
 }

@@ -1,121 +1,16 @@
 //! Escrows on real books: what is booked, who is let in, what is carried out once, and that nothing is lost whatever happens.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
-use tollgate_domain::{ApprovalId, AssetId, Bps, Caller, EscrowId, KeyId, PaymentKey, Principal, ToolRef};
+use tollgate_domain::{AssetId, Bps, Caller, EscrowId, KeyId, Principal};
 
 use super::*;
-use crate::audit::{Auditor, Finding};
-use crate::batch::{Batch, SealedReceipt, Sealer};
-use crate::budget::{Approval, Counter, Stops, Usage, Wanted};
+use crate::audit::Finding;
 use crate::escrow::{EscrowTerms, StakeRuling};
 use crate::escrow::{Milestone, Phase, Proposal, Provider, Ruling, Timings, id_for_key};
-use crate::{AccountBalance, Balances, Clearing, Command, Grant, Outcome, Record, SettlementRow};
-
-/// A store without a disk.
-#[derive(Clone, PartialEq, Debug, Default)]
-struct Memory {
-    escrows: BTreeMap<EscrowId, Arc<EscrowRow>>,
-    records: Vec<(EscrowId, EscrowRecord)>,
-    transfers: Vec<Transfer>,
-    totals: BTreeMap<(AccountName, AssetId), Balances>,
-}
-
-impl Books for Memory {
-    type Error = std::convert::Infallible;
-
-    fn settlement(&mut self, _key: &PaymentKey) -> Result<Option<Arc<SettlementRow>>, Self::Error> {
-        Ok(None)
-    }
-    fn balances(&mut self, account: &AccountName, asset: &AssetId) -> Result<Balances, Self::Error> {
-        Ok(self.totals.get(&(account.clone(), asset.clone())).copied().unwrap_or_default())
-    }
-    fn transfer(&mut self, id: &TransferId) -> Result<Option<Transfer>, Self::Error> {
-        Ok(self.transfers.iter().find(|transfer| transfer.id == *id).cloned())
-    }
-    fn resolution(&mut self, _of: &TransferId) -> Result<Option<Transfer>, Self::Error> {
-        Ok(None)
-    }
-    fn calls(
-        &mut self,
-        _caller: &Principal,
-        _tool: &ToolRef,
-        _since: UnixMillis,
-        _most: u64,
-    ) -> Result<u64, Self::Error> {
-        Ok(0)
-    }
-    fn standing(&mut self, _principal: &Principal) -> Result<Record, Self::Error> {
-        Ok(Record::default())
-    }
-    fn usage(&mut self, _counter: &Counter) -> Result<Option<Usage>, Self::Error> {
-        Ok(None)
-    }
-    fn stops(&mut self) -> Result<Arc<Stops>, Self::Error> {
-        Ok(Arc::default())
-    }
-    fn approval_of(&mut self, _wanted: &Wanted) -> Result<Option<Approval>, Self::Error> {
-        Ok(None)
-    }
-    fn approval(&mut self, _id: &ApprovalId) -> Result<Option<Approval>, Self::Error> {
-        Ok(None)
-    }
-    fn waiting(&mut self, _caller: &Principal, _now: UnixMillis) -> Result<u32, Self::Error> {
-        Ok(0)
-    }
-    fn escrow(&mut self, id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Self::Error> {
-        Ok(self.escrows.get(id).cloned())
-    }
-    fn payout(
-        &mut self,
-        _: &tollgate_domain::PayoutId,
-    ) -> Result<Option<Arc<crate::payout::PayoutRow>>, Self::Error> {
-        Ok(None)
-    }
-    fn payee(
-        &mut self,
-        _: &crate::payout::ProviderName,
-    ) -> Result<Option<Arc<crate::payout::PayeeRow>>, Self::Error> {
-        Ok(None)
-    }
-}
-
-struct NoSeal;
-
-impl Sealer for NoSeal {
-    fn seal(&mut self, _statement: &str) -> Result<SealedReceipt, Refusal> {
-        Err(Refusal::NoSigner)
-    }
-
-    fn seal_escrow(&mut self, _moved: &crate::escrow::EscrowReceipt<'_>) -> Result<SealedReceipt, Refusal> {
-        Err(Refusal::NoSigner)
-    }
-}
+use crate::memory::Memory;
+use crate::{Clearing, Command, Grant, Outcome};
 
 impl Memory {
-    /// Commits these commands together.
-    fn commit(&mut self, commands: &[Command]) -> Vec<Result<Outcome, Refusal>> {
-        let mut batch = Batch::default();
-        let outcomes = commands.iter().map(|command| match batch.apply(self, &mut NoSeal, command) {
-            Ok(outcome) => Ok(outcome),
-            Err(EngineError::Refused(refusal)) => Err(refusal),
-        });
-        let outcomes = outcomes.collect();
-        let changes = batch.take_changes();
-        for EscrowChanges { before, row, record, .. } in changes.escrows {
-            let known = self.escrows.get(&row.id).map(|known| known.version);
-            assert_eq!(known, before, "moves on from the version at which it stood");
-            self.records.push((row.id, record));
-            self.escrows.insert(row.id, row);
-        }
-        for (account, asset, balances) in changes.balances {
-            self.totals.insert((account, asset), balances);
-        }
-        self.transfers.extend(changes.transfers);
-        outcomes
-    }
-
     fn step(&mut self, step: MoveEscrow) -> Result<EscrowMoved, EscrowRefusal> {
         match self.commit(&[Command::Escrow(Box::new(EscrowCommand::Move(step)))]).remove(0) {
             Ok(Outcome::Escrow(moved)) => Ok(moved),
@@ -124,28 +19,17 @@ impl Memory {
         }
     }
 
-    fn findings(&self) -> Vec<Finding> {
-        let mut auditor = Auditor::default();
-        self.transfers.iter().for_each(|transfer| auditor.transfer(transfer));
-        self.escrows.values().for_each(|row| auditor.escrow(row));
-        for ((account, asset), balances) in &self.totals {
-            let (account, asset, balances) = (account.clone(), asset.clone(), *balances);
-            auditor.account(&AccountBalance { account, asset, balances });
-        }
-        auditor.finish()
-    }
-
-    fn available(&self, account: &AccountName) -> u128 {
+    fn free(&self, account: &AccountName) -> u128 {
         let totals = self.totals.get(&(account.clone(), asset())).copied().unwrap_or_default();
         totals.available().unwrap().get()
     }
 
     fn credit(&self, byte: u8) -> u128 {
-        self.available(&AccountName::Credit(who(byte)))
+        self.free(&AccountName::Credit(who(byte)))
     }
 
     fn held(&self, id: EscrowId) -> (u128, u128) {
-        (self.available(&AccountName::Escrow(id)), self.available(&AccountName::Stake(id)))
+        (self.free(&AccountName::Escrow(id)), self.free(&AccountName::Stake(id)))
     }
 }
 

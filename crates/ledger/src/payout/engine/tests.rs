@@ -1,114 +1,16 @@
 //! Payouts on real books: what is asked for, who is let in, and that nothing leaves twice whatever happens.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
-use tollgate_domain::{
-    ApprovalId, AssetId, Caller, EscrowId, KeyId, PaymentKey, PayoutId, Principal, ToolRef, TransferId,
-};
+use tollgate_domain::{AssetId, Caller, KeyId, PayoutId, Principal, TransferId};
 
 use super::*;
-use crate::audit::{Auditor, Finding};
-use crate::batch::{Batch, SealedReceipt, Sealer};
-use crate::budget::{Approval, Counter, Stops, Usage, Wanted};
-use crate::escrow::{EscrowReceipt, EscrowRow};
+use crate::audit::Finding;
+use crate::memory::Memory;
 use crate::payout::{PayoutLimits, PayoutRail, payout_id_for};
-use crate::{AccountBalance, Balances, Clearing, Command, Outcome, Record, SettlementRow};
-
-/// A store without a disk.
-#[derive(Clone, PartialEq, Debug, Default)]
-struct Memory {
-    payouts: BTreeMap<PayoutId, Arc<PayoutRow>>,
-    payees: BTreeMap<ProviderName, Arc<PayeeRow>>,
-    transfers: Vec<Transfer>,
-    totals: BTreeMap<(AccountName, AssetId), Balances>,
-}
-
-impl Books for Memory {
-    type Error = std::convert::Infallible;
-
-    fn settlement(&mut self, _: &PaymentKey) -> Result<Option<Arc<SettlementRow>>, Self::Error> {
-        Ok(None)
-    }
-    fn balances(&mut self, account: &AccountName, asset: &AssetId) -> Result<Balances, Self::Error> {
-        Ok(self.totals.get(&(account.clone(), asset.clone())).copied().unwrap_or_default())
-    }
-    fn transfer(&mut self, id: &TransferId) -> Result<Option<Transfer>, Self::Error> {
-        Ok(self.transfers.iter().find(|transfer| transfer.id == *id).cloned())
-    }
-    fn resolution(&mut self, _: &TransferId) -> Result<Option<Transfer>, Self::Error> {
-        Ok(None)
-    }
-    fn calls(&mut self, _: &Principal, _: &ToolRef, _: UnixMillis, _: u64) -> Result<u64, Self::Error> {
-        Ok(0)
-    }
-    fn standing(&mut self, _: &Principal) -> Result<Record, Self::Error> {
-        Ok(Record::default())
-    }
-    fn usage(&mut self, _: &Counter) -> Result<Option<Usage>, Self::Error> {
-        Ok(None)
-    }
-    fn stops(&mut self) -> Result<Arc<Stops>, Self::Error> {
-        Ok(Arc::default())
-    }
-    fn approval_of(&mut self, _: &Wanted) -> Result<Option<Approval>, Self::Error> {
-        Ok(None)
-    }
-    fn approval(&mut self, _: &ApprovalId) -> Result<Option<Approval>, Self::Error> {
-        Ok(None)
-    }
-    fn waiting(&mut self, _: &Principal, _: UnixMillis) -> Result<u32, Self::Error> {
-        Ok(0)
-    }
-    fn escrow(&mut self, _: &EscrowId) -> Result<Option<Arc<EscrowRow>>, Self::Error> {
-        Ok(None)
-    }
-    fn payout(&mut self, id: &PayoutId) -> Result<Option<Arc<PayoutRow>>, Self::Error> {
-        Ok(self.payouts.get(id).cloned())
-    }
-    fn payee(&mut self, provider: &ProviderName) -> Result<Option<Arc<PayeeRow>>, Self::Error> {
-        Ok(self.payees.get(provider).cloned())
-    }
-}
-
-struct NoSeal;
-
-impl Sealer for NoSeal {
-    fn seal(&mut self, _: &str) -> Result<SealedReceipt, Refusal> {
-        Err(Refusal::NoSigner)
-    }
-
-    fn seal_escrow(&mut self, _: &EscrowReceipt<'_>) -> Result<SealedReceipt, Refusal> {
-        Err(Refusal::NoSigner)
-    }
-}
+use crate::{Balances, Clearing, Command, Outcome};
 
 impl Memory {
-    /// Commits these commands together.
-    fn commit(&mut self, commands: &[Command]) -> Vec<Result<Outcome, Refusal>> {
-        let mut batch = Batch::default();
-        let outcomes = commands.iter().map(|command| match batch.apply(self, &mut NoSeal, command) {
-            Ok(outcome) => Ok(outcome),
-            Err(EngineError::Refused(refusal)) => Err(refusal),
-        });
-        let outcomes = outcomes.collect();
-        let changes = batch.take_changes();
-        for PayoutChanges { before, row } in changes.payouts {
-            assert_eq!(self.payouts.get(&row.id).map(|known| known.version), before);
-            self.payouts.insert(row.id, row);
-        }
-        for PayeeChange { before, row } in changes.payees {
-            assert_eq!(self.payees.get(&row.provider).map_or(0, |known| known.version), before);
-            self.payees.insert(row.provider.clone(), row);
-        }
-        for (account, asset, balances) in changes.balances {
-            self.totals.insert((account, asset), balances);
-        }
-        self.transfers.extend(changes.transfers);
-        outcomes
-    }
-
-    fn payout(&mut self, command: PayoutCommand) -> Result<PayoutAnswer, PayoutRefusal> {
+    fn carry_out(&mut self, command: PayoutCommand) -> Result<PayoutAnswer, PayoutRefusal> {
         match self.commit(&[Command::Payout(Box::new(command))]).remove(0) {
             Ok(Outcome::Payout(answer)) => Ok(answer),
             Err(Refusal::Payout(refusal)) => Err(*refusal),
@@ -117,15 +19,15 @@ impl Memory {
     }
 
     fn request(&mut self, request: RequestPayout) -> Result<Arc<PayoutRow>, PayoutRefusal> {
-        match self.payout(PayoutCommand::Request(request))? {
+        match self.carry_out(PayoutCommand::Request(request))? {
             PayoutAnswer::Payout { row, .. } => Ok(row),
             PayoutAnswer::Listed(_) => panic!("another answer"),
         }
     }
 
-    fn step(&mut self, id: PayoutId, by: Actor, event: PayoutEvent) -> Result<PayoutState, PayoutRefusal> {
+    fn move_on(&mut self, id: PayoutId, by: Actor, event: PayoutEvent) -> Result<PayoutState, PayoutRefusal> {
         let step = MovePayout { id, by, event, expected: None, now: at(COOL + 5) };
-        match self.payout(PayoutCommand::Move(step))? {
+        match self.carry_out(PayoutCommand::Move(step))? {
             PayoutAnswer::Payout { row, .. } => Ok(row.state),
             PayoutAnswer::Listed(_) => panic!("another answer"),
         }
@@ -133,21 +35,10 @@ impl Memory {
 
     fn list(&mut self, change: ListChange, now: u64) -> Arc<PayeeRow> {
         let change = ChangeList { provider: acme(), change, now: at(now) };
-        match self.payout(PayoutCommand::List(change)).unwrap() {
+        match self.carry_out(PayoutCommand::List(change)).unwrap() {
             PayoutAnswer::Listed(row) => row,
             PayoutAnswer::Payout { .. } => panic!("another answer"),
         }
-    }
-
-    fn findings(&self) -> Vec<Finding> {
-        let mut auditor = Auditor::default();
-        self.transfers.iter().for_each(|transfer| auditor.transfer(transfer));
-        self.payouts.values().for_each(|row| auditor.payout(row));
-        for ((account, asset), balances) in &self.totals {
-            let (account, asset, balances) = (account.clone(), asset.clone(), *balances);
-            auditor.account(&AccountBalance { account, asset, balances });
-        }
-        auditor.finish()
     }
 
     fn payable(&self) -> Balances {
@@ -245,16 +136,16 @@ fn a_payout_is_reserved_with_the_request_and_leaves_the_books_once_it_is_settled
     let row = books.request(request("one", 3_000)).unwrap();
     assert_eq!(row.state, PayoutState::Held);
     assert_eq!(books.payable().debits_pending, Amount::new(3_000));
-    assert_eq!(books.step(row.id, Actor::Gateway, submit()), Ok(PayoutState::Submitted));
+    assert_eq!(books.move_on(row.id, Actor::Gateway, submit()), Ok(PayoutState::Submitted));
     let doubt = PayoutEvent::Unknown { evidence: "timed out".to_owned() };
-    assert_eq!(books.step(row.id, Actor::Gateway, doubt), Ok(PayoutState::Unknown));
+    assert_eq!(books.move_on(row.id, Actor::Gateway, doubt), Ok(PayoutState::Unknown));
     assert_eq!(books.payable().debits_pending, Amount::new(3_000), "unknown is not failed");
-    assert_eq!(books.step(row.id, Actor::Gateway, settled()), Ok(PayoutState::Settled));
+    assert_eq!(books.move_on(row.id, Actor::Gateway, settled()), Ok(PayoutState::Settled));
     assert_eq!(
         (books.payable().debits_pending, books.payable().debits_posted),
         (Amount::ZERO, Amount::new(3_000))
     );
-    assert!(books.step(row.id, Actor::Gateway, settled()).is_err(), "once");
+    assert!(books.move_on(row.id, Actor::Gateway, settled()).is_err(), "once");
     assert_eq!(books.findings(), []);
 }
 
@@ -302,7 +193,7 @@ fn p21_limits_hold_at_once_and_per_day_and_what_came_to_nothing_does_not_count()
     assert!(books.request(request("b", 2_000)).is_ok(), "control: exactly what is left");
     let tomorrow = RequestPayout { now: at(COOL + DAY_MS), ..request("c", 4_000) };
     assert!(books.clone().request(tomorrow).is_ok(), "a day later it counts no more");
-    books.step(first.id, provider(), PayoutEvent::Cancel).unwrap();
+    books.move_on(first.id, provider(), PayoutEvent::Cancel).unwrap();
     assert!(books.request(request("c", 4_000)).is_ok(), "what was given up does not count");
     assert_eq!(books.findings(), []);
 }
@@ -349,11 +240,11 @@ fn p21_a_large_payout_waits_for_the_operator_whose_word_counts_once() {
     assert_eq!(books.request(large(1_000)).unwrap().state, PayoutState::Held, "control");
     let row = books.request(large(1_001)).unwrap();
     assert_eq!(row.state, PayoutState::Requested);
-    assert!(books.step(row.id, Actor::Gateway, submit()).is_err(), "nothing goes before the word");
-    assert!(books.step(row.id, provider(), PayoutEvent::Approve).is_err(), "maker is not checker");
+    assert!(books.move_on(row.id, Actor::Gateway, submit()).is_err(), "nothing goes before the word");
+    assert!(books.move_on(row.id, provider(), PayoutEvent::Approve).is_err(), "maker is not checker");
     let operator = || Actor::Operator(None);
-    assert_eq!(books.step(row.id, operator(), PayoutEvent::Approve), Ok(PayoutState::Held));
-    assert!(books.step(row.id, operator(), PayoutEvent::Approve).is_err(), "once");
+    assert_eq!(books.move_on(row.id, operator(), PayoutEvent::Approve), Ok(PayoutState::Held));
+    assert!(books.move_on(row.id, operator(), PayoutEvent::Approve).is_err(), "once");
     assert_eq!(books.payouts[&row.id].approved.as_deref(), Some("operator"));
 }
 
@@ -361,15 +252,15 @@ fn p21_a_large_payout_waits_for_the_operator_whose_word_counts_once() {
 fn f42_what_was_decided_on_an_older_look_is_refused() {
     let mut books = books();
     let row = books.request(request("one", 100)).unwrap();
-    books.step(row.id, Actor::Gateway, submit()).unwrap();
+    books.move_on(row.id, Actor::Gateway, submit()).unwrap();
     let failed = |expected| {
         let event = PayoutEvent::Failed { reason: "expired".to_owned() };
         let step =
             MovePayout { id: row.id, by: Actor::Gateway, event, expected: Some(expected), now: at(COOL + 9) };
         PayoutCommand::Move(step)
     };
-    assert!(books.payout(failed(row.version)).is_err(), "another gateway has submitted it since");
-    assert!(books.payout(failed(row.version + 1)).is_ok(), "control");
+    assert!(books.carry_out(failed(row.version)).is_err(), "another gateway has submitted it since");
+    assert!(books.carry_out(failed(row.version + 1)).is_ok(), "control");
 }
 
 #[test]
@@ -377,9 +268,9 @@ fn p21_another_provider_finds_no_payout() {
     let mut books = books();
     let row = books.request(request("one", 100)).unwrap();
     let stranger = Actor::Provider { provider: "other".parse().unwrap(), principal: who(1) };
-    let refused = books.step(row.id, stranger, PayoutEvent::Cancel);
+    let refused = books.move_on(row.id, stranger, PayoutEvent::Cancel);
     assert_eq!(refused, Err(PayoutRefusal::NotFound(row.id)));
-    assert_eq!(books.step(row.id, provider(), PayoutEvent::Cancel), Ok(PayoutState::Cancelled), "control");
+    assert_eq!(books.move_on(row.id, provider(), PayoutEvent::Cancel), Ok(PayoutState::Cancelled), "control");
 }
 
 #[test]
