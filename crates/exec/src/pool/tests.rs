@@ -102,6 +102,7 @@ async fn no_more_connections_rest_than_are_wanted() {
     at_rest(&pool, http1::SendRequest::is_ready).await;
     for _ in 0..3 {
         answered(&pool, &peer).await;
+        at_rest(&pool, http1::SendRequest::is_ready).await;
     }
     assert_eq!(pool.0.idle.lock().resting.len(), 1);
     assert_eq!(peer.connections.load(Ordering::SeqCst), 2);
