@@ -191,6 +191,8 @@ pub(crate) fn wait_for_others(connection: &mut Connection) -> rusqlite::Result<(
 fn configure(connection: &mut Connection, kept: Kept) -> rusqlite::Result<()> {
     prepare_once(connection)?;
     wait_for_others(connection)?;
+    // Of a file that is still empty: half as many pages in the log of a transaction of a thousand calls.
+    connection.pragma_update(None, "page_size", 8192)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     let synchronous = match kept {
         Kept::OverPowerCut => "FULL",

@@ -125,6 +125,7 @@ impl PostgresStore {
             commits: options.commits,
             #[cfg(any(test, feature = "failpoints"))]
             failpoints: options.failpoints,
+            ..Hooks::default()
         };
         let start = Start {
             connector: connector.clone(),

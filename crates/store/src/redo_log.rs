@@ -4,26 +4,31 @@
 //! A transaction has a number, one more than what the database says in the same transaction (table `redo`). The steps that are
 //! in the log with the number after the database's own are durable and not in the database: whoever has the database's write lock
 //! and finds some writes them again first. All others are of the past, or were never finished.
+//!
+//! Each step begins a block, and is written past the page cache where the file system allows it: nobody reads what is written here
+//! unless the process dies, and a sync then has nothing to gather.
 
-use std::fs::{File, OpenOptions};
+mod blocks;
+
+use std::fs::File;
 use std::io::Error;
-#[cfg(not(unix))]
-use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
-use tollgate_domain::Digest;
+use twox_hash::XxHash3_128;
 
 use crate::redo;
+use blocks::{BLOCK_BYTES, Blocks};
 
-/// How long the file may get. 4 MiB.
-const FILE_BYTES_MAX: u64 = 1 << 22;
+/// How long the file may get. 2 MiB: what is in it is committed in a few milliseconds, in which every caller waits.
+const FILE_BYTES_MAX: u64 = 1 << 21;
 /// By how much it is made longer, ahead of what is written: a sync then has the bytes to keep, and nothing else. 1 MiB.
 const GROWTH_BYTES: u64 = 1 << 20;
 /// How large a step may be; a larger one is committed at once.
 pub(crate) const STEP_BYTES_MAX: usize = 1 << 18;
-/// SHA-256 of everything of the step behind it; how long it is; the number of the transaction; its place in it.
-const HEAD_BYTES: usize = 32 + 4 + 8 + 4;
+/// XXH3 of everything of the step behind it, which tells a torn write; how long it is; the number of the transaction; its place in it.
+const HEAD_BYTES: usize = SUM_BYTES + 4 + 8 + 4;
+const SUM_BYTES: usize = 16;
 
 /// The redo log of one database, as its writer has it.
 #[derive(Debug)]
@@ -35,17 +40,13 @@ pub(crate) struct RedoLog {
     transaction: u64,
     steps: u32,
     end: u64,
-    buffer: Vec<u8>,
+    blocks: Blocks,
 }
 
 impl RedoLog {
     /// The log in which the owner of a directory writes its steps; made if it is not there.
     pub(crate) fn of_owner(path: PathBuf) -> Result<Self, Error> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path)?;
+        let file = blocks::open(&path)?;
         let length = file.metadata()?.len();
         let mut log = Self { file: Some(file), length, ..Self::of_guest(path) };
         if length < GROWTH_BYTES {
@@ -61,17 +62,17 @@ impl RedoLog {
     /// Makes the file so long, with zeros that are on the disk.
     fn grow(&mut self, length: u64) -> Result<(), Error> {
         let Some(file) = &mut self.file else { return Ok(()) };
-        const ZEROS: &[u8] = &[0; 1 << 16];
+        self.blocks.fill(|zeros| zeros.resize(1 << 16, 0));
         while self.length < length {
-            write_at(file, ZEROS, self.length)?;
-            self.length = self.length.saturating_add(u64::try_from(ZEROS.len()).map_err(Error::other)?);
+            self.blocks.write(file, self.length)?;
+            self.length = self.length.saturating_add(self.blocks.len());
         }
         file.sync_all()
     }
 
     /// The log of a gateway that may be running: only read.
     pub(crate) fn of_guest(path: PathBuf) -> Self {
-        Self { path, file: None, length: 0, transaction: 0, steps: 0, end: 0, buffer: Vec::new() }
+        Self { path, file: None, length: 0, transaction: 0, steps: 0, end: 0, blocks: Blocks::default() }
     }
 
     /// Where it is.
@@ -108,25 +109,24 @@ impl RedoLog {
 
     /// The step is in the file, but not durable yet.
     fn write(&mut self, step: &[u8]) -> Result<(), Error> {
-        let needed = self
-            .end
-            .saturating_add(u64::try_from(HEAD_BYTES.saturating_add(step.len())).map_err(Error::other)?);
+        let needed = self.end.saturating_add(u64::try_from(whole_blocks(step.len())).map_err(Error::other)?);
         if needed > self.length {
             self.grow(needed.next_multiple_of(GROWTH_BYTES))?;
         }
-        let Self { file, transaction, steps, end, buffer, .. } = self;
+        let Self { file, transaction, steps, end, blocks, .. } = self;
         let file = file.as_mut().ok_or_else(|| Error::other("this process does not write the log"))?;
         let length = u32::try_from(step.len()).map_err(Error::other)?;
-        buffer.clear();
-        buffer.extend_from_slice(&[0; 32]);
-        buffer.extend_from_slice(&length.to_le_bytes());
-        buffer.extend_from_slice(&transaction.to_le_bytes());
-        buffer.extend_from_slice(&steps.to_le_bytes());
-        buffer.extend_from_slice(step);
-        if let Some((digest, rest)) = buffer.split_first_chunk_mut() {
-            *digest = *Digest::of(rest).as_bytes();
-        }
-        write_at(file, buffer, *end)
+        let mut head = [0; HEAD_BYTES];
+        let (sum, rest) = head.split_at_mut(SUM_BYTES);
+        let fields =
+            length.to_le_bytes().into_iter().chain(transaction.to_le_bytes()).chain(steps.to_le_bytes());
+        rest.iter_mut().zip(fields).for_each(|(byte, field)| *byte = field);
+        sum.copy_from_slice(&checksum(rest, step));
+        blocks.fill(|bytes| {
+            bytes.extend_from_slice(&head);
+            bytes.extend_from_slice(step);
+        });
+        blocks.write(file, *end)
     }
 
     fn sync(&mut self) -> Result<(), Error> {
@@ -134,7 +134,7 @@ impl RedoLog {
             file.sync_data()?;
         }
         self.steps = self.steps.saturating_add(1);
-        self.end = self.end.saturating_add(u64::try_from(self.buffer.len()).map_err(Error::other)?);
+        self.end = self.end.saturating_add(self.blocks.len());
         Ok(())
     }
 
@@ -145,15 +145,16 @@ impl RedoLog {
     }
 }
 
-#[cfg(unix)]
-fn write_at(file: &mut File, bytes: &[u8], offset: u64) -> Result<(), Error> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+/// How much of the file a step takes.
+fn whole_blocks(step: usize) -> usize {
+    HEAD_BYTES.saturating_add(step).next_multiple_of(BLOCK_BYTES)
 }
 
-#[cfg(not(unix))]
-fn write_at(file: &mut File, bytes: &[u8], offset: u64) -> Result<(), Error> {
-    file.seek(SeekFrom::Start(offset))?;
-    file.write_all(bytes)
+fn checksum(head: &[u8], step: &[u8]) -> [u8; SUM_BYTES] {
+    let mut sum = XxHash3_128::new();
+    sum.write(head);
+    sum.write(step);
+    sum.finish_128().to_le_bytes()
 }
 
 /// Writes again, into the open transaction that has the write lock, the steps that are durable and not in the database; how many
@@ -226,16 +227,17 @@ fn read(mut log: &[u8], transaction: u64) -> Vec<&[u8]> {
     steps
 }
 
-/// The step at the beginning, if it is whole and the one in this place, and what stands behind it.
+/// The step at the beginning, if it is whole and the one in this place, and what stands behind its last block.
 fn first(log: &[u8], transaction: u64, place: usize) -> Option<(&[u8], &[u8])> {
-    let (digest, digested) = log.split_first_chunk::<32>()?;
-    let (length, rest) = digested.split_first_chunk()?;
-    let (of, rest) = rest.split_first_chunk()?;
-    let (at, rest) = rest.split_first_chunk()?;
-    let is_it = u64::from_le_bytes(*of) == transaction && u32::try_from(place) == Ok(u32::from_le_bytes(*at));
-    let (step, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
-    let digested = digested.get(..HEAD_BYTES.saturating_sub(32).saturating_add(step.len()))?;
-    (is_it && Digest::of(digested).as_bytes() == digest).then_some((step, rest))
+    let (head, rest) = log.split_at_checked(HEAD_BYTES)?;
+    let (sum, fields) = head.split_at_checked(SUM_BYTES)?;
+    let (length, of_and_at) = fields.split_first_chunk()?;
+    let (of, at) = of_and_at.split_first_chunk()?;
+    let at = u32::from_le_bytes(at.try_into().ok()?);
+    let is_it = u64::from_le_bytes(*of) == transaction && u32::try_from(place) == Ok(at);
+    let step = rest.get(..usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+    let behind = log.get(whole_blocks(step.len())..).unwrap_or_default();
+    (is_it && checksum(fields, step) == sum).then_some((step, behind))
 }
 
 #[cfg(test)]

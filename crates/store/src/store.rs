@@ -108,6 +108,7 @@ impl Store {
             commits: options.commits,
             #[cfg(any(test, feature = "failpoints"))]
             failpoints: options.failpoints,
+            ..Hooks::default()
         };
         let redo = LEDGER.redo_log(directory, opener)?;
         let writer =

@@ -7,8 +7,8 @@
 //!
 //! Each answer must be below 400, and in the end the books must show that every answered call was paid for.
 //!
-//! `cargo bench -p tollgate-gate --bench paired -- --tollgate PATH [--quick] [--only SUBJECT]` prints one JSON object per
-//! slice; with one subject, as a profiler wants it, only that one's. `cargo xtask bench` runs it and judges. With `--upstream` this program is the
+//! `cargo bench -p tollgate-gate --bench paired -- --tollgate PATH [--quick] [--only SUBJECT] [--connections N]` prints one
+//! JSON object per slice; with one subject, as a profiler wants it, or one number of connections, only theirs. `cargo xtask bench` runs it and judges. With `--upstream` this program is the
 //! mock upstream, with `--relay ADDRESS` the relay.
 
 mod calls;
@@ -69,10 +69,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         return runtime.block_on(relay::serve(upstream.parse()?));
     }
     let tollgate = PathBuf::from(value("--tollgate").ok_or("name the gateway's binary: --tollgate PATH")?);
-    let slices = match value("--only") {
-        None => slices(),
-        Some(word) => slices().into_iter().filter(|(subject, _)| subject.word() == word).collect(),
-    };
+    let mut slices = slices();
+    if let Some(word) = value("--only") {
+        slices.retain(|(subject, _)| subject.word() == word);
+    }
+    if let Some(connections) = value("--connections") {
+        let wanted: u32 = connections.parse()?;
+        slices.retain(|(_, connections)| *connections == wanted);
+    }
     let rounds = if arguments.iter().any(|argument| argument == "--quick") { ROUNDS_QUICK } else { ROUNDS };
     runtime.block_on(async {
         let mut course = Course::start(tollgate, slices).await?;

@@ -36,11 +36,12 @@ fn f15_a_torn_step_and_what_stands_behind_it_are_none() {
     log.append(b"one").unwrap();
     let whole = usize::try_from(log.end).unwrap();
     log.append(b"two").unwrap();
+    let third = usize::try_from(log.end).unwrap();
     log.append(b"three").unwrap();
-    let end = usize::try_from(log.end).unwrap();
+    let end = third + HEAD_BYTES + b"three".len();
     let bytes = bytes(&directory);
     assert_eq!(read(&bytes, 1).len(), 3, "control");
-    for place in whole..end - (HEAD_BYTES + b"three".len()) {
+    for place in whole..whole + HEAD_BYTES + b"two".len() {
         let mut torn = bytes.clone();
         torn[place] ^= 1;
         assert_eq!(read(&torn, 1), [b"one".as_slice()], "byte {place}");
@@ -76,7 +77,7 @@ fn the_file_is_longer_than_what_is_written_and_has_a_bound() {
         let length = std::fs::metadata(log.path()).unwrap().len();
         assert!(log.end <= length && length.is_multiple_of(GROWTH_BYTES) && length <= FILE_BYTES_MAX);
     }
-    assert!(steps > 10);
+    assert!(steps > 4);
     assert_eq!(read(&bytes(&directory), 1).len(), usize::try_from(steps).unwrap());
 }
 

@@ -5,9 +5,11 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::{Condvar, Mutex};
 use tempfile::TempDir;
 
+use super::thread::{is_environment, is_storage_fault};
 use super::*;
 use crate::{DiskFault, Failpoints};
 
+mod log;
 mod steps;
 
 /// The session of a writer that remembers nothing.
@@ -226,12 +228,12 @@ async fn a_command_whose_caller_went_away_is_carried_out() {
     world.script.shut();
     let mut leaving: Answer = {
         let writer = world.writer.as_ref().unwrap();
-        let (reply, answer) = oneshot::channel();
         let work = |batch: &mut Batch<'_, Stateless>| {
             Ok(batch.connection.execute("INSERT INTO notes VALUES (7)", [])?)
         };
+        let (task, answer) = Task::new(work);
         let queue = writer.queue.as_ref().unwrap();
-        queue.try_send(Queued::Job(Box::new(Task { work, outcome: None, reply }))).ok().unwrap();
+        queue.try_send(Queued::Job(Box::new(task))).ok().unwrap();
         Box::pin(async move { answer.await.unwrap().map(drop) })
     };
     assert_eq!(polled(leaving.as_mut()), None);

@@ -1,7 +1,10 @@
 //! A file with a redo log: steps that are durable before their transaction is committed.
 
+use std::time::Duration;
+
 use super::*;
 use crate::redo::Redo;
+use crate::redo_log::{self, STEP_BYTES_MAX};
 
 /// A session that notes what goes through it.
 #[derive(Debug, Default)]
