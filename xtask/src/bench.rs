@@ -22,7 +22,6 @@ use machine::Machine;
 
 /// Where the result is kept.
 const PAGE: &str = "docs/reference/performance.md";
-const RELEASE_BUILD: &[&str] = &["build", "--release", "--bin", "tollgate"];
 const BENCH: &[&str] = &["bench", "--package", "tollgate-gate"];
 const BOOKS: &[&str] = &["bench", "--package", "tollgate-store", "--features", "postgres"];
 
@@ -35,15 +34,34 @@ pub(crate) enum Extent {
     Quick,
 }
 
+/// The build of the program that is measured. What runs in the process of a bench itself is always a release build.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Build {
+    /// Quicker to build.
+    Release,
+    /// What is given away.
+    Dist,
+}
+
+impl Build {
+    /// The name of its profile, which is that of its folder too.
+    pub(crate) const fn profile(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dist => "dist",
+        }
+    }
+}
+
 /// Builds, measures, shows, and in full also writes the page. Returns whether the goals were met.
 ///
 /// # Errors
 /// When something does not build or start, or a single answer under load is not what it should be.
-pub(crate) fn run(extent: Extent) -> Result<bool> {
+pub(crate) fn run(extent: Extent, build: Build) -> Result<bool> {
     let metadata =
         MetadataCommand::new().no_deps().exec().context("read the workspace with cargo metadata")?;
-    let tollgate = metadata.target_directory.join("release/tollgate");
-    tools::run(Command::new("cargo").args(RELEASE_BUILD))?;
+    let tollgate = metadata.target_directory.join(build.profile()).join("tollgate");
+    tools::run(Command::new("cargo").args(["build", "--profile", build.profile(), "--bin", "tollgate"]))?;
     tools::run(Command::new("cargo").args(BENCH).arg("--no-run"))?;
     tools::run(Command::new("cargo").args(BOOKS).args(["--bench", "ledger", "--no-run"]))?;
 
@@ -72,7 +90,8 @@ pub(crate) fn run(extent: Extent) -> Result<bool> {
     let path = metadata.workspace_root.join(PAGE);
     let folder = path.parent().context("the page stands in a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("create {folder}"))?;
-    fs::write(&path, page::text(&results, &figures, &machine)?).with_context(|| format!("write {path}"))?;
+    fs::write(&path, page::text(&results, &figures, &machine, build)?)
+        .with_context(|| format!("write {path}"))?;
     eprintln!("written: {PAGE}");
     Ok(met)
 }

@@ -40,6 +40,9 @@ enum Task {
         /// Few rounds, to see that it can be measured: writes nothing, and no goal counts.
         #[arg(long)]
         quick: bool,
+        /// Measures the program as it is given away (the profile `dist`), which takes twice as long to build.
+        #[arg(long)]
+        dist: bool,
     },
     /// Fails when docs/reference/cases.md names a test that does not exist.
     Cases,
@@ -52,7 +55,10 @@ fn main() -> ExitCode {
         Task::Check => gates::check().map(|()| true),
         Task::Test { arguments } => suite::run(&arguments),
         Task::Arch => arch::check().map(|()| true),
-        Task::Bench { quick } => bench::run(if quick { bench::Extent::Quick } else { bench::Extent::Full }),
+        Task::Bench { quick, dist } => bench::run(
+            if quick { bench::Extent::Quick } else { bench::Extent::Full },
+            if dist { bench::Build::Dist } else { bench::Build::Release },
+        ),
         Task::Cases => cases::check().map(|()| true),
         Task::Errors => errors::check().map(|()| true),
     };

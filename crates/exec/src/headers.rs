@@ -2,9 +2,16 @@
 
 use http::header::{CONNECTION, HeaderMap, HeaderName};
 
+/// Removes the headers with names like these. One walk over a handful of headers is cheaper than ten look-ups that find nothing.
+pub(crate) fn remove(headers: &mut HeaderMap, is_named: impl Fn(&HeaderName) -> bool) {
+    let found: Vec<HeaderName> = headers.keys().filter(|name| is_named(name)).cloned().collect();
+    for name in &found {
+        headers.remove(name);
+    }
+}
+
 /// Removes the headers that end at this hop, and those that `Connection` names.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    // One walk over a handful of names is cheaper than ten look-ups that find nothing.
     let found: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
     if found.is_empty() {
         return;

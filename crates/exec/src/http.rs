@@ -9,7 +9,7 @@ use http::{Request, Response, Uri, Version};
 use tollgate_domain::ServerName;
 use tollgate_egress::Policy;
 
-use crate::headers::strip_hop_by_hop;
+use crate::headers::{remove, strip_hop_by_hop};
 use crate::pool::Pool;
 use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
 
@@ -147,12 +147,7 @@ impl HttpUpstream {
         let is_ours = !matches!(request.body(), Body::Incoming(_));
         let headers = request.headers_mut();
         strip_hop_by_hop(headers);
-        for name in &self.strip {
-            headers.remove(name);
-        }
-        if is_ours {
-            headers.remove(CONTENT_LENGTH);
-        }
+        remove(headers, |name| self.strip.contains(name) || (is_ours && *name == CONTENT_LENGTH));
         headers.insert(HOST, self.host.clone());
         if let Some(Credential { name, value }) = &self.credential {
             headers.insert(name, value.clone());

@@ -19,6 +19,7 @@ use tollgate_mcp::json::lookup;
 use tollgate_mcp::{Frame, Kind, RequestId, lines, sse};
 
 use crate::body::{BodySender, Gone};
+use crate::headers::remove;
 use crate::messages::{Framing, Messages, Piece};
 use crate::resume::{Resumable, Resume};
 use crate::{Body, BodyError, UpstreamError};
@@ -251,9 +252,7 @@ pub(crate) fn strip_body_headers(head: &mut Parts) {
         HeaderName::from_static("digest"),
         HeaderName::from_static("repr-digest"),
     ];
-    for name in OF_THE_BODY {
-        head.headers.remove(name);
-    }
+    remove(&mut head.headers, |name| OF_THE_BODY.contains(name));
 }
 
 /// The answer to `id`, if this piece is it; `None` for what passes on the way.

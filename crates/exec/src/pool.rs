@@ -26,6 +26,9 @@ use crate::{Body, Source, UpstreamError};
 /// connection that is just being closed.
 const IDLE: Duration = Duration::from_millis(4_000);
 
+/// How many connections may be on their way to rest without a task of their own.
+const RETURNING_MAX: usize = 32;
+
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024 * 1024;
 /// All headers of one answer over HTTP/2 together, decoded, in bytes.
@@ -65,11 +68,26 @@ struct Connections {
     shared: Mutex<Option<http2::SendRequest<Body>>>,
 }
 
-/// Connections at rest, the one that rested last at the end.
+/// A connection that nobody sends on, and since when.
+type Unlent = (Instant, http1::SendRequest<Body>);
+
+/// Connections that nobody sends on.
 #[derive(Default)]
 struct Idle {
-    resting: Vec<(Instant, http1::SendRequest<Body>)>,
+    /// At rest, the one that rested last at the end.
+    resting: Vec<Unlent>,
+    /// Their answers have begun and may still be on their way.
+    returning: Vec<Unlent>,
     is_swept: bool,
+}
+
+impl Idle {
+    /// Puts those to rest whose answers have been read by now.
+    fn settle(&mut self, idle_max: usize) {
+        let is_read = |(_, sender): &mut Unlent| sender.is_ready() || sender.is_closed();
+        self.resting.extend(self.returning.extract_if(.., is_read));
+        self.resting.truncate(idle_max);
+    }
 }
 
 /// A connection that a request can be sent on.
@@ -161,11 +179,9 @@ impl Connections {
             return Some(Lent::Shared(sender, true));
         }
         let mut idle = self.idle.lock();
+        idle.settle(self.idle_max);
         while let Some((since, sender)) = idle.resting.pop() {
-            if since.elapsed() >= IDLE {
-                // All others have rested longer.
-                idle.resting.clear();
-            } else if sender.is_ready() {
+            if since.elapsed() < IDLE && sender.is_ready() {
                 return Some(Lent::Own(sender, true));
             }
         }
@@ -208,27 +224,30 @@ impl Connections {
         Ok(Lent::Shared(sender, false))
     }
 
-    /// Puts a connection to rest once the answer that it carries has been read.
+    /// Puts a connection to rest once the answer that it carries has been read. Most are read at once: few are looked at again when
+    /// the next connection is wanted, and only beyond those each has a task that waits for it.
     fn give_back(self: &Arc<Self>, mut sender: http1::SendRequest<Body>) {
-        if sender.is_ready() {
-            return self.rest(sender);
+        if !sender.is_ready() && self.idle.lock().returning.len() >= RETURNING_MAX {
+            let connections = Arc::downgrade(self);
+            TokioExecutor::new().execute(async move {
+                if sender.ready().await.is_ok()
+                    && let Some(connections) = connections.upgrade()
+                {
+                    connections.rest(sender);
+                }
+            });
+            return;
         }
-        let connections = Arc::downgrade(self);
-        TokioExecutor::new().execute(async move {
-            if sender.ready().await.is_ok()
-                && let Some(connections) = connections.upgrade()
-            {
-                connections.rest(sender);
-            }
-        });
+        self.rest(sender);
     }
 
     fn rest(self: &Arc<Self>, sender: http1::SendRequest<Body>) {
         let mut idle = self.idle.lock();
-        if idle.resting.len() >= self.idle_max {
-            return;
+        if !sender.is_ready() {
+            idle.returning.push((Instant::now(), sender));
+        } else if idle.resting.len() < self.idle_max {
+            idle.resting.push((Instant::now(), sender));
         }
-        idle.resting.push((Instant::now(), sender));
         if !std::mem::replace(&mut idle.is_swept, true) {
             TokioExecutor::new().execute(sweep(Arc::downgrade(self)));
         }
@@ -247,19 +266,21 @@ fn origin_form(uri: &Uri) -> Uri {
     uri.path_and_query().cloned().map(Uri::from).unwrap_or_default()
 }
 
-/// Closes connections that have rested for too long, as long as there are any at rest.
+/// Closes connections that have rested for too long, as long as there are any.
 async fn sweep(connections: Weak<Connections>) {
     loop {
         let Some(next) = connections.upgrade().and_then(|connections| {
             let mut idle = connections.idle.lock();
+            idle.settle(connections.idle_max);
             idle.resting.retain(|(since, sender)| since.elapsed() < IDLE && !sender.is_closed());
-            let oldest = idle.resting.first().map(|(since, _)| *since + IDLE);
-            idle.is_swept = oldest.is_some();
-            oldest
+            let oldest = idle.resting.iter().map(|(since, _)| *since).min();
+            let next = oldest.or_else(|| (!idle.returning.is_empty()).then(Instant::now));
+            idle.is_swept = next.is_some();
+            next
         }) else {
             return;
         };
-        tokio::time::sleep_until(next).await;
+        tokio::time::sleep_until(next + IDLE).await;
     }
 }
 

@@ -45,7 +45,9 @@ pub async fn run(
     let call = vetted.id();
     let (done, ended) = oneshot::channel();
     // The claim is made in that task: a caller who hangs up meanwhile must not leave it without an end.
-    gateway.calls.spawn(see_through(Arc::clone(gateway), watch, Arc::clone(&carrier), vetted, done));
+    let seeing = see_through(Arc::clone(gateway), watch, Arc::clone(&carrier), vetted, done);
+    // Boxed: its future is long, and a runtime moves what it is given a dozen times.
+    gateway.calls.spawn(Box::pin(seeing));
     answered(gateway, &carrier, call, ended, door, resource_url).await
 }
 

@@ -12,7 +12,7 @@ mod tests;
 
 pub use scanner::{Name, Scanner};
 pub use text::quote;
-pub(crate) use text::quote_into;
+pub(crate) use text::{plain_run, quote_into};
 
 /// Bounds of a scan. The size of the text is bounded by whoever read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::json::plain_run;
+
 #[cfg(test)]
 mod tests;
 
@@ -86,7 +88,15 @@ impl Splitter {
         if self.end.is_some() {
             return Ok(());
         }
-        for &byte in self.buffer.get(self.searched..).unwrap_or_default() {
+        while let Some(&byte) = self.buffer.get(self.searched) {
+            if self.in_string && !self.escaped {
+                // Most of a long answer is text, which is passed eight bytes at a time.
+                let plain = plain_run(self.buffer.get(self.searched..).unwrap_or_default());
+                if plain > 0 {
+                    self.searched = self.searched.saturating_add(plain);
+                    continue;
+                }
+            }
             self.searched = self.searched.saturating_add(1);
             match byte {
                 _ if self.escaped => self.escaped = false,

@@ -65,8 +65,8 @@ pub fn extract<'m>(
             found.push(Carried::Meta(key, json));
         }
     }
-    for name in PAYMENT_HEADERS {
-        for value in headers.get_all(*name) {
+    for (name, value) in headers {
+        if let Some(name) = PAYMENT_HEADERS.iter().find(|known| **known == name.as_str()) {
             found.push(Carried::Header(name, value.as_bytes()));
         }
     }

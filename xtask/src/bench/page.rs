@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 
+use super::Build;
 use super::figures::{Figures, Pair, Slice, Spread};
 use super::goals::{Goal, Measured, Outcome, Unit};
 use super::machine::Machine;
@@ -34,7 +35,12 @@ pub(crate) fn table(results: &[Outcome]) -> String {
 ///
 /// # Errors
 /// When a figure on it was not measured.
-pub(crate) fn text(results: &[Outcome], figures: &Figures, machine: &Machine) -> Result<String> {
+pub(crate) fn text(
+    results: &[Outcome],
+    figures: &Figures,
+    machine: &Machine,
+    build: Build,
+) -> Result<String> {
     let class = if machine.real_time { "real-time (round robin)" } else { "normal" };
     let places = [
         ("{{goals}}", table(results)),
@@ -47,6 +53,7 @@ pub(crate) fn text(results: &[Outcome], figures: &Figures, machine: &Machine) ->
         ("{{processor}}", machine.processor.clone()),
         ("{{commit}}", machine.commit.clone()),
         ("{{class}}", class.to_owned()),
+        ("{{profile}}", build.profile().to_owned()),
     ];
     Ok(places
         .into_iter()

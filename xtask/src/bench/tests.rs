@@ -1,3 +1,4 @@
+use super::Build;
 use super::figures::{Figures, Pair, Spread};
 use super::goals::{self, Goal, Measured, Outcome, Unit, Verdict};
 use super::machine::{Machine, model};
@@ -133,12 +134,13 @@ fn the_page_has_every_figure_and_no_empty_place() {
         commit: "abc".to_owned(),
         real_time: false,
     };
-    let page = page::text(&results, &figures, &machine).unwrap();
+    let page = page::text(&results, &figures, &machine, Build::Dist).unwrap();
     assert!(!page.contains("{{"), "{page}");
     assert!(
         page.contains("Measured 2026-01-02 on 2 × Some CPU, Linux 6.0, scheduling class normal"),
         "{page}"
     );
+    assert!(page.contains("the program in the\nprofile `dist`."), "{page}");
     assert!(page.contains("| time in the gate, prepaid | ≤ 10 µs | 9.0 µs (fastest 1.0) | met |"), "{page}");
     assert!(page.contains("| … without any policy | 1.00 | 1.00 – 1.00 | 2 |"), "{page}");
     assert!(page.contains("| memory at rest | ≤ 20 MB | 2.5 MB | met |"), "{page}");

@@ -32,7 +32,12 @@ async fn read(stream: &mut TcpStream) -> usize {
 
 /// Waits until something is true of the only connection at rest.
 async fn at_rest(pool: &Pool, is: impl Fn(&http1::SendRequest<Body>) -> bool) {
-    while !pool.0.idle.lock().resting.last().is_some_and(|(_, sender)| is(sender)) {
+    let looks = || {
+        let mut idle = pool.0.idle.lock();
+        idle.settle(pool.0.idle_max);
+        idle.resting.last().is_some_and(|(_, sender)| is(sender))
+    };
+    while !looks() {
         tokio::task::yield_now().await;
     }
 }
@@ -97,9 +102,33 @@ async fn no_more_connections_rest_than_are_wanted() {
     at_rest(&pool, http1::SendRequest::is_ready).await;
     for _ in 0..3 {
         answered(&pool, &peer).await;
+        at_rest(&pool, http1::SendRequest::is_ready).await;
     }
     assert_eq!(pool.0.idle.lock().resting.len(), 1);
     assert_eq!(peer.connections.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_connection_serves_again_once_its_answer_was_read_however_many_are_on_their_way() {
+    let peer = Peer::http(|_| async { full("application/json", "{}") }).await;
+    let pool = pool(&peer, 2 * RETURNING_MAX);
+    let most = RETURNING_MAX + 8;
+    let asked = futures_util::future::join_all((0..most).map(|_| pool.request(request(&peer)))).await;
+    assert_eq!(peer.connections.load(Ordering::SeqCst), most, "none is lent twice at a time");
+    assert!(pool.0.idle.lock().returning.len() <= RETURNING_MAX);
+    for response in asked {
+        text(Body::Incoming(response.unwrap().into_body())).await.unwrap();
+    }
+    let all_rest = || {
+        let mut idle = pool.0.idle.lock();
+        idle.settle(pool.0.idle_max);
+        idle.resting.len() == most
+    };
+    while !all_rest() {
+        tokio::task::yield_now().await;
+    }
+    answered(&pool, &peer).await;
+    assert_eq!(peer.connections.load(Ordering::SeqCst), most);
 }
 
 #[tokio::test]

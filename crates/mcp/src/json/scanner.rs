@@ -13,6 +13,9 @@ const NAMES_COMPARED_MAX: usize = 16;
 /// A number without an exponent and with so few characters is smaller than what a double can hold.
 const USUAL_CHARS_MAX: usize = 300;
 
+/// The names of an object that has many, or some with escapes.
+type Many<'a> = Option<Box<HashSet<Cow<'a, [u8]>>>>;
+
 /// A string token: the range between its quotes.
 pub(crate) struct StringToken {
     pub(crate) inner: Range<usize>,
@@ -54,8 +57,8 @@ pub struct Scanner<'a> {
     depth: usize,
     limits: Limits,
     has_unusual_number: bool,
-    /// Names met so far in the objects that are open, the outer ones first.
-    names: Vec<Cow<'a, str>>,
+    /// Names met so far in the objects that are open, the outer ones first; not those of objects with many or with escapes.
+    names: Vec<&'a [u8]>,
 }
 
 impl<'a> Scanner<'a> {
@@ -138,15 +141,20 @@ impl<'a> Scanner<'a> {
     /// What is not strict JSON.
     pub fn value(&mut self) -> Result<Range<usize>, JsonError> {
         let start = self.at;
+        self.skip()?;
+        Ok(start..self.at)
+    }
+
+    fn skip(&mut self) -> Result<(), JsonError> {
         match self.peek() {
             Some(b'"') => {
                 self.string()?;
             }
             Some(b'{') => {
-                self.object(|scanner, _| scanner.value().map(|_| ()))?;
+                self.members(|scanner, _| scanner.skip())?;
             }
             Some(b'[') => {
-                self.array(|scanner| scanner.value().map(|_| ()))?;
+                self.array(Self::skip)?;
             }
             Some(b't') => self.literal(b"true")?,
             Some(b'f') => self.literal(b"false")?,
@@ -154,7 +162,7 @@ impl<'a> Scanner<'a> {
             Some(b'-' | b'0'..=b'9') => self.number()?,
             _ => return Err(self.error("the start of a value")),
         }
-        Ok(start..self.at)
+        Ok(())
     }
 
     fn literal(&mut self, word: &'static [u8]) -> Result<(), JsonError> {
@@ -209,20 +217,26 @@ impl<'a> Scanner<'a> {
     pub(crate) fn string(&mut self) -> Result<StringToken, JsonError> {
         self.expect(b'"', "a string")?;
         let start = self.at;
-        let mut escaped = false;
+        self.at += text::plain_run(self.rest());
+        let escaped = self.peek() != Some(b'"');
+        if escaped {
+            self.escaped_string()?;
+        }
+        let end = self.at;
+        self.at += 1;
+        Ok(StringToken { inner: start..end, escaped })
+    }
+
+    /// The rest of a string from its first escape on, up to the closing quote.
+    #[cold]
+    fn escaped_string(&mut self) -> Result<(), JsonError> {
         loop {
-            self.at += text::plain_run(self.rest());
             match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(StringToken { inner: start..self.at - 1, escaped });
-                }
-                Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
-                }
+                Some(b'"') => return Ok(()),
+                Some(b'\\') => self.escape()?,
                 _ => return Err(self.error("a character of a string")),
             }
+            self.at += text::plain_run(self.rest());
         }
     }
 
@@ -308,14 +322,18 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         self.enter()?;
         if self.peek() == Some(b']') {
-            return Ok(self.leave(start));
+            self.leave();
+            return Ok(start..self.at);
         }
         loop {
             element(self)?;
             self.whitespace();
             match self.peek() {
                 Some(b',') => self.at += 1,
-                Some(b']') => return Ok(self.leave(start)),
+                Some(b']') => {
+                    self.leave();
+                    return Ok(start..self.at);
+                }
                 _ => return Err(self.error("a comma or the end of an array").into()),
             }
             self.whitespace();
@@ -331,11 +349,25 @@ impl<'a> Scanner<'a> {
         mut member: impl FnMut(&mut Self, &Name<'a>) -> Result<(), E>,
     ) -> Result<Range<usize>, E> {
         let start = self.at;
+        self.members(|scanner, token| {
+            let name = Name { text: scanner.unescape(token), inner: token.inner.clone() };
+            member(scanner, &name)
+        })?;
+        Ok(start..self.at)
+    }
+
+    /// The members of an object, their names by where they stand.
+    #[inline]
+    fn members<E: From<JsonError>>(
+        &mut self,
+        mut member: impl FnMut(&mut Self, &StringToken) -> Result<(), E>,
+    ) -> Result<(), E> {
         let outer = self.names.len();
-        let mut many: Option<HashSet<Cow<'a, str>>> = None;
+        let mut many = None;
         self.enter()?;
         if self.peek() == Some(b'}') {
-            return Ok(self.leave(start));
+            self.leave();
+            return Ok(());
         }
         loop {
             let name = self.name()?;
@@ -346,7 +378,8 @@ impl<'a> Scanner<'a> {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.names.truncate(outer);
-                    return Ok(self.leave(start));
+                    self.leave();
+                    return Ok(());
                 }
                 _ => return Err(self.error("a comma or the end of an object").into()),
             }
@@ -355,14 +388,13 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn leave(&mut self, start: usize) -> Range<usize> {
+    fn leave(&mut self) {
         self.at += 1;
         self.depth -= 1;
-        start..self.at
     }
 
     #[inline]
-    fn name(&mut self) -> Result<Name<'a>, JsonError> {
+    fn name(&mut self) -> Result<StringToken, JsonError> {
         if self.peek() != Some(b'"') {
             return Err(self.error("a member name"));
         }
@@ -370,24 +402,32 @@ impl<'a> Scanner<'a> {
         self.whitespace();
         self.expect(b':', "a colon")?;
         self.whitespace();
-        Ok(Name { text: self.unescape(&token), inner: token.inner })
+        Ok(token)
     }
 
+    /// Notes the name of a member. Few and plain ones are compared one by one, others by their hashes.
     #[inline]
-    fn unique(
-        &mut self,
-        name: &Name<'a>,
-        outer: usize,
-        many: &mut Option<HashSet<Cow<'a, str>>>,
-    ) -> Result<(), JsonError> {
+    fn unique(&mut self, name: &StringToken, outer: usize, many: &mut Many<'a>) -> Result<(), JsonError> {
         let met = self.names.get(outer..).unwrap_or_default();
-        let is_new = if met.len() < NAMES_COMPARED_MAX {
-            let is_new = !met.contains(&name.text);
-            self.names.push(name.text.clone());
+        let is_new = if !name.escaped && many.is_none() && met.len() < NAMES_COMPARED_MAX {
+            let text = self.text.as_bytes().get(name.inner.clone()).unwrap_or_default();
+            let is_new = !met.iter().any(|met| met.len() == text.len() && *met == text);
+            self.names.push(text);
             is_new
         } else {
-            many.get_or_insert_with(|| met.iter().cloned().collect()).insert(name.text.clone())
+            self.unique_of_many(name, outer, many)
         };
         if is_new { Ok(()) } else { Err(JsonError::DuplicateName { at: name.inner.start.saturating_sub(1) }) }
+    }
+
+    #[cold]
+    fn unique_of_many(&self, name: &StringToken, outer: usize, many: &mut Many<'a>) -> bool {
+        let met = self.names.get(outer..).unwrap_or_default();
+        let plain = || Box::new(met.iter().map(|name| Cow::Borrowed(*name)).collect());
+        let name = match self.unescape(name) {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        };
+        many.get_or_insert_with(plain).insert(name)
     }
 }

@@ -47,6 +47,16 @@ fn m4_a_name_that_appears_twice_among_many_is_refused() {
 }
 
 #[test]
+fn m4_a_name_that_appears_twice_is_refused_beside_one_with_escapes() {
+    let unique = r#"{"a":1,"\u0062":2,"c":{"a":1,"b":2,"\u0063":3},"d":4}"#;
+    assert_eq!(check(unique.as_bytes(), Limits::CALLER), Ok(()));
+    for repeated in [r#""a""#, r#""b""#, r#""\u0063""#, r#""\u0062""#, r#""d""#] {
+        let text = unique.replace(r#","d":4}"#, &format!(r#","d":4,{repeated}:5}}"#));
+        assert!(matches!(error(text), JsonError::DuplicateName { .. }), "{repeated}");
+    }
+}
+
+#[test]
 fn m4_nesting_is_bounded_at_64_levels() {
     let nested =
         |open: &str, close: &str, levels: usize| format!("{}1{}", open.repeat(levels), close.repeat(levels));

@@ -20,8 +20,10 @@ fn values_are_cut_where_they_end_and_keep_their_bytes() {
     let text = "{\"a\":\"}\\\"\"}\n{\n \"b\": [{}]\n} {\"c\":1}\r\n";
     let whole = read(&[text]).unwrap();
     assert_eq!(whole, ["{\"a\":\"}\\\"\"}\n", "{\n \"b\": [{}]\n} ", "{\"c\":1}\r\n"]);
-    let (head, tail) = text.split_at(9);
-    assert_eq!(read(&[head, tail]).unwrap(), whole, "wherever the stream was cut before");
+    for at in 0..text.len() {
+        let (head, tail) = text.split_at(at);
+        assert_eq!(read(&[head, tail]).unwrap(), whole, "wherever the stream was cut before: {at}");
+    }
 }
 
 #[test]

@@ -84,7 +84,8 @@ pub(super) async fn call(
     let gateway = Arc::clone(&asked.gateway);
     let call = vetted.id();
     // The claim is made in that task: a caller who hangs up meanwhile must not leave it without an end.
-    gateway.calls.spawn(asked.see_through(watch, vetted, (head, frame), reply));
+    // Boxed: its future is long, and a runtime moves what it is given a dozen times.
+    gateway.calls.spawn(Box::pin(asked.see_through(watch, vetted, (head, frame), reply)));
     answered.await.unwrap_or_else(|_| {
         let fault = Fault::Internal("the task of a call ended without a word".to_owned());
         respond(faulted(&fault, Some(call), Door::JsonRpc { id: None }, gateway.naming("")))
