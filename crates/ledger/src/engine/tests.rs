@@ -6,6 +6,7 @@ use crate::{AccountBalance, Claimed, Clearing, IllegalTransition, audit::Auditor
 use tollgate_domain::{Binding, Caller, Digest, KeyId, Period, Rail};
 
 mod before;
+mod entrusted;
 mod sandbox;
 mod splits;
 
