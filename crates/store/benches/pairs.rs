@@ -15,6 +15,10 @@ use tollgate_domain::{
 use tollgate_ledger::{Advance, Claim, Claimed, Clearing, Event, Funds, Grant, LedgerStore};
 use tollgate_store::{Options, Store};
 
+/// The allocator of the gateway's binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A failure that a task can hand on.
 type Failure = Box<dyn Error + Send + Sync>;
 

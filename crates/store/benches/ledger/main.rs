@@ -18,6 +18,10 @@ use std::error::Error;
 
 use serde_json::json;
 
+/// The allocator of the gateway's binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A failure that a task can hand on.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 

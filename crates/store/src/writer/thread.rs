@@ -21,8 +21,9 @@ use crate::redo_log::{self, RecoverError, RedoLog, STEP_BYTES_MAX};
 const NEXT_STEP: Duration = Duration::from_millis(1);
 
 /// How long the file is left to others after a transaction that ended because the log was full, and not because nothing
-/// followed. Whoever waits for the file looks more often than that.
+/// followed. Whoever waits for the file looks more often than that, and for seconds: so it is done after some of them only.
 const OTHERS: Duration = Duration::from_micros(500);
+const OTHERS_AFTER: u64 = 4;
 
 /// Where a step failed, which decides what is known about it.
 enum Failed {
@@ -98,8 +99,11 @@ impl<S: Session> WriterThread<S> {
                 // Whoever asked may have gone away.
                 let _gone = shown.send(());
             } else if self.redo.as_ref().is_some_and(RedoLog::is_full) && self.transaction.is_some() {
+                let ended = self.transaction.unwrap_or_default();
                 self.end();
-                std::thread::sleep(OTHERS);
+                if ended.is_multiple_of(OTHERS_AFTER) {
+                    std::thread::sleep(OTHERS);
+                }
             }
         }
         self.end();
