@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tollgate_testkit::http::{get, send};
-use tollgate_testkit::journal_server::{Behaviour, Script};
+use tollgate_testkit::journal_server::{Behaviour, Journal, Script};
 
 use crate::control::Operator;
 use crate::escrow::Party;
@@ -18,9 +18,9 @@ const KEYS: u64 = 12;
 const COPIES: u64 = 6;
 
 /// How often each call ran, as the server of the tool has written down: by tool and number.
-fn executions(world: &World) -> BTreeMap<(String, u64), u64> {
+pub(crate) fn executions(journal: &Journal) -> BTreeMap<(String, u64), u64> {
     let mut ran = BTreeMap::new();
-    for call in world.journal.calls() {
+    for call in journal.calls() {
         let arguments: Value = serde_json::from_str(&call.arguments).unwrap();
         *ran.entry((call.tool.clone(), arguments["n"].as_u64().unwrap())).or_default() += 1;
     }
@@ -68,7 +68,7 @@ async fn i8_a_key_runs_its_tool_at_most_once_over_copies_a_kill_and_a_restart_in
     let after_kill = storm(&world.gateway.mcp()).join_all().await;
     assert!(after_kill.iter().all(Option::is_some), "the restarted gateway answers everybody");
 
-    let ran = executions(&world);
+    let ran = executions(&world.journal);
     let twice: Vec<_> = ran.iter().filter(|(_, times)| **times > 1).collect();
     assert_eq!(twice, Vec::<(&(String, u64), &u64)>::new(), "each key at most once");
     assert!(ran.len() > usize::try_from(KEYS).unwrap(), "control: it was under way in every mode: {ran:?}");
@@ -76,7 +76,7 @@ async fn i8_a_key_runs_its_tool_at_most_once_over_copies_a_kill_and_a_restart_in
     let headers = [("authorization", bearer.as_str()), ("idempotency-key", "another")];
     delivered(&call(&world.gateway.mcp(), "after", &json!({ "n": 0 }), &json!({}), &headers).await);
     let before = ran.get(&("after".to_owned(), 0)).copied().unwrap_or_default();
-    assert_eq!(executions(&world)[&("after".to_owned(), 0)], before + 1);
+    assert_eq!(executions(&world.journal)[&("after".to_owned(), 0)], before + 1);
     world.gateway.assert_books_in_order();
 }
 

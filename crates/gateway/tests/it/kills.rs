@@ -3,6 +3,8 @@
 //!
 //! `TOLLGATE_KILLS=1000` kills that often; a few times by default.
 
+mod pair;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

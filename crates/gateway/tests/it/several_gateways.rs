@@ -21,10 +21,10 @@ use crate::world::{
 const COPIES: usize = 200;
 
 /// Two gateways with folders of their own, in front of one server, on one database.
-struct Pair {
-    first: World,
-    second: Gateway,
-    database: Database,
+pub(crate) struct Pair {
+    pub(crate) first: World,
+    pub(crate) second: Gateway,
+    pub(crate) database: Database,
     _folder: TempDir,
 }
 
@@ -36,13 +36,18 @@ impl Pair {
 
     /// The same under another policy and with more settings.
     async fn selling(script: Script, tool: &str, policy: &str, more: &str) -> Option<Self> {
+        Self::serving(script, &[(tool, policy)], more).await
+    }
+
+    /// The same with several tools, each under its policy.
+    pub(crate) async fn serving(script: Script, policies: &[(&str, &str)], more: &str) -> Option<Self> {
         let database = available(postgres::shared().await)?.database().unwrap();
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         for folder in [&one, &other] {
             settings(folder.path(), &database.url());
         }
         let shared = format!("public_url: https://tools.example\nhosts: [127.0.0.1]\n{more}");
-        let first = World::in_folder(one, script, &[(tool, policy)], &shared, &[]).await;
+        let first = World::in_folder(one, script, policies, &shared, &[]).await;
         std::fs::copy(first.folder.path().join("tollgate.yaml"), other.path().join("tollgate.yaml")).unwrap();
         // Sandbox money goes to an account of the data directory's own; real gateways are told whom to pay.
         std::fs::create_dir(other.path().join("data")).unwrap();
@@ -57,7 +62,7 @@ impl Pair {
     }
 
     /// The sum of all debits less that of all credits of each asset, as the database itself adds them up.
-    fn trial_balance(&self) -> String {
+    pub(crate) fn trial_balance(&self) -> String {
         let sums = "SELECT asset, sum(debits_posted - credits_posted), sum(debits_pending - credits_pending) \
              FROM tollgate.accounts GROUP BY asset HAVING sum(debits_posted) <> sum(credits_posted) \
              OR sum(debits_pending) <> sum(credits_pending)";

@@ -85,7 +85,12 @@ impl Gateway {
     /// `kill -9`, then the same again on the same port and data.
     pub(crate) async fn killed_and_restarted(mut self) -> Self {
         self.process.kill();
-        Self::start_at(&self.folder.clone(), self.arguments.clone(), &[], self.port).await
+        self.started_again().await
+    }
+
+    /// Another one in the place of this one, which is dead.
+    pub(crate) async fn started_again(&self) -> Self {
+        Self::start_at(&self.folder, self.arguments.clone(), &[], self.port).await
     }
 
     pub(crate) fn kill(&mut self) {

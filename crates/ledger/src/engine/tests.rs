@@ -4,6 +4,7 @@ use crate::{Claimed, Clearing, IllegalTransition, Refund};
 use tollgate_domain::{Binding, Caller, Digest, KeyId, Period, Rail};
 
 mod before;
+mod entrusted;
 mod measured;
 mod sandbox;
 mod splits;

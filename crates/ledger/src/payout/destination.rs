@@ -127,3 +127,6 @@ impl fmt::Display for Destination {
         write!(f, "{}:{}", self.rail, self.to)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,9 @@ use crate::{AccountName, Refusal, Transfer, TransferKind};
 
 /// How long a payout counts in the limit per day, in milliseconds.
 const DAY_MS: u64 = 86_400_000;
+/// How long a payout is remembered for that: a clock that was ahead of another one, or went back, by less than the rest makes nobody
+/// forget what still counts.
+const REMEMBERED_MS: u64 = 2 * DAY_MS;
 /// How many destinations a provider may have.
 const DESTINATIONS_MAX: usize = 64;
 /// How many payouts a provider may ask for within a day.
@@ -77,7 +80,7 @@ fn requested<B: Books>(
     }
     let before = payee(books, &request.provider)?;
     let mut after = PayeeRow::clone(&before);
-    after.counted.retain(|counted| request.now < counted.at.plus_millis(DAY_MS));
+    after.counted.retain(|counted| request.now < counted.at.plus_millis(REMEMBERED_MS));
     may_go(&after, request).map_err(refused)?;
     let (asset, debit) = (request.destination.asset(), AccountName::Payable(request.server.clone()));
     let mut draft = Draft::new(books);
@@ -137,13 +140,14 @@ fn may_go(payee: &PayeeRow, request: &RequestPayout) -> Result<(), PayoutRefusal
     if *amount > limits.per_payout {
         return Err(PayoutRefusal::AboveLimit { per: "at once", left: limits.per_payout });
     }
-    let of_asset = payee.counted.iter().filter(|counted| counted.asset == *destination.asset());
+    let of_day = || payee.counted.iter().filter(|counted| *now < counted.at.plus_millis(DAY_MS));
+    let of_asset = of_day().filter(|counted| counted.asset == *destination.asset());
     let counted = of_asset.fold(0_u128, |sum, counted| sum.saturating_add(counted.amount.get()));
     let left = Amount::new(limits.per_day.get().saturating_sub(counted));
     if *amount > left {
         return Err(PayoutRefusal::AboveLimit { per: "per day", left });
     }
-    if payee.counted.len() >= PAYOUTS_PER_DAY_MAX {
+    if of_day().count() >= PAYOUTS_PER_DAY_MAX {
         return Err(PayoutRefusal::Full { what: "payouts a day", max: PAYOUTS_PER_DAY_MAX });
     }
     Ok(())

@@ -141,7 +141,7 @@ pub struct PayeeRow {
     pub provider: ProviderName,
     /// Where its money may go.
     pub destinations: Vec<ListedDestination>,
-    /// What was asked for within a day and neither failed nor was given up.
+    /// What was asked for within two days and neither failed nor was given up; what is older than a day counts no more.
     pub counted: Vec<Counted>,
     /// How often it changed.
     pub version: u64,

@@ -199,6 +199,27 @@ fn p21_limits_hold_at_once_and_per_day_and_what_came_to_nothing_does_not_count()
 }
 
 #[test]
+fn p21_a_clock_that_was_ahead_and_goes_back_makes_no_room_within_a_day() {
+    let mut books = books();
+    let at_hour = |key, amount, hours: u64| RequestPayout {
+        now: at(COOL + hours * DAY_MS / 24),
+        ..request(key, amount)
+    };
+    books.request(request("a", 4_000)).unwrap();
+    // A day ahead, where the first one counts no more; then back again, where it does.
+    books.request(at_hour("b", 1_000, 25)).unwrap();
+    let above = PayoutRefusal::AboveLimit { per: "per day", left: Amount::new(1_000) };
+    assert_eq!(books.request(at_hour("c", 1_001, 12)), Err(above));
+    assert!(books.request(at_hour("c", 1_000, 12)).is_ok(), "control: exactly what is left");
+    // What is two days old is not kept for ever.
+    let later = at_hour("d", 4_000, 49);
+    let (id, first) = (later.id, payout_id_for(&who(1), "a", None));
+    books.request(later).unwrap();
+    let counted: Vec<_> = books.payees[&acme()].counted.iter().map(|counted| counted.payout).collect();
+    assert!(counted.contains(&id) && !counted.contains(&first), "{counted:?}");
+}
+
+#[test]
 fn p21_no_more_than_is_there_is_paid_out() {
     let mut books = books();
     let wide = |key, amount| RequestPayout {
@@ -228,6 +249,74 @@ fn p21_a_replayed_request_is_the_same_payout_and_another_one_under_its_key_is_re
     assert!(books.request(stranger).is_ok(), "a key is its caller's own");
     let hash = [5; 32];
     assert_eq!(payout_id_for(&who(1), "a", Some(&hash)), payout_id_for(&who(2), "b", Some(&hash)));
+}
+
+#[test]
+fn p21_a_key_is_reused_by_whatever_differs_from_its_first_request() {
+    let mut books = books();
+    books.list(ListChange::Configured(vec![destination('a'), destination('b')]), 0);
+    let first = books.request(request("one", 100)).unwrap();
+    let others = [
+        RequestPayout { provider: "other".parse().unwrap(), ..request("one", 100) },
+        RequestPayout { server: "maps".parse().unwrap(), ..request("one", 100) },
+        RequestPayout { by: who(2), ..request("one", 100) },
+        RequestPayout { destination: destination('b'), ..request("one", 100) },
+        RequestPayout { amount: Amount::new(99), ..request("one", 100) },
+        RequestPayout { invoice: Some("lnbcrt1".into()), ..request("one", 100) },
+    ];
+    for other in others {
+        assert_eq!(books.request(other.clone()), Err(PayoutRefusal::KeyReused(first.id)), "{other:?}");
+    }
+    assert_eq!(books.request(request("one", 100)), Ok(first), "control");
+}
+
+#[test]
+fn p21_exactly_the_least_is_paid_out_and_never_nothing() {
+    let mut books = books();
+    let least = |units| PayoutLimits { least: Amount::new(units), ..limits() };
+    assert!(books.request(request("a", 10)).is_ok());
+    let nothing = RequestPayout { limits: least(0), ..request("b", 0) };
+    assert_eq!(books.request(nothing), Err(PayoutRefusal::TooSmall { least: Amount::new(1) }));
+    assert!(books.request(RequestPayout { limits: least(0), ..request("b", 1) }).is_ok(), "control");
+}
+
+#[test]
+fn p21_what_is_taken_off_a_list_is_off_it_and_nothing_else_is() {
+    let mut books = books();
+    let many = |count: usize| -> Vec<Destination> {
+        let to = |number| Destination::new(PayoutRail::Evm, asset(), &format!("0x{number:040x}")).unwrap();
+        (0..count).map(to).collect()
+    };
+    let full = PayoutRefusal::Full { what: "destinations", max: DESTINATIONS_MAX };
+    for count in [DESTINATIONS_MAX + 1, DESTINATIONS_MAX + 2] {
+        let change = ListChange::Configured(many(count));
+        let refused = books.payout(PayoutCommand::List(ChangeList { provider: acme(), change, now: at(1) }));
+        assert_eq!(refused, Err(full.clone()), "{count}");
+    }
+    let listed = books.list(ListChange::Configured(many(DESTINATIONS_MAX)), 1);
+    assert_eq!(listed.destinations.len(), DESTINATIONS_MAX, "control");
+    let (gone, stays) = (many(2).remove(1), many(1).remove(0));
+    let listed = books.list(ListChange::Remove(gone.clone()), 2);
+    assert_eq!(listed.destinations.len(), DESTINATIONS_MAX - 1);
+    assert!(listed.listed(&gone).is_none() && listed.listed(&stays).is_some());
+    let later = at(2 + COOL);
+    let to = |key, destination| RequestPayout { destination, now: later, ..request(key, 100) };
+    assert_eq!(books.request(to("one", gone)), Err(PayoutRefusal::Unlisted(acme())));
+    assert!(books.request(to("two", stays)).is_ok(), "control");
+}
+
+#[test]
+fn whoever_listed_a_destination_and_whoever_acts_have_one_text_form() {
+    let key = tollgate_domain::AdminKeyId::from_bytes([3; 16]);
+    for by in [ListedBy::Config, ListedBy::Operator(None), ListedBy::Operator(Some(key))] {
+        assert_eq!(by.to_string().parse(), Ok(by), "{by}");
+    }
+    assert_eq!(ListedBy::Config.to_string(), "config");
+    for actor in [Actor::Gateway, Actor::Operator(None), Actor::Operator(Some(key))] {
+        assert_eq!(actor.to_string().parse(), Ok(actor.clone()), "{actor}");
+    }
+    assert_eq!(provider().to_string(), who(1).to_string());
+    assert!("service".parse::<ListedBy>().is_err() && "service".parse::<Actor>().is_err());
 }
 
 #[test]

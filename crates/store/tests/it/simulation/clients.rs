@@ -2,7 +2,8 @@
 
 use super::dice::Dice;
 use super::reference::Reference;
-use super::request::{ESCROWS, EscrowStep, Gift, KEYS, PRINCIPALS, Request, Step, What, is_before};
+use super::request::{Gift, KEYS, PRINCIPALS, Request, Step, What, is_before};
+use super::{escrows, payouts};
 
 /// The clients, who know what was said to them: as much as the reference.
 #[derive(Debug)]
@@ -27,24 +28,16 @@ impl Clients {
 
     pub(super) fn think(&mut self, known: &Reference, now: u64, dice: &mut Dice) -> Request {
         let what = match dice.below(100) {
-            0..12 => self.grant(dice),
-            12..40 => self.claim(known, dice),
-            40..68 => self.step(known, dice),
-            68..74 => self.refund(known, dice),
-            74..80 => self.give(dice),
-            80..85 => self.reserve(now, dice),
-            85..90 => self.resolve(dice),
-            _ => {
-                let steps = [
-                    EscrowStep::Open,
-                    EscrowStep::Fund,
-                    EscrowStep::Lock,
-                    EscrowStep::Deliver,
-                    EscrowStep::Accept,
-                    EscrowStep::Cancel,
-                ];
-                What::Escrow { number: dice.below(ESCROWS), step: dice.pick(&steps) }
-            }
+            0..7 => self.grant(dice),
+            7..10 => What::Earn { id: self.number(), units: u128::from(1 + dice.below(20)) },
+            10..29 => self.claim(known, dice),
+            29..49 => self.step(known, dice),
+            49..53 => self.refund(known, dice),
+            53..56 => self.give(dice),
+            56..60 => self.reserve(now, dice),
+            60..63 => self.resolve(dice),
+            63..84 => What::Escrow(escrows::think(known, self.number(), dice)),
+            _ => What::Payout(payouts::think(known, dice)),
         };
         Request { what, now }
     }

@@ -1,11 +1,16 @@
 //! What should be true, in the plainest words and with none of the ledger's code: one map of accounts, one of payments, one of
-//! escrows. What it says and what the store says must be the same after every request.
+//! escrows, one of payouts. What it says and what the store says must be the same after every request.
+
+mod escrows;
+mod payouts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tollgate_domain::Rail;
 
-use super::request::{EscrowStep, Gift, Request, Step, What, escrow_units, is_before, rail};
+pub(super) use self::escrows::Escrow;
+pub(super) use self::payouts::{Listed, Payout};
+use super::request::{Gift, Request, Step, What, is_before, is_sealed, rail};
 
 /// An account, in plain numbers.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -18,6 +23,9 @@ pub(super) enum Account {
     Payable,
     Unearned,
     Escrow(u64),
+    Stake(u64),
+    /// The one wallet of the sandbox that is paid out.
+    Wallet,
 }
 
 /// Debits and credits posted, debits and credits pending.
@@ -28,7 +36,12 @@ pub(super) type Totals = [u128; 4];
 pub(super) struct Reference {
     pub(super) accounts: BTreeMap<Account, Totals>,
     pub(super) payments: BTreeMap<u64, Payment>,
-    pub(super) escrows: BTreeMap<u64, &'static str>,
+    pub(super) escrows: BTreeMap<u64, Escrow>,
+    pub(super) payouts: BTreeMap<u64, Payout>,
+    /// Where the money of each provider may go.
+    pub(super) listed: BTreeMap<u64, Listed>,
+    /// How many receipts there are.
+    pub(super) receipts: usize,
     calls: BTreeSet<u64>,
     arrived: BTreeSet<u64>,
     booked: BTreeMap<u64, What>,
@@ -87,7 +100,16 @@ impl Reference {
                 "booked"
             }
             What::Resolve { gift, of, posts } => self.resolve(request, gift, *of, *posts),
-            What::Escrow { number, step } => self.escrow(*number, *step),
+            What::Earn { id, units } => {
+                if let Some(said) = self.said_before(&request.what, *id) {
+                    return said;
+                }
+                self.post(&Account::Lightning, &Account::Payable, *units);
+                self.booked.insert(*id, request.what.clone());
+                "booked"
+            }
+            What::Escrow(ask) => self.escrow(ask, request.now),
+            What::Payout(ask) => self.payout(ask, request.now),
         }
     }
 
@@ -160,6 +182,7 @@ impl Reference {
         }
         let state = payment.state;
         self.payments.insert(key, payment);
+        self.receipts += usize::from(is_sealed(events));
         state
     }
 
@@ -269,33 +292,6 @@ impl Reference {
         self.reserved.insert(of, (reserved, expires, true));
         self.booked.insert(gift.id, request.what.clone());
         "booked"
-    }
-
-    fn escrow(&mut self, number: u64, step: EscrowStep) -> &'static str {
-        let (held, units) = (Account::Escrow(number), escrow_units(number));
-        let (payer, provider) = (Account::Credit(0), Account::Credit(1));
-        let state = match (self.escrows.get(&number).copied(), step) {
-            (None, EscrowStep::Open) => "created",
-            (Some(state), EscrowStep::Open) => return state,
-            (Some("created"), EscrowStep::Fund) if self.available(&payer) >= units => {
-                self.post(&payer, &held, units);
-                "funded"
-            }
-            (Some("funded"), EscrowStep::Lock) => "locked",
-            (Some("locked"), EscrowStep::Deliver) => "delivered",
-            (Some("delivered"), EscrowStep::Accept) => {
-                self.post(&held, &provider, units);
-                "released"
-            }
-            (Some("created"), EscrowStep::Cancel) => "cancelled",
-            (Some("funded" | "locked" | "delivered"), EscrowStep::Cancel) => {
-                self.post(&held, &payer, units);
-                "refunded"
-            }
-            _ => return "refused",
-        };
-        self.escrows.insert(number, state);
-        state
     }
 
     /// What a request under an id that was used says; `None` for a fresh one.

@@ -1,24 +1,21 @@
 //! What the clients of a simulation ask for, in numbers; and as commands of the ledger.
 
 use tollgate_domain::{
-    Amount, Binding, Bps, CallId, Caller, Digest, EscrowId, PaymentKey, Principal, Rail, Settle, TransferId,
-};
-use tollgate_ledger::escrow::{
-    EscrowCommand, EscrowEvent, EscrowTerms, Mediator, MoveEscrow, OpenEscrow, Part, Proposal, Provider,
-    Timings, Who,
+    Amount, Binding, CallId, Caller, Digest, EscrowId, PaymentKey, Principal, Rail, Settle, TransferId,
 };
 use tollgate_ledger::{
-    Advance, Claim, Clearing, Command, Event, Funds, Grant, Refund, RefundCause, Transfer, TransferKind,
+    AccountName, Advance, Claim, Clearing, Command, Event, Funds, Grant, Refund, RefundCause, Transfer,
+    TransferKind,
 };
 
-use crate::world::{asset, at, credit, statement, tool};
+use super::escrows::EscrowAsk;
+use super::payouts::PayoutAsk;
+use crate::world::{asset, at, credit, payable, statement, tool};
 
 /// How many principals have prepaid credit.
 pub(super) const PRINCIPALS: u64 = 4;
 /// How many payment keys there are; they are fought over.
 pub(super) const KEYS: u64 = 12;
-/// How many escrows.
-pub(super) const ESCROWS: u64 = 4;
 /// Longer than a simulation, clock jumps included.
 const LONG_MS: u64 = 300 * 86_400_000;
 
@@ -70,10 +67,13 @@ pub(super) enum What {
         of: u64,
         posts: bool,
     },
-    Escrow {
-        number: u64,
-        step: EscrowStep,
+    /// What the server of the tools earned elsewhere.
+    Earn {
+        id: u64,
+        units: u128,
     },
+    Escrow(EscrowAsk),
+    Payout(PayoutAsk),
 }
 
 /// A transfer between the credit of two principals.
@@ -98,16 +98,6 @@ pub(super) enum Step {
     HandedOver,
     RefundDue,
     Refunded,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum EscrowStep {
-    Open,
-    Fund,
-    Lock,
-    Deliver,
-    Accept,
-    Cancel,
 }
 
 /// Keys 0 to 3 are settled on a chain, 4 to 6 have arrived over Lightning, the others are credit of the caller.
@@ -144,9 +134,9 @@ pub(super) fn escrow_id(number: u64) -> EscrowId {
     EscrowId::from_bytes(bytes(number + 1))
 }
 
-/// What escrow `number` is about.
-pub(super) fn escrow_units(number: u64) -> u128 {
-    u128::from(number) * 7 + 5
+/// What is sealed twice is refused for its id; only what can happen once is sealed.
+pub(super) fn is_sealed(events: &[Step]) -> bool {
+    events.iter().any(|event| matches!(event, Step::Settled | Step::Refunded))
 }
 
 /// The id of what is asked for under a number.
@@ -201,20 +191,16 @@ impl Request {
                     now,
                 })
             }
-            What::Step { key, call, events, number } => {
-                // What is sealed twice is refused for its id; only what can happen once is sealed.
-                let is_last = events.iter().any(|event| matches!(event, Step::Settled | Step::Refunded));
-                Command::Advance(Advance {
-                    key: payment_key(*key),
-                    call: call_id(*call),
-                    events: events.iter().map(|event| event.event()).collect(),
-                    result: events.contains(&Step::Executed).then(|| number.to_be_bytes().to_vec()),
-                    private: None,
-                    statement: is_last.then(|| statement(call_id(*call))),
-                    escrow: None,
-                    now,
-                })
-            }
+            What::Step { key, call, events, number } => Command::Advance(Advance {
+                key: payment_key(*key),
+                call: call_id(*call),
+                events: events.iter().map(|event| event.event()).collect(),
+                result: events.contains(&Step::Executed).then(|| number.to_be_bytes().to_vec()),
+                private: None,
+                statement: is_sealed(events).then(|| statement(call_id(*call))),
+                escrow: None,
+                now,
+            }),
             What::Refund { key, call, id, units, before } => Command::Refund(Refund {
                 key: payment_key(*key),
                 call: call_id(*call),
@@ -238,7 +224,14 @@ impl Request {
                 let kind = if *posts { TransferKind::PostPending(of) } else { TransferKind::VoidPending(of) };
                 Command::Book(vec![self.transfer(gift, kind)])
             }
-            What::Escrow { number, step } => Command::Escrow(Box::new(self.escrow(*number, *step))),
+            What::Earn { id, units } => {
+                let gift = Gift { id: *id, from: 0, to: 0, units: *units };
+                let earned = self.transfer(&gift, TransferKind::Posted);
+                let debit = AccountName::Clearing(Clearing::L402);
+                Command::Book(vec![Transfer { debit, credit: payable(), ..earned }])
+            }
+            What::Escrow(ask) => Command::Escrow(Box::new(ask.command(self.now))),
+            What::Payout(ask) => Command::Payout(Box::new(ask.command(self.now))),
         }
     }
 
@@ -255,47 +248,6 @@ impl Request {
             at: at(self.now),
             expires: None,
         }
-    }
-
-    fn escrow(&self, number: u64, step: EscrowStep) -> EscrowCommand {
-        let (id, now) = (escrow_id(number), at(self.now));
-        let payer = || Who::Principal(principal(0));
-        let provider = || Who::Principal(principal(1));
-        let (by, event) = match step {
-            EscrowStep::Open => {
-                let wait = |default: u64| default.max(LONG_MS);
-                let timings = Timings {
-                    open_ms: wait(0),
-                    timeout_ms: wait(0),
-                    window_ms: wait(0),
-                    evidence_ms: wait(0),
-                    mediation_ms: wait(0),
-                };
-                let proposal = Proposal {
-                    payer: principal(0),
-                    provider: Provider::Principal(principal(1)),
-                    mediator: Mediator::Principal(principal(2)),
-                    asset: asset(),
-                    amount: Amount::new(escrow_units(number)),
-                    milestones: Vec::new(),
-                    description: None,
-                    timings,
-                    dispute_stake: Amount::new(10),
-                    mediator_stake: Amount::new(5),
-                    confidence_min: Bps::new(8_000),
-                    splits: Default::default(),
-                    call: None,
-                };
-                let terms = EscrowTerms::new(proposal).unwrap();
-                return EscrowCommand::Open(OpenEscrow { id, terms, now });
-            }
-            EscrowStep::Fund => (payer(), EscrowEvent::Fund),
-            EscrowStep::Lock => (payer(), EscrowEvent::Lock),
-            EscrowStep::Deliver => (provider(), EscrowEvent::Deliver { result: None, note: None }),
-            EscrowStep::Accept => (payer(), EscrowEvent::Accept(Part::Rest)),
-            EscrowStep::Cancel => (provider(), EscrowEvent::Cancel { reason: None }),
-        };
-        EscrowCommand::Move(MoveEscrow { id, by, event, key: None, expected: None, mode: None, now })
     }
 }
 

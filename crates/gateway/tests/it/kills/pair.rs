@@ -1,0 +1,319 @@
+//! F7, F13: two gateways on one PostgreSQL. Clients pay for tools of every mode of settlement at both, and ask either again until they
+//! are told how their call ended; meanwhile the gateways are killed, one or the other, and the database ends every connection.
+//!
+//! `TOLLGATE_KILLS=1000` goes on for so many faults; a few by default.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tollgate_rails::evm::SigningKey;
+use tollgate_testkit::http::{Answer, send};
+use tollgate_testkit::journal_server::{Behaviour, Script};
+
+use super::{AGAIN, KILLS, TRIES_MAX, Told};
+use crate::invariants::executions;
+use crate::paid_calls::api_key;
+use crate::several_gateways::Pair;
+use crate::world::{
+    Demand, Gateway, PRICE, START, call, call_body, code, delivered, modern_headers, soon, statement,
+};
+
+/// The tools, each named after when it is settled.
+const TOOLS: [&str; 3] = ["after", "before", "escrow"];
+/// What is granted to whoever prepays, in atomic units.
+const GRANTED: u128 = 1_000_000_000;
+/// How many keys the copies are of, and how many copies of each at each gateway.
+const KEYS: u64 = 8;
+const COPIES: usize = 3;
+/// Ends every connection of the gateways, and says how many there were.
+const END_CONNECTIONS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+     WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+/// How a lane of calls pays, and for what.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Paying {
+    Prepaid(&'static str),
+    /// For the tool that is settled afterwards.
+    Sandbox,
+}
+
+impl Paying {
+    const fn tool(self) -> &'static str {
+        match self {
+            Self::Prepaid(tool) => tool,
+            Self::Sandbox => "after",
+        }
+    }
+}
+
+/// Two gateways in front of one server that offers every mode of settlement.
+async fn every_mode() -> Option<Pair> {
+    let script = TOOLS.iter().fold(Script::new(), |script, tool| script.tool(tool, Behaviour::Echo));
+    let policies = TOOLS.map(|tool| (tool, format!("{{ price: [0.01USDC], settle: {tool} }}")));
+    let policies: Vec<(&str, &str)> =
+        policies.iter().map(|(tool, policy)| (*tool, policy.as_str())).collect();
+    let limits = "limits: { calls_per_minute: 1000000, offers_per_minute: 1000000 }\n";
+    Pair::serving(script, &policies, limits).await
+}
+
+/// Whoever has prepaid at both: the id of the API key, and its `Authorization`.
+async fn prepaid(pair: &mut Pair) -> (String, String) {
+    let (id, secret) = api_key(&pair.first.gateway);
+    assert!(pair.first.gateway.cli(&["credit", "add", &id, "1000USDC"]).status.success());
+    // The key is known from the next start on at the latest.
+    for number in [0, 1] {
+        killed(pair, number).await;
+    }
+    (id, format!("Bearer {secret}"))
+}
+
+/// Kills one of the two, and starts it again where it was.
+async fn killed(pair: &mut Pair, number: u64) {
+    let place: &mut Gateway = if number == 0 { &mut pair.first.gateway } else { &mut pair.second };
+    place.kill();
+    *place = place.started_again().await;
+}
+
+/// What all clients share.
+struct Clients {
+    urls: [String; 2],
+    wallet: SigningKey,
+    authorization: String,
+    numbers: AtomicU64,
+    is_over: AtomicBool,
+    answered: watch::Sender<u64>,
+    unanswered: AtomicU64,
+}
+
+impl Clients {
+    /// Calls until it is over; the number of each call and how it ended.
+    async fn lane(&self, paying: Paying) -> Vec<(u64, Paying, Told)> {
+        let mut ended = Vec::new();
+        while !self.is_over.load(Ordering::Relaxed) {
+            let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+            let arguments = json!({ "n": number });
+            let meta = match paying {
+                Paying::Prepaid(_) => json!({ "tollgate/idempotency-key": format!("call-{number}") }),
+                Paying::Sandbox => {
+                    json!({ "x402/payment": self.demand(number, &arguments).await.sign(&self.wallet) })
+                }
+            };
+            ended.push((number, paying, self.until_told(number, paying, &arguments, &meta).await));
+        }
+        ended
+    }
+
+    /// One attempt, at one gateway after the other; `None` when no answer came.
+    async fn call(
+        &self,
+        turn: u64,
+        paying: Option<Paying>,
+        arguments: &Value,
+        meta: &Value,
+    ) -> Option<Answer> {
+        let tool = paying.map_or("after", Paying::tool);
+        let mut headers = modern_headers(tool);
+        if matches!(paying, Some(Paying::Prepaid(_))) {
+            headers.push(("authorization".to_owned(), self.authorization.clone()));
+        }
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let body = Bytes::from(call_body(tool, arguments, meta).to_string());
+        let url = &self.urls[usize::try_from(turn % 2).unwrap()];
+        let answer = send(Method::POST, url, &headers, body).await.ok();
+        match &answer {
+            Some(_) => self.answered.send_modify(|answered| *answered += 1),
+            None => {
+                self.unanswered.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+        answer
+    }
+
+    async fn demand(&self, number: u64, arguments: &Value) -> Demand {
+        for turn in 0..u64::from(TRIES_MAX) {
+            if let Some(answer) = self.call(number + turn, None, arguments, &json!({})).await
+                && answer.text().contains("x402Version")
+            {
+                return Demand::read(&answer);
+            }
+        }
+        panic!("no demand came");
+    }
+
+    /// The same call with the same payment, until there is an end.
+    async fn until_told(&self, number: u64, paying: Paying, arguments: &Value, meta: &Value) -> Told {
+        for turn in 0..u64::from(TRIES_MAX) {
+            let Some(answer) = self.call(number + turn, Some(paying), arguments, meta).await else {
+                continue;
+            };
+            let is_result = answer
+                .json()
+                .is_ok_and(|body| body.get("result").is_some_and(|result| result["isError"] != true));
+            if is_result {
+                let result = delivered(&answer);
+                assert_eq!(result["structuredContent"]["echo"], *arguments, "{}", answer.text());
+                assert_eq!(statement(&result)["charged"], true, "{}", answer.text());
+                return Told::Delivered;
+            }
+            match code(&answer).as_str() {
+                "payment_replayed" => return Told::InDoubt,
+                "payment_in_flight" => tokio::time::sleep(AGAIN).await,
+                // A gateway on its way up or down says to come again; one that has lost its database answers with a fault.
+                _ if answer.status.is_server_error() => tokio::time::sleep(AGAIN).await,
+                other => panic!("{paying:?} {arguments}: {other}: {} {}", answer.status, answer.text()),
+            }
+        }
+        panic!("{paying:?} {arguments}: nobody tells how it ended");
+    }
+}
+
+/// Waits until the load has come a little further; then one of the gateways dies, or every connection to the database does, or both.
+/// How many connections were ended.
+async fn fault(pair: &mut Pair, clients: &Clients, turn: u64) -> u64 {
+    let chance = turn.wrapping_mul(2_654_435_761) >> 7;
+    let further = 1 + chance % 7;
+    if chance.is_multiple_of(2) {
+        let ran = pair.first.journal.executions();
+        soon(pair.first.journal.wait_for_executions(ran + further)).await;
+    } else {
+        let mut answered = clients.answered.subscribe();
+        let until = *answered.borrow() + further;
+        soon(answered.wait_for(|answered| *answered >= until)).await.unwrap();
+    }
+    let ended = match turn % 4 {
+        2 | 3 => pair.database.psql(END_CONNECTIONS).unwrap().parse().unwrap(),
+        _ => 0,
+    };
+    if turn % 4 != 2 {
+        killed(pair, (chance / 8) % 2).await;
+    }
+    ended
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f7_f13_two_gateways_on_one_database_are_killed_and_cut_off_and_everybody_is_charged_as_told() {
+    let Some(mut pair) = every_mode().await else { return };
+    let (id, authorization) = prepaid(&mut pair).await;
+    let clients = Arc::new(Clients {
+        urls: [pair.first.gateway.mcp(), pair.second.mcp()],
+        wallet: pair.first.payer(),
+        authorization,
+        numbers: AtomicU64::new(0),
+        is_over: AtomicBool::new(false),
+        answered: watch::channel(0).0,
+        unanswered: AtomicU64::new(0),
+    });
+    let mut lanes = JoinSet::new();
+    for paying in TOOLS.map(Paying::Prepaid).into_iter().chain([Paying::Sandbox, Paying::Sandbox]) {
+        let clients = Arc::clone(&clients);
+        lanes.spawn(async move { clients.lane(paying).await });
+    }
+    let faults =
+        std::env::var_os("TOLLGATE_KILLS").map_or(KILLS, |kills| kills.to_str().unwrap().parse().unwrap());
+    let mut cut = 0;
+    for turn in 0..faults {
+        cut += fault(&mut pair, &clients, turn).await;
+    }
+    clients.is_over.store(true, Ordering::Relaxed);
+    let ended = lanes.join_all().await.concat();
+
+    let mut told = BTreeMap::<(Paying, Told), u128>::new();
+    for (_, paying, end) in &ended {
+        *told.entry((*paying, *end)).or_default() += 1;
+    }
+    let unanswered = clients.unanswered.load(Ordering::Relaxed);
+    println!(
+        "{faults} faults, {} calls, {unanswered} times no answer, {cut} connections: {told:?}",
+        ended.len()
+    );
+    let delivered = |paying| told.get(&(paying, Told::Delivered)).copied().unwrap_or(0);
+    let [after, before, escrow] = TOOLS.map(|tool| delivered(Paying::Prepaid(tool)));
+    let sandbox = delivered(Paying::Sandbox);
+    let is_under_way = [after, before, escrow, sandbox].into_iter().all(|calls| calls > 0);
+    assert!(is_under_way && unanswered > 0 && cut > 0, "the load was under way: {told:?}");
+
+    // Both auditors find nothing, and neither does the database when it adds up by itself.
+    for gateway in [&pair.first.gateway, &pair.second] {
+        gateway.assert_books_in_order();
+        assert!(!gateway.whole_log().contains(pair.database.password()), "the password is in the log");
+    }
+    assert_eq!(pair.trial_balance(), "");
+    let open = "SELECT count(*) FROM tollgate.settlements WHERE state NOT IN ('settled', 'delivered', \
+         'refunded', 'voided', 'failed', 'in_doubt')";
+    assert_eq!(pair.database.psql(open).unwrap(), "0", "no call is stuck");
+    // Nobody is charged without a result, nobody has a result without being charged, and each once.
+    assert_eq!(pair.second.account("payable:up"), [0, PRICE * (after + before + sandbox), 0, 0]);
+    let held = "SELECT count(*), sum(credits_posted - debits_posted) FROM tollgate.accounts \
+         WHERE name LIKE 'escrow:%'";
+    assert_eq!(pair.database.psql(held).unwrap(), format!("{escrow}|{}", PRICE * escrow));
+    let [debits, credits, reserved, _] = pair.first.gateway.account(&format!("credit:{id}"));
+    assert_eq!((credits - debits, reserved), (GRANTED - PRICE * (after + before + escrow), 0));
+    assert_eq!(pair.first.payer_balance().await, START - PRICE * sandbox);
+    // No tool ran twice for one payment, and none was charged for that did not run.
+    let ran = executions(&pair.first.journal);
+    assert!(ran.values().all(|times| *times == 1), "{ran:?}");
+    for (number, paying, end) in &ended {
+        let has_run = ran.contains_key(&(paying.tool().to_owned(), *number));
+        assert!(*end != Told::Delivered || has_run, "{number} {paying:?}");
+    }
+}
+
+/// Copies of one call under each key, of every mode and at both gateways at once.
+fn storm(pair: &Pair, authorization: &str) -> JoinSet<Option<Answer>> {
+    let mut tasks = JoinSet::new();
+    let urls = [pair.first.gateway.mcp(), pair.second.mcp()];
+    for n in 0..KEYS {
+        for tool in TOOLS {
+            for url in urls.iter().cycle().take(urls.len() * COPIES) {
+                let (url, authorization) = (url.clone(), authorization.to_owned());
+                let key = format!("{tool}-{n}");
+                tasks.spawn(async move {
+                    let mut headers = modern_headers(tool);
+                    headers.push(("authorization".to_owned(), authorization));
+                    headers.push(("idempotency-key".to_owned(), key));
+                    let headers: Vec<(&str, &str)> =
+                        headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                    let body = Bytes::from(call_body(tool, &json!({ "n": n }), &json!({})).to_string());
+                    send(Method::POST, &url, &headers, body).await.ok()
+                });
+            }
+        }
+    }
+    tasks
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i8_a_key_runs_its_tool_at_most_once_over_two_gateways_a_kill_and_lost_connections_in_every_mode() {
+    let Some(mut pair) = every_mode().await else { return };
+    let (_, authorization) = prepaid(&mut pair).await;
+    let dying = storm(&pair, &authorization);
+    // In the middle of it: some have run, others have not begun.
+    pair.first.journal.wait_for_executions(KEYS).await;
+    pair.database.psql(END_CONNECTIONS).unwrap();
+    killed(&mut pair, 1).await;
+    dying.join_all().await;
+    let after_kill = storm(&pair, &authorization).join_all().await;
+    assert!(after_kill.iter().all(Option::is_some), "both gateways answer everybody");
+
+    let ran = executions(&pair.first.journal);
+    let twice: Vec<_> = ran.iter().filter(|(_, times)| **times > 1).collect();
+    assert_eq!(twice, Vec::<(&(String, u64), &u64)>::new(), "each key at most once");
+    assert!(ran.len() > usize::try_from(KEYS).unwrap(), "control: it was under way in every mode: {ran:?}");
+    // Control: another key for the very same call runs it once more.
+    let headers = [("authorization", authorization.as_str()), ("idempotency-key", "another")];
+    delivered(&call(&pair.second.mcp(), "after", &json!({ "n": 0 }), &json!({}), &headers).await);
+    let before = ran.get(&("after".to_owned(), 0)).copied().unwrap_or_default();
+    assert_eq!(executions(&pair.first.journal)[&("after".to_owned(), 0)], before + 1);
+    for gateway in [&pair.first.gateway, &pair.second] {
+        gateway.assert_books_in_order();
+    }
+    assert_eq!(pair.trial_balance(), "");
+}
