@@ -290,7 +290,8 @@ fn p21_what_is_taken_off_a_list_is_off_it_and_nothing_else_is() {
     let full = PayoutRefusal::Full { what: "destinations", max: DESTINATIONS_MAX };
     for count in [DESTINATIONS_MAX + 1, DESTINATIONS_MAX + 2] {
         let change = ListChange::Configured(many(count));
-        let refused = books.payout(PayoutCommand::List(ChangeList { provider: acme(), change, now: at(1) }));
+        let refused =
+            books.carry_out(PayoutCommand::List(ChangeList { provider: acme(), change, now: at(1) }));
         assert_eq!(refused, Err(full.clone()), "{count}");
     }
     let listed = books.list(ListChange::Configured(many(DESTINATIONS_MAX)), 1);
