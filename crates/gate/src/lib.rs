@@ -43,6 +43,7 @@ mod spending;
 mod station;
 mod street;
 mod take;
+mod viewer;
 
 pub use answer::{Answer, Door, Naming, delivered, denied, faulted, render};
 pub use call::{
@@ -65,3 +66,4 @@ pub use refund::{RefundAsked, RefundMade, RefundRefused};
 pub use station::{Refusal, Verdict};
 pub use street::{Gate, GateLimits};
 pub use take::NotTaken;
+pub use viewer::Viewer;
