@@ -66,6 +66,7 @@ codes! {
     ORIGIN_REFUSED = "origin_refused", 403, -31019, AfterChange;
     BODY_TOO_LARGE = "body_too_large", 413, -31020, AfterChange;
     REQUEST_TIMED_OUT = "request_timed_out", 408, -31031, Later;
+    NO_ROOM = "no_room", 503, -31032, Later;
     BATCH_REFUSED = "batch_refused", 400, -32600, AfterChange;
     ESCROW_NOT_FOUND = "escrow_not_found", 404, -31101, AfterChange;
     ESCROW_TERMS_REFUSED = "escrow_terms_refused", 422, -31102, AfterChange;

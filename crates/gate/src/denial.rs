@@ -150,6 +150,11 @@ pub enum Denial {
         /// The limit.
         body_ms_max: u64,
     },
+    /// The bodies of requests that are under way take all the memory that they may.
+    NoRoom {
+        /// When to come back.
+        retry_after_ms: u64,
+    },
     /// JSON-RPC batches are not accepted here.
     BatchRefused,
     /// An escrow stays as it is.
@@ -217,6 +222,7 @@ impl Denial {
             Self::OriginRefused(_) => code::ORIGIN_REFUSED,
             Self::BodyTooLarge { .. } => code::BODY_TOO_LARGE,
             Self::RequestTimedOut { .. } => code::REQUEST_TIMED_OUT,
+            Self::NoRoom { .. } => code::NO_ROOM,
             Self::BatchRefused => code::BATCH_REFUSED,
             Self::Escrow(refusal) => escrow::code(refusal),
             Self::Payout(refusal) => payout::code(refusal),
@@ -318,6 +324,9 @@ impl Denial {
             Self::RequestTimedOut { body_ms_max } => {
                 format!("The body of the request did not arrive within {body_ms_max} ms.")
             }
+            Self::NoRoom { .. } => {
+                "The gateway holds as many bodies of requests as it may; nothing was charged.".to_owned()
+            }
             Self::BatchRefused => "JSON-RPC batches are not accepted on this endpoint.".to_owned(),
             Self::Escrow(refusal) => format!("The escrow stays as it is: {refusal}."),
             Self::Payout(refusal) => format!("Nothing is paid out: {refusal}."),
@@ -393,6 +402,7 @@ impl Denial {
             Self::OriginRefused(_) => "Call the gateway by a host name that its configuration lists.",
             Self::BodyTooLarge { .. } => "Send a smaller request.",
             Self::RequestTimedOut { .. } => "Send the whole request at once; nothing was charged.",
+            Self::NoRoom { .. } => "Wait a moment, then send the same request again.",
             Self::BatchRefused => "Send each request on its own.",
             Self::Escrow(refusal) => escrow::next_step(refusal),
             Self::Payout(refusal) => payout::next_step(refusal),
@@ -430,6 +440,7 @@ impl Denial {
             | Self::OriginRefused(_)
             | Self::BodyTooLarge { .. }
             | Self::RequestTimedOut { .. }
+            | Self::NoRoom { .. }
             | Self::BatchRefused
             | Self::Escrow(_)
             | Self::Payout(_) => None,
@@ -439,7 +450,9 @@ impl Denial {
     /// When to come back, where that is known.
     pub fn retry_after_ms(&self) -> Option<u64> {
         match self {
-            Self::RateLimited { retry_after_ms, .. } => Some(*retry_after_ms),
+            Self::RateLimited { retry_after_ms, .. } | Self::NoRoom { retry_after_ms } => {
+                Some(*retry_after_ms)
+            }
             Self::BudgetExceeded { retry_after_ms, .. } => *retry_after_ms,
             Self::PaymentInFlight { .. } => Some(1_000),
             _ => None,

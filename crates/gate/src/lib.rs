@@ -44,6 +44,7 @@ mod spending;
 mod station;
 mod street;
 mod take;
+mod viewer;
 
 pub use answer::{Answer, Door, Naming, delivered, denied, faulted, render};
 pub use call::{
@@ -67,3 +68,4 @@ pub use refund::{RefundAsked, RefundMade, RefundRefused};
 pub use station::{Refusal, Verdict};
 pub use street::{Gate, GateLimits};
 pub use take::NotTaken;
+pub use viewer::Viewer;

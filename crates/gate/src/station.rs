@@ -1,7 +1,7 @@
 //! The stations. Each is a leaf: what stands between them is said once, in `street.rs`.
 
 pub(crate) mod authenticate;
-mod evaluate;
+pub(crate) mod evaluate;
 mod hold;
 pub(crate) mod pay;
 pub(crate) mod quote;

@@ -118,6 +118,7 @@ pub async fn assemble(
         readiness: Arc::clone(&foundation.readiness),
         dev: foundation.dev.clone(),
         payouts: foundation.payouts.clone(),
+        room: Arc::clone(&foundation.room),
         config,
     })
 }

@@ -13,6 +13,7 @@ use tollgate_exec::resume::Resume;
 use tollgate_exec::{Body, Health, McpClient, Upstream, UpstreamError};
 use tollgate_gate::{Fault, Permitted, ToolAnswer};
 use tollgate_mcp::{Frame, RequestId, headers, result};
+use tollgate_registry::ResultPolicy;
 
 use crate::config::{Server, Transport};
 use crate::dispatch::{DispatchMarks, Mark};
@@ -237,6 +238,11 @@ impl Carrier {
             Some(scan) => scan.look(&permitted.tool().tool, outcome),
             None => outcome.into(),
         }
+    }
+
+    /// What is done about what its tools say later than in the answer to their call.
+    pub fn scans_later(&self) -> ResultPolicy {
+        self.result_scan.as_ref().map(ResultScan::strictest).unwrap_or_default()
     }
 
     /// Remembers that this call leaves now. Without the mark it must not: after a crash nobody could tell. Whoever carries it

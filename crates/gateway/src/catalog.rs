@@ -18,7 +18,7 @@ use tollgate_domain::{Digest, FailureKind, Pricing, ServerName, ToolName, ToolRe
 use tollgate_exec::McpClient;
 use tollgate_exec::breaker::Resting;
 use tollgate_exec::client::ClientError;
-use tollgate_gate::{Catalog, Fault, Listed};
+use tollgate_gate::{Catalog, Fault, Listed, Viewer};
 use tollgate_mcp::headers::{MirroredParam, mirrored_params};
 use tollgate_mcp::tools::ToolDefinition;
 use tollgate_registry::{Definition, Drift};
@@ -187,6 +187,19 @@ impl Tools {
     /// What the operator asks for a tool, whether or not its server lists it yet.
     pub fn price(&self, tool: &ToolRef) -> Option<Pricing> {
         Some(self.servers.get(&tool.server)?.policy.policy(&tool.tool).price)
+    }
+
+    /// Whether a server's lists show each caller only what they may call.
+    pub fn lists_callable_only(&self, server: &ServerName) -> bool {
+        self.servers.get(server).is_some_and(|server| server.policy.list_callable_only)
+    }
+
+    /// Whether a list shows a tool to whoever asks for it.
+    pub fn is_shown_to(&self, viewer: &Viewer, tool: &ToolRef) -> bool {
+        self.servers.get(&tool.server).is_none_or(|server| {
+            let requirement = server.policy.policy(&tool.tool).requirement;
+            !server.policy.list_callable_only || viewer.may_call(&requirement)
+        })
     }
 
     /// The names of all servers.

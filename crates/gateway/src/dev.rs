@@ -66,6 +66,7 @@ pub fn demo_server(binary: &Path) -> Result<BTreeMap<ServerName, Server>, DevErr
         tools: BTreeMap::from(tools),
         every_tool: Some(ToolPolicy::default()),
         payment_as_http: false,
+        list_callable_only: false,
         // Its definitions are part of this binary: there is no stranger whose word could change.
         pins: PinPolicy::OFF,
         breaker: Breaker::default(),

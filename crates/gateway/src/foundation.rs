@@ -18,6 +18,7 @@ use crate::authorizations::Authorizations;
 use crate::config::Config;
 use crate::lease::Leases;
 use crate::pins::Pins;
+use crate::room::Room;
 use crate::server::Readiness;
 use crate::telemetry::{CommitTimes, Telemetry, Traces};
 use crate::tls::Tls;
@@ -61,6 +62,8 @@ pub struct Foundation {
     pub dev: Option<Arc<Dev>>,
     /// What pays providers.
     pub payouts: PayoutRails,
+    /// What bodies of requests take together.
+    pub room: Arc<Room>,
 }
 
 impl Foundation {
@@ -104,6 +107,7 @@ impl Foundation {
             readiness: Arc::default(),
             dev: dev.map(Arc::new),
             payouts,
+            room: Room::new(config.limits.bodies_bytes_max),
         })
     }
 }

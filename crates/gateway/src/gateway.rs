@@ -22,6 +22,7 @@ use crate::federation::Federations;
 use crate::lease::Leases;
 use crate::pins::Pins;
 use crate::ports::GatewayPorts;
+use crate::room::Room;
 use crate::server::Readiness;
 use crate::telemetry::Telemetry;
 use crate::tls::Tls;
@@ -74,6 +75,8 @@ pub struct Gateway {
     pub dev: Option<Arc<Dev>>,
     /// What pays providers.
     pub payouts: PayoutRails,
+    /// What bodies of requests take together.
+    pub room: Arc<Room>,
 }
 
 impl Gateway {

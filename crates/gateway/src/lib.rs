@@ -33,6 +33,7 @@ pub mod proxies;
 mod reconciliation;
 mod reserved;
 mod result_scan;
+pub mod room;
 pub mod server;
 pub mod spending;
 pub mod telemetry;

@@ -10,6 +10,9 @@ use tollgate_exec::{Body, BodyError, Item, MessageStream, UpstreamError};
 use tollgate_gate::{Door, Fault, Naming, faulted};
 use tollgate_mcp::{Frame, Kind, raw, reply, result};
 use tollgate_rails::foreign;
+use tollgate_registry::ResultPolicy;
+
+use crate::result_scan::{NOTE_META, Note, found, said_later};
 
 #[cfg(test)]
 mod tests;
@@ -66,8 +69,14 @@ pub(crate) fn is_http_demand(response: &Response<Body>) -> bool {
 }
 
 /// A response that is passed on message by message, with a fault of the gateway's in place of each demand to pay, and without
-/// what only the gateway may say in the `_meta` of a result. Where no message can be read, such as in a compressed body, nothing passes.
-pub(crate) fn without_demands(response: Response<Body>, limits: Limits, base_url: &str) -> Response<Body> {
+/// what only the gateway may say in the `_meta` of a result. What tools say in it is looked at as `scan` says. Where no message can be
+/// read, such as in a compressed body, nothing passes.
+pub(crate) fn without_demands(
+    response: Response<Body>,
+    limits: Limits,
+    base_url: &str,
+    scan: ResultPolicy,
+) -> Response<Body> {
     let (head, messages) = match MessageStream::read(response, limits) {
         Ok(read) => read,
         Err(refusal) if !refusal.status().is_success() => return refusal,
@@ -78,9 +87,9 @@ pub(crate) fn without_demands(response: Response<Body>, limits: Limits, base_url
         }
     };
     let base_url = base_url.to_owned();
-    let passing = stream::unfold(Some((messages, base_url)), |state| async move {
+    let passing = stream::unfold(Some((messages, base_url)), move |state| async move {
         let (mut messages, base_url) = state?;
-        match messages.next().await.transpose()?.and_then(|item| said(&item, &base_url)) {
+        match messages.next().await.transpose()?.and_then(|item| said(&item, &base_url, scan)) {
             Ok(bytes) => Some((Ok(http_body::Frame::data(bytes)), Some((messages, base_url)))),
             Err(error) => Some((Err(BodyError::from(error)), None)),
         }
@@ -88,7 +97,7 @@ pub(crate) fn without_demands(response: Response<Body>, limits: Limits, base_url
     Response::from_parts(head, Body::boxed(StreamBody::new(passing)))
 }
 
-fn said(item: &Item, base_url: &str) -> Result<Bytes, UpstreamError> {
+fn said(item: &Item, base_url: &str, scan: ResultPolicy) -> Result<Bytes, UpstreamError> {
     let Some(message) = item.message() else { return Ok(item.raw().clone()) };
     let demand = match Frame::parse_upstream(message.clone()) {
         Ok(frame) if is_demand(&frame) || is_demand_of_a_task(&frame) => frame,
@@ -101,6 +110,16 @@ fn said(item: &Item, base_url: &str) -> Result<Bytes, UpstreamError> {
                 Kind::Notification => announcement_without_reserved(&frame),
                 Kind::Response | Kind::ErrorResponse | Kind::Request => answer_without_reserved(&frame),
             };
+            let said = if scan == ResultPolicy::Off { None } else { said_later(&frame) };
+            let note = said.and_then(|said| found(scan, &said, "unknown"));
+            let own = match (note, frame.kind()) {
+                (None, _) => own,
+                (Some(_), Kind::Notification) if scan == ResultPolicy::Block => return Ok(Bytes::new()),
+                (Some(_), _) if scan == ResultPolicy::Block => {
+                    return Ok(instead(item, &frame, FailureKind::Suspicious, base_url));
+                }
+                (Some(note), _) => Some(noted(own.as_ref().unwrap_or(frame.bytes()), &note)),
+            };
             return Ok(own.map_or_else(|| item.raw().clone(), |own| item.rewritten(Some(&own), None)));
         }
         Err(_) if foreign::is_demand(&message) => {
@@ -109,10 +128,28 @@ fn said(item: &Item, base_url: &str) -> Result<Bytes, UpstreamError> {
         Err(_) => return Ok(item.raw().clone()),
     };
     tracing::warn!("a server demanded a payment of its own; it was withheld");
-    let fault = Fault::Upstream { kind: FailureKind::DemandedPayment };
+    Ok(instead(item, &demand, FailureKind::DemandedPayment, base_url))
+}
+
+/// What is said in place of an answer that is withheld.
+fn instead(item: &Item, answer: &Frame, kind: FailureKind, base_url: &str) -> Bytes {
     let naming = Naming { base_url, resource_url: "" };
-    let instead = faulted(&fault, None, Door::JsonRpc { id: demand.id() }, naming);
-    Ok(item.rewritten(Some(&instead.body), None))
+    let told = faulted(&Fault::Upstream { kind }, None, Door::JsonRpc { id: answer.id() }, naming);
+    item.rewritten(Some(&told.body), None)
+}
+
+/// A message with a note in its `_meta`; an error has none to write to and stays as it is.
+fn noted(message: &Bytes, note: &Note) -> Bytes {
+    let Ok(frame) = Frame::parse_upstream(message.clone()) else { return message.clone() };
+    match frame.kind() {
+        Kind::Response => {
+            let set = [(NOTE_META, note.json())];
+            let set = set.each_ref().map(|(key, raw)| (*key, raw.as_str()));
+            frame.with_result_meta(&set, |_| false).unwrap_or_else(|_| message.clone())
+        }
+        Kind::Notification | Kind::Request => frame.with_meta_value(NOTE_META, &note.json()),
+        Kind::ErrorResponse => message.clone(),
+    }
 }
 
 /// Whether what a task came to, in the answer to `tasks/get` (2026-07-28), is a demand to pay.

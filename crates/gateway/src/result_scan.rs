@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_domain::{FailureKind, Outcome, ToolName};
 use tollgate_gate::ToolAnswer;
+use tollgate_mcp::{Frame, Kind, raw};
 use tollgate_registry::{ResultPolicy, scan_result};
 
 use crate::config::Server;
@@ -74,22 +76,56 @@ impl ResultScan {
         let policy = self.tools.get(tool).copied().unwrap_or(self.every);
         let (Outcome::Delivered(answer) | Outcome::Failed(answer)) = &outcome else { return outcome.into() };
         let (ToolAnswer::Result(bytes) | ToolAnswer::Error(bytes)) = answer else { return outcome.into() };
-        let [warned, blocked] = &SUSPICIOUS_RESULTS;
-        let counter = match policy {
-            ResultPolicy::Off => return outcome.into(),
-            ResultPolicy::Warn => warned,
-            ResultPolicy::Block => blocked,
-        };
-        let report = scan_result(bytes);
-        if !report.is_serious() {
-            return outcome.into();
+        match found(policy, bytes, tool.as_str()) {
+            None => outcome.into(),
+            Some(_) if policy == ResultPolicy::Block => Outcome::Lost(FailureKind::Suspicious).into(),
+            note => Noted { outcome, note },
         }
-        counter.increment();
-        let findings = report.explained();
-        tracing::warn!(%tool, action = policy.word(), findings, "an answer contains text that is aimed at a model");
-        match policy {
-            ResultPolicy::Block => Outcome::Lost(FailureKind::Suspicious).into(),
-            ResultPolicy::Off | ResultPolicy::Warn => Noted { outcome, note: Some(Note(findings)) },
+    }
+
+    /// What is done about an answer of which nobody knows any more to which tool it belongs, such as what a task came to: the
+    /// strictest that is done about any.
+    pub(crate) fn strictest(&self) -> ResultPolicy {
+        let has = |policy| self.tools.values().chain([&self.every]).any(|own| *own == policy);
+        [ResultPolicy::Block, ResultPolicy::Warn].into_iter().find(|policy| has(*policy)).unwrap_or_default()
+    }
+}
+
+/// Looks at what a tool says. A serious finding is counted and logged.
+pub(crate) fn found(policy: ResultPolicy, said: &[u8], tool: &str) -> Option<Note> {
+    let [warned, blocked] = &SUSPICIOUS_RESULTS;
+    let counter = match policy {
+        ResultPolicy::Off => return None,
+        ResultPolicy::Warn => warned,
+        ResultPolicy::Block => blocked,
+    };
+    let report = scan_result(said);
+    if !report.is_serious() {
+        return None;
+    }
+    counter.increment();
+    let findings = report.explained();
+    tracing::warn!(
+        tool,
+        action = policy.word(),
+        findings,
+        "an answer contains text that is aimed at a model"
+    );
+    Some(Note(findings))
+}
+
+/// What a tool says in a message that is no answer to its call: the result on a resumed stream or of `tasks/result`, and what a task
+/// came to in `tasks/get` and `notifications/tasks`.
+pub(crate) fn said_later(message: &Frame) -> Option<Bytes> {
+    let of_task = |task: &Bytes| raw::member(task, "result").or_else(|| raw::member(task, "error"));
+    match message.kind() {
+        Kind::Response => {
+            let result = message.result()?;
+            let is_of_tool = message.result_member("content").or(message.result_member("structuredContent"));
+            if is_of_tool.is_some() { Some(result) } else { of_task(&result) }
         }
+        Kind::ErrorResponse => message.error(),
+        Kind::Notification => of_task(&message.params()?),
+        Kind::Request => None,
     }
 }

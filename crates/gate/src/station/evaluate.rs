@@ -27,7 +27,11 @@ impl Call<Authenticated> {
 }
 
 /// What the store remembers of a caller who can come back.
-async fn recorded<P: Ports>(ports: &P, caller: &Caller, principal: &Principal) -> Result<Standing, Fault> {
+pub(crate) async fn recorded<P: Ports>(
+    ports: &P,
+    caller: &Caller,
+    principal: &Principal,
+) -> Result<Standing, Fault> {
     if !caller.is_known() {
         return Ok(NEWCOMER); // judged as nobody in particular, whatever is written here
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tollgate_gate::{Catalog, Denial, Listed, pricing};
+use tollgate_gate::{Catalog, Denial, Listed, Viewer, pricing};
 
 use super::Refused;
 use crate::clock;
@@ -34,7 +34,8 @@ pub(super) fn for_sale(gateway: &Gateway, search: &Search) -> Value {
     let words: Vec<&str> = query.split_whitespace().collect();
     let all = gateway.tools.all();
     let is_asked = |listed: &&Arc<Listed>| {
-        search.server.as_deref().is_none_or(|server| listed.tool.server.as_str() == server)
+        gateway.tools.is_shown_to(&Viewer::stranger(), &listed.tool)
+            && search.server.as_deref().is_none_or(|server| listed.tool.server.as_str() == server)
             && (search.include_free || !listed.price.is_free())
     };
     let mut found: Vec<(usize, &Arc<Listed>)> = all

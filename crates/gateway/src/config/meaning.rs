@@ -244,6 +244,8 @@ pub struct Server {
     pub every_tool: Option<ToolPolicy>,
     /// Whether a demand to pay is a plain HTTP 402.
     pub payment_as_http: bool,
+    /// Whether a list shows each caller only what they may call.
+    pub list_callable_only: bool,
     /// What happens when a definition is new, changed or suspicious. Without a policy nothing is parsed, so nothing is
     /// compared either.
     pub pins: PinPolicy,
@@ -357,6 +359,8 @@ pub struct ToolPolicy {
 pub struct Limits {
     /// Largest request body.
     pub body_bytes_max: usize,
+    /// Bodies of all requests under way together, beyond small ones.
+    pub bodies_bytes_max: usize,
     /// Largest answer of a priced tool.
     pub answer_bytes_max: usize,
     /// Time for the head of a request, and of a connection without one.

@@ -207,6 +207,9 @@ pub struct RawServer {
     pub every_tool: Option<RawTool>,
     /// Whether a demand to pay on the MCP endpoint is a plain HTTP 402 instead of a tool result. Default: false.
     pub payment_as_http: bool,
+    /// Whether a list shows each caller only those tools that they may call, by the API key of the request and its standing; only for a
+    /// server with a policy. Default: false.
+    pub list_callable_only: bool,
     /// What happens when the definition of a tool is new, changed or suspicious; only for a server with a policy.
     pub pins: RawPins,
     /// When the server is given a rest because it keeps failing. Not for `command`: programs have a pause between starts.
@@ -419,6 +422,9 @@ impl<'de> Deserialize<'de> for RawShare {
 pub struct RawLimits {
     /// The largest request body, in bytes. Default: 4194304.
     pub body_bytes_max: Option<usize>,
+    /// How much the bodies of all requests under way may take together, in bytes; those up to 16384 bytes pass always. Default:
+    /// 134217728, and at least as much as one body.
+    pub bodies_bytes_max: Option<usize>,
     /// The largest answer of a priced tool, in bytes. Default: 4194304.
     pub answer_bytes_max: Option<usize>,
     /// How long a caller may take to send the head of a request, and a connection may be idle, in milliseconds. Default: 10000.

@@ -165,8 +165,10 @@ impl Config {
 }
 
 fn limits(raw: &RawLimits) -> Limits {
+    let body_bytes_max = raw.body_bytes_max.unwrap_or(4 * 1024 * 1024);
     Limits {
-        body_bytes_max: raw.body_bytes_max.unwrap_or(4 * 1024 * 1024),
+        body_bytes_max,
+        bodies_bytes_max: raw.bodies_bytes_max.unwrap_or(128 * 1024 * 1024).max(body_bytes_max),
         answer_bytes_max: raw.answer_bytes_max.unwrap_or(4 * 1024 * 1024),
         head_ms_max: raw.head_ms_max.unwrap_or(10_000),
         body_ms_max: raw.body_ms_max.unwrap_or(30_000),
@@ -246,6 +248,7 @@ impl Reader<'_> {
             tools,
             every_tool,
             payment_as_http: raw.payment_as_http,
+            list_callable_only: self.list_callable_only(at, raw),
             pins: self.pins(at, raw),
             breaker: self.breaker(at, &raw.breaker),
         })
@@ -278,6 +281,16 @@ impl Reader<'_> {
             failed_percent: raw.failed_percent,
             rest_ms: raw.rest_ms,
         }
+    }
+
+    fn list_callable_only(&mut self, at: &str, raw: &RawServer) -> bool {
+        if raw.list_callable_only && raw.tools.is_empty() && raw.every_tool.is_none() {
+            self.refuse(
+                &format!("{at}.list_callable_only"),
+                "this server has no policy: everybody may call everything; add `every_tool: { api_key: true }`",
+            );
+        }
+        raw.list_callable_only
     }
 
     fn pins(&mut self, at: &str, raw: &RawServer) -> PinPolicy {

@@ -90,6 +90,7 @@ pub(super) fn needing_restart(now: &Config, next: &Config) -> Vec<&'static str> 
         ),
         ("GATE_HMAC_SECRET", *secret == next.secret),
         ("limits.body_bytes_max", limits.body_bytes_max == next.limits.body_bytes_max),
+        ("limits.bodies_bytes_max", limits.bodies_bytes_max == next.limits.bodies_bytes_max),
         ("limits.answer_bytes_max", limits.answer_bytes_max == next.limits.answer_bytes_max),
         ("limits.connections_max", limits.connections_max == next.limits.connections_max),
         ("telemetry", *otlp == next.otlp),

@@ -1,32 +1,60 @@
-//! A whole request body, within the limits of length and time.
+//! A whole request body, within the limits of length and time, and of what all bodies may take together.
 
 use std::error::Error;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::Body;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use tollgate_gate::Denial;
 
-use crate::config::Limits;
+use crate::gateway::Gateway;
+use crate::room::{Full, Room, Share};
+
+/// When whoever found no room may come back.
+const FULL_RETRY_MS: u64 = 1_000;
 
 /// Reads it.
 ///
 /// # Errors
-/// The denial: too long, too late, or broken off.
-pub(crate) async fn within<B>(body: B, limits: &Limits) -> Result<Bytes, Denial>
+/// The denial: too long, too late, broken off, or no room for it now.
+pub(crate) async fn within<B>(body: B, gateway: &Gateway) -> Result<Bytes, Denial>
 where
-    B: Body,
+    B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let Limits { body_bytes_max: bytes_max, body_ms_max, .. } = *limits;
-    let collecting = Limited::new(body, bytes_max).collect();
-    match tokio::time::timeout(Duration::from_millis(body_ms_max), collecting).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Denial::BodyTooLarge { bytes_max }),
-        Ok(Err(_)) => Err(broken()),
+    let body_ms_max = gateway.config.limits.body_ms_max;
+    let reading = whole(body, gateway.config.limits.body_bytes_max, &gateway.room);
+    match tokio::time::timeout(Duration::from_millis(body_ms_max), reading).await {
+        Ok(read) => read,
         Err(_elapsed) => Err(Denial::RequestTimedOut { body_ms_max }),
     }
+}
+
+async fn whole<B: Body<Data = Bytes>>(body: B, bytes_max: usize, room: &Arc<Room>) -> Result<Bytes, Denial> {
+    let mut body = pin!(body);
+    let mut share = Share::of(room);
+    // Most bodies are one piece, which stays where it is.
+    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let Ok(piece) = frame.map_err(|_| broken())?.into_data() else { continue };
+        let length = first.len().max(all.len()).saturating_add(piece.len());
+        if length > bytes_max {
+            return Err(Denial::BodyTooLarge { bytes_max });
+        }
+        share.grow(length).map_err(|Full| Denial::NoRoom { retry_after_ms: FULL_RETRY_MS })?;
+        if length == piece.len() {
+            first = piece;
+        } else {
+            if all.is_empty() {
+                all.extend_from_slice(&first);
+            }
+            all.extend_from_slice(&piece);
+        }
+    }
+    Ok(share.keep(if all.is_empty() { first } else { all.freeze() }))
 }
 
 /// A body that broke off, or that is no HTTP, such as a chunk without a length.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use http::HeaderMap;
 use serde_json::{Value, json};
 use tollgate_gate::pricing;
 use tollgate_till::documents;
@@ -23,11 +24,13 @@ pub(super) fn doors() -> Doors {
 }
 
 /// `GET /api/v1/tools`: name, description, pricing and server of every listed tool.
-pub(crate) async fn tools(State(gateway): State<Arc<Gateway>>) -> axum::Json<Value> {
+pub(crate) async fn tools(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> axum::Json<Value> {
+    let viewer = gateway.gate.viewer(&headers).await;
     let tools: Vec<Value> = gateway
         .tools
         .all()
         .iter()
+        .filter(|listed| gateway.tools.is_shown_to(&viewer, &listed.tool))
         .map(|listed| {
             json!({
                 "name": listed.tool.tool,
@@ -62,7 +65,8 @@ pub(crate) const TOOLS: Operation = Operation {
     group: Group::Tools,
     access: Access::Anyone,
     summary: "The tools for sale.",
-    about: "Every tool with a policy: its price in atomic units and for people, and what is asked of its callers.",
+    about: "Every tool with a policy: its price in atomic units and for people, and what is asked of its callers. Of a server with \
+            `list_callable_only`, those that whoever asks may call.",
     parameters: &[],
     body: None,
     told: &[Told::json(

@@ -70,7 +70,7 @@ pub(crate) async fn execute(
 
 /// A whole request body, within the limits of length and time.
 pub(crate) async fn read(gateway: &Gateway, body: axum::body::Body) -> Result<Bytes, Denial> {
-    within(body, &gateway.config.limits).await
+    within(body, gateway).await
 }
 
 /// An answer of the street as an axum response.

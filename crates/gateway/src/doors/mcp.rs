@@ -78,7 +78,7 @@ async fn read(
     }
     let (head, body) = request.into_parts();
     let era = era_of(&head.headers);
-    let body = match within(body, &gateway.config.limits).await {
+    let body = match within(body, &gateway).await {
         Ok(body) => body,
         Err(denial) => return refused(&gateway, &carrier, &denial, era, None),
     };
@@ -140,7 +140,7 @@ async fn without_a_body(
         Ok(response) if listens => {
             let response =
                 if carrier.has_pins { without_tool_lists(response, Limits::default()) } else { response };
-            without_demands(response, listening(gateway), gateway.naming("").base_url)
+            own_words(gateway, carrier, response)
         }
         Ok(response) => response,
         Err(error) => return unreached(gateway, &error, None),
@@ -175,17 +175,22 @@ async fn passed(gateway: Arc<Gateway>, carrier: Arc<Carrier>, head: Parts, frame
         (_, method, id) => match carrier.pass(forwarded(head, frame.bytes().clone())).await {
             Ok(response) if method == Some(LISTEN) => {
                 // Tasks are announced with what they came to.
-                let response = without_demands(response, listening(&gateway), gateway.naming("").base_url);
+                let response = own_words(&gateway, &carrier, response);
                 StreamCount::attach(&gateway, news_of(&gateway, &carrier, response, id.as_ref()))
             }
             // The result of a tool comes this way too, once it is a task's.
             Ok(response) if method.is_some_and(|method| method.starts_with("tasks/")) => {
-                without_demands(response, listening(&gateway), gateway.naming("").base_url)
+                own_words(&gateway, &carrier, response)
             }
             Ok(response) => response,
             Err(error) => unreached(&gateway, &error, id.as_ref()),
         },
     }
+}
+
+/// What a server says apart from answers to calls, without what it cannot say to a client.
+fn own_words(gateway: &Gateway, carrier: &Carrier, response: Response<Body>) -> Response<Body> {
+    without_demands(response, listening(gateway), gateway.naming("").base_url, carrier.scans_later())
 }
 
 /// A stream on which a server announces, with what is news to whoever may be shown its approved tools.

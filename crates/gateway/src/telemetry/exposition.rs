@@ -107,6 +107,16 @@ fn calls(page: &mut Page, gateway: &Gateway) {
     }
     page.gauge("tollgate_inflight", "Tool calls that have not ended yet.", telemetry.inflight.get());
     page.gauge(
+        "tollgate_bodies_bytes",
+        "Memory that bodies of requests under way hold together, beyond small ones.",
+        gateway.room.taken(),
+    );
+    page.counter(
+        "tollgate_bodies_refused_total",
+        "Requests whose body found no room.",
+        gateway.room.refused.get(),
+    );
+    page.gauge(
         "tollgate_sse_streams",
         "Event streams that are open to callers of servers with a policy.",
         telemetry.streams.get(),

@@ -242,6 +242,58 @@ impl Drop for Bounded {
     }
 }
 
+#[tokio::test]
+async fn f9_bodies_past_the_room_for_all_are_refused_and_charged_nothing_and_small_calls_pass() {
+    const LARGE_BYTES: usize = 300_000;
+    let script = Script::echo().tool("wait", Behaviour::Hang);
+    let limits = "limits: { body_bytes_max: 400000, bodies_bytes_max: 1000000 }\n";
+    let world = World::with(script, &[("echo", PRICED), ("wait", "{}")], limits, &[]).await;
+    let large = json!({ "text": "x".repeat(LARGE_BYTES) });
+
+    // Three large bodies are held, because their calls wait for their tool.
+    let mut waiting = JoinSet::new();
+    for _ in 0..3 {
+        let (url, large) = (world.gateway.mcp(), large.clone());
+        waiting.spawn(async move { call(&url, "wait", &large, &json!({}), &[]).await });
+    }
+    soon(async {
+        while world.journal.calls_to("wait").len() < 3 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let held = async || {
+        let metrics = get(&format!("{}/metrics", world.gateway.url), &[]).await.unwrap().text();
+        let held = metrics.lines().find_map(|line| line.strip_prefix("tollgate_bodies_bytes "));
+        held.unwrap().parse::<usize>().unwrap()
+    };
+    assert!(held().await >= 3 * LARGE_BYTES);
+
+    let payment = world.x402_payment("echo", &json!({ "small": true })).await;
+    let meta = json!({ "x402/payment": payment });
+    let refused = call(&world.gateway.mcp(), "echo", &large, &meta, &[]).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.header("retry-after")),
+        (503, Some("1")),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(refused.json().unwrap()["error"]["data"]["error"], "no_room");
+    assert!(world.journal.calls_to("echo").is_empty());
+    assert_eq!(world.payer_balance().await, crate::world::START);
+
+    // Control: a small call is paid and served meanwhile, and once there is room a large one is too.
+    delivered(&call(&world.gateway.mcp(), "echo", &json!({ "small": true }), &meta, &[]).await);
+    world.journal.release();
+    while let Some(answer) = waiting.join_next().await {
+        delivered(&answer.unwrap());
+    }
+    soon(async { while held().await > 0 {} }).await;
+    delivered(&world.paid_call("echo", &large).await);
+    assert_eq!(world.payer_balance().await, crate::world::START - PRICE * 2);
+    world.gateway.assert_books_in_order();
+}
+
 /// A caller who sends nearly all of a large call, and waits.
 async fn hoards(port: u16) -> Option<TcpStream> {
     const BODY_BYTES: usize = 3 << 20;
@@ -258,8 +310,9 @@ async fn hoards(port: u16) -> Option<TcpStream> {
 #[tokio::test]
 async fn f9_a_gateway_that_dies_for_want_of_memory_has_lost_nothing_and_charged_nothing_twice() {
     const HOARDERS: usize = 200;
-    let mut world =
-        World::with(Script::echo(), &[("echo", PRICED)], "limits: { body_ms_max: 600000 }\n", &[]).await;
+    // Without a bound below the machine's own, which would refuse them.
+    let limits = "limits: { body_ms_max: 600000, bodies_bytes_max: 4294967296 }\n";
+    let mut world = World::with(Script::echo(), &[("echo", PRICED)], limits, &[]).await;
     world.gateway.kill();
     let mut own = Bounded::start(&world, "ulimit -d 262144; ").await;
     let port = world.gateway.port;

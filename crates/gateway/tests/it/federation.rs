@@ -1,5 +1,6 @@
 //! Several servers as one at `/mcp`: names, sessions, lists, streams, and what each server sees of it.
 
+mod callers;
 mod calls;
 mod clients;
 mod eras;
@@ -89,7 +90,7 @@ async fn modern_with(url: &str, method: &str, params: &Value, more: &[(&str, &st
 }
 
 /// The answer in a response, whatever carries it.
-fn message(answer: &Answer) -> Value {
+pub(crate) fn message(answer: &Answer) -> Value {
     let text = answer.text();
     let last = text.lines().filter_map(|line| line.strip_prefix("data: ")).rfind(|data| !data.is_empty());
     serde_json::from_str(last.unwrap_or(&text))

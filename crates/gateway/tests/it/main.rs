@@ -71,6 +71,8 @@ mod paid_before;
 #[cfg(test)]
 mod paid_calls;
 #[cfg(test)]
+mod paid_tasks;
+#[cfg(test)]
 mod payments;
 #[cfg(test)]
 mod payouts;

@@ -67,6 +67,7 @@ impl Reader<'_> {
             ("pins", drift.is_some() || first_use.is_some() || findings.is_some()),
             ("breaker", failures_in_a_row.is_some() || failed_percent.is_some() || rest_ms.is_some()),
             ("payment_as_http", server.payment_as_http),
+            ("list_callable_only", server.list_callable_only),
             ("transport", server.transport.is_some()),
             ("env", !server.env.is_empty()),
             ("names", server.names != RawNames::default()),

@@ -61,7 +61,7 @@ pub(crate) async fn exchange(
     if announced(&asked.headers).is_some_and(|length| length > bytes_max) {
         return asked.refused(&Denial::BodyTooLarge { bytes_max }, None);
     }
-    let body = match within(body, &asked.gateway.config.limits).await {
+    let body = match within(body, &asked.gateway).await {
         Ok(body) => body,
         Err(denial) => return asked.refused(&denial, None),
     };

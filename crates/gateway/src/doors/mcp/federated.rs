@@ -66,7 +66,7 @@ pub(crate) async fn exchange(
         Method::DELETE => return listening::end(asking).await,
         _ => return not_allowed("POST, GET, DELETE"),
     }
-    let body = match within(body, &asking.gateway.config.limits).await {
+    let body = match within(body, &asking.gateway).await {
         Ok(body) => body,
         Err(denial) => return asking.refused(&denial, None),
     };

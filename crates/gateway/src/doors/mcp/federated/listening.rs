@@ -164,7 +164,7 @@ async fn open(
         (false, false) => response,
     };
     let response = if carrier.has_policy {
-        without_demands(response, limits(asking), asking.gateway.naming("").base_url)
+        without_demands(response, limits(asking), asking.gateway.naming("").base_url, carrier.scans_later())
     } else {
         response
     };
@@ -329,7 +329,12 @@ async fn part(
             return Ok(None);
         }
         let response = if carrier.has_policy {
-            without_demands(response, limits(asking), asking.gateway.naming("").base_url)
+            without_demands(
+                response,
+                limits(asking),
+                asking.gateway.naming("").base_url,
+                carrier.scans_later(),
+            )
         } else {
             response
         };

@@ -11,7 +11,7 @@ use tollgate_mcp::json::{self, quote};
 use tollgate_mcp::reply::code;
 use tollgate_mcp::{Era, Frame, RequestId, raw};
 
-use super::super::list::shown;
+use super::super::list::{shown, viewer};
 use super::asking::{Answered, Asking, unanswered};
 use super::introduce::{modern, not_modern};
 use crate::carrier::{Carrier, fault_of};
@@ -159,10 +159,13 @@ async fn read(asking: &Asking, carrier: &Carrier, kind: Kind, answered: &Answere
     let vetted = answered.frame.as_ref().filter(|_| kind == Kind::Tools && carrier.has_policy);
     let result = match vetted {
         None => result,
-        Some(frame) => match shown(&asking.gateway, carrier, frame.bytes()).await {
-            Ok(answer) => raw::member(&answer, "result").unwrap_or(result),
-            Err(error) => return Heard::Failed(error.kind().word(), fault_of(&error)),
-        },
+        Some(frame) => {
+            let viewer = viewer(&asking.gateway, carrier, &asking.head.headers).await;
+            match shown(&asking.gateway, carrier, frame.bytes(), viewer.as_ref()).await {
+                Ok(answer) => raw::member(&answer, "result").unwrap_or(result),
+                Err(error) => return Heard::Failed(error.kind().word(), fault_of(&error)),
+            }
+        }
     };
     let mut page = match page(kind, &result) {
         Ok(page) => page,

@@ -173,7 +173,12 @@ async fn pass(
     match carrier.pass(forwarded(head, body)).await {
         // The result of a tool comes this way too, once it is a task's.
         Ok(response) if carrier.has_policy => {
-            let response = without_demands(response, limits(asking), asking.gateway.naming("").base_url);
+            let response = without_demands(
+                response,
+                limits(asking),
+                asking.gateway.naming("").base_url,
+                carrier.scans_later(),
+            );
             relayed(asking, server, response, id, true).await
         }
         Ok(response) => relayed(asking, server, response, id, true).await,
