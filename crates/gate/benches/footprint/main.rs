@@ -34,7 +34,8 @@ const IDLE_CONNECTIONS: u64 = 10_000;
 const CALLS_IN_FLIGHT: u64 = 500;
 const STREAMS: usize = 400;
 const SATURATING_CONNECTIONS: u32 = 32;
-const LOAD_SECONDS: u32 = 2;
+const LOAD_SECONDS: u32 = 1;
+const TAILS: usize = 9;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -174,18 +175,24 @@ async fn tail(tollgate: &Path, upstream: &Upstream) -> Result<(), Box<dyn Error>
             .map(|load| load.connections(connections).seconds(LOAD_SECONDS))
     };
     let full = load(SATURATING_CONNECTIONS)?.run().await?.requests_per_second();
-    let mut nearest: Option<(f64, f64)> = None;
+    let mut nearest: Option<(f64, u32)> = None;
     for connections in 1..=3 {
+        let beside = (load(connections)?.run().await?.requests_per_second() / full - 0.5).abs();
+        if nearest.is_none_or(|(best, _)| beside < best) {
+            nearest = Some((beside, connections));
+        }
+    }
+    let (_, connections) = nearest.ok_or("nothing was measured")?;
+    // A machine that is shared holds everybody up now and then; the median slice is one in which it did not.
+    let mut ratios = Vec::new();
+    for _ in 0..TAILS {
         let report = load(connections)?.run().await?;
         if !report.is_clean() {
             return Err(format!("{connections} connections: {report:?}").into());
         }
-        let beside = (report.requests_per_second() / full - 0.5).abs();
-        if nearest.is_none_or(|(best, _)| beside < best) {
-            nearest = Some((beside, report.p99_us / report.p50_us));
-        }
+        ratios.push(report.p99_us / report.p50_us);
     }
-    figure("half_load_p99_to_p50", nearest.map(|(_, ratio)| ratio).ok_or("nothing was measured")?);
+    figure("half_load_p99_to_p50", median(&mut ratios));
     Ok(())
 }
 
