@@ -12,9 +12,9 @@ use tollgate_ledger::StoredAnswer;
 use tollgate_mcp::{Era, RequestId, reply};
 
 use crate::code::{Code, Retry};
-use crate::complete::Evidence;
 use crate::demand::Demand;
 use crate::denial::Denial;
+use crate::evidence::Evidence;
 use crate::fault::Fault;
 use crate::station::Verdict;
 

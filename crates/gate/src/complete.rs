@@ -3,23 +3,20 @@
 mod before;
 
 use bytes::Bytes;
-use http::HeaderMap;
-use serde_json::json;
 
 use tollgate_domain::{
-    Amount, AssetId, CallId, Digest, FailureKind, Outcome, PaymentKey, Principal, Rail, ReceiptId, UnixMillis,
+    Amount, AssetId, CallId, Digest, FailureKind, Outcome, PaymentKey, Rail, ReceiptId, UnixMillis,
 };
 use tollgate_ledger::escrow::EscrowTerms;
-use tollgate_ledger::{Advance, Event, LedgerStore, StoredAnswer};
+use tollgate_ledger::{Advance, Event, LedgerStore};
 use tollgate_rails::x402::settler::reason;
 use tollgate_rails::x402::wire;
 use tollgate_rails::{Funds, Payment, Presented, Settlement, SettlementAnswer, mpp};
 
-use crate::answer::insert;
 use crate::call::{Call, Held, Presentation, Ready};
 use crate::charge::{Charge, executed};
 use crate::demand::Demand;
-use crate::entrust::Entrusted;
+use crate::evidence::{Evidence, Refund};
 use crate::fault::Fault;
 use crate::permitted::HeldCall;
 use crate::ports::Ports;
@@ -88,128 +85,6 @@ impl Ending {
     /// Whether the tool's own answer is what the caller gets.
     pub const fn has_answer(&self) -> bool {
         matches!(self, Self::Delivered(_) | Self::ToolFailed(_))
-    }
-}
-
-/// The gateway's own part of an answer: the receipt with its salts, and the rail's receipt.
-#[derive(Clone, Debug, Default)]
-pub struct Evidence {
-    receipt: Option<String>,
-    salts: Option<String>,
-    payment: Option<String>,
-    mpp: Option<String>,
-    note: Option<&'static str>,
-    refund: Option<Refund>,
-    escrow: Option<Box<Entrusted>>,
-    charge: Option<Box<Charge>>,
-}
-
-/// What of a payment went back, and where it is now.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refund {
-    /// How much.
-    pub amount: Amount,
-    /// Of what.
-    pub asset: AssetId,
-    /// Whose prepaid credit it is.
-    pub to: Principal,
-}
-
-impl Refund {
-    /// `{"amount","asset","as":"credit","to"}`.
-    pub fn to_json(&self) -> serde_json::Value {
-        json!({ "amount": self.amount, "asset": self.asset, "as": "credit", "to": self.to })
-    }
-}
-
-impl Evidence {
-    /// What is kept beside the stored answer of a repeated payment.
-    pub fn stored(stored: &StoredAnswer) -> Self {
-        Self {
-            receipt: stored.receipt.clone(),
-            salts: stored.private.clone(),
-            payment: None,
-            mpp: None,
-            refund: None,
-            escrow: None,
-            charge: None,
-            note: Some("This payment was already used for this very request; this is its stored answer."),
-        }
-    }
-
-    /// The receipt as `{"envelope":…,"salts":…}`, if the call has one.
-    pub fn receipt_json(&self) -> Option<String> {
-        self.receipt.as_ref().map(|envelope| match &self.salts {
-            Some(salts) => format!("{{\"envelope\":{envelope},\"salts\":{salts}}}"),
-            None => format!("{{\"envelope\":{envelope}}}"),
-        })
-    }
-
-    /// The members to merge into the `_meta` of an MCP result: raw JSON by key.
-    pub fn meta(&self) -> Vec<(&'static str, String)> {
-        let mut entries = Vec::with_capacity(4);
-        if let Some(receipt) = self.receipt_json() {
-            entries.push(("tollgate/receipt", receipt));
-        }
-        if let Some(payment) = &self.payment {
-            entries.push(("x402/payment-response", payment.clone()));
-        }
-        if let Some(receipt) = &self.mpp {
-            entries.push((mpp::RECEIPT_META_KEY, receipt.clone()));
-        }
-        if let Some(refund) = &self.refund {
-            entries.push(("tollgate/refund", refund.to_json().to_string()));
-        }
-        if let Some(escrow) = &self.escrow {
-            entries.push(("tollgate/escrow", escrow.to_json().to_string()));
-        }
-        if let Some(charge) = &self.charge {
-            entries.push(("tollgate/charge", charge.to_json().to_string()));
-        }
-        if let Some(note) = self.note {
-            entries.push(("tollgate/note", json!(note).to_string()));
-        }
-        entries
-    }
-
-    /// What went back, if anything.
-    pub fn refund(&self) -> Option<&Refund> {
-        self.refund.as_ref()
-    }
-
-    /// What of the price was charged, where it was not all of it.
-    pub fn charge(&self) -> Option<&Charge> {
-        self.charge.as_deref()
-    }
-
-    /// The escrow that the money is in, if it is in one.
-    pub fn escrow(&self) -> Option<&Entrusted> {
-        self.escrow.as_deref()
-    }
-
-    /// Marks an HTTP answer as paid: not for shared caches, with the rail's receipt in its header.
-    pub fn mark(&self, headers: &mut HeaderMap) {
-        insert(
-            headers,
-            "cache-control",
-            if self.payment.is_some() || self.receipt.is_some() { "private, no-store" } else { "no-store" },
-        );
-        insert(headers, "vary", "authorization, payment-signature, x-payment, x-api-key");
-        if let Some(payment) = &self.payment {
-            insert(headers, "payment-response", &wire::header(payment));
-        }
-        if let Some(receipt) = &self.mpp {
-            insert(headers, "payment-receipt", &mpp::receipt_header(receipt));
-        }
-        if let Some(refund) = &self.refund {
-            insert(headers, "tollgate-refund", &refund.to_json().to_string());
-        }
-        if let Some(charge) = &self.charge {
-            insert(headers, "tollgate-charge", &charge.to_json().to_string());
-        }
-        if let Some(escrow) = &self.escrow {
-            insert(headers, "tollgate-escrow", &escrow.escrow.to_string());
-        }
     }
 }
 

@@ -4,7 +4,7 @@
 use tollgate_domain::{CallId, FailureKind};
 
 use crate::code::{self, Code};
-use crate::complete::{Evidence, Refund};
+use crate::evidence::{Evidence, Refund};
 
 /// Why a call could not be carried out or finished, where the caller did nothing wrong.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use tollgate_domain::{Amount, CallId, EscrowId, TransferId};
 use tollgate_ledger::{LedgerStore, Refunded, Refusal, SettlementRow, State, StoreError, operator_refund_id};
 
-use crate::complete::Refund;
+use crate::evidence::Refund;
 use crate::fault::Fault;
 use crate::ports::Ports;
 use crate::receipt::Told;

@@ -6,7 +6,8 @@ use tollgate_ledger::Event;
 use tollgate_rails::{Funds, Payment, SettlementAnswer};
 
 use crate::call::{Call, Held, Ready};
-use crate::complete::{Completed, Ending, Evidence, settlement_of};
+use crate::complete::{Completed, Ending, settlement_of};
+use crate::evidence::Evidence;
 use crate::fault::Fault;
 use crate::ports::Ports;
 use crate::street::Gate;

@@ -53,6 +53,7 @@ impl Holder {
     }
 
     /// The same at another gateway.
+    #[cfg(feature = "postgres")]
     pub(crate) fn at(&self, gateway: &Gateway) -> Self {
         Self { url: gateway.url.clone(), folder: gateway.folder.clone(), ..self.clone() }
     }

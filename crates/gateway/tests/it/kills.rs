@@ -3,6 +3,7 @@
 //!
 //! `TOLLGATE_KILLS=1000` kills that often; a few times by default.
 
+#[cfg(feature = "postgres")]
 mod pair;
 
 use std::collections::BTreeMap;

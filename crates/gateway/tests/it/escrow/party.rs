@@ -39,6 +39,7 @@ impl Party {
     }
 
     /// The same party at another gateway.
+    #[cfg(feature = "postgres")]
     pub(crate) async fn at(&self, gateway: &Gateway) -> Self {
         let party = Self(self.0.at(gateway));
         party.until_known("/api/v1/escrow").await;

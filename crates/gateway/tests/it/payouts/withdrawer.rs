@@ -28,6 +28,7 @@ impl Withdrawer {
     }
 
     /// The same at another gateway.
+    #[cfg(feature = "postgres")]
     pub(crate) fn at(&self, gateway: &Gateway) -> Self {
         Self(self.0.at(gateway))
     }
