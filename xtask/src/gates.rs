@@ -26,6 +26,11 @@ pub(crate) fn check() -> Result<()> {
         "clippy",
         cargo(&["clippy", "--workspace", "--all-targets", FEATURES[0], FEATURES[1], "--", "-D", "warnings"]),
     );
+    // As a newcomer builds it.
+    record(
+        "clippy without features",
+        cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+    );
     record(
         "deny",
         if_installed("deny", &["deny", "--log-level", "error", "check", "bans", "licenses", "sources"]),

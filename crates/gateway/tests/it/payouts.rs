@@ -8,7 +8,9 @@ mod withdrawer;
 use serde_json::{Value, json};
 use tollgate_testkit::journal_server::Script;
 
-#[cfg_attr(not(feature = "postgres"), allow(unused_imports))]
+#[cfg(not(feature = "postgres"))]
+use self::withdrawer::Withdrawer;
+#[cfg(feature = "postgres")]
 pub(crate) use self::withdrawer::Withdrawer;
 use self::withdrawer::reload;
 use crate::world::{PRICE, PRICED, World, delivered};
