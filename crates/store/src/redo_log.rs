@@ -61,13 +61,25 @@ impl RedoLog {
 
     /// Makes the file so long, with zeros that are on the disk.
     fn grow(&mut self, length: u64) -> Result<(), Error> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        self.blocks.fill(|zeros| zeros.resize(1 << 16, 0));
+        self.blocks.fill(|zeros| zeros.resize(zeros.len().saturating_add(1 << 16), 0));
         while self.length < length {
-            self.blocks.write(file, self.length)?;
+            self.put(self.length)?;
             self.length = self.length.saturating_add(self.blocks.len());
         }
-        file.sync_all()
+        self.file.as_ref().map_or(Ok(()), File::sync_all)
+    }
+
+    /// Writes the blocks there.
+    fn put(&mut self, offset: u64) -> Result<(), Error> {
+        let Self { file, blocks, path, .. } = self;
+        let file = file.as_mut().ok_or_else(|| Error::other("this process does not write the log"))?;
+        match blocks.write(file, offset) {
+            Err(error) if blocks::is_impossible(&error) => {
+                *file = blocks::open_cached(path)?;
+                blocks.write(file, offset)
+            }
+            written => written,
+        }
     }
 
     /// The log of a gateway that may be running: only read.
@@ -113,8 +125,7 @@ impl RedoLog {
         if needed > self.length {
             self.grow(needed.next_multiple_of(GROWTH_BYTES))?;
         }
-        let Self { file, transaction, steps, end, blocks, .. } = self;
-        let file = file.as_mut().ok_or_else(|| Error::other("this process does not write the log"))?;
+        let Self { transaction, steps, blocks, .. } = self;
         let length = u32::try_from(step.len()).map_err(Error::other)?;
         let mut head = [0; HEAD_BYTES];
         let (sum, rest) = head.split_at_mut(SUM_BYTES);
@@ -126,7 +137,7 @@ impl RedoLog {
             bytes.extend_from_slice(&head);
             bytes.extend_from_slice(step);
         });
-        blocks.write(file, *end)
+        self.put(self.end)
     }
 
     fn sync(&mut self) -> Result<(), Error> {

@@ -16,22 +16,35 @@ const ROOM_BYTES: usize = STEP_BYTES_MAX + 3 * BLOCK_BYTES;
 
 /// Opens or makes a file that only its owner can read, for writing past the page cache if that is possible.
 pub(super) fn open(path: &Path) -> Result<File, Error> {
+    #[cfg(target_os = "linux")]
+    {
+        let mut direct = options();
+        let flags = nix::fcntl::OFlag::O_DIRECT.bits();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut direct, flags);
+        match direct.open(path) {
+            Err(error) if is_impossible(&error) => {}
+            opened => return opened,
+        }
+    }
+    open_cached(path)
+}
+
+/// The same for writing through the page cache.
+pub(super) fn open_cached(path: &Path) -> Result<File, Error> {
+    options().open(path)
+}
+
+/// How a file system says that it cannot write past the page cache: some when the file is opened, some with the first write.
+pub(super) fn is_impossible(error: &Error) -> bool {
+    error.kind() == std::io::ErrorKind::InvalidInput
+}
+
+fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    #[cfg(target_os = "linux")]
-    {
-        let mut direct = options.clone();
-        let flags = nix::fcntl::OFlag::O_DIRECT.bits();
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut direct, flags);
-        match direct.open(path) {
-            // A file system that cannot.
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {}
-            opened => return opened,
-        }
-    }
-    options.open(path)
+    options
 }
 
 /// Bytes that fill whole blocks and begin, in memory too, where a block may.

@@ -115,3 +115,16 @@ fn durable_steps_are_written_again_once() {
     assert_eq!(recover(&connection, log.path(), None).unwrap(), 0, "they are in the file now");
     assert_eq!(notes(), 2);
 }
+
+#[test]
+fn a_file_that_cannot_be_written_past_the_page_cache_is_written_through_it() {
+    let directory = TempDir::new().unwrap();
+    let mut log = log(&directory);
+    log.begin(1);
+    // No disk writes from the second byte on; what it says to that, a file system may say to every such write.
+    log.end = 1;
+    log.append(b"one").unwrap();
+    let bytes = bytes(&directory);
+    let (step, _) = first(&bytes[1..], 1, 0).unwrap();
+    assert_eq!(step, b"one");
+}
