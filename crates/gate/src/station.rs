@@ -91,6 +91,9 @@ pub(crate) fn store_fault(error: StoreError) -> Fault {
         StoreError::Busy => Fault::StoreBusy,
         // A commit without a definite answer closes the store as well.
         StoreError::Closed | StoreError::Unknown(_) => Fault::StoreClosed(error.to_string()),
-        other => Fault::Internal(other.to_string()),
+        other => {
+            tracing::error!(error = %other, "the ledger did not do what it was asked");
+            Fault::Internal(other.to_string())
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tokio_postgres::Client;
 use tollgate_ledger::StoreError;
 
@@ -12,16 +13,24 @@ use super::convert::ReadError;
 /// How many idle connections are kept.
 const IDLE_MAX: usize = 4;
 
+/// How many are open at once; whoever wants another one waits. A server has a hundred by default, for all of its gateways together.
+const OPEN_MAX: usize = 8;
+
 /// A pool of connections.
 #[derive(Clone)]
 pub(super) struct Readers {
     connector: Arc<Connector>,
     idle: Arc<Mutex<Vec<Client>>>,
+    places: Arc<Semaphore>,
 }
 
 impl Readers {
     pub(super) fn new(connector: Connector) -> Self {
-        Self { connector: Arc::new(connector), idle: Arc::default() }
+        Self {
+            connector: Arc::new(connector),
+            idle: Arc::default(),
+            places: Arc::new(Semaphore::new(OPEN_MAX)),
+        }
     }
 
     /// Works on a connection of its own. One that was lost while it was idle is replaced.
@@ -29,6 +38,8 @@ impl Readers {
         &self,
         work: impl AsyncFnOnce(&Client) -> Result<T, ReadError>,
     ) -> Result<T, StoreError> {
+        // It is never closed.
+        let _place = self.places.acquire().await.ok();
         let client = self.connection().await?;
         let done = work(&client).await?;
         let mut idle = self.idle.lock();
