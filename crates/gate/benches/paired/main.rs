@@ -8,8 +8,8 @@
 //! Each answer must be below 400, and in the end the books must show that every answered call was paid for.
 //!
 //! `cargo bench -p tollgate-gate --bench paired -- --tollgate PATH [--quick] [--only SUBJECT] [--connections N]` prints one
-//! JSON object per slice; with one subject, as a profiler wants it, or one number of connections, only theirs. `cargo xtask bench` runs it and judges. With `--upstream` this program is the
-//! mock upstream, with `--relay ADDRESS` the relay.
+//! JSON object per slice; with one subject, as a profiler wants it, or one number of connections, only theirs. `cargo xtask bench`
+//! runs it and judges. With `--upstream` this program is the mock upstream, with `--relay ADDRESS` the relay.
 
 mod calls;
 mod gateway;
