@@ -92,7 +92,7 @@ impl Ended {
             )),
             mode: "sandbox",
         };
-        draft.to_json()
+        draft.to_text()
     }
 }
 
