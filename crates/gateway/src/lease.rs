@@ -7,15 +7,14 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tollgate_domain::{CallId, Digest, Outcome, PaymentKey, UnixMillis};
 use tollgate_gate::{Answer, ToolAnswer};
 use tollgate_risk::Label;
 
-/// How many calls may be leased at once, those included whose lease ran out while their tool may still run.
-const OPEN_MAX: usize = 10_000;
 /// How many ended calls are remembered, so that a repeated word about their end gets the same answer.
 const ENDED_MAX: usize = 10_000;
 /// A payment whose lease ran out is not leased again while its tool may still run: until the program says that it ended, or
@@ -75,9 +74,10 @@ impl FromStr for LeaseToken {
 }
 
 /// All leases of one gateway.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Leases {
-    seats: Arc<Semaphore>,
+    /// How many seats are taken.
+    seats: Arc<AtomicUsize>,
     table: Mutex<Table>,
 }
 
@@ -101,9 +101,16 @@ struct Lease {
     ended: watch::Receiver<Option<Answer>>,
 }
 
-/// A place among the calls that may be leased at once.
+/// A place among the calls that may be leased at once, those included whose lease ran out while their tool may still run; given back
+/// when it is dropped.
 #[derive(Debug)]
-pub struct Seat(#[expect(dead_code, reason = "held, and given back when dropped")] OwnedSemaphorePermit);
+pub struct Seat(Arc<AtomicUsize>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// What the task of a leased call waits for, and where it says how the call ended.
 #[derive(Debug)]
@@ -113,26 +120,22 @@ pub struct Granted {
     ended: watch::Sender<Option<Answer>>,
 }
 
-impl Default for Leases {
-    fn default() -> Self {
-        Self { seats: Arc::new(Semaphore::new(OPEN_MAX)), table: Mutex::default() }
-    }
-}
-
 impl Leases {
     /// The limit on leases, as callers are told of it.
-    pub fn label(&self) -> Arc<Label> {
+    pub fn label(open_max: usize) -> Arc<Label> {
         Arc::new(Label {
             name: "open leases".to_owned(),
-            rate: format!("{OPEN_MAX} at once"),
+            rate: format!("{open_max} at once"),
             per: "all".to_owned(),
         })
     }
 
-    /// A place for one more call; `None` while all are taken. Taken before anything is claimed.
-    pub fn seat(&self, now: UnixMillis) -> Option<Seat> {
+    /// A place for one more call; `None` while `open_max` are taken. Taken before anything is claimed.
+    pub fn seat(&self, open_max: usize, now: UnixMillis) -> Option<Seat> {
         self.table.lock().forget_late(now);
-        Arc::clone(&self.seats).try_acquire_owned().ok().map(Seat)
+        let more = |taken| (taken < open_max).then_some(taken + 1);
+        self.seats.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Seat(Arc::clone(&self.seats)))
     }
 
     /// Leases a held call.

@@ -42,7 +42,7 @@ pub(crate) struct Outcome {
 /// A measured figure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Measured {
-    /// A ratio to a neighbour.
+    /// A figure of each round, such as a ratio to a neighbour.
     Ratio(Spread),
     /// One figure of one process.
     Single(f64),
@@ -90,6 +90,7 @@ pub(crate) fn results(figures: &Figures) -> Result<Vec<Outcome>> {
     };
     let cpu = figures
         .ratio(Pair { subject: "plain", beside: "nginx", connections: 32 }, |s| s.cpu_us_per_request)?;
+    let hold = figures.added(Pair { subject: "held", beside: "direct", connections: 1 }, |s| s.p50_us)?;
     Ok(vec![
         rate("server without any policy, requests/s", "plain", "nginx", 0.95)?,
         Outcome {
@@ -101,6 +102,13 @@ pub(crate) fn results(figures: &Figures) -> Result<Vec<Outcome>> {
         rate("message that is parsed and passed on, requests/s", "routed", "nginx", 0.80)?,
         rate("free call through every check, requests/s", "gated", "relay", 0.55)?,
         rate("the same over two servers as one, requests/s", "federated", "relay", 0.30)?,
+        rate("durable hold, requests/s", "held", "nginx", 0.45)?,
+        Outcome {
+            what: "… of one caller at a time, after the upstream's own answer",
+            goal: Goal::AtMost(250.0),
+            unit: Unit::Microseconds,
+            measured: Measured::Ratio(hold),
+        },
         rate("durable prepaid call, requests/s", "prepaid", "nginx", 0.30)?,
         rate("durable x402 call, requests/s", "x402", "nginx_paying", 0.18)?,
         gate("time in the gate, prepaid", "prepaid", 10.0)?,

@@ -89,6 +89,7 @@ fn compared() -> Vec<Compared> {
             pair: pair("federated", "nginx", 32),
             figure: rate,
         },
+        Compared { what: "… held", pair: pair("held", "nginx", 32), figure: rate },
         Compared { what: "… prepaid", pair: pair("prepaid", "nginx", 32), figure: rate },
         Compared { what: "… x402", pair: pair("x402", "nginx_paying", 32), figure: rate },
         Compared {
@@ -104,6 +105,7 @@ fn compared() -> Vec<Compared> {
             pair: pair("federated", "nginx", 32),
             figure: cpu,
         },
+        Compared { what: "… held", pair: pair("held", "nginx", 32), figure: cpu },
         Compared { what: "… prepaid", pair: pair("prepaid", "nginx", 32), figure: cpu },
         Compared { what: "… x402", pair: pair("x402", "nginx_paying", 32), figure: cpu },
         Compared {
@@ -112,6 +114,7 @@ fn compared() -> Vec<Compared> {
             figure: p50,
         },
         Compared { what: "… without any policy", pair: pair("plain", "nginx", 1), figure: p50 },
+        Compared { what: "… held", pair: pair("held", "nginx", 1), figure: p50 },
         Compared { what: "… prepaid", pair: pair("prepaid", "nginx", 1), figure: p50 },
         Compared { what: "… x402", pair: pair("x402", "nginx", 1), figure: p50 },
     ]
@@ -186,6 +189,9 @@ fn shown(measured: Measured, unit: Unit) -> String {
     match (measured, unit) {
         (Measured::Ratio(Spread { median, lowest, highest, .. }), Unit::PerSecond) => {
             format!("{median:.0} ({lowest:.0} – {highest:.0})")
+        }
+        (Measured::Ratio(Spread { median, lowest, highest, .. }), Unit::Microseconds) => {
+            format!("{median:.0} µs ({lowest:.0} – {highest:.0})")
         }
         (Measured::Ratio(Spread { median, lowest, highest, .. }), _) => {
             format!("{median:.2} ({lowest:.2} – {highest:.2})")

@@ -31,6 +31,7 @@ fn complete_run() -> String {
         "routed",
         "gated",
         "federated",
+        "held",
         "prepaid",
         "nginx_paying",
         "x402",
@@ -88,6 +89,8 @@ fn a_ratio_compares_neighbours_of_one_round_only() {
     assert_eq!(spread, Spread { median: 0.9, lowest: 0.3, highest: 2.0, rounds: 3 });
     let alone = read(&slices("plain", 32, &[1.0]));
     assert!(alone.ratio(PAIR, |slice| slice.requests_per_second).is_err());
+    let added = read(&text).added(PAIR, |slice| slice.requests_per_second).unwrap();
+    assert_eq!(added, Spread { median: -10.0, lowest: -70.0, highest: 200.0, rounds: 3 });
     let other = read(&(slices("plain", 1, &[1.0]) + &slices("nginx", 32, &[1.0])));
     assert!(other.ratio(PAIR, |slice| slice.requests_per_second).is_err());
 }
@@ -143,6 +146,7 @@ fn the_page_has_every_figure_and_no_empty_place() {
     assert!(page.contains("the program in the\nprofile `dist`."), "{page}");
     assert!(page.contains("| time in the gate, prepaid | ≤ 10 µs | 9.0 µs (fastest 1.0) | met |"), "{page}");
     assert!(page.contains("| … without any policy | 1.00 | 1.00 – 1.00 | 2 |"), "{page}");
+    assert!(page.contains("after the upstream's own answer | ≤ 250 µs | 0 µs (0 – 0) | met |"), "{page}");
     assert!(page.contains("| memory at rest | ≤ 20 MB | 2.5 MB | met |"), "{page}");
     assert!(page.contains("× bare relay | 1.00 (1.00 – 1.00) | met |"), "{page}");
 }
@@ -157,6 +161,7 @@ fn what_was_not_measured_is_an_error_and_not_a_goal_met() {
         "relay",
         "gated",
         "federated",
+        "held",
         "prepaid",
         "x402",
         "nginx_paying",

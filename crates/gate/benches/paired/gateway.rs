@@ -18,6 +18,8 @@ const START_MAX: Duration = Duration::from_secs(30);
 /// One atomic unit of the sandbox token, so that charges count calls.
 const PRICE: &str = "0.000001USDC";
 const CREDIT: &str = "100USDC";
+/// The key of the gate API: a bench's gateway stands on loopback and dies with it.
+const GATE_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// A running gateway. It dies with this value.
 pub(crate) struct Gateway {
@@ -26,6 +28,12 @@ pub(crate) struct Gateway {
     url: String,
     key: ApiKey,
     folder: TempDir,
+}
+
+/// What became of a key's credit, in atomic units: a call costs one.
+pub(crate) struct Credit {
+    pub(crate) spent: u64,
+    pub(crate) held: u64,
 }
 
 #[derive(serde::Deserialize)]
@@ -79,6 +87,7 @@ impl Gateway {
             .await?;
         gateway.prove_that_calls_are_paid().await?;
         gateway.prove_that_calls_are_checked().await?;
+        gateway.prove_that_calls_are_held().await?;
         Ok(gateway)
     }
 
@@ -111,6 +120,23 @@ impl Gateway {
         format!("{}{path}", self.url)
     }
 
+    /// Where a program asks that runs the tool itself.
+    pub(crate) fn holding_url(&self) -> String {
+        self.at("/gate/v1/authorize")
+    }
+
+    /// The same call as such a program asks for it: its price is reserved durably, and nothing is run.
+    pub(crate) fn held_call(&self) -> Request {
+        let headers = [
+            ("Content-Type", "application/json".to_owned()),
+            ("Authorization", format!("Bearer {GATE_KEY}")),
+        ];
+        Request {
+            headers: headers.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+            body: calls::held(&self.key.secret),
+        }
+    }
+
     /// A call with the API key of somebody who has credit.
     pub(crate) fn prepaid_call(&self) -> Request {
         self.with_key(calls::call(None))
@@ -130,8 +156,8 @@ impl Gateway {
         cpu::of_group(self.group())
     }
 
-    /// Stops the gateway, has its books checked, and says how many units of the key's credit were spent.
-    pub(crate) fn stop_and_audit(mut self) -> Result<u64, Box<dyn Error>> {
+    /// Stops the gateway, has its books checked, and says what became of the key's credit.
+    pub(crate) fn stop_and_audit(mut self) -> Result<Credit, Box<dyn Error>> {
         self.process.kill();
         let report = run(&self.binary, self.folder.path(), &["ledger", "check", "--json"])?;
         let report: Value = serde_json::from_str(&report)?;
@@ -140,7 +166,10 @@ impl Gateway {
             report.pointer("/accounts").and_then(Value::as_array).ok_or("the books have no accounts")?;
         let named = |row: &&Value| row.get("account").and_then(Value::as_str) == Some(&account);
         let row = rows.iter().find(named).ok_or("the key has no account")?;
-        Ok(row.get("debits_posted").and_then(Value::as_str).ok_or("the account has no debits")?.parse()?)
+        let debits = |field| -> Result<u64, Box<dyn Error>> {
+            Ok(row.get(field).and_then(Value::as_str).ok_or("the account has no debits")?.parse()?)
+        };
+        Ok(Credit { spent: debits("debits_posted")?, held: debits("debits_pending")? })
     }
 
     /// Without a key, the free tools are refused; with one, they answer.
@@ -154,6 +183,19 @@ impl Gateway {
             if !refused.contains("trust_insufficient") || !answered.contains("0123456789abcdef") {
                 return Err(format!("{url} without a key: {refused}, with one: {answered}").into());
             }
+        }
+        Ok(())
+    }
+
+    /// With credit a call is held; without, it is to be paid.
+    async fn prove_that_calls_are_held(&self) -> Result<(), Box<dyn Error>> {
+        let held = self.held_call();
+        let unpaid = Request { body: held.body.replace(&self.key.secret, ""), ..held.clone() };
+        let url = self.holding_url();
+        let (unpaid, held) =
+            (calls::send(&url, &unpaid).await?.text(), calls::send(&url, &held).await?.text());
+        if unpaid.contains("\"decision\":\"allow\"") || !held.contains("\"decision\":\"allow\"") {
+            return Err(format!("{url} without credit: {unpaid}, with it: {held}").into());
         }
         Ok(())
     }
@@ -187,6 +229,11 @@ fn configuration(upstream: &str) -> String {
   beside:
     url: {upstream}
     every_tool: {{ api_key: true }}
+  elsewhere:
+    gate: true
+    tools:
+      echo: {{ price: [{PRICE}], deadline_ms: 86400000 }}
+gate_api: {{ key: {GATE_KEY}, leases_max: 1000000 }}
 virtual:
   both:
     tools: ['gated/*', 'beside/*']

@@ -1,14 +1,15 @@
 //! The gateway beside nginx: the same load on both, in turns, within one run.
 //!
 //! Every process stays up for the whole run: a mock upstream, nginx, a relay of bare bytes, and one `tollgate dev` with
-//! servers in front of that upstream: without any policy, with one, two as one, and one whose tool costs something. Rounds of one-second slices go over all of
+//! servers in front of that upstream: without any policy, with one, two as one, and one whose tool costs something; and another one that
+//! is only asked to hold calls. Rounds of one-second slices go over all of
 //! them, every other round in reverse order, so that what a shared machine does to one it does to its neighbour as well.
 //! What counts afterwards are ratios within a round.
 //!
 //! Each answer must be below 400, and in the end the books must show that every answered call was paid for.
 //!
-//! `cargo bench -p tollgate-gate --bench paired -- --tollgate PATH [--quick] [--only SUBJECT] [--connections N]` prints one
-//! JSON object per slice; with one subject, as a profiler wants it, or one number of connections, only theirs. `cargo xtask bench`
+//! `cargo bench -p tollgate-gate --bench paired -- --tollgate PATH [--quick] [--only SUBJECT,…] [--connections N]` prints one
+//! JSON object per slice; with some subjects, as a profiler wants it, or one number of connections, only theirs. `cargo xtask bench`
 //! runs it and judges. With `--upstream` this program is the mock upstream, with `--relay ADDRESS` the relay.
 
 mod calls;
@@ -24,7 +25,7 @@ use tollgate_testkit::nginx::{Buffering, Nginx};
 use tollgate_testkit::wrk::{Load, Order, Report, Request};
 
 use calls::Payments;
-use gateway::Gateway;
+use gateway::{Credit, Gateway};
 use relay::Relay;
 use samples::{Sample, Subject};
 use upstream::Upstream;
@@ -43,6 +44,8 @@ struct Course {
     relay: Relay,
     nginx: Nginx,
     gateway: Gateway,
+    /// One for calls that are only held, so that they are in no other subject's way.
+    holding: Gateway,
     payments: Payments,
     /// One round.
     slices: Vec<(Subject, u32)>,
@@ -54,6 +57,7 @@ struct Course {
 #[derive(Default)]
 struct Answered {
     prepaid: u64,
+    held: u64,
     x402: u64,
     cut_off_max: u64,
 }
@@ -70,8 +74,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let tollgate = PathBuf::from(value("--tollgate").ok_or("name the gateway's binary: --tollgate PATH")?);
     let mut slices = slices();
-    if let Some(word) = value("--only") {
-        slices.retain(|(subject, _)| subject.word() == word);
+    if let Some(words) = value("--only") {
+        slices.retain(|(subject, _)| words.split(',').any(|word| subject.word() == word));
     }
     if let Some(connections) = value("--connections") {
         let wanted: u32 = connections.parse()?;
@@ -94,10 +98,11 @@ impl Course {
         let upstream = Upstream::start().await?;
         let relay = Relay::start(upstream.address()).await?;
         let nginx = Nginx::start(upstream.address(), Buffering::On).await?;
-        let gateway = Gateway::start(tollgate, &upstream.url()).await?;
+        let gateway = Gateway::start(tollgate.clone(), &upstream.url()).await?;
+        let holding = Gateway::start(tollgate, &upstream.url()).await?;
         let payments = Payments::funded_at(&gateway).await?;
         let answered = Answered::default();
-        Ok(Self { upstream, relay, nginx, gateway, payments, slices, answered })
+        Ok(Self { upstream, relay, nginx, gateway, holding, payments, slices, answered })
     }
 
     /// One slice each that nobody counts: connections are open, caches are filled, and it is known how many payments a
@@ -147,6 +152,7 @@ impl Course {
                 Subject::Prepaid => {
                     (self.gateway.paid_url(), vec![self.gateway.prepaid_call()], Order::Around)
                 }
+                Subject::Held => (self.holding.holding_url(), vec![self.holding.held_call()], Order::Around),
                 Subject::X402 => {
                     let requests = self.payments.calls_for_a_slice(&self.gateway, connections).await?;
                     (self.gateway.paid_url(), requests, Order::Once)
@@ -171,6 +177,7 @@ impl Course {
             Subject::Direct => self.upstream.cpu_time()?,
             Subject::Nginx | Subject::NginxPaying => self.nginx.cpu_time()?,
             Subject::Relay => self.relay.cpu_time()?,
+            Subject::Held => self.holding.cpu_time()?,
             Subject::Plain
             | Subject::Routed
             | Subject::Gated
@@ -192,6 +199,7 @@ impl Course {
             | Subject::Gated
             | Subject::Federated => return,
             Subject::Prepaid => self.answered.prepaid += report.requests,
+            Subject::Held => self.answered.held += report.requests,
             Subject::X402 => {
                 self.answered.x402 += report.requests;
                 self.payments.learn(connections, report);
@@ -202,12 +210,14 @@ impl Course {
 
     /// Every answer was paid for, nothing was paid twice, and the books are in order.
     async fn compare_with_books(self) -> Result<(), Box<dyn Error>> {
-        let Answered { prepaid, x402, cut_off_max } = self.answered;
+        let Answered { prepaid, held, x402, cut_off_max } = self.answered;
         note("comparing with the books");
         let spent = self.payments.spent(&self.gateway).await?;
         within("x402", spent, x402, cut_off_max)?;
-        let booked = self.gateway.stop_and_audit()?;
-        within("prepaid", booked, prepaid, cut_off_max)
+        let Credit { spent, .. } = self.gateway.stop_and_audit()?;
+        within("prepaid", spent, prepaid, cut_off_max)?;
+        let Credit { held: reserved, .. } = self.holding.stop_and_audit()?;
+        within("held", reserved, held, cut_off_max)
     }
 }
 
@@ -226,7 +236,8 @@ fn within(what: &str, charged: u64, answered: u64, cut_off_max: u64) -> Result<(
 /// One round: what is compared stands side by side.
 fn slices() -> Vec<(Subject, u32)> {
     let saturated = Subject::ALL.into_iter();
-    let alone = [Subject::Direct, Subject::Nginx, Subject::Plain, Subject::Prepaid, Subject::X402];
+    let alone =
+        [Subject::Direct, Subject::Held, Subject::Nginx, Subject::Plain, Subject::Prepaid, Subject::X402];
     let [many, one] = CONNECTIONS;
     saturated.map(|subject| (subject, many)).chain(alone.map(|subject| (subject, one))).collect()
 }

@@ -22,6 +22,8 @@ pub(crate) enum Subject {
     Federated,
     /// The gateway, a call paid from an API key's credit.
     Prepaid,
+    /// A gateway of its own, a call that is only held: claimed and reserved in one durable step, and run by whoever asks.
+    Held,
     /// nginx, with bodies that carry a payment.
     NginxPaying,
     /// The gateway, a call paid by x402.
@@ -40,10 +42,11 @@ pub(crate) struct Sample {
 
 impl Subject {
     /// In the order of a round: nginx beside what is compared with it.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Direct,
         Self::Plain,
         Self::Nginx,
+        Self::Held,
         Self::Routed,
         Self::Gated,
         Self::Relay,
@@ -63,6 +66,7 @@ impl Subject {
             Self::Gated => "gated",
             Self::Federated => "federated",
             Self::Prepaid => "prepaid",
+            Self::Held => "held",
             Self::NginxPaying => "nginx_paying",
             Self::X402 => "x402",
         }

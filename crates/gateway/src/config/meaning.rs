@@ -223,11 +223,16 @@ pub struct GateApi {
     pub key: Digest,
     /// Whether it answers users that are not on this machine.
     pub remote: bool,
+    /// How many leases may be open at once.
+    pub leases_max: usize,
 }
 
 impl std::fmt::Debug for GateApi {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GateApi").field("remote", &self.remote).finish_non_exhaustive()
+        f.debug_struct("GateApi")
+            .field("remote", &self.remote)
+            .field("leases_max", &self.leases_max)
+            .finish_non_exhaustive()
     }
 }
 

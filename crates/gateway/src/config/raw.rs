@@ -160,6 +160,8 @@ pub struct RawGateApi {
     pub key: Option<String>,
     /// Whether it also answers users that are not on this machine. Default: false.
     pub remote: bool,
+    /// How many leases may be open at once, at most 1000000. Default: 10000.
+    pub leases_max: Option<u32>,
 }
 
 /// A database of PostgreSQL for the ledger, API keys and pins of several gateways. Each gateway keeps a data directory of its own.

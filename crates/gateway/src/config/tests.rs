@@ -390,6 +390,21 @@ fn a_gate_server_needs_a_key_and_named_tools_and_nothing_to_reach() {
 }
 
 #[test]
+fn open_leases_have_a_bound_that_an_operator_sets() {
+    let leases = |bound: &str| {
+        let text = format!("{WHOLE}gate_api: {{ key: 9f86d081884c7d659a2feaa0c55ad015{bound} }}\n");
+        load_text(&text, &[]).map(|config| config.gate_api.unwrap().leases_max)
+    };
+    assert_eq!(leases("").unwrap(), 10_000);
+    assert_eq!(leases(", leases_max: 1").unwrap(), 1);
+    assert_eq!(leases(", leases_max: 1000000").unwrap(), 1_000_000);
+    for bad in ["0", "1000001"] {
+        let Problems(problems) = leases(&format!(", leases_max: {bad}")).unwrap_err();
+        assert_eq!(problems[0].at, "gate_api.leases_max", "{bad}");
+    }
+}
+
+#[test]
 fn built_in_tools_are_named_and_keep_their_name_for_themselves() {
     let offered = |text: &str| load_text(&format!("{WHOLE}{text}\n"), &[]);
     assert_eq!(offered("").unwrap().builtin_tools, None, "off by default");

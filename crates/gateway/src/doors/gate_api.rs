@@ -24,6 +24,7 @@ use crate::doors::Peer;
 use crate::doors::execute::{into_response, read};
 use crate::doors::rates::admit;
 use crate::gateway::Gateway;
+use crate::lease::Leases;
 
 /// The paths of the gate API; there are none unless it is configured.
 pub(super) fn doors() -> Doors {
@@ -62,8 +63,9 @@ async fn authorized(
         Ok(request) => request,
         Err(denial) => return Ok(told::denial(gateway, &denial, None, &resource)),
     };
-    let Some(seat) = gateway.leases.seat(clock::now()) else {
-        return Err(Denial::RateLimited { retry_after_ms: 1_000, limit: gateway.leases.label() });
+    let open_max = gateway.config.gate_api.as_ref().map_or(0, |api| api.leases_max);
+    let Some(seat) = gateway.leases.seat(open_max, clock::now()) else {
+        return Err(Denial::RateLimited { retry_after_ms: 1_000, limit: Leases::label(open_max) });
     };
     // In a task of its own: a user who hangs up between claim and lease must not leave a call without an end.
     let (reply, replied) = oneshot::channel();

@@ -2,6 +2,8 @@ use super::*;
 
 use tollgate_domain::{FailureKind, Rail};
 
+/// How many calls may be leased at once in these tests.
+const OPEN_MAX: usize = 100;
 const NOW: UnixMillis = UnixMillis::new(1_000_000);
 
 fn token(byte: u8) -> LeaseToken {
@@ -55,7 +57,7 @@ fn the_first_word_counts_and_every_word_gets_the_same_answer() {
 fn a_payment_whose_lease_ran_out_is_not_leased_until_its_tool_has_ended() {
     let leases = Leases::default();
     let granted = leases.grant(&token(1), Some(&key())).unwrap();
-    leases.ran_out(token(1).call(), leases.seat(NOW).unwrap(), NOW);
+    leases.ran_out(token(1).call(), leases.seat(OPEN_MAX, NOW).unwrap(), NOW);
     leases.end(token(1).call(), granted, answer("late"));
     assert_eq!(leases.grant(&token(2), Some(&key())).unwrap_err(), token(1).call());
     let other = PaymentKey::new(Rail::X402, "network/asset/payer/other").unwrap();
@@ -68,21 +70,26 @@ fn a_payment_whose_lease_ran_out_is_not_leased_until_its_tool_has_ended() {
 fn a_tool_that_never_says_that_it_ended_is_given_up_after_a_time() {
     let leases = Leases::default();
     let granted = leases.grant(&token(1), Some(&key())).unwrap();
-    leases.ran_out(token(1).call(), leases.seat(NOW).unwrap(), NOW);
+    leases.ran_out(token(1).call(), leases.seat(OPEN_MAX, NOW).unwrap(), NOW);
     leases.end(token(1).call(), granted, answer("late"));
-    assert!(leases.seat(NOW.plus_millis(LATE_MS)).is_some());
+    assert!(leases.seat(OPEN_MAX, NOW.plus_millis(LATE_MS)).is_some());
     assert!(leases.grant(&token(2), Some(&key())).is_err(), "control: not yet");
-    assert!(leases.seat(NOW.plus_millis(LATE_MS + 1)).is_some());
+    assert!(leases.seat(OPEN_MAX, NOW.plus_millis(LATE_MS + 1)).is_some());
     assert!(leases.grant(&token(2), Some(&key())).is_ok());
 }
 
 #[test]
 fn seats_and_memory_are_bounded() {
     let leases = Leases::default();
-    let seats: Vec<Seat> = (0..OPEN_MAX).map(|_| leases.seat(NOW).unwrap()).collect();
-    assert!(leases.seat(NOW).is_none());
+    let seats: Vec<Seat> = (0..OPEN_MAX).map(|_| leases.seat(OPEN_MAX, NOW).unwrap()).collect();
+    assert!(leases.seat(OPEN_MAX, NOW).is_none());
+    assert!(leases.seat(OPEN_MAX + 1, NOW).is_some(), "control: a larger bound");
     drop(seats);
-    assert!(leases.seat(NOW).is_some(), "control: given back");
+    assert!(leases.seat(OPEN_MAX, NOW).is_some(), "control: given back");
+    let _taken = leases.seat(2, NOW).unwrap();
+    let _last = leases.seat(2, NOW).unwrap();
+    assert!(leases.seat(2, NOW).is_none(), "a smaller bound counts those that are taken");
+    assert!(leases.seat(3, NOW).is_some(), "control: a larger one");
     let call = |n: usize| {
         let mut bytes = [0; 16];
         bytes[8..].copy_from_slice(&n.to_be_bytes());

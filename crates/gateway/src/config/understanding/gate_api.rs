@@ -10,6 +10,9 @@ use super::Reader;
 
 /// The shortest key of the gate API.
 const KEY_BYTES_MIN: usize = 32;
+/// How many leases may be open at once, unless it is said: what an operator lets wait is memory, a few kilobytes each.
+const LEASES: u32 = 10_000;
+const LEASES_MOST: u32 = 1_000_000;
 
 impl Reader<'_> {
     /// Whoever has the key has tools run for money: it must not be guessable.
@@ -22,7 +25,13 @@ impl Reader<'_> {
             );
             return None;
         }
-        Some(GateApi { key: Digest::of(key.as_bytes()), remote: raw.remote })
+        let leases = raw.leases_max.unwrap_or(LEASES);
+        if !(1..=LEASES_MOST).contains(&leases) {
+            self.refuse("gate_api.leases_max", "is a number from 1 to 1000000");
+            return None;
+        }
+        let leases_max = usize::try_from(leases).unwrap_or(usize::MAX);
+        Some(GateApi { key: Digest::of(key.as_bytes()), remote: raw.remote, leases_max })
     }
 
     /// Servers with `gate: true`: there is nothing to reach, so every tool must be named.
