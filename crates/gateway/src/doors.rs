@@ -39,6 +39,7 @@ use crate::builtin;
 use crate::control::Control;
 use crate::described::Described;
 use crate::gateway::Gateway;
+use crate::live::Live;
 
 /// What every door of the HTTP API says of itself, also where it is closed.
 pub(crate) fn described() -> Described {
@@ -84,10 +85,20 @@ fn arrived<B>(gateway: &Gateway, request: &Request<B>, address: SocketAddr) -> R
     Ok(Peer { address, origin: Origin::of(client) })
 }
 
+/// The doors of a gateway behind its router. Made once for each: to make it takes longer than most of what they answer.
+pub(crate) fn routes(gateway: &Arc<Gateway>) -> axum::Router {
+    api::router(gateway).with_state(Arc::clone(gateway))
+}
+
 /// Lets one request in.
 ///
 /// The MCP doors are answered here, before any router: they are the path that must be as fast as a plain proxy.
-pub async fn enter(gateway: Arc<Gateway>, request: Request<Incoming>, address: SocketAddr) -> Response<Body> {
+pub async fn enter(
+    live: Arc<Live>,
+    gateway: Arc<Gateway>,
+    request: Request<Incoming>,
+    address: SocketAddr,
+) -> Response<Body> {
     let peer = match arrived(&gateway, &request, address) {
         Ok(peer) => peer,
         Err(denial) => return respond(denied(&denial, None, Door::Rest, gateway.naming(""))),
@@ -126,17 +137,21 @@ pub async fn enter(gateway: Arc<Gateway>, request: Request<Incoming>, address: S
         let denial = rates::admit(&gateway, Entrance::Shared, peer).err().unwrap_or(unknown);
         return respond(denied(&denial, None, Door::Rest, gateway.naming("")));
     }
-    Box::pin(routed(gateway, request, peer)).await
+    Box::pin(routed(&live, gateway, request, peer)).await
 }
 
-async fn routed(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+async fn routed(
+    live: &Live,
+    gateway: Arc<Gateway>,
+    request: Request<Incoming>,
+    peer: Peer,
+) -> Response<Body> {
     if let Err(denial) = rates::admit_routed(&gateway, request.uri().path(), peer) {
         return respond(denied(&denial, None, Door::Rest, gateway.naming("")));
     }
     let mut request = request.map(axum::body::Body::new);
     request.extensions_mut().insert(peer);
-    let router = api::router(&gateway);
-    match router.with_state(gateway).oneshot(request).await {
+    match live.routes(&gateway).oneshot(request).await {
         Ok(response) => response.map(|body| Body::boxed(Routed(body))),
         Err(never) => match never {},
     }

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::assemble::longest_ms;
 use crate::carrier::Carrier;
 use crate::clock;
+use crate::doors;
 use crate::gateway::Gateway;
 
 /// How often it is looked whether a server is still in use that was taken away.
@@ -23,10 +24,24 @@ const DRAIN_LOOK_MS: u64 = 50;
 #[derive(Debug)]
 pub struct Live {
     current: ArcSwap<Gateway>,
+    routes: ArcSwap<Routes>,
     passing: Mutex<Passing>,
     /// What runs beside the calls: readers of lists, ends of servers that were taken away.
     background: TaskTracker,
     stop: CancellationToken,
+}
+
+/// The doors behind the router, and the gateway that they are of.
+#[derive(Debug)]
+struct Routes {
+    of: Arc<Gateway>,
+    router: axum::Router,
+}
+
+impl Routes {
+    fn of(gateway: &Arc<Gateway>) -> Self {
+        Self { of: Arc::clone(gateway), router: doors::routes(gateway) }
+    }
 }
 
 /// What came before and has not ended.
@@ -43,9 +58,25 @@ struct Passing {
 impl Live {
     /// Serves with this gateway first; `background` and `stop` are of what runs beside the calls.
     pub fn new(first: Gateway, background: TaskTracker, stop: CancellationToken) -> Arc<Self> {
-        let live =
-            Self { current: ArcSwap::from_pointee(first), passing: Mutex::default(), background, stop };
+        let first = Arc::new(first);
+        let live = Self {
+            routes: ArcSwap::from_pointee(Routes::of(&first)),
+            current: ArcSwap::new(first),
+            passing: Mutex::default(),
+            background,
+            stop,
+        };
         Arc::new(live)
+    }
+
+    /// The doors of this snapshot behind its router.
+    pub(crate) fn routes(&self, gateway: &Arc<Gateway>) -> axum::Router {
+        let routes = self.routes.load();
+        match Arc::ptr_eq(&routes.of, gateway) {
+            true => routes.router.clone(),
+            // Of a request that came while another configuration took the place of its own.
+            false => doors::routes(gateway),
+        }
     }
 
     /// The gateway as it is now. A request asks once.
@@ -70,6 +101,8 @@ impl Live {
     pub fn replace(self: &Arc<Self>, next: Gateway) {
         let next = Arc::new(next);
         let before = self.current.swap(Arc::clone(&next));
+        // What it held of the gateway before goes with it: whoever waits for that one's end counts on it.
+        self.routes.store(Arc::new(Routes::of(&next)));
         let gone: Vec<Arc<Carrier>> = before
             .carriers
             .iter()

@@ -30,6 +30,7 @@ use self::unread::Unread;
 use crate::control::Control;
 use crate::doors;
 use crate::gateway::Gateway;
+use crate::live::Live;
 use crate::tls::Tls;
 
 /// After a failed accept (such as no free file descriptor) the loop rests, instead of spinning.
@@ -150,6 +151,7 @@ pub async fn serve(control: Arc<Control>, listener: TcpListener, stop: Cancellat
 
 /// The answer of a door. A panic on the way is the end of that request alone.
 async fn answered(
+    live: Arc<Live>,
     gateway: Arc<Gateway>,
     control: Option<Arc<Control>>,
     request: Request<Incoming>,
@@ -158,7 +160,7 @@ async fn answered(
     let entered = Arc::clone(&gateway);
     let answer = async move {
         match control {
-            None => doors::enter(entered, request, peer).await,
+            None => doors::enter(live, entered, request, peer).await,
             Some(control) => Box::pin(doors::operate(control, entered, request, peer)).await,
         }
     };
@@ -183,9 +185,10 @@ fn service(
 ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> {
     service_fn(move |request| {
         // The one look at what counts now: the request ends on this.
-        let gateway = control.live().snapshot();
+        let live = Arc::clone(control.live());
+        let gateway = live.snapshot();
         let control = doors::is_for_operators(&request).then(|| Arc::clone(&control));
-        async move { Ok::<_, Infallible>(answered(gateway, control, request, peer).await) }
+        async move { Ok::<_, Infallible>(answered(live, gateway, control, request, peer).await) }
     })
 }
 
