@@ -19,6 +19,8 @@ use crate::world::{
 };
 
 const COPIES: usize = 200;
+/// An eighth of the secret that both are given.
+const SHARED: &str = "5f0c3a8e";
 
 /// Two gateways with folders of their own, in front of one server, on one database.
 pub(crate) struct Pair {
@@ -57,6 +59,11 @@ impl Pair {
         Some(Self { first, second, database, _folder: other })
     }
 
+    /// The secret of quotes and credentials that both are given.
+    pub(crate) fn shared_secret() -> String {
+        SHARED.repeat(8)
+    }
+
     fn journal(&self) -> &Journal {
         &self.first.journal
     }
@@ -72,7 +79,7 @@ impl Pair {
 
 /// What both gateways are told, and every command in their folders.
 fn settings(folder: &Path, url: &str) {
-    let secret = "5f0c3a8e".repeat(8);
+    let secret = Pair::shared_secret();
     let text = format!("TOLLGATE__DATABASE__URL={url}\nGATE_HMAC_SECRET={secret}\n");
     std::fs::write(folder.join(".env"), text).unwrap();
 }

@@ -3,26 +3,18 @@
 //!
 //! `TOLLGATE_KILLS=1000` goes on for so many faults; a few by default.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use bytes::Bytes;
 use http::Method;
-use serde_json::{Value, json};
-use tokio::sync::watch;
+use serde_json::json;
 use tokio::task::JoinSet;
-use tollgate_rails::evm::SigningKey;
 use tollgate_testkit::http::{Answer, send};
 use tollgate_testkit::journal_server::{Behaviour, Script};
 
-use super::{AGAIN, KILLS, TRIES_MAX, Told};
+use super::clients::{Clients, Lane, Paying, Secrets};
+use super::kills;
 use crate::invariants::executions;
 use crate::paid_calls::api_key;
 use crate::several_gateways::Pair;
-use crate::world::{
-    Demand, Gateway, PRICE, START, call, call_body, code, delivered, modern_headers, soon, statement,
-};
+use crate::world::{Gateway, PRICE, START, call, call_body, delivered, modern_headers, soon};
 
 /// The tools, each named after when it is settled.
 const TOOLS: [&str; 3] = ["after", "before", "escrow"];
@@ -34,23 +26,6 @@ const COPIES: usize = 3;
 /// Ends every connection of the gateways, and says how many there were.
 const END_CONNECTIONS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
      WHERE datname = current_database() AND pid <> pg_backend_pid()";
-
-/// How a lane of calls pays, and for what.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Paying {
-    Prepaid(&'static str),
-    /// For the tool that is settled afterwards.
-    Sandbox,
-}
-
-impl Paying {
-    const fn tool(self) -> &'static str {
-        match self {
-            Self::Prepaid(tool) => tool,
-            Self::Sandbox => "after",
-        }
-    }
-}
 
 /// Two gateways in front of one server that offers every mode of settlement.
 async fn every_mode() -> Option<Pair> {
@@ -80,101 +55,6 @@ async fn killed(pair: &mut Pair, number: u64) {
     *place = place.started_again().await;
 }
 
-/// What all clients share.
-struct Clients {
-    urls: [String; 2],
-    wallet: SigningKey,
-    authorization: String,
-    numbers: AtomicU64,
-    is_over: AtomicBool,
-    answered: watch::Sender<u64>,
-    unanswered: AtomicU64,
-}
-
-impl Clients {
-    /// Calls until it is over; the number of each call and how it ended.
-    async fn lane(&self, paying: Paying) -> Vec<(u64, Paying, Told)> {
-        let mut ended = Vec::new();
-        while !self.is_over.load(Ordering::Relaxed) {
-            let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-            let arguments = json!({ "n": number });
-            let meta = match paying {
-                Paying::Prepaid(_) => json!({ "tollgate/idempotency-key": format!("call-{number}") }),
-                Paying::Sandbox => {
-                    json!({ "x402/payment": self.demand(number, &arguments).await.sign(&self.wallet) })
-                }
-            };
-            ended.push((number, paying, self.until_told(number, paying, &arguments, &meta).await));
-        }
-        ended
-    }
-
-    /// One attempt, at one gateway after the other; `None` when no answer came.
-    async fn call(
-        &self,
-        turn: u64,
-        paying: Option<Paying>,
-        arguments: &Value,
-        meta: &Value,
-    ) -> Option<Answer> {
-        let tool = paying.map_or("after", Paying::tool);
-        let mut headers = modern_headers(tool);
-        if matches!(paying, Some(Paying::Prepaid(_))) {
-            headers.push(("authorization".to_owned(), self.authorization.clone()));
-        }
-        let headers: Vec<(&str, &str)> =
-            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let body = Bytes::from(call_body(tool, arguments, meta).to_string());
-        let url = &self.urls[usize::try_from(turn % 2).unwrap()];
-        let answer = send(Method::POST, url, &headers, body).await.ok();
-        match &answer {
-            Some(_) => self.answered.send_modify(|answered| *answered += 1),
-            None => {
-                self.unanswered.fetch_add(1, Ordering::Relaxed);
-                tokio::time::sleep(AGAIN).await;
-            }
-        }
-        answer
-    }
-
-    async fn demand(&self, number: u64, arguments: &Value) -> Demand {
-        for turn in 0..u64::from(TRIES_MAX) {
-            if let Some(answer) = self.call(number + turn, None, arguments, &json!({})).await
-                && answer.text().contains("x402Version")
-            {
-                return Demand::read(&answer);
-            }
-        }
-        panic!("no demand came");
-    }
-
-    /// The same call with the same payment, until there is an end.
-    async fn until_told(&self, number: u64, paying: Paying, arguments: &Value, meta: &Value) -> Told {
-        for turn in 0..u64::from(TRIES_MAX) {
-            let Some(answer) = self.call(number + turn, Some(paying), arguments, meta).await else {
-                continue;
-            };
-            let is_result = answer
-                .json()
-                .is_ok_and(|body| body.get("result").is_some_and(|result| result["isError"] != true));
-            if is_result {
-                let result = delivered(&answer);
-                assert_eq!(result["structuredContent"]["echo"], *arguments, "{}", answer.text());
-                assert_eq!(statement(&result)["charged"], true, "{}", answer.text());
-                return Told::Delivered;
-            }
-            match code(&answer).as_str() {
-                "payment_replayed" => return Told::InDoubt,
-                "payment_in_flight" => tokio::time::sleep(AGAIN).await,
-                // A gateway on its way up or down says to come again; one that has lost its database answers with a fault.
-                _ if answer.status.is_server_error() => tokio::time::sleep(AGAIN).await,
-                other => panic!("{paying:?} {arguments}: {other}: {} {}", answer.status, answer.text()),
-            }
-        }
-        panic!("{paying:?} {arguments}: nobody tells how it ended");
-    }
-}
-
 /// Waits until the load has come a little further; then one of the gateways dies, or every connection to the database does, or both.
 /// How many connections were ended.
 async fn fault(pair: &mut Pair, clients: &Clients, turn: u64) -> u64 {
@@ -184,9 +64,7 @@ async fn fault(pair: &mut Pair, clients: &Clients, turn: u64) -> u64 {
         let ran = pair.first.journal.executions();
         soon(pair.first.journal.wait_for_executions(ran + further)).await;
     } else {
-        let mut answered = clients.answered.subscribe();
-        let until = *answered.borrow() + further;
-        soon(answered.wait_for(|answered| *answered >= until)).await.unwrap();
+        clients.further_answered(further).await;
     }
     let ended = match turn % 4 {
         2 | 3 => pair.database.psql(END_CONNECTIONS).unwrap().parse().unwrap(),
@@ -202,48 +80,40 @@ async fn fault(pair: &mut Pair, clients: &Clients, turn: u64) -> u64 {
 async fn f7_f13_two_gateways_on_one_database_are_killed_and_cut_off_and_everybody_is_charged_as_told() {
     let Some(mut pair) = every_mode().await else { return };
     let (id, authorization) = prepaid(&mut pair).await;
-    let clients = Arc::new(Clients {
-        urls: [pair.first.gateway.mcp(), pair.second.mcp()],
-        wallet: pair.first.payer(),
-        authorization,
-        numbers: AtomicU64::new(0),
-        is_over: AtomicBool::new(false),
-        answered: watch::channel(0).0,
-        unanswered: AtomicU64::new(0),
-    });
-    let mut lanes = JoinSet::new();
-    for paying in TOOLS.map(Paying::Prepaid).into_iter().chain([Paying::Sandbox, Paying::Sandbox]) {
-        let clients = Arc::clone(&clients);
-        lanes.spawn(async move { clients.lane(paying).await });
-    }
-    let faults =
-        std::env::var_os("TOLLGATE_KILLS").map_or(KILLS, |kills| kills.to_str().unwrap().parse().unwrap());
+    let secrets = Secrets::of(
+        [&pair.first.gateway, &pair.second],
+        vec![
+            ("an API key", authorization.trim_start_matches("Bearer ").to_owned()),
+            ("the password of the database", pair.database.password().to_owned()),
+            ("the secret of quotes", Pair::shared_secret()),
+        ],
+    );
+    let urls = vec![pair.first.gateway.mcp(), pair.second.mcp()];
+    let clients = Clients::new(urls, pair.first.payer(), authorization, secrets);
+    let prepaid = TOOLS.map(|tool| Lane { tool, paying: Paying::Prepaid });
+    let sandbox = Lane { tool: "after", paying: Paying::Sandbox };
+    let lanes = clients.begin(prepaid.into_iter().chain([sandbox, sandbox]));
+    let faults = kills();
     let mut cut = 0;
     for turn in 0..faults {
         cut += fault(&mut pair, &clients, turn).await;
     }
-    clients.is_over.store(true, Ordering::Relaxed);
-    let ended = lanes.join_all().await.concat();
-
-    let mut told = BTreeMap::<(Paying, Told), u128>::new();
-    for (_, paying, end) in &ended {
-        *told.entry((*paying, *end)).or_default() += 1;
-    }
-    let unanswered = clients.unanswered.load(Ordering::Relaxed);
+    let told = clients.end(lanes).await;
+    let unanswered = clients.unanswered();
     println!(
-        "{faults} faults, {} calls, {unanswered} times no answer, {cut} connections: {told:?}",
-        ended.len()
+        "{faults} faults, {} calls, {unanswered} times no answer, {cut} connections: {}",
+        told.calls(),
+        told.summary()
     );
-    let delivered = |paying| told.get(&(paying, Told::Delivered)).copied().unwrap_or(0);
-    let [after, before, escrow] = TOOLS.map(|tool| delivered(Paying::Prepaid(tool)));
-    let sandbox = delivered(Paying::Sandbox);
+    let [after, before, escrow] = prepaid.map(|lane| told.delivered(lane));
+    let sandbox = told.delivered(sandbox);
     let is_under_way = [after, before, escrow, sandbox].into_iter().all(|calls| calls > 0);
-    assert!(is_under_way && unanswered > 0 && cut > 0, "the load was under way: {told:?}");
+    assert!(is_under_way && unanswered > 0 && cut > 0, "the load was under way: {}", told.summary());
 
     // Both auditors find nothing, and neither does the database when it adds up by itself.
     for gateway in [&pair.first.gateway, &pair.second] {
         gateway.assert_books_in_order();
-        assert!(!gateway.whole_log().contains(pair.database.password()), "the password is in the log");
+        clients.assert_unsaid(gateway);
     }
     assert_eq!(pair.trial_balance(), "");
     let open = "SELECT count(*) FROM tollgate.settlements WHERE state NOT IN ('settled', 'delivered', \
@@ -257,13 +127,9 @@ async fn f7_f13_two_gateways_on_one_database_are_killed_and_cut_off_and_everybod
     let [debits, credits, reserved, _] = pair.first.gateway.account(&format!("credit:{id}"));
     assert_eq!((credits - debits, reserved), (GRANTED - PRICE * (after + before + escrow), 0));
     assert_eq!(pair.first.payer_balance().await, START - PRICE * sandbox);
-    // No tool ran twice for one payment, and none was charged for that did not run.
-    let ran = executions(&pair.first.journal);
-    assert!(ran.values().all(|times| *times == 1), "{ran:?}");
-    for (number, paying, end) in &ended {
-        let has_run = ran.contains_key(&(paying.tool().to_owned(), *number));
-        assert!(*end != Told::Delivered || has_run, "{number} {paying:?}");
-    }
+    told.assert_ran_once(&pair.first.journal);
+    told.assert_receipts_kept(&pair.second);
+    assert_eq!(pair.database.psql("SELECT count(DISTINCT signer) FROM tollgate.receipts").unwrap(), "2");
 }
 
 /// Copies of one call under each key, of every mode and at both gateways at once.
@@ -281,7 +147,8 @@ fn storm(pair: &Pair, authorization: &str) -> JoinSet<Option<Answer>> {
                     headers.push(("idempotency-key".to_owned(), key));
                     let headers: Vec<(&str, &str)> =
                         headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-                    let body = Bytes::from(call_body(tool, &json!({ "n": n }), &json!({})).to_string());
+                    let body =
+                        bytes::Bytes::from(call_body(tool, &json!({ "n": n }), &json!({})).to_string());
                     send(Method::POST, &url, &headers, body).await.ok()
                 });
             }
