@@ -18,7 +18,10 @@ mod trace;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use parking_lot::Mutex;
+use tokio::time::Instant;
 use tollgate_domain::Rail;
 use tollgate_gate::Ending;
 use tollgate_ledger::budget::{self, Warning};
@@ -35,7 +38,7 @@ pub use tools::{TOOLS_MAX, ToolTable};
 pub use trace::{Arrival, LOST_METRICS, LOST_SPANS, Sent, Span, Traces};
 pub use watch::Watch;
 
-use crate::clock;
+use crate::clock::{self, Steps};
 
 /// Panics of this process, whoever met them.
 pub static PANICS: Counter = Counter::new();
@@ -62,6 +65,8 @@ pub struct Telemetry {
     surveyed: Surveyed,
     traces: Traces,
     started_seconds: u64,
+    started: Instant,
+    clock_steps: Mutex<Steps>,
 }
 
 impl Telemetry {
@@ -82,7 +87,19 @@ impl Telemetry {
             surveyed: Surveyed::default(),
             traces,
             started_seconds: clock::now().get() / 1_000,
+            started: Instant::now(),
+            clock_steps: Mutex::new(Steps::new(clock::now(), Duration::ZERO)),
         }
+    }
+
+    /// Looks whether the clock was set, and says so in the log; how deadlines stand to it.
+    pub(crate) fn look_at_clock(&self) -> Steps {
+        let mut steps = self.clock_steps.lock();
+        let was = steps.count();
+        if steps.look(clock::now(), self.started.elapsed()) {
+            tracing::warn!(times = was + 1, "the clock of this machine was set by more than a minute");
+        }
+        steps.clone()
     }
 
     /// What became of escrows.

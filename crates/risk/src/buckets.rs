@@ -90,21 +90,32 @@ impl Bucket<'_> {
     /// # Errors
     /// After how many milliseconds it could be taken, if nothing else is before; at least 1, and `u64::MAX` when it is more
     /// than a full bucket holds.
-    pub(crate) fn afford(&self, cost: u32, now: UnixMillis) -> Result<Taken, u64> {
+    pub(crate) fn afford(&mut self, cost: u32, now: UnixMillis) -> Result<Taken, u64> {
         if cost > self.rate.burst().get() {
             return Err(u64::MAX);
         }
         let now = nanos(now.get());
         let latest = now.saturating_add(self.rate.tolerance_nanos());
+        self.cut(latest);
         let before = self.shard.full_at.get(&self.key).copied();
-        // Under a clock that stood still or went on, no moment lies past `latest`. After the clock was set back one may: it
-        // is cut, so that the key waits for one bucket at most instead of for the old time to come again.
         let full_at = before.unwrap_or(self.shard.forgotten_full_at).clamp(now, latest);
         let after = full_at.saturating_add(self.rate.nanos_of(cost));
         if after > latest {
             return Err(millis_ceil(after.saturating_sub(latest)).max(1));
         }
         Ok(Taken { before, after, now })
+    }
+
+    /// Under a clock that stood still or went on, no moment lies past `latest`. After the clock was set back one may: it is cut for
+    /// good, so that the key waits for one bucket at most instead of for the old time to come again.
+    fn cut(&mut self, latest: u128) {
+        let shard = &mut *self.shard;
+        shard.forgotten_full_at = shard.forgotten_full_at.min(latest);
+        if let Some(full_at) = shard.full_at.get_mut(&self.key).filter(|full_at| **full_at > latest) {
+            shard.fullest_first.remove(&(*full_at, self.key));
+            shard.fullest_first.insert((latest, self.key));
+            *full_at = latest;
+        }
     }
 
     /// Takes what was found to be affordable while this bucket was locked.

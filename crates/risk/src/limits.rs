@@ -323,7 +323,7 @@ type Wait<'l> = (u64, &'l Limit);
 /// Takes from all of these or from none; each bucket stays locked until the last is known to have room.
 fn take<'l>(limits: &'l [Arc<Limit>], whose: &Whose<'_>, cost: u32, now: UnixMillis) -> Result<(), Wait<'l>> {
     let Some((limit, rest)) = limits.split_first() else { return Ok(()) };
-    let Some(bucket) = limit.bucket(whose) else { return take(rest, whose, cost, now) };
+    let Some(mut bucket) = limit.bucket(whose) else { return take(rest, whose, cost, now) };
     match bucket.afford(cost, now) {
         Ok(taken) => {
             take(rest, whose, cost, now)?;
@@ -340,7 +340,7 @@ fn take<'l>(limits: &'l [Arc<Limit>], whose: &Whose<'_>, cost: u32, now: UnixMil
 /// The one of these that takes longest to have room; `None`: all have room now.
 fn longest<'l>(limits: &'l [Arc<Limit>], whose: &Whose<'_>, cost: u32, now: UnixMillis) -> Option<Wait<'l>> {
     limits.iter().fold(None, |found, limit| {
-        let wait = limit.bucket(whose).and_then(|bucket| bucket.afford(cost, now).err());
+        let wait = limit.bucket(whose).and_then(|mut bucket| bucket.afford(cost, now).err());
         wait.map_or(found, |wait| Some(longer((wait, &**limit), found)))
     })
 }

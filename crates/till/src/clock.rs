@@ -1,11 +1,15 @@
 //! The two things that engines must not reach for themselves: the time and randomness.
 
+mod steps;
+
 use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tollgate_domain::UnixMillis;
 
 use crate::failpoint;
+
+pub use steps::Steps;
 
 /// The time at this moment. A clock before 1970 reads as 1970.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]

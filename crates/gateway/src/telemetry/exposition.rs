@@ -64,6 +64,11 @@ fn process(page: &mut Page, gateway: &Gateway) {
         "Lines of the log that were dropped because nobody read them fast enough.",
         LOST_LINES.get(),
     );
+    page.counter(
+        "tollgate_clock_steps_total",
+        "How often the clock of this machine was set by more than a minute.",
+        gateway.telemetry.look_at_clock().count(),
+    );
     page.family(
         "tollgate_telemetry_lost_total",
         "counter",

@@ -21,6 +21,8 @@ mod callers;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod compatible;
 #[cfg(test)]
 mod conformance;
@@ -34,6 +36,8 @@ mod crashes;
 mod crowds;
 #[cfg(test)]
 mod demands;
+#[cfg(test)]
+mod disks;
 #[cfg(test)]
 mod endings;
 #[cfg(test)]

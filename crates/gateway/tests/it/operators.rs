@@ -92,9 +92,14 @@ async fn f12_a_newer_database_is_refused_and_left_as_it_is() {
     world.gateway.assert_books_in_order();
 }
 
-/// Lets the next `fdatasync` or `fsync` of each thread of a process fail with EIO, once. `None` where the machine does not
-/// allow it, after saying why.
+/// Lets the next `fdatasync` or `fsync` of each thread of a process fail with EIO, once.
 async fn failing_disk(pid: u32, folder: &Path) -> Option<Stopped> {
+    injected(pid, folder, "error=EIO:when=1").await
+}
+
+/// Does this to each `fdatasync` and `fsync` of a process, in the words of `strace`, while the value lives. `None` where the machine does
+/// not allow it, after saying why.
+pub(crate) async fn injected(pid: u32, folder: &Path, what: &str) -> Option<Stopped> {
     let log = folder.join("strace.log");
     let spawned = Command::new("strace")
         .args(["-f", "-qq", "-o"])
@@ -103,7 +108,7 @@ async fn failing_disk(pid: u32, folder: &Path) -> Option<Stopped> {
             "-e",
             "trace=fdatasync,fsync",
             "-e",
-            "inject=fdatasync,fsync:error=EIO:when=1",
+            &format!("inject=fdatasync,fsync:{what}"),
             "-p",
             &pid.to_string(),
         ])
@@ -141,7 +146,7 @@ async fn failing_disk(pid: u32, folder: &Path) -> Option<Stopped> {
 }
 
 /// A process that ends with this value.
-struct Stopped(Child);
+pub(crate) struct Stopped(Child);
 
 impl Drop for Stopped {
     fn drop(&mut self) {

@@ -24,7 +24,7 @@ fn key(number: u64) -> Key {
 }
 
 fn take(buckets: &Buckets, key: Key, cost: u32, now: UnixMillis) -> Result<(), u64> {
-    let bucket = buckets.lock(key).unwrap();
+    let mut bucket = buckets.lock(key).unwrap();
     let taken = bucket.afford(cost, now)?;
     bucket.take(taken);
     Ok(())
@@ -69,7 +69,14 @@ fn a_clock_set_back_costs_one_bucket_at_most() {
     assert!(take(&buckets, ALICE, 2, START).is_ok());
     let earlier = UnixMillis::new(START.get() - 3_600_000);
     assert_eq!(take(&buckets, ALICE, 1, earlier), Err(1_000));
-    assert!(take(&buckets, ALICE, 1, earlier.plus_millis(3_600_000 + 1_000)).is_ok());
+    assert_eq!(
+        take(&buckets, ALICE, 1, earlier.plus_millis(400)),
+        Err(600),
+        "it fills by the clock as it is now"
+    );
+    assert!(take(&buckets, ALICE, 1, earlier.plus_millis(1_000)).is_ok());
+    // A key that was never seen waits no longer either.
+    assert!(take(&buckets, BOB, 2, earlier).is_ok());
 }
 
 #[test]

@@ -1,0 +1,147 @@
+//! Disks that are slow, and data that cannot be written.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::json;
+use tokio::task::JoinSet;
+use tollgate_testkit::http::get;
+use tollgate_testkit::journal_server::Script;
+
+use crate::operators::injected;
+use crate::world::{PRICE, PRICED, START, TOLLGATE, World, call, code, command, delivered, soon};
+
+/// Calls at once while the disk is slow.
+const AT_ONCE: u64 = 120;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f18_a_disk_that_takes_its_time_makes_calls_wait_and_none_is_lost_or_charged_without_a_result() {
+    let limits = "limits: { calls_per_minute: 1000000, offers_per_minute: 1000000 }\n";
+    let world = World::with(Script::echo(), &[("echo", PRICED)], limits, &[]).await;
+    let mut payments = Vec::new();
+    for n in 0..AT_ONCE {
+        let arguments = json!({ "n": n });
+        let meta = json!({ "x402/payment": world.x402_payment("echo", &arguments).await });
+        payments.push((arguments, meta));
+    }
+    let syncs = async || -> u64 {
+        let page = get(&format!("{}/metrics", world.gateway.url), &[]).await.unwrap().text();
+        let count = page.lines().find_map(|line| line.strip_prefix("tollgate_db_commit_seconds_count "));
+        count.unwrap().trim().parse().unwrap()
+    };
+    let before = syncs().await;
+    // Each sync takes two tenths of a second: one call after the other would take a minute and more.
+    let Some(disk) = injected(world.gateway.pid(), world.folder.path(), "delay_enter=200000").await else {
+        return;
+    };
+    let mut tasks = JoinSet::new();
+    for (arguments, meta) in payments.clone() {
+        let url = world.gateway.mcp();
+        tasks.spawn(async move { call(&url, "echo", &arguments, &meta, &[]).await });
+    }
+    let answers = soon(tasks.join_all()).await;
+    let mut charged = 0;
+    for answer in &answers {
+        if answer.json().is_ok_and(|body| body["result"].is_object() && body["result"]["isError"] != true) {
+            charged += 1;
+            continue;
+        }
+        // A queue that is full says so, and has taken nothing.
+        assert_eq!((answer.status.as_u16(), code(answer).as_str()), (503, "store_busy"), "{}", answer.text());
+        assert!(answer.headers.contains_key("retry-after"), "{}", answer.text());
+    }
+    assert!(charged > 0, "control: it goes on");
+    assert_eq!(world.payer_balance().await, START - PRICE * charged);
+    assert_eq!(world.journal.executions(), u64::try_from(charged).unwrap());
+    let shared = syncs().await - before;
+    assert!(shared < u64::try_from(2 * charged).unwrap(), "those who wait share their syncs: {shared}");
+    drop(disk);
+    // Whoever was refused, and whoever asks again, has the answer for the one payment.
+    for (arguments, meta) in &payments {
+        delivered(&world.call_with("echo", arguments, meta).await);
+    }
+    assert_eq!(world.payer_balance().await, START - PRICE * u128::from(AT_ONCE));
+    assert_eq!(world.journal.executions(), AT_ONCE);
+    world.gateway.assert_books_in_order();
+}
+
+/// A command of the binary in a namespace of its own, prepared by `before` in a shell there; `None` where the machine allows none.
+fn apart(folder: &Path, namespaces: &str, before: &str, arguments: &[&str]) -> Option<Output> {
+    let unshare = |script: &str, rest: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args([namespaces, "sh", "-c", script, "sh"]).args(rest).current_dir(folder);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", folder);
+        command.output()
+    };
+    if !unshare(before, &[]).is_ok_and(|tried| tried.status.success()) {
+        println!("SKIPPED: no namespaces here");
+        return None;
+    }
+    let all: Vec<&str> = [TOLLGATE].iter().chain(arguments).copied().collect();
+    Some(unshare(&format!("{before} && exec timeout 20 \"$@\""), &all).unwrap())
+}
+
+/// What a command has said, on both ways.
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
+}
+
+#[tokio::test]
+async fn f21_data_that_cannot_be_written_is_refused_at_the_start_and_named_by_doctor() {
+    let mut world = World::paid_echo().await;
+    let arguments = json!({ "n": 1 });
+    let meta = json!({ "x402/payment": world.x402_payment("echo", &arguments).await });
+    delivered(&world.call_with("echo", &arguments, &meta).await);
+    world.gateway.kill();
+    let folder = world.folder.path();
+    let dev = ["dev", "--config", "tollgate.yaml", "--data", "data", "--listen", "127.0.0.1:0"];
+    std::fs::write(
+        folder.join("plain.yaml"),
+        format!("servers: {{ up: {{ url: {} }} }}\n", world.journal.url()),
+    )
+    .unwrap();
+    let doctor = ["doctor", "--config", "plain.yaml", "--data", "data", "--listen", "127.0.0.1:0"];
+    let healthy = said(&command(folder).args(doctor).output().unwrap());
+    assert!(healthy.contains("✓ the disk keeps what it is given"), "control: {healthy}");
+    let read_only = "mount --bind data data && mount -o remount,ro,bind data";
+    if let Some(refused) = apart(folder, "-m", read_only, &dev) {
+        assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+        assert!(
+            said(&refused).contains("data/") && said(&refused).contains("Read-only file system"),
+            "{}",
+            said(&refused)
+        );
+        let looked = said(&apart(folder, "-m", read_only, &doctor).unwrap());
+        assert!(
+            looked.contains("✗ the disk keeps what it is given (write and sync): Read-only file system"),
+            "{looked}"
+        );
+    }
+    // In a user namespace nobody is root: what the owner may not write, the gateway may not.
+    let permissions = |folder_mode: u32, file_mode: u32| {
+        use std::os::unix::fs::PermissionsExt;
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        set(&folder.join("data"), 0o700);
+        for file in std::fs::read_dir(folder.join("data")).unwrap() {
+            set(&file.unwrap().path(), file_mode);
+        }
+        set(&folder.join("data"), folder_mode);
+    };
+    permissions(0o500, 0o400);
+    let refused = apart(folder, "-U", "true", &dev);
+    permissions(0o700, 0o600);
+    if let Some(refused) = refused {
+        assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+        assert!(said(&refused).contains("data/"), "{}", said(&refused));
+    }
+    world.gateway = world.gateway.started_again().await;
+    delivered(&world.call_with("echo", &arguments, &meta).await);
+    assert_eq!(
+        world.journal.executions(),
+        1,
+        "control: the same data is served again, with its stored answer"
+    );
+    world.gateway.assert_books_in_order();
+}
