@@ -14,6 +14,11 @@ use super::DataArgs;
 use super::keys::told;
 use crate::clock;
 
+/// A gateway that compares its books waits for its node and its wallet, each in its own time, before it answers; and it may have much
+/// to tell.
+const ANSWER_MS_MAX: u64 = 120_000;
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// A running gateway.
 #[derive(Debug, Args)]
 pub(crate) struct RunningGateway {
@@ -68,7 +73,8 @@ impl RunningGateway {
             .header("authorization", format!("Bearer {secret}"))
             .header("content-type", "application/json")
             .body(Bytes::from(asked.body.as_ref().map(Value::to_string).unwrap_or_default()))?;
-        let answer = Client::new(policy, Limits::default()).send(request).await.with_context(|| {
+        let limits = Limits { timeout_ms_max: ANSWER_MS_MAX, response_bytes_max: ANSWER_BYTES_MAX };
+        let answer = Client::new(policy, limits).send(request).await.with_context(|| {
             format!("ask the gateway at {}: it has to be running; name it with --url", self.url)
         })?;
         let is_done = answer.status().is_success();

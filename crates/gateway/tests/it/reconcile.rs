@@ -1,11 +1,12 @@
 //! The books, held against what chain and wallet show: agreement is said, and each planted difference is found.
 
 use serde_json::{Value, json};
+use tollgate_testkit::journal_server::{Journal, Script};
 use tollgate_testkit::peers::anvil::{PAYEE, PAYER, STRANGER, TOKEN};
+use tollgate_testkit::peers::{Lnbits, available};
 
 use crate::on_chain::{FUNDS, OnChain};
-use crate::world::{Gateway, PRICE, PRICED, World, delivered, statement};
-use tollgate_testkit::journal_server::Script;
+use crate::world::{Gateway, PRICE, PRICED, World, call, delivered, statement};
 
 /// What the command says, and its exit code.
 fn reconcile(gateway: &Gateway) -> (Option<i32>, Value) {
@@ -125,4 +126,66 @@ async fn books_and_wallet_agree_until_an_invoice_that_nobody_paid_is_in_the_book
     tamper(&world.gateway, &format!("UPDATE settlements SET key = 'l402:{unpaid}' WHERE key LIKE 'l402:%'"));
     let (exit, report) = reconcile(&world.gateway);
     assert_eq!((exit, kinds(&report)), (Some(1), vec!["missing_on_rail".to_owned()]), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn books_and_a_real_lnbits_agree_until_a_difference_is_planted_and_its_silence_is_no_agreement() {
+    let Some(lnbits) = available(Lnbits::start().await) else { return };
+    let journal = Journal::start(Script::echo()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = format!(
+        "servers: {{ up: {{ url: \"{}\", tools: {{ echo: {{ price: [10sat] }} }} }} }}\npayment:\n  lightning: {{ network: regtest, \
+         lnbits_url: \"{}\", lnbits_invoice_key: \"${{GATE_KEY}}\" }}\n",
+        journal.url(),
+        lnbits.url(),
+    );
+    std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
+    std::fs::write(folder.path().join(".env"), format!("GATE_KEY={}\n", lnbits.gate_invoice_key())).unwrap();
+    let gateway = Gateway::serve(folder.path(), &[]).await;
+    let mut calls = Vec::new();
+    for n in 0..3 {
+        let arguments = json!({ "n": n });
+        let asked = call(&gateway.mcp(), "echo", &arguments, &json!({}), &[]).await.json().unwrap();
+        let challenge = &asked["result"]["_meta"]["l402/challenge"];
+        let preimage = lnbits.pay(challenge["invoice"].as_str().unwrap()).await.unwrap();
+        let credential = format!("{}:{preimage}", challenge["macaroon"].as_str().unwrap());
+        let meta = json!({ "l402/authorization": credential });
+        let paid = delivered(&call(&gateway.mcp(), "echo", &arguments, &meta, &[]).await);
+        calls.push(statement(&paid)["call_id"].as_str().unwrap().to_owned());
+    }
+    // What was paid to the wallet past the gateway, and an invoice that was paid and never shown, are no differences.
+    let unshown = call(&gateway.mcp(), "echo", &json!({ "n": 3 }), &json!({}), &[]).await.json().unwrap();
+    let unshown = &unshown["result"]["_meta"]["l402/challenge"];
+    lnbits.pay(unshown["invoice"].as_str().unwrap()).await.unwrap();
+    lnbits.pay(&lnbits.invoice(5, "past the gateway").await.unwrap().bolt11).await.unwrap();
+    let (exit, report) = reconcile(&gateway);
+    assert_eq!(
+        (exit, &report["in_order"], &report["compared"]),
+        (Some(0), &json!(true), &json!(3)),
+        "{report}"
+    );
+
+    // An invoice that nobody paid, one that the wallet never made, and another sum.
+    let unpaid = lnbits.invoice(10, "never paid").await.unwrap().payment_hash;
+    let latest = "(SELECT max(id) FROM settlements)";
+    tamper(&gateway, &format!("UPDATE settlements SET key = 'l402:{unpaid}' WHERE id = {latest}"));
+    let unknown = "ab".repeat(32);
+    tamper(&gateway, &format!("UPDATE settlements SET key = 'l402:{unknown}' WHERE id = {latest} - 1"));
+    tamper(&gateway, &format!("UPDATE settlements SET amount = '9000' WHERE id = {latest} - 2"));
+    let (exit, report) = reconcile(&gateway);
+    let planted = ["amount_differs", "missing_on_rail", "missing_on_rail"];
+    assert_eq!((exit, kinds(&report)), (Some(1), planted.map(str::to_owned).to_vec()), "{report}");
+    let all = report["differences"].as_array().unwrap();
+    let differs = all.iter().find(|difference| difference["kind"] == "amount_differs").unwrap();
+    assert_eq!(
+        (&differs["in_books"], &differs["on_rail"], &differs["call_id"]),
+        (&json!("9000"), &json!("10000"), &json!(calls[0]))
+    );
+    lnbits.pause().unwrap();
+    let (exit, report) = reconcile(&gateway);
+    assert_eq!((exit, kinds(&report)), (Some(1), vec!["not_answered".to_owned(); 3]), "{report}");
+    lnbits.resume().unwrap();
+    assert_eq!(kinds(&reconcile(&gateway).1), planted, "control: it answers again");
+    let log = gateway.whole_log();
+    assert!(!log.contains(lnbits.gate_invoice_key()), "the wallet's key is in the log");
 }

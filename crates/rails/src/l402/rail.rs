@@ -375,7 +375,7 @@ impl PaymentRail for L402 {
         Box::pin(std::future::ready(arrived(settlement)))
     }
 
-    /// The wallet tells whether an invoice was paid, and an invoice is paid whole: it was over this amount when it was made.
+    /// The wallet tells whether an invoice was paid, and over how much it was; one that does not tell is believed to be paid whole.
     fn confirm<'a>(
         &'a self,
         settlement: &'a Settlement,
@@ -387,7 +387,7 @@ impl PaymentRail for L402 {
             hex::decode_to_slice(settlement.key.proof(), &mut hash)
                 .map_err(|error| format!("stored payment hash: {error}"))?;
             match self.wallet.look_up(hash, now).await.map_err(|error| chain(&error))? {
-                InvoiceState::Settled { .. } => Ok(Some(settlement.amount)),
+                InvoiceState::Settled { amount, .. } => Ok(Some(amount.unwrap_or(settlement.amount))),
                 InvoiceState::Open
                 | InvoiceState::Held
                 | InvoiceState::Expired

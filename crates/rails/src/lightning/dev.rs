@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lightning_invoice::{Bolt11Invoice, Currency, InvoiceBuilder, PaymentSecret};
 use secp256k1::{Message, SECP256K1, SecretKey};
-use tollgate_domain::UnixMillis;
+use tollgate_domain::{Amount, UnixMillis};
 
 use super::invoice::{InvoiceFacts, LightningNetwork};
 use super::{Invoice, InvoiceRequest, InvoiceState, LightningWallet, Preimage, WalletError};
@@ -233,9 +233,10 @@ impl<B: InvoiceBook> LightningWallet for DevWallet<B> {
                 self.book.get(payment_hash).await.map_err(|error| WalletError::Backing(Box::new(error)))?;
             Ok(match found {
                 None => InvoiceState::Unknown,
-                Some(invoice) if invoice.paid_at.is_some() => {
-                    InvoiceState::Settled { preimage: Some(invoice.preimage) }
-                }
+                Some(invoice) if invoice.paid_at.is_some() => InvoiceState::Settled {
+                    preimage: Some(invoice.preimage),
+                    amount: Some(Amount::new(u128::from(invoice.sats).saturating_mul(1_000))),
+                },
                 Some(invoice) if now >= invoice.expires => InvoiceState::Expired,
                 Some(_) => InvoiceState::Open,
             })

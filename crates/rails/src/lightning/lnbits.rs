@@ -139,6 +139,8 @@ struct Details {
     paid: Option<bool>,
     preimage: Option<String>,
     status: Option<String>,
+    /// Millisatoshi; what came in is positive.
+    amount: Option<i64>,
 }
 
 /// Reads the answer to `POST /api/v1/payments`.
@@ -181,7 +183,9 @@ fn looked_up(status: StatusCode, body: &[u8], payment_hash: &[u8; 32]) -> Result
     let told = answer.preimage.as_deref().or(details.and_then(|details| details.preimage.as_deref()));
     let preimage =
         told.and_then(|text| Preimage::parse(text).ok()).filter(|preimage| preimage.opens(payment_hash));
-    Ok(InvoiceState::Settled { preimage })
+    let amount = details.and_then(|details| details.amount).and_then(|msat| u64::try_from(msat).ok());
+    let amount = amount.map(|msat| Amount::new(msat.into()));
+    Ok(InvoiceState::Settled { preimage, amount })
 }
 
 fn refuse_failures(status: StatusCode, body: &[u8]) -> Result<(), WalletError> {

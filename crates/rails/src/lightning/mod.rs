@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use tollgate_domain::UnixMillis;
+use tollgate_domain::{Amount, UnixMillis};
 
 use crate::rail::RailFuture;
 
@@ -59,6 +59,8 @@ pub enum InvoiceState {
     Settled {
         /// The preimage, where the wallet tells it.
         preimage: Option<Preimage>,
+        /// How much came in, in millisatoshi, where the wallet tells it.
+        amount: Option<Amount>,
     },
     /// Not paid in time.
     Expired,

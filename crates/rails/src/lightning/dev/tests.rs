@@ -42,7 +42,7 @@ fn paying_gives_the_preimage_once_and_for_all() {
     let paid = ready(wallet.pay(&invoice.bolt11, NOW)).unwrap();
     assert_eq!((paid.sats, paid.payment_hash, paid.paid_at), (10, invoice.payment_hash, NOW));
     assert!(paid.preimage.opens(&invoice.payment_hash));
-    let state = InvoiceState::Settled { preimage: Some(paid.preimage) };
+    let state = InvoiceState::Settled { preimage: Some(paid.preimage), amount: Some(Amount::new(10_000)) };
     assert_eq!(ready(wallet.look_up(invoice.payment_hash, NOW)).unwrap(), state);
     // Again, later than it could be paid, and as a QR code writes it.
     let much_later = NOW.plus_millis(10_000_000);

@@ -92,7 +92,8 @@ fn a_refusal_is_told_apart_from_a_failure() {
 fn the_state_of_a_payment_is_read_where_wallets_put_it() {
     let preimage = Preimage::new([0xab; 32]);
     let hash = preimage.payment_hash();
-    let settled = |preimage| InvoiceState::Settled { preimage };
+    let settled = |preimage| InvoiceState::Settled { preimage, amount: None };
+    let of = |msat| InvoiceState::Settled { preimage: None, amount: Some(Amount::new(msat)) };
     for (answer, expected) in [
         (json!({"paid": true, "preimage": preimage.to_hex(), "details": {}}), settled(Some(preimage))),
         (
@@ -100,6 +101,8 @@ fn the_state_of_a_payment_is_read_where_wallets_put_it() {
             settled(Some(preimage)),
         ),
         (json!({"details": {"paid": true}}), settled(None)),
+        (json!({"paid": true, "details": {"amount": 10_000}}), of(10_000)),
+        (json!({"paid": true, "details": {"amount": -10_000}}), settled(None)),
         (json!({"paid": true, "preimage": "0".repeat(64)}), settled(None)),
         (json!({"paid": false, "details": {"status": "pending"}}), InvoiceState::Open),
         (json!({"paid": false, "details": {"status": "failed"}}), InvoiceState::Cancelled),
@@ -181,7 +184,7 @@ async fn the_wallet_asks_with_its_key_and_believes_only_what_it_checked() {
     let (url, server) = serve_once("200 OK", "{\"paid\":true}");
     let wallet = LnbitsWallet::new(&format!("{url}/wallets/"), "readkey", client()).unwrap();
     let state = wallet.look_up(made.payment_hash, NOW).await.unwrap();
-    assert_eq!(state, InvoiceState::Settled { preimage: None });
+    assert_eq!(state, InvoiceState::Settled { preimage: None, amount: None });
     let path = format!("GET /wallets/api/v1/payments/{} HTTP/1.1\r\n", hex::encode(made.payment_hash));
     assert!(server.join().unwrap().starts_with(&path));
 }
