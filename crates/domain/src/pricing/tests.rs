@@ -82,6 +82,51 @@ fn tiers_grades_and_windows_choose_their_price() {
     assert_eq!([amount(&windows, &at(1)), amount(&windows, &at(0))], [1, 2]);
 }
 
+fn by_result(bytes: u64, each: u128, most: u128) -> Pricing {
+    let bounds = Bounds { minimum: Amount::new(1), maximum: Some(Amount::new(most)) };
+    Pricing::PerResult(ResultPrice::new(bytes, vec![unit(0, each, bounds)]).unwrap())
+}
+
+#[test]
+fn a_price_by_the_result_is_quoted_as_its_maximum_and_says_what_is_charged() {
+    let none = Counts(Ok(0));
+    let rule = by_result(1_024, 5, 100);
+    let due = rule.due(&situation(&none)).unwrap();
+    assert_eq!(due.price, money(100));
+    assert_eq!(due.by_result.unwrap().of(usdc().id(), 1_025), Some(Amount::new(10)));
+    assert_eq!(per_call(7).due(&situation(&none)).unwrap().by_result, None, "control: all of it");
+    let tier = Pricing::FreeTier { calls: 1, per: Period::Day, then: Box::new(rule.clone()) };
+    assert!(tier.due(&Situation { usage: used(1), ..situation(&none) }).unwrap().by_result.is_some());
+    assert!(rule.reads_result() && tier.reads_result());
+    assert!(!per_call(7).reads_result());
+}
+
+#[test]
+fn calls_are_counted_in_their_own_period() {
+    let usage = Usage { day: 1, month: 2, ever: 3 };
+    for (period, expected) in [
+        (Period::Day, Usage { day: 9, month: 2, ever: 3 }),
+        (Period::Month, Usage { day: 1, month: 9, ever: 3 }),
+        (Period::Ever, Usage { day: 1, month: 2, ever: 9 }),
+    ] {
+        assert_eq!(usage.with(period, 9), expected);
+        assert_eq!(expected.within(period), 9);
+    }
+}
+
+#[test]
+fn free_calls_have_one_text_form() {
+    for (text, calls, per) in
+        [("3/day", 3, Period::Day), ("10/month", 10, Period::Month), ("0/ever", 0, Period::Ever)]
+    {
+        let free = FreeCall { calls, per };
+        assert_eq!((free.to_string().as_str(), text.parse()), (text, Ok(free)));
+    }
+    for text in ["03/day", "+3/day", "3", "3/week", "/day", "3/day/day", "-1/day"] {
+        assert!(text.parse::<FreeCall>().is_err(), "{text}");
+    }
+}
+
 #[test]
 fn p13_a_begun_unit_counts_whole_and_bounds_hold() {
     let bounds = Bounds { minimum: Amount::new(20), maximum: Some(Amount::new(50)) };
@@ -136,6 +181,20 @@ fn the_version_follows_every_number_of_the_rules() {
         Pricing::PerUnit { measure: measure(), size: 1, options: vec![unit(0, 1, Bounds::PLAIN)] },
         Pricing::PerUnit { measure: measure(), size: 2, options: vec![unit(0, 1, Bounds::PLAIN)] },
         Pricing::PerUnit { measure: measure(), size: 2, options: vec![unit(0, 2, Bounds::PLAIN)] },
+        Pricing::PerUnit {
+            measure: measure(),
+            size: 2,
+            options: vec![unit(0, 2, Bounds { minimum: Amount::new(2), maximum: None })],
+        },
+        Pricing::PerUnit {
+            measure: measure(),
+            size: 2,
+            options: vec![unit(0, 2, Bounds { maximum: Some(Amount::new(9)), ..Bounds::PLAIN })],
+        },
+        by_result(1, 5, 100),
+        by_result(2, 5, 100),
+        by_result(1, 6, 100),
+        by_result(1, 5, 101),
     ];
     for (index, one) in rules.iter().enumerate() {
         assert_eq!(one.version(), one.clone().version());
@@ -164,6 +223,8 @@ fn rules_know_what_they_need() {
     assert_eq!(tier.first_asset(), Some(&usdc()));
     let free = Pricing::FreeTier { calls: 1, per: Period::Day, then: Box::new(Pricing::FREE) };
     assert!(free.is_free());
+    assert_eq!((per_call(7).per_call(), tier.per_call()), (Some(&money(7)), None));
+    assert_eq!([Pricing::FREE, per_call(7)].map(|pricing| pricing.to_string()), ["free", "0.000007 USDC"]);
 }
 
 proptest! {

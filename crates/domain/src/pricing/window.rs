@@ -144,6 +144,11 @@ mod tests {
         assert!(
             night.contains(friday(5, 59)) && !night.contains(friday(6, 0)) && !night.contains(friday(23, 0))
         );
+        let of_friday = Window::new(Days::named(["fri"]).unwrap(), "22:00", "06:00").unwrap();
+        for (hour, minute, inside) in [(5, 59, false), (21, 59, false), (22, 0, true), (23, 59, true)] {
+            assert_eq!(of_friday.contains(friday(hour, minute)), inside, "{hour}:{minute}");
+        }
+        assert!(of_friday.contains(friday(5, 0).plus_millis(86_400_000)), "until Saturday's morning");
         let whole = Window::new(Days::ALL, "00:00", "24:00").unwrap();
         assert!(whole.contains(friday(0, 0)) && whole.contains(friday(23, 59)));
     }
@@ -153,6 +158,7 @@ mod tests {
         for text in ["8:00", "24:01", "12:60", "-1:00", "noon", "", "12", "+1:00"] {
             assert!(Window::new(Days::ALL, text, "18:00").is_err(), "{text}");
         }
+        assert!(Window::new(Days::ALL, "08:59", "23:59").is_ok(), "control");
         assert_eq!(Window::new(Days::ALL, "08:00", "08:00"), Err(WindowError::Empty));
         assert!(Days::named(["monday"]).is_err());
     }

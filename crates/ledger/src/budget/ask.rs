@@ -102,3 +102,42 @@ impl Ask {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(path: &str, approve_above: Option<u128>) -> Node {
+        Node {
+            key: NodeKey::new(path, Some("alice")),
+            per_call: Some(Amount::new(7)),
+            approve_above: approve_above.map(Amount::new),
+            counted: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_least_threshold_of_all_nodes_needs_an_approval_until_it_is_waived_alone() {
+        let ask = |nodes: Vec<Node>| Ask { nodes, ..Ask::default() };
+        assert_eq!(ask(vec![node("acme", None)]).approve_above(), None);
+        let bounded =
+            ask(vec![node("acme", Some(500)), node("acme/team", Some(100)), node("acme/team/a", None)]);
+        assert_eq!(bounded.approve_above(), Some(Amount::new(100)));
+        let waived = bounded.clone().without_approval();
+        assert_eq!(waived.approve_above(), None);
+        let others =
+            |ask: &Ask| ask.nodes.iter().map(|node| (node.key.clone(), node.per_call)).collect::<Vec<_>>();
+        assert_eq!(others(&waived), others(&bounded), "all other limits stay");
+    }
+
+    #[test]
+    fn a_key_says_whose_counter_it_is_and_a_caller_is_told_the_path_alone() {
+        let key = NodeKey::new("acme/team", Some("alice"));
+        assert_eq!(
+            (key.as_str(), key.path(), key.to_string().as_str()),
+            ("acme/team#alice", "acme/team", "acme/team#alice")
+        );
+        assert_eq!(NodeKey::stored("acme/team#alice"), key);
+        assert_eq!(NodeKey::new("acme", None).path(), "acme");
+    }
+}

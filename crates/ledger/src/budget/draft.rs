@@ -176,3 +176,38 @@ impl Draft {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tollgate_domain::{Amount, AssetId, Digest, ToolRef};
+
+    use super::*;
+    use crate::budget::{NodeKey, Span};
+
+    #[test]
+    fn changes_of_budgets_with_anything_to_write_are_not_empty() {
+        let (now, asset): (_, AssetId) = (UnixMillis::new(1), "lightning:regtest/msat".parse().unwrap());
+        let counter = Counter { node: NodeKey::new("acme", None), asset: asset.clone(), span: Span::Day };
+        let usage = Usage { start: now, last: now, used: Amount::new(5) };
+        let wanted = Wanted {
+            caller: "anonymous".parse().unwrap(),
+            tool: ToolRef { server: "up".parse().unwrap(), tool: "buy".parse().unwrap() },
+            args: Digest::of(b"{}"),
+            asset,
+            amount: Amount::new(5),
+        };
+        let approval = Approval::asked(ApprovalId::from_bytes([1; 16]), wanted, now, now.plus_millis(1));
+        let none = BudgetChanges::default;
+        assert!(none().is_empty());
+        for changes in [
+            BudgetChanges { usages: vec![(counter, usage)], ..none() },
+            BudgetChanges { approvals: vec![approval], ..none() },
+            BudgetChanges { stops: vec![(Target::Everything, None)], ..none() },
+        ] {
+            assert!(
+                !changes.is_empty(),
+                "a store that took it for nothing would answer and not write: {changes:?}"
+            );
+        }
+    }
+}

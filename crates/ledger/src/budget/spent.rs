@@ -69,3 +69,37 @@ pub async fn spending<S: LedgerStore>(
     }
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::{Counted, Node};
+
+    #[test]
+    fn what_is_left_is_told_of_every_window_in_order() {
+        let asset: AssetId = "lightning:regtest/msat".parse().unwrap();
+        let counted = |span, limit: Option<u128>| Counted {
+            span,
+            limit: limit.map(Amount::new),
+            warn: Some(Amount::new(9)),
+        };
+        let node = Node {
+            key: NodeKey::new("acme", None),
+            per_call: None,
+            approve_above: None,
+            counted: vec![
+                counted(Span::Hour, Some(10)),
+                counted(Span::Day, Some(10)),
+                counted(Span::Month, None),
+            ],
+        };
+        let ask = Ask { nodes: vec![node], ..Ask::default() };
+        let now = UnixMillis::new(1_795_737_600_000);
+        let used = |used| Some(Usage { start: now, last: now, used: Amount::new(used) });
+        let told = spent(&ask, &asset, &[used(4), used(12)], now);
+        let lines: Vec<_> =
+            told.iter().map(|line| (line.span, line.used.get(), line.left().map(Amount::get))).collect();
+        assert_eq!(lines, [(Span::Hour, 4, Some(6)), (Span::Day, 12, Some(0)), (Span::Month, 0, None)]);
+        assert!(told.iter().all(|line| line.asset == asset && line.warn == Some(Amount::new(9))));
+    }
+}

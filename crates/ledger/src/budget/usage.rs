@@ -66,3 +66,24 @@ impl Usage {
         span.end(self.start, calendar.zone).unwrap_or_else(idle)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_goes_on_with_each_call_and_ends_with_a_pause() {
+        let calendar = Calendar { session_idle_ms: 1_000, ..Calendar::default() };
+        let at = UnixMillis::new;
+        let now = |known, millis| Usage::at(known, Span::Session, at(millis), calendar);
+        let first = now(None, 5_000).reserve(Amount::new(3), at(5_000)).unwrap();
+        let second = now(Some(first), 5_900).reserve(Amount::new(4), at(5_900)).unwrap();
+        assert_eq!((second.used, second.last), (Amount::new(7), at(5_900)));
+        // A second after the last call it is the same session still, though it began longer ago; a pause ends it.
+        assert_eq!(now(Some(second), 6_900).used, Amount::new(7));
+        assert_eq!(now(Some(second), 6_901).used, Amount::ZERO);
+        assert_eq!(second.resets(Span::Session, calendar), at(6_901));
+        // A call whose clock is behind makes the session no shorter.
+        assert_eq!(second.reserve(Amount::new(1), at(5_000)).unwrap().last, at(5_900));
+    }
+}

@@ -43,3 +43,21 @@ impl fmt::Debug for ProviderName {
         fmt::Debug::fmt(&*self.0, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_has_one_name_that_is_short_and_plain() {
+        let longest = "p".repeat(64);
+        for text in ["a", "0", "acme-2", "z-", longest.as_str()] {
+            let name: ProviderName = text.parse().unwrap();
+            assert_eq!((name.as_str(), name.to_string().as_str()), (text, text));
+        }
+        let longer = "p".repeat(65);
+        for text in ["", "-a", "-", "A", "a_b", "a b", "a:b", "ä", longer.as_str()] {
+            assert!(text.parse::<ProviderName>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -33,6 +33,13 @@ fn p13_a_division_rounds_up_and_never_under_the_price() {
 }
 
 #[test]
+fn a_formula_names_what_it_counts() {
+    let names = |text: &str| text.parse::<Formula>().unwrap().names().join(" ");
+    assert_eq!(names("max(rows, 2) * columns / rows"), "rows columns rows");
+    assert_eq!(names("1 + 2"), "");
+}
+
+#[test]
 fn what_has_no_whole_value_is_refused_with_the_reason() {
     let most = "170141183460469231731687303715884105727";
     for (text, expected) in [
@@ -67,6 +74,7 @@ fn a_formula_has_bounds() {
     assert_eq!(value(&long(NODES_MAX / 2), 1), Ok(32));
     assert_eq!(value(&long(NODES_MAX / 2 + 1), 1), Err(FormulaError::TooLarge));
     assert_eq!(value(&format!("n{}", " ".repeat(CHARS_MAX)), 1), Err(FormulaError::TooLarge));
+    assert_eq!(value(&format!("n{}", " ".repeat(CHARS_MAX - 1)), 1), Ok(1), "control");
 }
 
 /// Texts of formulas, most of them well formed.

@@ -30,6 +30,7 @@ fn a_begun_unit_counts_whole_and_nothing_costs_more_than_the_maximum() {
         [200, 300, 300, 400, 1000, 1000, 1000]
     );
     assert_eq!(price.of(sat().id(), 1), None, "it is not priced in that");
+    assert_eq!((price.bytes(), price.options()), (1_024, &[option(200, 100, 1, Some(1_000))][..]));
     assert_eq!(price.maximum().options(), [Money { amount: Amount::new(1_000), asset: usdc() }]);
     assert_eq!(
         price.to_string(),

@@ -225,3 +225,17 @@ fn what_was_taken_before_and_went_back_is_given_back_and_what_was_earned_stays_s
     assert!(is_fresh(&outcomes[0]) && outcomes[2].is_ok() && !is_fresh(&outcomes[3]), "{outcomes:?}");
     assert_eq!((used(&books), books.findings()), (10, vec![]));
 }
+
+#[test]
+fn stops_have_a_bound_and_what_is_stopped_already_fits() {
+    use crate::budget::Stops;
+    let stop = Stop { reason: "too dear".to_owned(), by: "eve".to_owned(), at: UnixMillis::new(1) };
+    let node = |number: usize| Target::Node(format!("acme/{number}").into());
+    let mut books = Memory::default();
+    let halt = |target: &Target| Command::Budget(Change::Stop { target: target.clone(), stop: stop.clone() });
+    let all: Vec<Command> = (0..Stops::MAX).map(|number| halt(&node(number))).collect();
+    assert!(books.commit(&all).iter().all(Result::is_ok));
+    let words = books.commit(&[halt(&Target::Everything), halt(&node(0))]);
+    assert!(matches!(words[0], Err(Refusal::TooManyStops)), "{:?}", words[0]);
+    assert!(words[1].is_ok(), "control: it is stopped already");
+}

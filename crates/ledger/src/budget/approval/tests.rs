@@ -31,8 +31,13 @@ fn p21_an_approval_lets_one_call_pass_and_no_second() {
     assert!(!waiting.lets_pass(&wanted(), NOW));
     let approved = waiting.apply(&approve(), NOW).unwrap();
     assert!(approved.lets_pass(&wanted(), NOW), "control");
-    let used = approved.apply(&ApprovalEvent::Use { call: call(1) }, NOW).unwrap();
+    let later = UnixMillis::new(1_500);
+    let used = approved.apply(&ApprovalEvent::Use { call: call(1) }, later).unwrap();
     assert!(!used.lets_pass(&wanted(), NOW));
+    // It says who decided when, and which call has used it.
+    let eve = Some("eve".to_owned());
+    assert_eq!((approved.decided, &approved.by, approved.call), (Some(NOW), &eve, None));
+    assert_eq!((used.decided, &used.by, used.call), (Some(NOW), &eve, Some(call(1))));
     let again = ApprovalEvent::Use { call: call(2) };
     assert_eq!(used.apply(&again, NOW), Err(ApprovalError::Illegal(ApprovalState::Used)));
 }
@@ -76,7 +81,10 @@ fn only_the_call_that_used_it_gives_it_back() {
         asked().apply(&approve(), NOW).unwrap().apply(&ApprovalEvent::Use { call: call(1) }, NOW).unwrap();
     let back = |byte| used.apply(&ApprovalEvent::GiveBack { call: call(byte) }, NOW);
     assert_eq!(back(2), Err(ApprovalError::Illegal(ApprovalState::Used)));
-    assert_eq!(back(1).unwrap().state, ApprovalState::Approved);
+    let given_back = back(1).unwrap();
+    assert_eq!((given_back.state, given_back.call), (ApprovalState::Approved, None));
+    let another = given_back.apply(&ApprovalEvent::Use { call: call(2) }, NOW).unwrap();
+    assert_eq!(another.call, Some(call(2)), "it lets one more call pass, and remembers that one");
 }
 
 /// Every state with every event, at a moment before the expiry.
@@ -103,4 +111,12 @@ fn every_state_and_event_is_decided() {
             assert_eq!(after, expected, "{state} {event:?}");
         }
     }
+}
+
+#[test]
+fn states_have_one_text_form() {
+    for (state, word) in ApprovalState::ALL.into_iter().zip(["waiting", "approved", "rejected", "used"]) {
+        assert_eq!((state.to_string().as_str(), word.parse().ok()), (word, Some(state)));
+    }
+    assert!("Waiting".parse::<ApprovalState>().is_err() && "".parse::<ApprovalState>().is_err());
 }

@@ -93,3 +93,50 @@ fn nothing_bounds_an_asset_that_no_limit_names() {
     assert_eq!(ask.nodes.len(), 1, "acme may be stopped");
     assert!(ask.nodes.iter().all(|node| node.counted.is_empty()));
 }
+
+#[test]
+fn every_node_is_listed_and_has_its_own_limits_where_its_callers_share_them() {
+    let plan = plan();
+    let paths: Vec<&str> = plan.paths().map(|branch| &*branch.path).collect();
+    assert_eq!(paths, ["acme", "acme/research", "acme/research/agents", "acme/up"]);
+    let shared: Vec<Option<Node>> = plan.paths().map(|branch| branch.shared(&asset())).collect();
+    let limits = |node: &Node| (node.key.to_string(), node.counted[0].limit);
+    assert_eq!(
+        shared.iter().map(|node| node.as_ref().map(limits)).collect::<Vec<_>>(),
+        [
+            Some(("acme".to_owned(), Some(Amount::new(40)))),
+            Some(("acme/research".to_owned(), Some(Amount::new(30)))),
+            None, // each caller has its own
+            None, // and each tool
+        ]
+    );
+    let other = "lightning:regtest/msat".parse().unwrap();
+    assert!(plan.paths().all(|branch| branch.shared(&other).is_none()), "it has no limit in that");
+}
+
+#[test]
+fn words_of_the_tree_have_one_text_form() {
+    for (kind, word) in Kind::ALL.into_iter().zip(["org", "team", "project", "agent", "tool"]) {
+        assert_eq!((kind.word(), kind.to_string().as_str(), word.parse().ok()), (word, word, Some(kind)));
+    }
+    assert_eq!(["caller", "tool"].map(|word| word.parse().ok()), [Some(Each::Caller), Some(Each::Tool)]);
+    assert_eq!(
+        ["approval", "escrow"].map(|word| word.parse().ok()),
+        [Some(HighValue::Approval), Some(HighValue::Escrow)]
+    );
+    for word in ["", "Org", "everybody", "Escrow"] {
+        assert!(word.parse::<Kind>().is_err() && word.parse::<Each>().is_err(), "{word}");
+        assert!(word.parse::<HighValue>().is_err(), "{word}");
+    }
+}
+
+#[test]
+fn a_pattern_has_a_length_and_is_shown_as_written() {
+    use crate::budget::Pattern;
+    let (longest, longer) = ("a".repeat(256), "a".repeat(257));
+    assert_eq!(longest.parse::<Pattern>().unwrap().to_string(), longest);
+    for text in ["", "a\n", longer.as_str()] {
+        assert!(text.parse::<Pattern>().is_err(), "{text:?}");
+    }
+    assert_eq!("agent-*".parse::<Pattern>().unwrap().to_string(), "agent-*");
+}
