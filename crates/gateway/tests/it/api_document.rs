@@ -10,6 +10,7 @@ use tollgate_testkit::journal_server::{Behaviour, Script};
 use tollgate_testkit::peers::{Errors, Schemathesis, available};
 
 use crate::control::admin_key;
+use crate::escrow::Party;
 use crate::world::{World, command};
 
 const GATE_KEY: &str = "gate-key-of-a-test-0123456789abcdef";
@@ -148,5 +149,22 @@ async fn a_fuzzing_client_finds_no_server_error_and_no_answer_that_is_not_descri
         let run = schemathesis.run(&file, &world.gateway.url, paths, &headers, errors).await.unwrap();
         assert!(run.passed, "{paths}: {}\n{}", run.said, world.gateway.log());
     }
+    world.gateway.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn a_fuzzing_client_with_a_key_and_credit_finds_no_server_error_at_the_doors_of_money() {
+    let Some(schemathesis) = available(Schemathesis::install().await) else { return };
+    let (world, _admin) = open_everywhere().await;
+    let party = Party::new(&world.gateway, Some("900USDC")).await;
+    let file = world.folder.path().join("openapi.json");
+    std::fs::write(&file, document(&world).await.to_string()).unwrap();
+    let bearer = party.bearer();
+    let headers = [("Authorization", bearer.as_str())];
+    let paths = "^/api/v1/(escrow|payments|execute|payouts|providers|receipts|calls)";
+    let run =
+        schemathesis.run(&file, &world.gateway.url, paths, &headers, Errors::HaveAStatus).await.unwrap();
+    assert!(run.passed, "{}\n{}", run.said, world.gateway.log());
+    assert!(party.credit() < 900_000_000, "control: some of it was spent or put into escrows");
     world.gateway.assert_books_in_order();
 }

@@ -221,8 +221,16 @@ async fn a_flood_of_unpaid_calls_is_not_a_flood_of_invoices() {
     assert!(!refused.text().contains("lnbc"), "no invoice");
     Demand::read(&unpaid("192.0.2.1", "other").await);
     Demand::read(&unpaid("192.0.2.2", "echo").await);
+    // P20: however many are asked to pay, the books have not a row of it.
+    let rows = async |part: &str| {
+        let done = world.gateway.cli(&["ledger", "export", part, "--format", "jsonl"]);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap().lines().count()
+    };
+    assert_eq!((rows("settlements").await, rows("receipts").await), (0, 0));
     // Who pays is not asked to pay, and is not held up.
     delivered(&call_from(&world, "192.0.2.1", "echo", &json!({}), &payment).await);
+    assert_eq!((rows("settlements").await, rows("receipts").await), (1, 1), "control");
 }
 
 #[tokio::test]
