@@ -44,7 +44,8 @@ impl<'a> Writer<'a> {
         match scanner.peek() {
             Some(b'"') => {
                 let token = scanner.string()?;
-                self.string(&token.inner, &scanner.unescape(&token));
+                let says = scanner.unescape(&token);
+                self.string(&token.inner, matches!(says, Cow::Owned(_)).then_some(&says));
             }
             Some(b'[') => {
                 self.mark(b'[');
@@ -113,17 +114,17 @@ impl<'a> Writer<'a> {
         if matches!(name.text, Cow::Borrowed(_)) && at == name.inner.end + 2 {
             self.token(name.inner.start - 1..at);
         } else {
-            self.string(&name.inner, &name.text);
+            self.string(&name.inner, matches!(name.text, Cow::Owned(_)).then_some(&name.text));
             self.mark(b':');
         }
     }
 
-    /// A string between its quotes, and what it says. One that was spelled without escapes has nothing to escape.
-    fn string(&mut self, inner: &Range<usize>, says: &Cow<'a, str>) {
+    /// A string between its quotes, and what it says if it was spelled with escapes: one without has nothing to escape.
+    fn string(&mut self, inner: &Range<usize>, says: Option<&str>) {
         let token = inner.start - 1..inner.end + 1;
         match says {
-            Cow::Borrowed(_) => self.token(token),
-            Cow::Owned(says) => {
+            None => self.token(token),
+            Some(says) => {
                 self.end_run();
                 quote_into(says, &mut self.out);
                 self.run = token.end..token.end;
