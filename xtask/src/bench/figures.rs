@@ -122,6 +122,18 @@ impl Figures {
     /// # Errors
     /// When they have no round in common.
     pub(crate) fn ratio(&self, pair: Pair, figure: impl Fn(&Slice) -> f64) -> Result<Spread> {
+        self.beside(pair, |subject, neighbour| figure(subject) / figure(neighbour))
+    }
+
+    /// By how much it is above its neighbour's, round by round.
+    ///
+    /// # Errors
+    /// When they have no round in common.
+    pub(crate) fn excess(&self, pair: Pair, figure: impl Fn(&Slice) -> f64) -> Result<Spread> {
+        self.beside(pair, |subject, neighbour| figure(subject) - figure(neighbour))
+    }
+
+    fn beside(&self, pair: Pair, compared: impl Fn(&Slice, &Slice) -> f64) -> Result<Spread> {
         let of = |subject: &'static str| {
             self.slices
                 .iter()
@@ -129,7 +141,7 @@ impl Figures {
         };
         let ratios = of(pair.subject).filter_map(|slice| {
             let neighbour = of(pair.beside).find(|neighbour| neighbour.round == slice.round)?;
-            Some(figure(slice) / figure(neighbour))
+            Some(compared(slice, neighbour))
         });
         Spread::of(ratios.collect())
             .with_context(|| format!("{} and {} were never measured in one round", pair.subject, pair.beside))
