@@ -15,8 +15,9 @@ const NAME: &str =
     "slow_line::f57_over_a_line_that_delays_and_loses_packets_every_call_is_right_and_charged_once";
 /// Set where the test runs in its own network.
 const INSIDE: &str = "TOLLGATE_TEST_SLOW_LINE";
-/// 1 Mbit/s, and a queue that what is sent at once does not fit into: `tc-tbf(8)` drops the rest.
-const LINE: &str = "ip link set lo up && tc qdisc add dev lo root tbf rate 1mbit burst 16kb latency 200ms";
+/// 4 Mbit/s in packets of a usual size, and a queue that what is sent at once does not fit into: `tc-tbf(8)` drops the rest.
+const LINE: &str =
+    "ip link set lo mtu 1500 up && tc qdisc add dev lo root tbf rate 4mbit burst 8kb latency 20ms";
 const CALLS: u64 = 8;
 const ARGUMENT_BYTES: usize = 12_000;
 
