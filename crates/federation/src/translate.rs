@@ -46,9 +46,15 @@ impl Translator<'_> {
         match frame.kind() {
             Message::Notification if is_of_task() => self.notification(frame),
             Message::Request | Message::Notification => frame.meta(RELATED_TASK).map(|_| self.related(frame)),
-            Message::Response => self.answer(frame),
+            Message::Response => self.listed(frame).or_else(|| self.answer(frame)),
             Message::ErrorResponse => None,
         }
+    }
+
+    /// A list of tasks, which no other answer has; a federated door merges its lists elsewhere.
+    fn listed(&self, frame: &Frame) -> Option<Bytes> {
+        let listed = raw::map_elements(&frame.result()?, "tasks", |task| self.with_task(task))?;
+        raw::set(frame.bytes(), &[("result", std::str::from_utf8(&listed).ok()?)]).ok()
     }
 
     /// A server's answer as the client is to see it. `None`: as it came.

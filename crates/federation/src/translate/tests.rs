@@ -176,6 +176,8 @@ fn m12_at_a_servers_own_door_its_tasks_alone_have_other_names() {
     assert_eq!(seen(&made).unwrap()["result"]["task"]["taskId"], public.as_str());
     let got = json!({ "jsonrpc": "2.0", "id": 1, "result": task });
     assert_eq!(seen(&got).unwrap()["result"]["taskId"], public.as_str());
+    let listed = json!({ "jsonrpc": "2.0", "id": 1, "result": { "tasks": [task], "nextCursor": "c" } });
+    assert_eq!(seen(&listed).unwrap()["result"]["tasks"][0]["taskId"], public.as_str());
     let told = json!({ "jsonrpc": "2.0", "method": "notifications/tasks/status", "params": task });
     assert_eq!(seen(&told).unwrap()["params"]["taskId"], public.as_str());
     let asks = json!({ "jsonrpc": "2.0", "id": 4, "method": "elicitation/create",
