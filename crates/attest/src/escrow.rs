@@ -1,8 +1,9 @@
 //! What a receipt says of money that an escrow moved: the payload of its own kind, in the chain of the receipts of calls.
 
-use serde::{Deserialize, Serialize};
-use tollgate_domain::{Amount, AssetId, CallId, Digest, EscrowId, Principal, ReceiptId, UnixMillis};
+use serde::Deserialize;
+use tollgate_domain::{Amount, AssetId, CallId, EscrowId, Principal, ReceiptId, UnixMillis};
 
+use crate::draft::{Draft, GAP};
 use crate::moment;
 use crate::wire::StatementError;
 
@@ -51,7 +52,7 @@ pub struct EscrowDraft {
 }
 
 /// One movement of money. The purses are `payer`, `provider`, `mediator`, `escrow` and `stake`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct Moved {
     /// How much.
     pub amount: Amount,
@@ -98,32 +99,22 @@ pub struct EscrowStatement {
     pub mode: String,
 }
 
-/// The JSON form: members in canonical order.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Wire {
+/// What is read of the JSON form, beside what every statement has.
+#[derive(Deserialize)]
+struct Wire {
     amount: Amount,
     asset: AssetId,
     by: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     call_id: Option<CallId>,
     escrow_id: EscrowId,
     event: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    gateway: Option<String>,
-    kind: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     mediator: Option<Principal>,
     mode: String,
     movements: Vec<Moved>,
     payer: Principal,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    prev: Option<Digest>,
     provider: String,
-    receipt_id: ReceiptId,
     refunded: Amount,
     released: Amount,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    seq: Option<u64>,
     state: String,
     ts: String,
     v: u32,
@@ -131,34 +122,40 @@ pub(crate) struct Wire {
 }
 
 impl EscrowDraft {
-    /// The draft as canonical JSON (RFC 8785), for [`crate::seal`].
-    pub fn to_json(&self) -> String {
-        let wire = Wire {
-            amount: self.amount,
-            asset: self.asset.clone(),
-            by: self.by.clone(),
-            call_id: self.call_id,
-            escrow_id: self.escrow_id,
-            event: self.event.to_owned(),
-            gateway: None,
-            kind: KIND.to_owned(),
-            mediator: self.mediator.clone(),
-            mode: self.mode.to_owned(),
-            movements: self.movements.clone(),
-            payer: self.payer.clone(),
-            prev: None,
-            provider: self.provider.clone(),
-            receipt_id: self.receipt_id,
-            refunded: self.refunded,
-            released: self.released,
-            seq: None,
-            state: self.state.to_owned(),
-            ts: self.ts.to_string(),
-            v: VERSION,
-            version: self.version,
-        };
-        // Strings and small integers always encode; should that ever change, an empty text is refused by `seal`.
-        serde_json::to_string(&wire).unwrap_or_default()
+    /// The draft as text, for [`crate::seal`].
+    pub fn to_text(&self) -> String {
+        Draft::of(|draft| {
+            draft.plain("amount", self.amount);
+            draft.text("asset", self.asset.as_str());
+            draft.text("by", &self.by);
+            if let Some(call) = self.call_id {
+                draft.plain("call_id", call);
+            }
+            draft.plain("escrow_id", self.escrow_id);
+            draft.text("event", self.event);
+            draft.plain("gateway", GAP);
+            draft.text("kind", KIND);
+            if let Some(mediator) = &self.mediator {
+                draft.text("mediator", mediator.as_str());
+            }
+            draft.text("mode", self.mode);
+            draft.objects("movements", &self.movements, |draft, moved| {
+                draft.plain("amount", moved.amount);
+                draft.text("from", &moved.from);
+                draft.text("to", &moved.to);
+            });
+            draft.text("payer", self.payer.as_str());
+            draft.plain("prev", GAP);
+            draft.text("provider", &self.provider);
+            draft.plain("receipt_id", self.receipt_id);
+            draft.plain("refunded", self.refunded);
+            draft.plain("released", self.released);
+            draft.bare("seq", GAP);
+            draft.text("state", self.state);
+            draft.plain("ts", self.ts);
+            draft.bare("v", VERSION);
+            draft.bare("version", self.version);
+        })
     }
 }
 
@@ -236,11 +233,11 @@ mod tests {
         let keys = [signer.public()];
         let call = Some(CallId::from_bytes([5; 16]));
         let mut envelopes = Vec::new();
-        let first = crate::statement::tests::full().to_json();
+        let first = crate::statement::tests::full().to_text();
         let mut last = seal(&first, 1, &FIRST_PREVIOUS, &signer).unwrap();
         envelopes.push(last.envelope.clone());
         for (seq, draft) in [(2, draft(call, None)), (3, draft(None, Some(who(3))))] {
-            last = seal(&draft.to_json(), seq, &last.hash, &signer).unwrap();
+            last = seal(&draft.to_text(), seq, &last.hash, &signer).unwrap();
             assert_eq!(last.receipt_id, draft.receipt_id);
             envelopes.push(last.envelope.clone());
             let verified = verify(&last.envelope, &keys).unwrap();
@@ -259,7 +256,7 @@ mod tests {
     #[test]
     fn what_moved_cannot_be_changed_afterwards() {
         let signer = Signer::from_seed(&[7; 32]).unwrap();
-        let sealed = seal(&draft(None, None).to_json(), 1, &FIRST_PREVIOUS, &signer).unwrap();
+        let sealed = seal(&draft(None, None).to_text(), 1, &FIRST_PREVIOUS, &signer).unwrap();
         assert!(verify(&sealed.envelope, &[signer.public()]).is_ok(), "control");
         let mut envelope: serde_json::Value = serde_json::from_str(&sealed.envelope).unwrap();
         let payload = crate::dsse::decode(envelope["payload"].as_str().unwrap()).unwrap();

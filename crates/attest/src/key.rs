@@ -1,6 +1,6 @@
 use std::fmt;
 
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, ParsedPublicKey};
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, ParsedPublicKey, Signature};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
@@ -64,8 +64,8 @@ impl Signer {
     }
 
     /// The signature over `message`, or `None` when the library fails.
-    pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
-        self.pair.try_sign(message).ok().map(|signature| signature.as_ref().to_vec())
+    pub(crate) fn sign(&self, message: &[u8]) -> Option<Signature> {
+        self.pair.try_sign(message).ok()
     }
 }
 

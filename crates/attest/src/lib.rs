@@ -40,7 +40,7 @@
 //! };
 //!
 //! let signer = Signer::from_seed(&[7; 32])?;
-//! let sealed = seal(&draft.to_json(), 1, &FIRST_PREVIOUS, &signer)?;
+//! let sealed = seal(&draft.to_text(), 1, &FIRST_PREVIOUS, &signer)?;
 //!
 //! let keys = [signer.public()];
 //! let receipt = verify(&sealed.envelope, &keys)?;
@@ -55,6 +55,7 @@
 mod chain;
 mod did;
 mod digest;
+mod draft;
 mod dsse;
 mod escrow;
 mod jwks;

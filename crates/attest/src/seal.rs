@@ -1,10 +1,6 @@
-use std::fmt;
-
-use serde::Deserializer as _;
-use serde::de::{MapAccess, Visitor};
-use serde_json::value::RawValue;
 use tollgate_domain::{Digest, ReceiptId};
 
+use crate::draft::GAP;
 use crate::key::Signer;
 use crate::wire::EXACT_MAX;
 use crate::{PAYLOAD_TYPE, dsse};
@@ -34,18 +30,12 @@ pub enum SealError {
     /// The draft is larger than any statement.
     #[error("the draft is larger than {DRAFT_BYTES_MAX} bytes")]
     TooLarge,
-    /// The draft is no JSON object.
-    #[error("read the draft: {0}")]
-    Draft(#[source] serde_json::Error),
+    /// It is no draft: it does not leave open what sealing fills in, or leaves open something else.
+    #[error("the draft does not leave open exactly gateway, prev and seq")]
+    Gaps,
     /// The draft has no receipt id.
     #[error("the draft has no valid receipt_id")]
     ReceiptId,
-    /// The draft's members are not in canonical order.
-    #[error("the draft's members are not in canonical order")]
-    Order,
-    /// The draft claims a place in a chain, which only sealing assigns.
-    #[error("the draft already has the member {0:?}")]
-    Reserved(&'static str),
     /// The sequence number is 0, or too large for an exact JSON number.
     #[error("{0} is no sequence number: they run from 1 to {EXACT_MAX}")]
     Sequence(u64),
@@ -54,96 +44,50 @@ pub enum SealError {
     Sign,
 }
 
-/// Signs a draft ([`crate::StatementDraft::to_json`]) as receipt number `seq`, after the one with the hash `prev`.
+/// Signs a draft ([`crate::StatementDraft::to_text`]) as receipt number `seq`, after the one with the hash `prev`.
 ///
-/// Runs inside the store's commit: one pass over a small text, one signature. Members are moved as raw text, never
-/// re-encoded, and stay in canonical order.
+/// Runs inside the store's commit: one copy of a small text, one signature. What was drafted is copied as it stands, between the
+/// values that fill its gaps.
 ///
 /// # Errors
 /// [`SealError`]; nothing was signed.
-pub fn seal(draft_json: &str, seq: u64, prev: &Digest, signer: &Signer) -> Result<Sealed, SealError> {
-    if draft_json.len() > DRAFT_BYTES_MAX {
+pub fn seal(draft: &str, seq: u64, prev: &Digest, signer: &Signer) -> Result<Sealed, SealError> {
+    if draft.len() > DRAFT_BYTES_MAX {
         return Err(SealError::TooLarge);
     }
     if !(1..=EXACT_MAX).contains(&seq) {
         return Err(SealError::Sequence(seq));
     }
-    let (payload, receipt_id) = placed(draft_json, seq, prev, signer.did())?;
-    let signed = dsse::pre_authentication_encoding(PAYLOAD_TYPE, payload.as_bytes());
-    let signature = signer.sign(&signed).ok_or(SealError::Sign)?;
-    let envelope = dsse::envelope(PAYLOAD_TYPE, payload.as_bytes(), signer.key_id(), &signature);
-    Ok(Sealed { envelope, receipt_id, hash: Digest::of(&signed) })
-}
-
-/// The draft with its place in the chain, and its id.
-fn placed(
-    draft_json: &str,
-    seq: u64,
-    prev: &Digest,
-    gateway: &str,
-) -> Result<(String, ReceiptId), SealError> {
+    let [start, before_prev, before_seq, end] = around_gaps(draft).ok_or(SealError::Gaps)?;
+    let receipt_id = receipt_id(before_seq).ok_or(SealError::ReceiptId)?;
     // A did:key, a digest and a number need no JSON escapes.
-    let (gateway, prev, seq) = (format!("\"{gateway}\""), format!("\"{prev}\""), seq.to_string());
-    let assigned = [("gateway", gateway.as_str()), ("prev", prev.as_str()), ("seq", seq.as_str())];
-    let mut deserializer = serde_json::Deserializer::from_str(draft_json);
-    let placing = Placing { assigned, bytes: draft_json.len().saturating_add(256) };
-    let placed = deserializer.deserialize_map(placing).map_err(SealError::Draft)??;
-    deserializer.end().map_err(SealError::Draft)?;
-    Ok(placed)
+    let (prev, seq) = (prev.to_string(), seq.to_string());
+    let payload = [start, signer.did(), before_prev, &prev, before_seq, &seq, end];
+    let mut signed = dsse::pre_authentication(PAYLOAD_TYPE, payload.iter().map(|part| part.len()).sum());
+    let head = signed.len();
+    signed.extend(payload);
+    let signature = signer.sign(signed.as_bytes()).ok_or(SealError::Sign)?;
+    let payload = signed.as_bytes().get(head..).unwrap_or_default();
+    let envelope = dsse::envelope(PAYLOAD_TYPE, payload, signer.key_id(), signature.as_ref());
+    Ok(Sealed { envelope, receipt_id, hash: Digest::of(signed.as_bytes()) })
 }
 
-/// Copies the members of a draft and puts the assigned ones among them. All names are ours: plain ASCII, so byte order is
-/// the order that RFC 8785 section 3.2.3 asks.
-struct Placing<'a> {
-    assigned: [(&'static str, &'a str); 3],
-    bytes: usize,
+/// What stands around the three gaps of a draft.
+fn around_gaps(draft: &str) -> Option<[&str; 4]> {
+    let mut parts = draft.split(GAP);
+    let around = [parts.next()?, parts.next()?, parts.next()?, parts.next()?];
+    let [gateway, prev, seq, _] = around;
+    let named =
+        gateway.ends_with(r#""gateway":""#) && prev.ends_with(r#""prev":""#) && seq.ends_with(r#""seq":"#);
+    (named && parts.next().is_none()).then_some(around)
 }
 
-impl<'de> Visitor<'de> for Placing<'_> {
-    type Value = Result<(String, ReceiptId), SealError>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a draft of a statement")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut draft: A) -> Result<Self::Value, A::Error> {
-        let mut text = String::with_capacity(self.bytes);
-        let mut receipt_id = None;
-        // Kept to the end: a map that is left half read counts as malformed.
-        let mut refused = None;
-        let mut assigned = self.assigned.into_iter().peekable();
-        let mut before: Option<&str> = None;
-        while let Some((name, value)) = draft.next_entry::<&str, &RawValue>()? {
-            if let Some((reserved, _)) = self.assigned.iter().find(|(reserved, _)| *reserved == name) {
-                refused.get_or_insert(SealError::Reserved(reserved));
-            }
-            if before.is_some_and(|before| before >= name) {
-                refused.get_or_insert(SealError::Order);
-            }
-            before = Some(name);
-            while let Some((name, value)) = assigned.next_if(|(assigned, _)| *assigned < name) {
-                member(&mut text, name, value);
-            }
-            member(&mut text, name, value.get());
-            if name == "receipt_id" {
-                receipt_id = serde_json::from_str(value.get()).ok();
-            }
-        }
-        assigned.for_each(|(name, value)| member(&mut text, name, value));
-        text.push('}');
-        Ok(match refused {
-            Some(refused) => Err(refused),
-            None => receipt_id.map(|id| (text, id)).ok_or(SealError::ReceiptId),
-        })
-    }
-}
-
-fn member(text: &mut String, name: &str, value: &str) {
-    text.push(if text.is_empty() { '{' } else { ',' });
-    text.push('"');
-    text.push_str(name);
-    text.push_str("\":");
-    text.push_str(value);
+/// The id among members, which stands between `prev` and `seq` by its name. Inside a string the same letters would have their
+/// quotes escaped.
+fn receipt_id(members: &str) -> Option<ReceiptId> {
+    let (_, from_id) = members.split_once(r#""receipt_id":""#)?;
+    let (id, _) = from_id.split_once('"')?;
+    id.parse().ok()
 }
 
 #[cfg(test)]

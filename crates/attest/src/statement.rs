@@ -50,10 +50,9 @@ pub struct StatementDraft {
 }
 
 impl StatementDraft {
-    /// The draft as canonical JSON (RFC 8785), for [`crate::seal`]. It survives being stored as text.
-    pub fn to_json(&self) -> String {
-        // Strings, booleans and small integers always encode; should that ever change, an empty text is refused by `seal`.
-        serde_json::to_string(&wire::Statement::drafted(self)).unwrap_or_default()
+    /// The draft as text, for [`crate::seal`]: canonical JSON (RFC 8785), with gaps for what only sealing knows.
+    pub fn to_text(&self) -> String {
+        wire::write(self)
     }
 }
 

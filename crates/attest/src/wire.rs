@@ -1,13 +1,14 @@
-//! The JSON form of a statement (the payload of a receipt), written and read by hand-matched structs.
+//! The JSON form of a statement (the payload of a receipt): written member by member, read by hand-matched structs.
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tollgate_domain::{
     Amount, AssetId, Bps, CallId, Digest, EscrowId, KyaTier, Principal, Rail, ReceiptId, Requirement,
     ServerName, Standing, ToolName, ToolRef, UnixMillis,
 };
 
+use crate::draft::{Draft, GAP};
 use crate::statement::StatementDraft;
 use crate::{moment, statement};
 
@@ -16,35 +17,25 @@ const VERSION: u32 = 1;
 /// Above 2^53 - 1 a JSON number is not exact everywhere (RFC 7493 section 2.2).
 pub(crate) const EXACT_MAX: u64 = 9_007_199_254_740_991;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 pub(crate) struct Statement<'a> {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     amount_charged: Option<Amount>,
     args_sha256: Digest,
     call_id: CallId,
     caller: Caller<'a>,
     charged: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     decision: Option<Decision>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     escrow_id: Option<EscrowId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     gateway: Option<String>,
     mode: Cow<'a, str>,
     outcome: Cow<'a, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     payment_ref: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     prev: Option<Digest>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     price: Option<Price>,
     receipt_id: ReceiptId,
     received: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     refunded: Option<Amount>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     result_sha256: Option<Digest>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u64>,
     settlement: Cow<'a, str>,
     tool: Tool,
@@ -52,40 +43,39 @@ pub(crate) struct Statement<'a> {
     v: u32,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Caller<'a> {
     kind: Cow<'a, str>,
     principal: Principal,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Tool {
     name: ToolName,
-    #[serde(skip_serializing_if = "Option::is_none")]
     schema_sha256: Option<Digest>,
     server: ServerName,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Price {
     amount: Amount,
     asset: AssetId,
     rail: Rail,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Decision {
     requirement: Asked,
     standing: Judged,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Asked {
     api_key: bool,
     min_reputation: Bps,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Judged {
     reputation: Bps,
     settled_calls: u64,
@@ -125,42 +115,72 @@ pub enum StatementError {
     },
 }
 
-impl<'a> Statement<'a> {
-    /// The form of a draft, without a place in the chain.
-    pub(crate) fn drafted(draft: &'a StatementDraft) -> Self {
-        Self {
-            amount_charged: amount_charged(draft),
-            args_sha256: draft.args_sha256,
-            call_id: draft.call_id,
-            caller: Caller { kind: kind_of(&draft.caller).into(), principal: draft.caller.clone() },
-            charged: draft.charged,
-            decision: draft
-                .decision
-                .as_ref()
-                .map(|(requirement, standing)| Decision::of(requirement, standing)),
-            escrow_id: draft.escrow,
-            gateway: None,
-            mode: draft.mode.into(),
-            outcome: draft.outcome.into(),
-            payment_ref: draft.payment_ref.as_deref().map(Cow::Borrowed),
-            prev: None,
-            price: draft.price.clone().map(|(amount, asset, rail)| Price { amount, asset, rail }),
-            receipt_id: draft.receipt_id,
-            received: received(&draft.call_id).to_string(),
-            refunded: draft.refunded,
-            result_sha256: draft.result_sha256,
-            seq: None,
-            settlement: draft.settlement.into(),
-            tool: Tool {
-                name: draft.tool.tool.clone(),
-                schema_sha256: draft.schema_sha256,
-                server: draft.tool.server.clone(),
-            },
-            ts: draft.ts.to_string(),
-            v: VERSION,
+/// Writes a draft: the members of [`Statement`], in its order.
+pub(crate) fn write(said: &StatementDraft) -> String {
+    Draft::of(|draft| {
+        if let Some(amount) = amount_charged(said) {
+            draft.plain("amount_charged", amount);
         }
-    }
+        draft.plain("args_sha256", said.args_sha256);
+        draft.plain("call_id", said.call_id);
+        draft.object("caller", |caller| {
+            caller.text("kind", kind_of(&said.caller));
+            caller.text("principal", said.caller.as_str());
+        });
+        draft.bare("charged", said.charged);
+        if let Some((requirement, standing)) = &said.decision {
+            draft.object("decision", |draft| {
+                draft.object("requirement", |asked| {
+                    asked.bare("api_key", requirement.api_key);
+                    asked.plain("min_reputation", requirement.min_reputation);
+                });
+                draft.object("standing", |judged| {
+                    judged.plain("reputation", standing.reputation);
+                    judged.bare("settled_calls", standing.settled_calls.min(EXACT_MAX));
+                    judged.text("tier", standing.tier.word());
+                });
+            });
+        }
+        if let Some(escrow) = said.escrow {
+            draft.plain("escrow_id", escrow);
+        }
+        draft.plain("gateway", GAP);
+        draft.text("mode", said.mode);
+        draft.text("outcome", said.outcome);
+        if let Some(reference) = &said.payment_ref {
+            draft.text("payment_ref", reference);
+        }
+        draft.plain("prev", GAP);
+        if let Some((amount, asset, rail)) = &said.price {
+            draft.object("price", |price| {
+                price.plain("amount", amount);
+                price.text("asset", asset.as_str());
+                price.plain("rail", rail);
+            });
+        }
+        draft.plain("receipt_id", said.receipt_id);
+        draft.plain("received", received(&said.call_id));
+        if let Some(amount) = said.refunded {
+            draft.plain("refunded", amount);
+        }
+        if let Some(digest) = said.result_sha256 {
+            draft.plain("result_sha256", digest);
+        }
+        draft.bare("seq", GAP);
+        draft.text("settlement", said.settlement);
+        draft.object("tool", |tool| {
+            tool.text("name", said.tool.tool.as_str());
+            if let Some(digest) = said.schema_sha256 {
+                tool.plain("schema_sha256", digest);
+            }
+            tool.text("server", said.tool.server.as_str());
+        });
+        draft.plain("ts", said.ts);
+        draft.bare("v", VERSION);
+    })
+}
 
+impl Statement<'_> {
     /// Reads a whole statement.
     pub(crate) fn read(payload: &str) -> Result<statement::Statement, StatementError> {
         let wire: Statement<'_> = serde_json::from_str(payload).map_err(StatementError::Shape)?;
@@ -199,17 +219,6 @@ impl<'a> Statement<'a> {
 }
 
 impl Decision {
-    fn of(requirement: &Requirement, standing: &Standing) -> Self {
-        Self {
-            requirement: Asked { api_key: requirement.api_key, min_reputation: requirement.min_reputation },
-            standing: Judged {
-                reputation: standing.reputation,
-                settled_calls: standing.settled_calls.min(EXACT_MAX),
-                tier: standing.tier,
-            },
-        }
-    }
-
     fn read(self) -> (Requirement, Standing) {
         let (asked, judged) = (self.requirement, self.standing);
         (

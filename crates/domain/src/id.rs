@@ -110,11 +110,21 @@ impl<K: Kind> FromStr for Id<K> {
         }
         let mut value: u128 = 0;
         for byte in digits.bytes() {
-            let digit = ALPHABET.iter().position(|&c| c == byte).ok_or_else(refused)?;
-            let digit = u128::try_from(digit).map_err(|_| refused())?;
+            let digit = u128::from(digit(byte).ok_or_else(refused)?);
             value = value.checked_mul(62).and_then(|v| v.checked_add(digit)).ok_or_else(refused)?;
         }
         Ok(Self::from_bytes(value.to_be_bytes()))
+    }
+}
+
+/// What a byte is worth as a digit: its place in [`ALPHABET`].
+#[expect(clippy::arithmetic_side_effects, reason = "a byte of a range less the first of it, and at most 36")]
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'A'..=b'Z' => Some(byte - b'A' + 10),
+        b'a'..=b'z' => Some(byte - b'a' + 36),
+        _ => None,
     }
 }
 

@@ -104,6 +104,15 @@ pub enum KyaTier {
 }
 
 impl KyaTier {
+    /// The tier's name, as it is serialised.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Sandbox => "SANDBOX",
+            Self::Organizational => "ORGANIZATIONAL",
+            Self::Auditable => "AUDITABLE",
+        }
+    }
+
     /// The tier's number, 0 to 2.
     pub const fn level(self) -> u8 {
         match self {

@@ -40,8 +40,8 @@ pub(crate) struct Drafted {
 impl Told<'_> {
     /// Writes the statement. `random` salts the digests of arguments and result: a digest of a city name would otherwise
     /// be guessed in no time.
-    pub(crate) fn draft(&self, random: [u8; 32]) -> Drafted {
-        let (args_salt, result_salt) = halves(random);
+    pub(crate) fn draft(self, random: [u8; 32]) -> Drafted {
+        let [args_salt, result_salt] = halves(random);
         let draft = StatementDraft {
             receipt_id: self.receipt,
             call_id: self.call,
@@ -54,7 +54,7 @@ impl Told<'_> {
             outcome: self.outcome,
             charged: self.charged,
             price: self.price.map(|(amount, asset, rail)| (amount, asset.clone(), rail)),
-            payment_ref: self.payment_ref.clone(),
+            payment_ref: self.payment_ref,
             settlement: self.settlement,
             escrow: self.escrow,
             refunded: self.refunded,
@@ -63,17 +63,11 @@ impl Told<'_> {
         };
         let [args_salt, result_salt] = [args_salt, result_salt].map(hex::encode);
         let salts = format!(r#"{{"args":"{args_salt}","result":"{result_salt}"}}"#);
-        Drafted { statement: draft.to_json(), salts }
+        Drafted { statement: draft.to_text(), salts }
     }
 }
 
-fn halves(random: [u8; 32]) -> ([u8; 16], [u8; 16]) {
-    let (mut first, mut second) = ([0; 16], [0; 16]);
-    for (index, byte) in random.into_iter().enumerate() {
-        let half = if index < 16 { &mut first } else { &mut second };
-        if let Some(slot) = half.get_mut(index % 16) {
-            *slot = byte;
-        }
-    }
-    (first, second)
+fn halves(random: [u8; 32]) -> [[u8; 16]; 2] {
+    let (halves, _) = random.as_chunks::<16>();
+    [0, 1].map(|half| halves.get(half).copied().unwrap_or_default())
 }

@@ -23,8 +23,9 @@ pub fn canonical(raw: &[u8]) -> Result<Vec<u8>, JsonError> {
 
 /// The canonical form of an object without some of its top-level members; of any other value, all of it.
 pub fn canonical_without(raw: &[u8], members: &[&str]) -> Result<Vec<u8>, JsonError> {
-    let mut writer = Writer::with_capacity(raw.len());
-    Scanner::new(raw, Limits::UPSTREAM)?.whole(|scanner| writer.value(scanner, members))?;
+    let mut scanner = Scanner::new(raw, Limits::UPSTREAM)?;
+    let mut writer = Writer::new(scanner.whole_text());
+    scanner.whole(|scanner| writer.value(scanner, members))?;
     Ok(writer.into_bytes())
 }
 

@@ -138,7 +138,7 @@ async fn pair(
         ],
         result: Some(vec![b'x'; 350]),
         private: Some(format!("{{\"args\":\"{0}\",\"result\":\"{0}\"}}", "0".repeat(32))),
-        statement: Some(draft.to_json()),
+        statement: Some(draft.to_text()),
         escrow: None,
         now,
     };

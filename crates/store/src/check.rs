@@ -6,7 +6,7 @@ use tollgate_attest::{Segment, verify_chain};
 use tollgate_domain::Digest;
 use tollgate_ledger::audit::{Auditor, Finding};
 
-use crate::{budgets, convert, escrows, payouts, rows};
+use crate::{budgets, convert, escrows, payouts, proofs, rows};
 
 /// Everything that does not hold, as of one moment. Runs beside the writer.
 pub(crate) fn check(connection: &Connection) -> rusqlite::Result<Vec<Finding>> {
@@ -20,10 +20,21 @@ pub(crate) fn check(connection: &Connection) -> rusqlite::Result<Vec<Finding>> {
     for (counter, usage) in budgets::usages(&snapshot)? {
         auditor.usage(counter, usage);
     }
-    rows::each_settlement(&snapshot, |row| auditor.settlement(&row))?;
+    let mut unlisted = Vec::new();
+    rows::each_settlement(&snapshot, |row| {
+        auditor.settlement(&row);
+        if !proofs::is_listed(&snapshot, &row)? {
+            unlisted.push(Finding::Storage(format!(
+                "the proof of {} is not listed: it could be spent again",
+                row.call
+            )));
+        }
+        Ok(())
+    })?;
     escrows::each(&snapshot, |row| auditor.escrow(&row))?;
     payouts::each(&snapshot, |row| auditor.payout(&row))?;
     let mut findings = auditor.finish();
+    findings.extend(unlisted);
     findings.extend(receipts(&snapshot)?);
     findings.extend(missing_receipts(&snapshot)?);
     findings.extend(storage(&snapshot)?);

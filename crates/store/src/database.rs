@@ -7,6 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::OpenError;
+use crate::proofs;
 use crate::redo_log::{self, RecoverError, RedoLog};
 
 /// How long a connection waits for another process, such as a command-line tool, to finish its write.
@@ -160,13 +161,17 @@ impl Schema {
         if found == self.known() {
             return Ok(());
         }
-        let from = usize::try_from(found).unwrap_or(usize::MAX);
-        for migration in self.migrations.iter().skip(from) {
-            transaction.execute_batch(migration).map_err(&failed)?;
-        }
+        self.bring_up(&transaction, found).map_err(&failed)?;
         transaction.pragma_update(None, "application_id", self.application_id).map_err(&failed)?;
         transaction.pragma_update(None, "user_version", self.known()).map_err(&failed)?;
         transaction.commit().map_err(&failed)
+    }
+
+    /// Takes the tables from a version to the newest.
+    pub(crate) fn bring_up(&self, connection: &Connection, from: u32) -> rusqlite::Result<()> {
+        proofs::prepare_migration(connection)?;
+        let done = usize::try_from(from).unwrap_or(usize::MAX);
+        self.migrations.iter().skip(done).try_for_each(|migration| connection.execute_batch(migration))
     }
 }
 

@@ -58,6 +58,7 @@ impl Embedded {
                     }
                     Part::Settlements => rows::each_settlement(&snapshot, |row| {
                         visit(&mut state, Row::Settlement(Box::new(row)));
+                        Ok(())
                     })?,
                     Part::Receipts => each_receipt(&snapshot, |row| visit(&mut state, row))?,
                 }

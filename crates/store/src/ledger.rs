@@ -1,7 +1,6 @@
 //! The ledger's side of the writer thread: the commands of one transaction are decided on the books as the file and the commands
 //! before them say; what they write is written once, before the commit. Decides nothing about money; `tollgate-ledger` does.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,11 +13,12 @@ use tollgate_ledger::budget::{Approval, Counter, Stops, Usage, Wanted};
 use tollgate_ledger::escrow::EscrowRow;
 use tollgate_ledger::payout::{PayeeRow, PayoutRow, ProviderName};
 use tollgate_ledger::{
-    AccountName, Balances, Batch as Commands, Books, Command, EngineError, Moved, Outcome, Record,
-    SettlementRow, Transfer,
+    AccountName, Balances, Batch as Commands, Books, Command, EngineError, Outcome, Record, SettlementRow,
+    Transfer,
 };
 
 use crate::account_cache::{AccountCache, Place};
+use crate::attempts::Attempts;
 use crate::receipts::Chain;
 use crate::redo::Redo;
 use crate::standing_cache::StandingCache;
@@ -32,11 +32,9 @@ pub(crate) struct LedgerSession {
     chain: Chain,
     standings: Arc<StandingCache>,
     accounts: AccountCache,
+    attempts: Attempts,
     /// The commands of the open step.
     commands: Commands,
-    /// Attempts that have not ended: what an advance asks for was most often written a moment ago. Only the gateway that owns
-    /// the directory writes settlements, so the file says the same.
-    open: HashMap<PaymentKey, Arc<SettlementRow>>,
     /// Standings that the open step moved.
     moved: Vec<(Principal, Record)>,
     /// What the open step wrote.
@@ -51,8 +49,8 @@ impl LedgerSession {
             chain: Chain::new(signer),
             standings,
             accounts: AccountCache::default(),
+            attempts: Attempts::default(),
             commands: Commands::default(),
-            open: HashMap::new(),
             moved: Vec::new(),
             redo: Redo::default(),
             is_committed: true,
@@ -77,7 +75,6 @@ impl Session for LedgerSession {
         }
         let was_committed = std::mem::replace(&mut self.is_committed, false);
         if !was_committed {
-            self.open.clear();
             self.chain.forget();
         }
         self.accounts.begin(connection, was_committed)
@@ -85,22 +82,22 @@ impl Session for LedgerSession {
 
     fn flush(&mut self, connection: &Connection) -> Result<(), Failure> {
         let changes = self.commands.take_changes();
-        written::write(connection, &mut self.redo, &mut self.chain, &mut self.accounts, &changes)?;
-        for row in changes.claimed {
-            self.open.insert(row.key.clone(), row);
-        }
-        for Moved { row, .. } in changes.moved {
-            match row.state.is_terminal() {
-                true => self.open.remove(&row.key),
-                false => self.open.insert(row.key.clone(), row),
-            };
-        }
+        let Self { redo, chain, accounts, attempts, .. } = self;
+        written::write(connection, redo, chain, accounts, attempts, &changes)?;
         self.moved = changes.standings;
         Ok(())
     }
 
     fn redo(&mut self, rows: u64) -> Option<&[u8]> {
         self.redo.take(rows)
+    }
+
+    fn ending(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        self.attempts.end(connection, &mut self.redo)
+    }
+
+    fn undone(&mut self) {
+        self.attempts.forget();
     }
 
     fn committed(&mut self) {
@@ -112,8 +109,8 @@ impl Session for LedgerSession {
 impl Batch<'_, LedgerSession> {
     /// Decides a command. What it writes is written when the transaction ends.
     pub(crate) fn command(&mut self, command: &Command) -> Result<Outcome, Failure> {
-        let LedgerSession { chain, accounts, commands, open, .. } = self.session;
-        let mut file = File { connection: self.connection, accounts, open };
+        let LedgerSession { chain, accounts, commands, attempts, redo, .. } = self.session;
+        let mut file = File { connection: self.connection, accounts, attempts, redo };
         Ok(commands.apply(&mut file, &mut chain.sealer(self.connection), command)?)
     }
 }
@@ -131,15 +128,16 @@ impl From<EngineError<rusqlite::Error>> for Failure {
 pub(crate) struct File<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) accounts: &'a mut AccountCache,
-    pub(crate) open: &'a HashMap<PaymentKey, Arc<SettlementRow>>,
+    pub(crate) attempts: &'a mut Attempts,
+    pub(crate) redo: &'a mut Redo,
 }
 
 impl Books for File<'_> {
     type Error = rusqlite::Error;
 
     fn settlement(&mut self, key: &PaymentKey) -> rusqlite::Result<Option<Arc<SettlementRow>>> {
-        match self.open.get(key) {
-            Some(row) => Ok(Some(Arc::clone(row))),
+        match self.attempts.get(key) {
+            Some(row) => Ok(Some(row)),
             None => Ok(rows::settlement_by_key(self.connection, key)?.map(Arc::new)),
         }
     }
@@ -170,6 +168,7 @@ impl Books for File<'_> {
         since: UnixMillis,
         most: u64,
     ) -> rusqlite::Result<u64> {
+        self.attempts.write(self.connection, self.redo)?;
         calls::calls(self.connection, caller, tool, since, most)
     }
 

@@ -41,6 +41,7 @@
 #![forbid(unsafe_code)]
 
 mod account_cache;
+mod attempts;
 mod backend;
 mod budgets;
 mod calls;
@@ -67,6 +68,7 @@ mod postgres;
 #[cfg(not(feature = "postgres"))]
 #[path = "no_postgres.rs"]
 mod postgres;
+mod proofs;
 mod prune;
 mod readers;
 mod receipts;

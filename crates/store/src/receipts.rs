@@ -116,7 +116,7 @@ pub(crate) fn draft(moved: &EscrowReceipt<'_>) -> String {
         refunded: row.refunded,
         mode: moved.mode,
     };
-    draft.to_json()
+    draft.to_text()
 }
 
 /// The last receipt that this key signed.

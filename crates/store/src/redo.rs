@@ -43,13 +43,19 @@ impl Redo {
         self.texts.retain(|_, number| usize::from(*number) < taken);
     }
 
-    /// Takes the step that was noted, if it is everything that has changed `rows` rows.
+    /// Takes the step that was noted, if `rows`, as many as were changed meanwhile, are all of what was noted, now or before.
     pub(crate) fn take(&mut self, rows: u64) -> Option<&[u8]> {
         if self.rows != rows {
             return None;
         }
         self.taken = self.texts.len();
         Some(&self.noted)
+    }
+
+    /// What is noted of the step so far.
+    #[cfg(test)]
+    pub(crate) fn noted(&self) -> &[u8] {
+        &self.noted
     }
 
     /// Executes a statement and notes it; how many rows it changed.
@@ -59,13 +65,25 @@ impl Redo {
         text: &'static str,
         values: &[&dyn ToSql],
     ) -> rusqlite::Result<usize> {
-        let changed = connection.prepare_cached(text)?.execute(values)?;
+        let changed = self.execute_noted(connection, text, values)?;
         self.note(text, values)?;
+        Ok(changed)
+    }
+
+    /// Executes a statement whose effect was noted before, in whatever words.
+    pub(crate) fn execute_noted(
+        &mut self,
+        connection: &Connection,
+        text: &'static str,
+        values: &[&dyn ToSql],
+    ) -> rusqlite::Result<usize> {
+        let changed = connection.prepare_cached(text)?.execute(values)?;
         self.rows = self.rows.saturating_add(u64::try_from(changed).unwrap_or(u64::MAX));
         Ok(changed)
     }
 
-    fn note(&mut self, text: &'static str, values: &[&dyn ToSql]) -> rusqlite::Result<()> {
+    /// Notes a statement that is executed later in the transaction, or another one with the same effect.
+    pub(crate) fn note(&mut self, text: &'static str, values: &[&dyn ToSql]) -> rusqlite::Result<()> {
         let number = match self.texts.get(&text.as_ptr().addr()) {
             Some(number) => *number,
             None => {

@@ -16,14 +16,15 @@ use tollgate_ledger::{
 };
 
 use crate::convert;
+use crate::proofs::{self, is_credit};
 
 macro_rules! settlements {
-    ($tail:literal) => {
+    ($($tail:expr),+) => {
         concat!(
             "SELECT key, attempt, call, caller, server, tool, args, price_version, amount, asset, funds, proof, expires, ",
             "state, claimed, updated, result, reference, reason, receipt, settle, coalesce(payer, caller), refund, ",
             "refunded, quote, coalesce(reserved, ''), coalesce(splits, '') FROM settlements ",
-            $tail
+            $($tail),+
         )
     };
 }
@@ -104,9 +105,22 @@ pub(crate) fn settlement_by_key(
     connection: &Connection,
     key: &PaymentKey,
 ) -> rusqlite::Result<Option<SettlementRow>> {
-    let mut query =
-        connection.prepare_cached(settlements!("WHERE key = ?1 ORDER BY attempt DESC LIMIT 1"))?;
-    query.query_row(params![key.to_string()], settlement).optional()
+    match proofs::of(key) {
+        Some(proof) => connection
+            .prepare_cached(settlements!(
+                "WHERE id = coalesce((SELECT settlement FROM proofs_lately WHERE proof = ?1 ORDER BY attempt DESC LIMIT 1), \
+                 (SELECT settlement FROM proofs WHERE proof = ?1 ORDER BY attempt DESC LIMIT 1))"
+            ))?
+            .query_row(params![proof], settlement),
+        None => connection
+            .prepare_cached(settlements!(
+                "WHERE key = ?1 AND ",
+                is_credit!(),
+                " ORDER BY attempt DESC LIMIT 1"
+            ))?
+            .query_row(params![key.to_string()], settlement),
+    }
+    .optional()
 }
 
 /// The attempt of this call.
@@ -154,11 +168,11 @@ pub(crate) fn settlements_by_reference(
 /// Every attempt, in order of claiming.
 pub(crate) fn each_settlement(
     connection: &Connection,
-    mut visit: impl FnMut(SettlementRow),
+    mut visit: impl FnMut(SettlementRow) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
     let mut query = connection.prepare(settlements!("ORDER BY id"))?;
     for row in query.query_map([], settlement)? {
-        visit(row?);
+        visit(row?)?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The embedded ledger store: one SQLite file with one writer.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use tollgate_ledger::{
 use tollgate_registry::{Approval, Observed, PinPolicy, PinRecord, Sighting};
 
 use crate::account_cache::AccountCache;
+use crate::attempts::Attempts;
 use crate::budgets::Forgotten;
 use crate::database::{self, Kept, Opener, Schema};
 use crate::keys::{self, KeyRecord, NewKey};
@@ -25,6 +26,7 @@ use crate::ledger::{File, LedgerSession};
 use crate::lock::DirectoryLock;
 use crate::open::{OpenError, Options};
 use crate::readers::Readers;
+use crate::redo::Redo;
 use crate::standing_cache::StandingCache;
 use crate::writer::{Hooks, Writer};
 use crate::{budgets, calls, check, pins, rows};
@@ -47,6 +49,7 @@ pub(crate) static LEDGER: Schema = Schema {
         include_str!("schema/ledger_11.sql"),
         include_str!("schema/ledger_12.sql"),
         include_str!("schema/ledger_13.sql"),
+        include_str!("schema/ledger_14.sql"),
     ],
     // NORMAL would lose acknowledged calls on power loss.
     kept: Kept::OverPowerCut,
@@ -316,8 +319,9 @@ impl LedgerStore for Store {
         let nobody = CallId::from_bytes([0; 16]);
         // A few single rows of small tables, for every demand to pay: on this thread.
         let foreseen = self.inner.readers.read_here(|connection| {
-            let (mut accounts, open) = (AccountCache::default(), HashMap::new());
-            let mut books = File { connection, accounts: &mut accounts, open: &open };
+            let accounts = &mut AccountCache::default();
+            let (attempts, redo) = (&mut Attempts::default(), &mut Redo::default());
+            let mut books = File { connection, accounts, attempts, redo };
             let barrier = |(ask, wanted): (Ask, Wanted)| {
                 Ok(match budget::weigh(&mut books, &ask, &wanted, nobody, now)? {
                     Weighed::Within { .. } => None,

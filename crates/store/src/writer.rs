@@ -42,6 +42,14 @@ pub(crate) trait Session: Send + 'static {
         None
     }
 
+    /// The transaction is about to be committed; everything in it is in the redo log, if there is one.
+    fn ending(&mut self, _connection: &Connection) -> rusqlite::Result<()> {
+        Ok(())
+    }
+
+    /// The transaction was undone. Steps of it that are durable will be written again from the redo log.
+    fn undone(&mut self) {}
+
     /// The step is durable.
     fn committed(&mut self);
 }

@@ -4,12 +4,10 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 use tollgate_domain::{AssetId, Principal};
-use tollgate_ledger::{
-    AccountName, Balances, BatchChanges, Kept, Moved, NewReceipt, Record, RefundCause, Refusal,
-    SettlementRow, Transfer,
-};
+use tollgate_ledger::{AccountName, Balances, BatchChanges, NewReceipt, Record, Refusal, Transfer};
 
 use crate::account_cache::{AccountCache, Place};
+use crate::attempts::Attempts;
 use crate::budgets;
 use crate::convert::{integer, millis};
 use crate::database::{exactly_one, is_taken};
@@ -26,16 +24,17 @@ pub(crate) fn write(
     redo: &mut Redo,
     chain: &mut Chain,
     accounts: &mut AccountCache,
+    attempts: &mut Attempts,
     changes: &BatchChanges,
 ) -> Result<(), Failure> {
     for row in &changes.claimed {
-        insert_settlement(connection, redo, row)?;
+        attempts.claim(connection, redo, row)?;
     }
     for moved in &changes.moved {
-        update_settlement(connection, redo, moved)?;
+        attempts.advance(connection, redo, moved)?;
     }
     for kept in &changes.kept {
-        keep(connection, redo, kept)?;
+        attempts.keep(connection, redo, kept)?;
     }
     for receipt in &changes.receipts {
         insert_receipt(connection, redo, chain.signer(connection)?, receipt)?;
@@ -58,85 +57,6 @@ pub(crate) fn write(
         payouts::write_payee(connection, payee)?;
     }
     Ok(())
-}
-
-fn insert_settlement(connection: &Connection, redo: &mut Redo, row: &SettlementRow) -> Result<(), Failure> {
-    let insert = "INSERT INTO settlements (key, attempt, call, caller, server, tool, args, price_version, amount, asset, \
-         funds, proof, expires, state, claimed, updated, reference, settle, payer, quote, reserved, splits) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, nullif(?21, ''), nullif(?22, ''))";
-    let inserted = redo.execute(
-        connection,
-        insert,
-        params![
-            row.key.to_string(),
-            row.attempt,
-            row.call.as_bytes(),
-            row.caller.as_str(),
-            row.binding.tool.server.as_str(),
-            row.binding.tool.tool.as_str(),
-            row.binding.args.as_bytes(),
-            row.binding.price_version,
-            row.amount.to_string(),
-            row.asset.as_str(),
-            row.funds.to_string(),
-            &*row.proof,
-            millis(row.expires),
-            row.state.word(),
-            millis(row.claimed),
-            millis(row.updated),
-            row.reference,
-            row.settle.word(),
-            row.payer.as_str(),
-            row.binding.quote.map(|digest| *digest.as_bytes()),
-            row.reserved.to_string(),
-            row.splits.to_string(),
-        ],
-    );
-    match inserted {
-        Ok(_) => Ok(()),
-        Err(error) if is_taken(&error, "settlements.call") => Err(Refusal::CallReused(row.call).into()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Writes where an attempt stands now, provided that it still stands where it was read.
-fn update_settlement(
-    connection: &Connection,
-    redo: &mut Redo,
-    Moved { before, row }: &Moved,
-) -> rusqlite::Result<()> {
-    let update = "UPDATE settlements SET state = ?3, updated = ?4, result = ?5, reference = ?6, reason = ?7, receipt = ?8, \
-         refund = ?9, refunded = ?10 WHERE call = ?1 AND state = ?2";
-    let changed = redo.execute(
-        connection,
-        update,
-        params![
-            row.call.as_bytes(),
-            before.word(),
-            row.state.word(),
-            millis(row.updated),
-            row.result.map(|digest| *digest.as_bytes()),
-            row.reference,
-            row.reason,
-            row.receipt.map(|id| *id.as_bytes()),
-            row.refund.map(RefundCause::word),
-            row.refunded.to_string(),
-        ],
-    )?;
-    exactly_one(changed)
-}
-
-fn keep(connection: &Connection, redo: &mut Redo, kept: &Kept) -> rusqlite::Result<()> {
-    let upsert = "INSERT INTO results (settlement, stored, private, body) \
-         SELECT id, ?2, ?3, ?4 FROM settlements WHERE call = ?1 \
-         ON CONFLICT (settlement) DO UPDATE SET stored = excluded.stored, \
-         private = coalesce(excluded.private, private), body = coalesce(excluded.body, body)";
-    let changed = redo.execute(
-        connection,
-        upsert,
-        params![kept.call.as_bytes(), millis(kept.at), kept.private, kept.result.as_deref()],
-    )?;
-    exactly_one(changed)
 }
 
 fn insert_receipt(

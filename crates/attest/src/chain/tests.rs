@@ -19,7 +19,7 @@ fn history(signer: &Signer, length: u64) -> Vec<String> {
         .map(|seq| {
             let draft = if seq % 2 == 0 { full() } else { bare() };
             let prev = last.as_ref().map_or(FIRST_PREVIOUS, |sealed| sealed.hash);
-            let sealed = seal(&draft.to_json(), seq, &prev, signer).unwrap();
+            let sealed = seal(&draft.to_text(), seq, &prev, signer).unwrap();
             last = Some(sealed.clone());
             sealed.envelope
         })
@@ -106,7 +106,7 @@ fn c8_a_history_rewritten_by_the_key_holder_is_located() {
     let whole = history(&signer(), 4);
     assert!(check(&whole).is_ok(), "control");
     let prev = *verify(&whole[0], &[signer().public()]).unwrap().hash();
-    let instead = seal(&bare().to_json(), 2, &prev, &signer()).unwrap().envelope;
+    let instead = seal(&bare().to_text(), 2, &prev, &signer()).unwrap().envelope;
     let rewritten: Vec<String> = [&whole[0], &instead, &whole[2], &whole[3]].into_iter().cloned().collect();
     let error = check(&rewritten).unwrap_err();
     assert!(matches!(error, ChainError { index: 2, fault: ChainFault::Forked { seq: 3, .. } }), "{error}");

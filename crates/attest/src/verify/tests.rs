@@ -16,7 +16,7 @@ fn stranger() -> Signer {
 }
 
 fn sealed() -> String {
-    seal(&full().to_json(), 1, &FIRST_PREVIOUS, &signer()).unwrap().envelope
+    seal(&full().to_text(), 1, &FIRST_PREVIOUS, &signer()).unwrap().envelope
 }
 
 /// The payload of an envelope as a JSON tree.
@@ -28,7 +28,7 @@ fn payload(envelope: &str) -> Value {
 /// An envelope around these bytes, signed by `signer` now.
 fn signed_anew(payload: &[u8], signer: &Signer) -> String {
     let signed = dsse::pre_authentication_encoding(PAYLOAD_TYPE, payload);
-    dsse::envelope(PAYLOAD_TYPE, payload, signer.key_id(), &signer.sign(&signed).unwrap())
+    dsse::envelope(PAYLOAD_TYPE, payload, signer.key_id(), signer.sign(&signed).unwrap().as_ref())
 }
 
 /// The envelope with its payload exchanged, under the old signature.
@@ -238,7 +238,7 @@ fn the_parties_can_show_what_was_said() {
     assert!(!receipt.matches_result(&RESULT_SALT, ARGUMENTS));
     assert!(!receipt.payload().contains("Oslo"), "the receipt itself does not tell");
 
-    let lost = seal(&bare().to_json(), 1, &FIRST_PREVIOUS, &signer()).unwrap().envelope;
+    let lost = seal(&bare().to_text(), 1, &FIRST_PREVIOUS, &signer()).unwrap().envelope;
     assert!(
         !verify(&lost, &[signer().public()]).unwrap().matches_result(&RESULT_SALT, RESULT),
         "there was none"

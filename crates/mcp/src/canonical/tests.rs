@@ -59,6 +59,16 @@ fn top_level_members_can_be_left_out() {
     assert_eq!(canonical_without(raw, &["_meta"]).unwrap(), br#"{"a":0,"b":{"_meta":1}}"#);
     assert_eq!(digest_without(raw, &["_meta"]), digest(br#"{"a":0,"b":{"_meta":1}}"#));
     assert_eq!(canonical_without(b"[ 1 ]", &["_meta"]).unwrap(), b"[1]");
+    for text in [
+        r#"{"_meta":[],"a":0,"b":1}"#,
+        r#"{"a":0,"_meta":[],"b":1}"#,
+        r#"{"a":0,"b":1,"_meta":[]}"#,
+        r#"{"b":1,"_meta":[],"a":0}"#,
+        r#"{ "a" : 0 , "\u005fmeta" : "," , "b" : 1 }"#,
+    ] {
+        assert_eq!(canonical_without(text.as_bytes(), &["_meta"]).unwrap(), br#"{"a":0,"b":1}"#, "{text}");
+    }
+    assert_eq!(canonical_without(br#"{"_meta":1}"#, &["_meta"]).unwrap(), b"{}");
 }
 
 /// SHA-256 of `{}`; computed with coreutils.

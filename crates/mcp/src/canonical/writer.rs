@@ -1,34 +1,41 @@
 //! One pass over a value that writes its canonical form: no tree in between.
 //!
-//! Members are written in the order in which they come, each with a comma behind it; an object whose names turn out to be
-//! unsorted is put in order once its last member is written. Most objects of most clients need that once at most.
+//! Most of what clients write is canonical as it stands, so the form is copied from the text in runs: a run goes on while the
+//! next part of the form also comes next in the text, and is copied once it ends, at a space or an escape. Members are written
+//! in the order in which they come; an object whose names turn out to be unsorted is put in order once its last member is
+//! written.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::mem;
 use std::ops::Range;
 
-use crate::json::{JsonError, Scanner, quote_into};
+use crate::json::{JsonError, Name, Scanner, quote_into};
 
-/// The text written so far, and the members of the objects that are still open.
+/// The form so far, and the members of the objects that are still open.
 pub(super) struct Writer<'a> {
+    text: &'a str,
     out: String,
+    /// The part of the text that belongs behind `out`.
+    run: Range<usize>,
     members: Vec<Member<'a>>,
-    /// Where members are put in order; kept to be used again.
-    sorted: String,
 }
 
-/// A member of an open object: its name, and where its text stands, comma included.
+/// A member of an open object: its name, and where it stands in the form.
 struct Member<'a> {
     name: Cow<'a, str>,
-    text: Range<usize>,
+    place: Range<usize>,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn with_capacity(bytes: usize) -> Self {
-        Self { out: String::with_capacity(bytes), members: Vec::new(), sorted: String::new() }
+    /// A writer of what `text` says.
+    pub(super) fn new(text: &'a str) -> Self {
+        let (out, members) = (String::with_capacity(text.len()), Vec::with_capacity(16));
+        Self { text, out, run: 0..0, members }
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(super) fn into_bytes(mut self) -> Vec<u8> {
+        self.end_run();
         self.out.into_bytes()
     }
 
@@ -37,82 +44,135 @@ impl<'a> Writer<'a> {
         match scanner.peek() {
             Some(b'"') => {
                 let token = scanner.string()?;
-                let text = scanner.unescape(&token);
-                self.text(&text, matches!(text, Cow::Owned(_)));
+                let says = scanner.unescape(&token);
+                self.string(&token.inner, matches!(says, Cow::Owned(_)).then_some(&says));
             }
             Some(b'[') => {
-                self.out.push('[');
+                self.mark(b'[');
+                let mut is_first = true;
                 scanner.array(|scanner| {
-                    self.value(scanner, &[])?;
-                    self.out.push(',');
-                    Ok::<_, JsonError>(())
+                    if !mem::take(&mut is_first) {
+                        self.mark(b',');
+                    }
+                    self.value(scanner, &[])
                 })?;
-                self.close(']');
+                self.mark(b']');
             }
             Some(b'{') => self.object(scanner, omitted)?,
             _ => {
-                let span = scanner.value()?;
-                self.out.push_str(scanner.slice(span));
+                let token = scanner.value()?;
+                self.token(token);
             }
         }
         Ok(())
     }
 
     fn object(&mut self, scanner: &mut Scanner<'a>, omitted: &[&str]) -> Result<(), JsonError> {
-        let (first, mut in_order) = (self.members.len(), true);
-        self.out.push('{');
-        let begin = self.out.len();
+        let (outer, mut in_order) = (self.members.len(), true);
+        self.mark(b'{');
+        let begin = self.len();
         scanner.object(|scanner, name| {
-            let start = self.out.len();
-            self.text(&name.text, matches!(name.text, Cow::Owned(_)));
-            self.out.push(':');
-            self.value(scanner, &[])?;
-            self.out.push(',');
-            if omitted.contains(&name.text.as_ref()) {
-                self.out.truncate(start);
-                return Ok(());
+            if omitted.contains(&name.text()) {
+                return scanner.value().map(drop);
             }
-            let before = self.members.get(first..).and_then(<[Member<'_>]>::last);
-            in_order &= before.is_none_or(|before| order(&before.name, &name.text).is_lt());
-            self.members.push(Member { name: name.text.clone(), text: start..self.out.len() });
-            Ok::<_, JsonError>(())
+            if let Some(before) = self.members.get(outer..).and_then(<[Member<'_>]>::last) {
+                in_order &= order(&before.name, name.text()).is_lt();
+                self.mark(b',');
+            }
+            let start = self.len();
+            self.name(name, scanner.at());
+            self.value(scanner, &[])?;
+            self.members.push(Member { name: name.text.clone(), place: start..self.len() });
+            Ok(())
         })?;
-        if !in_order && let Some(members) = self.members.get_mut(first..) {
-            members.sort_unstable_by(|left, right| order(&left.name, &right.name));
-            self.sorted.clear();
-            let texts = members.iter().filter_map(|member| self.out.get(member.text.clone()));
-            texts.for_each(|text| self.sorted.push_str(text));
-            self.out.truncate(begin);
-            self.out.push_str(&self.sorted);
+        if !in_order {
+            self.sort(outer, begin);
         }
-        self.members.truncate(first);
-        self.close('}');
+        self.members.truncate(outer);
+        self.mark(b'}');
         Ok(())
     }
 
-    /// Ends an array or object: the comma behind its last part, if it has one, gives way.
-    fn close(&mut self, end: char) {
-        if self.out.ends_with(',') {
-            self.out.pop();
+    /// Puts the members from `outer` on in order; the first of them stands at `begin`.
+    fn sort(&mut self, outer: usize, begin: usize) {
+        self.end_run();
+        let end = self.out.len();
+        let members = self.members.get_mut(outer..).unwrap_or_default();
+        members.sort_unstable_by(|left, right| order(&left.name, &right.name));
+        for member in members {
+            if self.out.len() > end {
+                self.out.push(',');
+            }
+            self.out.extend_from_within(member.place.clone());
         }
-        self.out.push(end);
+        self.out.drain(begin..end);
     }
 
-    /// Writes a text. One that was spelled without escapes has nothing to escape.
-    fn text(&mut self, text: &str, was_escaped: bool) {
-        if was_escaped {
-            quote_into(text, &mut self.out);
+    /// A name and its colon, behind which the text goes on `at`.
+    #[inline]
+    fn name(&mut self, name: &Name<'a>, at: usize) {
+        if matches!(name.text, Cow::Borrowed(_)) && at == name.inner.end + 2 {
+            self.token(name.inner.start - 1..at);
         } else {
-            self.out.push('"');
-            self.out.push_str(text);
-            self.out.push('"');
+            self.string(&name.inner, matches!(name.text, Cow::Owned(_)).then_some(&name.text));
+            self.mark(b':');
         }
+    }
+
+    /// A string between its quotes, and what it says if it was spelled with escapes: one without has nothing to escape.
+    fn string(&mut self, inner: &Range<usize>, says: Option<&str>) {
+        let token = inner.start - 1..inner.end + 1;
+        match says {
+            None => self.token(token),
+            Some(says) => {
+                self.end_run();
+                quote_into(says, &mut self.out);
+                self.run = token.end..token.end;
+            }
+        }
+    }
+
+    /// A part of the text that is canonical as it stands.
+    #[inline(always)]
+    fn token(&mut self, token: Range<usize>) {
+        if token.start != self.run.end {
+            self.end_run();
+            self.run.start = token.start;
+        }
+        self.run.end = token.end;
+    }
+
+    /// A bracket, comma or colon, which may stand next in the text or not.
+    #[inline(always)]
+    fn mark(&mut self, mark: u8) {
+        if self.text.as_bytes().get(self.run.end) == Some(&mark) {
+            self.run.end += 1;
+        } else {
+            self.end_run();
+            self.out.push(char::from(mark));
+        }
+    }
+
+    #[inline]
+    fn end_run(&mut self) {
+        self.out.push_str(self.text.get(self.run.clone()).unwrap_or_default());
+        self.run.start = self.run.end;
+    }
+
+    /// How long the form is by now.
+    #[inline]
+    fn len(&self) -> usize {
+        self.out.len() + self.run.len()
     }
 }
 
 /// By UTF-16 code units (RFC 8785 section 3.2.3). UTF-8 sorts by code points, which is the same but for one pair of ranges:
 /// characters past U+FFFF (lead bytes from F0) are surrogates in UTF-16, and stand before U+E000 … U+FFFF (EE and EF).
 fn order(left: &str, right: &str) -> Ordering {
-    let rank = |byte: u8| if matches!(byte, 0xee | 0xef) { byte | 0x10 } else { byte };
-    left.bytes().map(rank).cmp(right.bytes().map(rank))
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let same = left.iter().zip(right).take_while(|(left, right)| left == right).count();
+    let rank = |name: &[u8]| {
+        name.get(same).map(|byte| if matches!(byte, 0xee | 0xef) { byte | 0x10 } else { *byte })
+    };
+    rank(left).cmp(&rank(right))
 }

@@ -102,6 +102,11 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    /// All of the text, wherever the cursor stands.
+    pub(crate) fn whole_text(&self) -> &'a str {
+        self.text
+    }
+
     /// The text of a range that this cursor handed out.
     pub fn slice(&self, range: Range<usize>) -> &'a str {
         self.text.get(range).unwrap_or_default()
@@ -393,7 +398,7 @@ impl<'a> Scanner<'a> {
         self.depth -= 1;
     }
 
-    #[inline]
+    #[inline(always)]
     fn name(&mut self) -> Result<StringToken, JsonError> {
         if self.peek() != Some(b'"') {
             return Err(self.error("a member name"));
@@ -406,12 +411,14 @@ impl<'a> Scanner<'a> {
     }
 
     /// Notes the name of a member. Few and plain ones are compared one by one, others by their hashes.
-    #[inline]
+    #[inline(always)]
     fn unique(&mut self, name: &StringToken, outer: usize, many: &mut Many<'a>) -> Result<(), JsonError> {
         let met = self.names.get(outer..).unwrap_or_default();
         let is_new = if !name.escaped && many.is_none() && met.len() < NAMES_COMPARED_MAX {
             let text = self.text.as_bytes().get(name.inner.clone()).unwrap_or_default();
-            let is_new = !met.iter().any(|met| met.len() == text.len() && *met == text);
+            // Most names differ by their length or first letter, which needs no call.
+            let is_new =
+                !met.iter().any(|met| met.len() == text.len() && met.first() == text.first() && *met == text);
             self.names.push(text);
             is_new
         } else {

@@ -4,7 +4,7 @@ use crate::store::LEDGER;
 /// How SQLite would answer.
 fn plan(query: &str) -> Vec<String> {
     let connection = Connection::open_in_memory().unwrap();
-    LEDGER.migrations.iter().for_each(|migration| connection.execute_batch(migration).unwrap());
+    LEDGER.bring_up(&connection, 0).unwrap();
     let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
     let nothing = vec![rusqlite::types::Null; explained.parameter_count()];
     let steps =

@@ -121,7 +121,8 @@ async fn a_receipt_that_was_not_committed_leaves_no_gap_in_the_chain() {
     let store = Store::open(directory.path(), signer(), options).unwrap();
     let record = async |number: u8| {
         let id = ReceiptId::from_bytes([number; 16]);
-        let draft = format!(r#"{{"receipt_id":"{id}"}}"#);
+        let draft =
+            format!("{{\"gateway\":\"\u{1f}\",\"prev\":\"\u{1f}\",\"receipt_id\":\"{id}\",\"seq\":\u{1f}}}");
         store.record(CallId::from_bytes([number; 16]), draft).await
     };
     record(1).await.unwrap();

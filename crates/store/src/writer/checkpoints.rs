@@ -68,14 +68,15 @@ impl Checkpoints {
 
     /// Looks after the log; between two transactions of `connection`, the writer's. Fails with what a pass has failed with.
     pub(super) fn tend(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        if let Some(pass) = self.pass.take_if(|pass| pass.thread.is_finished()) {
+        let Limits { pass, long, left, most } = self.hooks.checkpoints;
+        let pages = self.pages.load(Ordering::Relaxed);
+        // Waits for a pass that lets the log grow on and on.
+        if let Some(pass) = self.pass.take_if(|pass| pass.thread.is_finished() || pages >= most) {
             self.moved = pass.end()?;
         }
         if self.pass.is_some() {
             return Ok(());
         }
-        let Limits { pass, long, left, most } = self.hooks.checkpoints;
-        let pages = self.pages.load(Ordering::Relaxed);
         if pages < self.moved {
             self.moved = 0; // it has begun anew
         }

@@ -196,7 +196,8 @@ impl<S: Session> WriterThread<S> {
             Failure::Database(error) => Failed::Before(error),
         })?;
         let rows = self.connection.total_changes().wrapping_sub(written);
-        if rows == 0 {
+        let step = self.session.redo(rows);
+        if rows == 0 && step.is_none_or(<[u8]>::is_empty) {
             if is_first {
                 self.transaction = None;
                 return self.connection.execute_batch("COMMIT").map_err(Failed::Before);
@@ -205,8 +206,7 @@ impl<S: Session> WriterThread<S> {
         }
         self.hooks.hit("before_commit");
         let log = self.redo.as_mut().filter(|log| log.is_written());
-        let step = self.session.redo(rows).filter(|step| step.len() <= STEP_BYTES_MAX);
-        match log.zip(step) {
+        match log.zip(step.filter(|step| step.len() <= STEP_BYTES_MAX)) {
             Some((log, step)) => {
                 self.hooks.timing(|| self.hooks.append(log, step)).map_err(Failed::Log)?;
                 self.state.unseen.store(true, Ordering::Release);
@@ -243,6 +243,7 @@ impl<S: Session> WriterThread<S> {
         if let (Some(_), Some(transaction)) = (&self.redo, self.transaction) {
             redo_log::committing(&self.connection, transaction).map_err(Failed::Before)?;
         }
+        self.session.ending(&self.connection).map_err(Failed::Before)?;
         self.hooks.timing(|| self.hooks.commit(&self.connection)).map_err(Failed::Commit)?;
         self.transaction = None;
         self.all_is_seen();
@@ -274,6 +275,7 @@ impl<S: Session> WriterThread<S> {
         if let Some(transaction) = self.transaction {
             redo_log::committing(&self.connection, transaction).map_err(Failed::Before)?;
         }
+        self.session.ending(&self.connection).map_err(Failed::Before)?;
         self.connection.execute_batch("COMMIT").map_err(Failed::Commit)?;
         self.hooks.hit("after_end");
         self.all_is_seen();
@@ -318,6 +320,7 @@ impl<S: Session> WriterThread<S> {
     /// Ends the transaction, if SQLite has not done so. `false` when even that fails.
     fn rolled_back(&mut self) -> bool {
         if self.transaction.take().is_some() {
+            self.session.undone();
             self.is_undone |= self.redo.as_ref().is_some_and(|log| log.steps() > 0);
         }
         self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok()

@@ -219,6 +219,40 @@ async fn results_of_ended_calls_are_forgotten_after_a_while_and_settlements_are_
 }
 
 #[tokio::test]
+async fn a_proof_is_found_whether_it_is_new_or_was_moved_and_its_latest_attempt_counts() {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory);
+    let first = claim(Rail::X402, "0x1");
+    fresh(&store, &first).await;
+    store.advance(advance(&first, [voided()])).await.unwrap();
+    let move_all = "INSERT INTO proofs SELECT * FROM proofs_lately; DELETE FROM proofs_lately";
+    drop(store);
+    tool_on(&directory).execute_batch(move_all).unwrap();
+
+    let store = open(&directory);
+    let second = repeat(&first);
+    let claimed = store.claim(second.clone()).await.unwrap();
+    assert_eq!(claimed, Claimed::Fresh { attempt: 2 }, "the first was void");
+    let third = store.claim(repeat(&first)).await.unwrap();
+    assert!(matches!(third, Claimed::InProgress { call, .. } if call == second.call), "{third:?}");
+    store.advance(paid(&second)).await.unwrap();
+    in_order(&store).await;
+    drop(store);
+    tool_on(&directory).execute_batch(move_all).unwrap();
+    let store = open(&directory);
+    assert_eq!(answered(&store, &second).await.call, second.call);
+    in_order(&store).await;
+
+    // Control: without its entry a proof could be spent again, which the check says.
+    tool_on(&directory).execute("DELETE FROM proofs WHERE attempt = 2", []).unwrap();
+    let found = store.check().await.unwrap();
+    assert!(
+        matches!(&found[..], [Finding::Storage(what)] if what.contains("could be spent again")),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
 async fn amounts_are_exact_to_128_bits() {
     let directory = TempDir::new().unwrap();
     let store = open(&directory);

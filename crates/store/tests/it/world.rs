@@ -190,7 +190,7 @@ pub(crate) fn statement(call: CallId) -> String {
         decision: None,
         mode: "sandbox",
     };
-    draft.to_json()
+    draft.to_text()
 }
 
 pub(crate) fn grant(to: &Principal, units: u128) -> Grant {
