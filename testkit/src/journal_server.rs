@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use record::{Call, Era};
-pub use script::{Behaviour, Script, Tool};
+pub use script::{Behaviour, Endless, Script, Tool};
 
 use record::Shared;
 use service::Connection;

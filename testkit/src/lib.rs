@@ -7,7 +7,7 @@
 //! - [`peers`]: a chain, a Lightning wallet, published clients and servers, installed on first use;
 //! - [`conformance`]: the official MCP suites, directly and through the gateway;
 //! - [`otlp`]: a collector of traces and metrics;
-//! - [`nginx`], [`wrk`], [`cpu`]: what a bench compares with and measures by;
+//! - [`nginx`], [`wrk`], [`cpu`], [`clock`]: what a bench compares with and measures by;
 //! - [`http`], [`process`]: what the others stand on.
 //!
 //! ```
@@ -27,6 +27,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod clock;
 pub mod conformance;
 pub mod cpu;
 pub mod http;

@@ -1,12 +1,10 @@
 //! Ids that say which server they came from: of a server's own requests, of its progress tokens, and of tasks.
 
-use aws_lc_rs::hmac;
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use tollgate_domain::ServerName;
 use tollgate_mcp::RequestId;
 use tollgate_mcp::json::{self, quote};
 
+use crate::handles::{is_tag, tag};
 use crate::keys::{Keys, Principal};
 use crate::names::Names;
 
@@ -45,7 +43,7 @@ fn split(text: &str) -> Option<(ServerName, &str)> {
     Some((server.parse().ok()?, raw))
 }
 
-/// Ids of tasks: `server__id.tag`. The tag binds the id to the caller who was given it (M12).
+/// Ids of tasks: `server__id.tag`, at the server's own door `id.tag`. The tag binds the id to the caller who was given it (M12).
 #[derive(Clone, Copy, Debug)]
 pub struct TaskIds<'k> {
     /// The keys of this gateway.
@@ -54,35 +52,22 @@ pub struct TaskIds<'k> {
     pub principal: Principal,
 }
 
-const TAG_BYTES: usize = 12;
-
 impl TaskIds<'_> {
     /// What a server's task is called at this door.
     pub fn public(&self, names: &Names, server: &ServerName, task: &str) -> String {
-        format!("{}.{}", names.public(server, task), self.tag(server, task))
+        let tag = tag(self.keys.tagging(), &self.signed(server, task));
+        format!("{}.{tag}", names.public(server, task))
     }
 
     /// Whose task this is, and its own id. `None` for an id that was not given to this caller.
     pub fn resolve<'n, 't>(&self, names: &'n Names, id: &'t str) -> Option<(&'n ServerName, &'t str)> {
         let (public, tag) = id.rsplit_once('.')?;
         let (server, task) = names.resolve(public)?;
-        let tag = BASE64_URL_SAFE_NO_PAD.decode(tag).ok()?;
-        let is_of = |key: &hmac::Key| {
-            let expected = self.sign(key, server, task);
-            expected.as_ref().get(..TAG_BYTES).is_some_and(|expected| {
-                aws_lc_rs::constant_time::verify_slices_are_equal(expected, &tag).is_ok()
-            })
-        };
-        self.keys.knowing().any(is_of).then_some((server, task))
+        let signed = self.signed(server, task);
+        self.keys.knowing().any(|key| is_tag(key, &signed, tag)).then_some((server, task))
     }
 
-    fn tag(&self, server: &ServerName, task: &str) -> String {
-        let tag = self.sign(self.keys.tagging(), server, task);
-        BASE64_URL_SAFE_NO_PAD.encode(tag.as_ref().get(..TAG_BYTES).unwrap_or_default())
-    }
-
-    fn sign(&self, key: &hmac::Key, server: &ServerName, task: &str) -> hmac::Tag {
-        let signed = [self.principal.bytes(), server.as_str().as_bytes(), b"\0", task.as_bytes()].concat();
-        hmac::sign(key, &signed)
+    fn signed(&self, server: &ServerName, task: &str) -> Vec<u8> {
+        [self.principal.bytes(), server.as_str().as_bytes(), b"\0", task.as_bytes()].concat()
     }
 }

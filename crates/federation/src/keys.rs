@@ -1,4 +1,4 @@
-//! Keys of the federated doors, derived once from the gateway's secret, and who a caller is to them.
+//! Keys of what callers carry back and forth, derived once from the gateway's secret, and who a caller is to them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ pub struct Keys {
 struct Pair {
     session: LessSafeKey,
     task: hmac::Key,
+    handle: hmac::Key,
 }
 
 impl Keys {
@@ -28,7 +29,9 @@ impl Keys {
         let task = hmac::sign(&root, b"tollgate federated task 1");
         let session = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, session.as_ref()).ok()?);
         let task = hmac::Key::new(hmac::HMAC_SHA256, task.as_ref());
-        Some(Self { first: Arc::new(Pair { session, task }), older: Vec::new() })
+        let handle = hmac::sign(&root, b"tollgate handle 1");
+        let handle = hmac::Key::new(hmac::HMAC_SHA256, handle.as_ref());
+        Some(Self { first: Arc::new(Pair { session, task, handle }), older: Vec::new() })
     }
 
     /// These keys, which also open what `older` ones have sealed.
@@ -56,6 +59,16 @@ impl Keys {
     /// The keys that know a tag, the newest first.
     pub(crate) fn knowing(&self) -> impl Iterator<Item = &hmac::Key> {
         self.each().map(|pair| &pair.task)
+    }
+
+    /// The key that tags what a server hands out at its own door.
+    pub(crate) fn handing(&self) -> &hmac::Key {
+        &self.first.handle
+    }
+
+    /// The keys that know such a tag, the newest first.
+    pub(crate) fn taking_back(&self) -> impl Iterator<Item = &hmac::Key> {
+        self.each().map(|pair| &pair.handle)
     }
 
     fn each(&self) -> impl Iterator<Item = &Arc<Pair>> {

@@ -22,6 +22,7 @@
 
 mod cursor;
 mod event_id;
+mod handles;
 mod ids;
 mod introductions;
 mod keys;
@@ -34,6 +35,7 @@ mod translate;
 
 pub use cursor::{Cursor, CursorError};
 pub use event_id::EventId;
+pub use handles::{Handle, Handles};
 pub use ids::{TaskIds, foreign_id, home_id};
 pub use introductions::{Features, Introduction, discovered, initialized, server_info};
 pub use keys::{Keys, Principal};

@@ -79,6 +79,12 @@ impl Names {
         Self { separator, servers, plain }
     }
 
+    /// The names at a server's own door: all of them as they are.
+    pub fn of_own_door(server: ServerName) -> Self {
+        // Without servers there is no name that another's could be taken for.
+        Self { separator: Separator::default(), servers: Vec::new(), plain: Some(server) }
+    }
+
     /// The servers, in the order of every list.
     pub fn servers(&self) -> &[ServerName] {
         &self.servers

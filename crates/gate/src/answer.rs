@@ -202,13 +202,14 @@ fn merge(facts: &mut Map<String, Value>, more: Value) {
     }
 }
 
-/// The HTTP status of a JSON-RPC error. MCP puts an unknown tool under 200 in the legacy era: a 404 would tell the client
+/// The HTTP status of a JSON-RPC error. MCP puts an unknown tool or task under 200 in the legacy era: a 404 would tell the client
 /// that its session is gone.
 fn status_for(door: Door<'_>, code: Code) -> StatusCode {
     let unknown_tool = code.word == crate::code::UNKNOWN_TOOL.word;
+    let unknown_handle = code.word == crate::code::HANDLE_UNKNOWN.word;
     let invalid_arguments = code.word == crate::code::INVALID_ARGUMENTS.word;
     let status = match door {
-        Door::Mcp { era: Era::Legacy, .. } if unknown_tool => 200,
+        Door::Mcp { era: Era::Legacy, .. } if unknown_tool || unknown_handle => 200,
         Door::JsonRpc { .. } if unknown_tool || invalid_arguments => 200,
         Door::Mcp { .. } | Door::JsonRpc { .. } | Door::Rest => code.http,
     };

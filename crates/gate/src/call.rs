@@ -8,8 +8,11 @@ use tollgate_domain::{
     CallId, Caller, Digest, FreeCall, Money, Origin, Principal, Quote, Settle, Standing, ToolRef, UnixMillis,
 };
 use tollgate_rails::{Payment, Presented, Proof};
+use tollgate_risk::{Asking, Limited};
 
+use crate::denial::Denial;
 use crate::ports::Listed;
+use crate::station::Refusal;
 
 /// Whether the caller's prepaid credit may pay for the call without being asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -181,6 +184,18 @@ pub(crate) struct Hold {
     pub(crate) settle: Settle,
     /// What of it is charged once there is a result.
     pub(crate) by_result: Option<ResultPrice>,
+}
+
+impl Call<Screened> {
+    /// Who calls what, from where.
+    pub fn shown(&self) -> Asking<'_> {
+        self.asking(Some(&self.stage.paid.caller))
+    }
+
+    /// Ends the walk at a limit that is none of the gate's own.
+    pub fn limited(&self, limited: Limited) -> Refusal {
+        self.refuse(Denial::from(limited))
+    }
 }
 
 impl Call<Held> {

@@ -136,6 +136,8 @@ pub enum Denial {
     },
     /// A request of the era of sessions names none, and its server gives sessions out.
     SessionMissing,
+    /// A task, or the state of a call that waits for an answer, was not given to this caller for this.
+    HandleUnknown,
     /// The result of a call that was sold is asked for, and is not kept any more.
     ResultExpired,
     /// `Host` or `Origin` is not one of ours.
@@ -218,6 +220,7 @@ impl Denial {
             Self::MalformedFrame { json_rpc, .. } => Code { json_rpc: *json_rpc, ..code::MALFORMED_FRAME },
             Self::HeaderMismatch { json_rpc, .. } => Code { json_rpc: *json_rpc, ..code::HEADER_MISMATCH },
             Self::SessionMissing => code::SESSION_MISSING,
+            Self::HandleUnknown => code::HANDLE_UNKNOWN,
             Self::ResultExpired => code::RESULT_EXPIRED,
             Self::OriginRefused(_) => code::ORIGIN_REFUSED,
             Self::BodyTooLarge { .. } => code::BODY_TOO_LARGE,
@@ -316,6 +319,9 @@ impl Denial {
             Self::SessionMissing => {
                 "The Mcp-Session-Id header is missing, and this server gives sessions out.".to_owned()
             }
+            Self::HandleUnknown => {
+                "This task or requestState was not given to this caller for this request.".to_owned()
+            }
             Self::ResultExpired => {
                 "The result of this call was delivered, and is not kept any more.".to_owned()
             }
@@ -398,6 +404,9 @@ impl Denial {
             Self::SessionMissing => {
                 "Send `initialize` first, then every request with the Mcp-Session-Id of its answer; nothing was charged."
             }
+            Self::HandleUnknown => {
+                "Send back what you were given, unchanged and with the same credential, or make the call anew; nothing was charged."
+            }
             Self::ResultExpired => "Make a new call; the receipt of this one still verifies.",
             Self::OriginRefused(_) => "Call the gateway by a host name that its configuration lists.",
             Self::BodyTooLarge { .. } => "Send a smaller request.",
@@ -436,6 +445,7 @@ impl Denial {
             | Self::MalformedFrame { .. }
             | Self::HeaderMismatch { .. }
             | Self::SessionMissing
+            | Self::HandleUnknown
             | Self::ResultExpired
             | Self::OriginRefused(_)
             | Self::BodyTooLarge { .. }

@@ -25,7 +25,7 @@ use tollgate_federation::Keys;
 use tollgate_gate::{Gate, GateLimits};
 use tollgate_mcp::origin::AllowedHosts;
 use tollgate_rails::carriers::PAYMENT_HEADERS;
-use tollgate_risk::Limits;
+use tollgate_risk::{AtOnce, Limits};
 use tollgate_till::{CALLERS_MAX, FINALITY_MS};
 
 use crate::builtin::BuiltinTools;
@@ -94,14 +94,15 @@ pub async fn assemble(
     };
     let hosts = allowed_hosts(&config)?;
     let previous_federations = previous.map(|previous| &previous.federations);
-    let session_keys = session_keys(&config, &foundation.sessions)?;
-    let federations = Federations::new(&config, &carriers, Arc::new(session_keys), previous_federations);
+    let handle_keys = Arc::new(session_keys(&config, &foundation.sessions)?);
+    let federations = Federations::new(&config, &carriers, Arc::clone(&handle_keys), previous_federations);
     Ok(Gateway {
         mode: foundation.mode,
         gate: Gate::new(ports, limits),
         tools,
         carriers,
         federations,
+        handle_keys,
         keys: Arc::clone(&foundation.keys),
         pins: Arc::clone(&foundation.pins),
         marks: Arc::clone(&foundation.marks),
@@ -118,9 +119,17 @@ pub async fn assemble(
         readiness: Arc::clone(&foundation.readiness),
         dev: foundation.dev.clone(),
         payouts: foundation.payouts.clone(),
+        crowd: crowd(&config, previous),
         room: Arc::clone(&foundation.room),
         config,
     })
+}
+
+/// The calls under way. A bound that stays as it was goes on counting those that began before.
+fn crowd(config: &Config, previous: Option<&Gateway>) -> Arc<AtOnce> {
+    let calls_max = config.limits.calls_at_once;
+    let same = previous.map(|previous| &previous.crowd).filter(|crowd| crowd.calls_max() == calls_max);
+    same.map_or_else(|| AtOnce::new("limits.calls_at_once", calls_max), Arc::clone)
 }
 
 /// The keys of federated sessions: the first seals, and all of them open.

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 use tollgate_attest::PublicKey;
 use tollgate_domain::ServerName;
+use tollgate_federation::Keys as HandleKeys;
 use tollgate_gate::{Gate, Mode, Naming};
 use tollgate_mcp::origin::AllowedHosts;
+use tollgate_risk::AtOnce;
 use tollgate_store::ControlStore;
 use tollgate_till::{KeySnapshot, PayoutRails};
 
@@ -43,6 +45,8 @@ pub struct Gateway {
     pub carriers: BTreeMap<ServerName, Arc<Carrier>>,
     /// Several servers as one.
     pub federations: Federations,
+    /// The keys of what callers carry back and forth: sessions, tasks, states.
+    pub handle_keys: Arc<HandleKeys>,
     /// API keys.
     pub keys: Arc<KeySnapshot>,
     /// What was approved of the tools' definitions.
@@ -75,6 +79,8 @@ pub struct Gateway {
     pub dev: Option<Arc<Dev>>,
     /// What pays providers.
     pub payouts: PayoutRails,
+    /// How many calls of one caller may be under way.
+    pub crowd: Arc<AtOnce>,
     /// What bodies of requests take together.
     pub room: Arc<Room>,
 }

@@ -40,12 +40,14 @@
     deny(clippy::arithmetic_side_effects, clippy::as_conversions, clippy::float_arithmetic)
 )]
 
+mod at_once;
 mod buckets;
 mod limits;
 mod plan;
 mod rate;
 mod rule;
 
+pub use at_once::{AtOnce, Place};
 pub use limits::{Ask, Asking, Crowded, Entrance, Limited, Limits, Seen, Shared};
 pub use plan::{Plan, TooHeavy, Weights};
 pub use rate::{Rate, Refill, RefillError};

@@ -2,17 +2,20 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::stream;
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
+use http::header::{CONTENT_ENCODING, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use super::body::{Body, Broken, events, json as json_body, whole};
+use super::body::{Body, Broken, events, json as json_body, streamed, whole};
 use super::record::{Era, Shared};
-use super::script::Behaviour;
+use super::script::{Behaviour, Endless};
 use super::service::{Connection, NoAnswer};
 use super::wire;
 
@@ -97,6 +100,7 @@ pub(super) async fn run(
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
             Ok(whole(status, &content_type, body.replace("{id}", &request.id)))
         }
+        Behaviour::Endless(kind) => Ok(endless(connection, &request, kind)),
         Behaviour::Hang => {
             let running = Running { shared: Arc::clone(shared), finished: false };
             shared.released.cancelled().await;
@@ -104,6 +108,7 @@ pub(super) async fn run(
             found(request.echo())
         }
         Behaviour::Progress { steps } => Ok(progress(connection, request, steps, End::Result)),
+        Behaviour::Stamped { steps, apart } => Ok(stamped(connection, request, steps, apart)),
         Behaviour::ProgressThenReset { steps } => Ok(progress(connection, request, steps, End::Reset)),
         Behaviour::Huge { bytes } => found(request.result(text(&"x".repeat(bytes)))),
         Behaviour::HalfClose => {
@@ -140,6 +145,58 @@ pub(super) async fn run(
 async fn send_part(socket: &mut TcpStream, rest: &str) -> io::Result<()> {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
     socket.write_all(format!("{head}{rest}").as_bytes()).await
+}
+
+/// Notifications that say when they were made, as fast as they are taken or one by one.
+fn stamped(connection: &Arc<Connection>, request: Request, steps: u32, apart: Duration) -> Response<Body> {
+    let running = Running { shared: Arc::clone(&connection.shared), finished: false };
+    events(stream::unfold((request, Some(running), 0), move |(request, mut running, done)| async move {
+        if done > 0 && running.is_some() && !apart.is_zero() {
+            tokio::time::sleep(apart).await;
+        }
+        if done < steps {
+            let token = request.progress_token.as_deref().unwrap_or("null");
+            let done = done.saturating_add(1);
+            let made = crate::clock::monotonic_ns().ok()?;
+            let event = wire::event(&wire::progress_saying(token, done, steps, made));
+            return Some((Ok(event), (request, running, done)));
+        }
+        running.take()?.finish();
+        Some((Ok(wire::event(&request.echo())), (request, None, done)))
+    }))
+}
+
+/// How long what has no end is at most, and how much of it is made at once.
+const ENDLESS_BYTES: usize = 1 << 30;
+const AT_ONCE_BYTES: usize = 64 * 1024;
+
+fn endless(connection: &Arc<Connection>, request: &Request, kind: Endless) -> Response<Body> {
+    let result = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"content":[],"x":""#, request.id);
+    let notification = wire::event(&wire::progress(request.progress_token.as_deref().unwrap_or("1"), 1, 2));
+    let (content_type, first, rest) = match kind {
+        Endless::Json | Endless::Compressed => ("application/json", result, "x".to_owned()),
+        Endless::Event => ("text/event-stream", format!("data: {result}"), "x".to_owned()),
+        Endless::Events => ("text/event-stream", String::new(), notification),
+    };
+    let rest = Bytes::from(rest.repeat(AT_ONCE_BYTES / rest.len()));
+    let running = Running { shared: Arc::clone(&connection.shared), finished: false };
+    let rest = stream::unfold((running, 0), move |(running, sent)| {
+        let next = rest.clone();
+        async move {
+            if sent >= ENDLESS_BYTES {
+                running.finish();
+                return None;
+            }
+            let sent = sent.saturating_add(next.len());
+            Some((Ok(next), (running, sent)))
+        }
+    });
+    let mut response =
+        streamed(content_type, stream::once(async move { Ok(Bytes::from(first)) }).chain(rest));
+    if kind == Endless::Compressed {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
 }
 
 /// How a progress stream ends.

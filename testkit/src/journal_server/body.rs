@@ -44,11 +44,19 @@ pub(super) fn empty(status: StatusCode) -> Response<Body> {
 
 /// A stream of server-sent events; `Err` breaks the connection off.
 pub(super) fn events(events: impl Stream<Item = Result<String, Broken>> + Send + 'static) -> Response<Body> {
-    let frames = events.map(|event| event.map(|text| Frame::data(Bytes::from(text))));
-    let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
+    let mut response = streamed("text/event-stream", events.map(|event| event.map(Bytes::from)));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}
+
+/// Parts as they come; `Err` breaks the connection off.
+pub(super) fn streamed(
+    content_type: &'static str,
+    parts: impl Stream<Item = Result<Bytes, Broken>> + Send + 'static,
+) -> Response<Body> {
+    let mut response = Response::new(StreamBody::new(parts.map(|part| part.map(Frame::data))).boxed_unsync());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

@@ -1,5 +1,7 @@
 //! What the mock upstream offers and how each tool behaves.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 /// What a tool does when it is called.
@@ -37,6 +39,14 @@ pub enum Behaviour {
         /// How many notifications.
         steps: u32,
     },
+    /// Streams so many progress notifications, then the result. Each says in `message` when it was made, in nanoseconds of
+    /// [`clock::monotonic_ns`](crate::clock::monotonic_ns).
+    Stamped {
+        /// How many notifications.
+        steps: u32,
+        /// How long nothing is sent after each; zero: all at once.
+        apart: Duration,
+    },
     /// As [`Behaviour::Progress`], but resets the connection instead of sending the result.
     ProgressThenReset {
         /// How many notifications.
@@ -47,6 +57,8 @@ pub enum Behaviour {
         /// The size of the text.
         bytes: usize,
     },
+    /// Answers with a body that has no end before a gibibyte.
+    Endless(Endless),
     /// Sends a part of the body that it promised, then closes its sending side and goes on reading.
     HalfClose,
     /// Sends a part of the body that it promised, then resets the connection (RST).
@@ -55,6 +67,19 @@ pub enum Behaviour {
     TruncatedChunk,
     /// Swaps the tool list for this one, announces it, and answers with a text.
     ChangeTools(Vec<Tool>),
+}
+
+/// What an answer without an end is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endless {
+    /// One JSON text.
+    Json,
+    /// One event.
+    Event,
+    /// Progress notifications, one event each.
+    Events,
+    /// A JSON text that is said to be compressed.
+    Compressed,
 }
 
 /// A tool of the mock upstream.
@@ -90,6 +115,9 @@ impl Tool {
     }
 }
 
+/// Between events that come one by one: long enough that everybody sleeps again.
+const APART: Duration = Duration::from_millis(1);
+
 /// What the mock upstream offers.
 #[derive(Clone, Debug)]
 pub struct Script {
@@ -121,14 +149,15 @@ impl Script {
         Self::new().tool("echo", Behaviour::Echo)
     }
 
-    /// For benches: `echo` with an answer of some 350 bytes whatever it is asked, `stream` with an event per allowed step and
-    /// a hundred in all, `hang`, no sessions, no journal.
+    /// For benches: `echo` with an answer of some 350 bytes whatever it is asked, `stream` with a hundred events at once and
+    /// `paced` with a few that come one by one, which say when they were made, `hang`, no sessions, no journal.
     #[must_use]
     pub fn bench() -> Self {
         let answer = Behaviour::Text("0123456789abcdef".repeat(17));
         Self::new()
             .tool("echo", answer)
-            .tool("stream", Behaviour::Progress { steps: 99 })
+            .tool("stream", Behaviour::Stamped { steps: 99, apart: Duration::ZERO })
+            .tool("paced", Behaviour::Stamped { steps: 4, apart: APART })
             .tool("hang", Behaviour::Hang)
             .without_sessions()
             .unrecorded()

@@ -174,6 +174,44 @@ async fn progress_comes_step_by_step_and_then_the_result_or_a_reset() {
 }
 
 #[tokio::test]
+async fn stamped_events_say_when_they_were_made() {
+    let journal = Journal::start(
+        Script::new().tool("work", Behaviour::Stamped { steps: 2, apart: Duration::from_micros(1) }),
+    )
+    .await
+    .unwrap();
+    let before = crate::clock::monotonic_ns().unwrap();
+    let answer = post(&journal, &[], &modern("work", "{}")).await.unwrap().text();
+    let made: Vec<u64> = answer
+        .split("\"message\":\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap().parse().unwrap())
+        .collect();
+    assert!(made.len() == 2 && before <= made[0] && made[0] <= made[1], "{answer}");
+    assert!(made[1] <= crate::clock::monotonic_ns().unwrap());
+    assert!(answer.trim_end().lines().last().unwrap().contains("\"id\":7"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_abandoned_by_whoever_has_enough_of_it() {
+    for (kind, begins) in [
+        (Endless::Json, "{\"jsonrpc\""),
+        (Endless::Event, "data: {\"jsonrpc\""),
+        (Endless::Events, "event: message"),
+        (Endless::Compressed, "content-encoding: gzip"),
+    ] {
+        let journal = Journal::start(Script::new().tool("work", Behaviour::Endless(kind))).await.unwrap();
+        let mut stream = TcpStream::connect(journal.address()).await.unwrap();
+        let body = modern("work", "{}");
+        let head = format!("POST /mcp HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all((head + &body).as_bytes()).await.unwrap();
+        tokio::time::timeout(LIMIT, read_until(&mut stream, begins)).await.unwrap();
+        drop(stream);
+        tokio::time::timeout(LIMIT, journal.wait_for_abandoned(1)).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn connections_break_the_way_they_are_told_to() {
     let script = Script::new()
         .tool("half", Behaviour::HalfClose)

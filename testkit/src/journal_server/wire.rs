@@ -83,6 +83,13 @@ pub(super) fn progress(token: &str, done: u32, total: u32) -> String {
     )
 }
 
+/// A progress notification with a message, which is no JSON text.
+pub(super) fn progress_saying(token: &str, done: u32, total: u32, message: u64) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{done},"total":{total},"message":"{message}"}}}}"#
+    )
+}
+
 /// A changed tool list; `subscription` is the id of the listening request on a modern stream.
 pub(super) fn tools_changed(subscription: Option<&str>) -> String {
     let params = subscription.map_or_else(String::new, |id| {

@@ -122,28 +122,28 @@ impl Figures {
     /// # Errors
     /// When they have no round in common.
     pub(crate) fn ratio(&self, pair: Pair, figure: impl Fn(&Slice) -> f64) -> Result<Spread> {
-        self.compared(pair, |slice, neighbour| figure(slice) / figure(neighbour))
+        self.beside(pair, |subject, neighbour| figure(subject) / figure(neighbour))
     }
 
-    /// By how much a figure of one subject is more than its neighbour's, round by round.
+    /// By how much it is above its neighbour's, round by round.
     ///
     /// # Errors
     /// When they have no round in common.
-    pub(crate) fn added(&self, pair: Pair, figure: impl Fn(&Slice) -> f64) -> Result<Spread> {
-        self.compared(pair, |slice, neighbour| figure(slice) - figure(neighbour))
+    pub(crate) fn excess(&self, pair: Pair, figure: impl Fn(&Slice) -> f64) -> Result<Spread> {
+        self.beside(pair, |subject, neighbour| figure(subject) - figure(neighbour))
     }
 
-    fn compared(&self, pair: Pair, compare: impl Fn(&Slice, &Slice) -> f64) -> Result<Spread> {
+    fn beside(&self, pair: Pair, compared: impl Fn(&Slice, &Slice) -> f64) -> Result<Spread> {
         let of = |subject: &'static str| {
             self.slices
                 .iter()
                 .filter(move |slice| slice.subject == subject && slice.connections == pair.connections)
         };
-        let compared = of(pair.subject).filter_map(|slice| {
+        let ratios = of(pair.subject).filter_map(|slice| {
             let neighbour = of(pair.beside).find(|neighbour| neighbour.round == slice.round)?;
-            Some(compare(slice, neighbour))
+            Some(compared(slice, neighbour))
         });
-        Spread::of(compared.collect())
+        Spread::of(ratios.collect())
             .with_context(|| format!("{} and {} were never measured in one round", pair.subject, pair.beside))
     }
 }

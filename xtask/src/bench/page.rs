@@ -136,16 +136,24 @@ fn gate(figures: &Figures) -> Result<String> {
 }
 
 fn streams(figures: &Figures) -> Result<String> {
-    let mut text =
-        String::from("| Through | first event, µs later | all of a hundred, µs later |\n|---|---|---|\n");
+    let mut text = String::from(
+        "| Through | first event | a later one | first of a hundred | … with the way of the request | all of a hundred |\n|---|---|---|---|---|---|\n",
+    );
     for (name, way) in [
         ("nginx, unbuffered", "nginx"),
         ("the gateway, no policy", "plain"),
         ("the gateway, free call", "gated"),
     ] {
-        let first = figures.footprint(&format!("first_event_{way}_us"))?;
-        let whole = figures.footprint(&format!("hundred_events_{way}_us"))?;
-        let _written = writeln!(text, "| {name} | {first:.0} | {whole:.0} |");
+        let of = |what: &str| figures.footprint(&format!("{what}_{way}_us"));
+        let _written = writeln!(
+            text,
+            "| {name} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |",
+            of("first_event")?,
+            of("later_event")?,
+            of("first_of_hundred")?,
+            of("first_of_hundred_and_request")?,
+            of("hundred_events")?,
+        );
     }
     Ok(text)
 }
@@ -191,7 +199,7 @@ fn shown(measured: Measured, unit: Unit) -> String {
             format!("{median:.0} ({lowest:.0} – {highest:.0})")
         }
         (Measured::Ratio(Spread { median, lowest, highest, .. }), Unit::Microseconds) => {
-            format!("{median:.0} µs ({lowest:.0} – {highest:.0})")
+            format!("{median:.1} µs ({lowest:.1} – {highest:.1})")
         }
         (Measured::Ratio(Spread { median, lowest, highest, .. }), _) => {
             format!("{median:.2} ({lowest:.2} – {highest:.2})")

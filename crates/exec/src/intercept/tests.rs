@@ -179,6 +179,40 @@ async fn f45_the_deadline_ends_a_call_before_and_after_the_first_message() {
     upstream.gone().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn f47_a_stream_that_drips_for_ever_ends_at_its_deadline_and_one_that_drips_an_answer_does_not() {
+    const DRIP: Duration = Duration::from_secs(1);
+    let answer = [event(PROGRESS), event(ANSWER)].concat();
+    let (id, limits) = (RequestId::integer(7), Limits::default());
+    let all = answer.len() as u64;
+    for seconds in [all * 3 / 4, all * 2] {
+        let (upstream, response) = open("text/event-stream");
+        let text = answer.clone();
+        let dripping = TaskTracker::new().spawn(async move {
+            for byte in text.into_iter().chain(std::iter::repeat(b':')) {
+                tokio::time::sleep(DRIP).await;
+                if upstream.send(Bytes::from(vec![byte])).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let deadline = Instant::now() + Duration::from_secs(seconds);
+        let outcome = intercept(response, &id, limits, deadline, &TaskTracker::new()).await;
+        let ends_in_time = seconds > all;
+        let Streamed { response, answer: got, release } = match outcome {
+            Ok(Intercepted::Streamed(streamed)) => streamed,
+            other => panic!("the first message comes in time: {other:?}"),
+        };
+        match got.await.unwrap() {
+            Ok(got) => assert!(ends_in_time && got.bytes() == ANSWER, "control"),
+            Err(error) => assert!(!ends_in_time && matches!(error, UpstreamError::TimedOut), "{error:?}"),
+        }
+        drop((response, release));
+        // Whoever drips is told that nobody reads any more.
+        dripping.await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn f49_a_client_that_goes_away_ends_the_exchange_with_the_upstream() {
     let (noticed, mut notices) = mpsc::channel(1);

@@ -152,3 +152,44 @@ fn tasks_are_renamed_there_and_back() {
     let elsewhere = Door::of("b");
     assert_eq!(elsewhere.translator().to_server(&frame), None, "another server's task");
 }
+
+#[test]
+fn m12_at_a_servers_own_door_its_tasks_alone_have_other_names() {
+    let keys = Keys::derive(&[1; 32]).unwrap();
+    let server: ServerName = "a".parse().unwrap();
+    let names = Names::of_own_door(server.clone());
+    let tasks = |credential| TaskIds { keys: &keys, principal: Principal::of(credential) };
+    let translator = Translator { names: &names, tasks: tasks(Some("k1")), server: &server };
+    let seen = |message: &Value| {
+        let frame = Frame::parse_upstream(message.to_string().into()).unwrap();
+        translator.to_client_of_own_door(&frame).map(|seen| serde_json::from_slice::<Value>(&seen).unwrap())
+    };
+    // A name that reads as one of a federated door is one like any other here.
+    let public = tasks(Some("k1")).public(&names, &server, "a__t");
+    assert!(public.starts_with("a__t."), "{public}");
+    assert_eq!(tasks(Some("k1")).resolve(&names, &public), Some((&server, "a__t")), "control");
+    assert_eq!(tasks(Some("k2")).resolve(&names, &public), None);
+    assert_eq!(tasks(Some("k1")).resolve(&names, "a__t"), None);
+
+    let task = json!({ "taskId": "a__t", "status": "working" });
+    let made = json!({ "jsonrpc": "2.0", "id": 1, "result": { "task": task } });
+    assert_eq!(seen(&made).unwrap()["result"]["task"]["taskId"], public.as_str());
+    let got = json!({ "jsonrpc": "2.0", "id": 1, "result": task });
+    assert_eq!(seen(&got).unwrap()["result"]["taskId"], public.as_str());
+    let listed = json!({ "jsonrpc": "2.0", "id": 1, "result": { "tasks": [task], "nextCursor": "c" } });
+    assert_eq!(seen(&listed).unwrap()["result"]["tasks"][0]["taskId"], public.as_str());
+    let told = json!({ "jsonrpc": "2.0", "method": "notifications/tasks/status", "params": task });
+    assert_eq!(seen(&told).unwrap()["params"]["taskId"], public.as_str());
+    let asks = json!({ "jsonrpc": "2.0", "id": 4, "method": "elicitation/create",
+        "params": { "_meta": { "progressToken": 5, RELATED_TASK: { "taskId": "a__t" } } } });
+    let asked = seen(&asks).unwrap();
+    assert_eq!(asked["params"]["_meta"][RELATED_TASK]["taskId"], public.as_str());
+    assert_eq!((&asked["id"], &asked["params"]["_meta"]["progressToken"]), (&json!(4), &json!(5)));
+    for same in [
+        json!({ "jsonrpc": "2.0", "id": 1, "result": { "contents": [{ "uri": "ui://a__x" }] } }),
+        json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } }),
+        json!({ "jsonrpc": "2.0", "id": 4, "method": "sampling/createMessage", "params": {} }),
+    ] {
+        assert_eq!(seen(&same), None, "{same}");
+    }
+}

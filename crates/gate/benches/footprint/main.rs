@@ -1,8 +1,9 @@
 //! What the gateway takes when nobody calls, and what it adds when little is asked: memory, its start, the first byte of a
 //! stream, the slowest calls at half its strength.
 //!
-//! `cargo bench -p tollgate-gate --bench footprint -- --tollgate PATH` prints one JSON object per figure. `cargo xtask bench`
-//! runs it and judges. With `--upstream` this program is the mock upstream.
+//! `cargo bench -p tollgate-gate --bench footprint -- --tollgate PATH [--only PART]` prints one JSON object per figure; a part is
+//! `size`, `starts`, `connections`, `calls`, `streams` or `tail`. `cargo xtask bench` runs all of these and judges. `--growth MINUTES` is
+//! another run: memory over that time, under load. With `--upstream` this program is the mock upstream.
 
 #[path = "../paired/calls.rs"]
 #[expect(dead_code, reason = "the other bench pays for its calls")]
@@ -11,6 +12,7 @@ mod client;
 #[path = "../paired/gateway.rs"]
 #[expect(dead_code, reason = "the other bench uses more of it")]
 mod gateway;
+mod growth;
 #[path = "../paired/upstream.rs"]
 #[expect(dead_code, reason = "the other bench wants its processor time")]
 mod upstream;
@@ -42,17 +44,36 @@ fn main() -> Result<(), Box<dyn Error>> {
     if arguments.iter().any(|argument| argument == "--upstream") {
         return upstream::serve();
     }
-    let path = arguments.iter().skip_while(|argument| *argument != "--tollgate").nth(1);
-    let tollgate = PathBuf::from(path.ok_or("name the gateway's binary: --tollgate PATH")?);
+    let value = |name: &str| arguments.iter().skip_while(|argument| *argument != name).nth(1);
+    let tollgate = PathBuf::from(value("--tollgate").ok_or("name the gateway's binary: --tollgate PATH")?);
+    let only = value("--only");
+    let wanted = |part: &str| only.is_none_or(|only| only == part);
+    let minutes = value("--growth").map(|minutes| minutes.parse()).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let upstream = Upstream::start().await?;
-        figure("binary_mb", megabytes(stripped_bytes(&tollgate)?));
-        starts(&tollgate, &upstream).await?;
-        memory_of_connections(&tollgate, &upstream).await?;
-        memory_of_calls(&tollgate, &upstream).await?;
-        first_bytes(&tollgate, &upstream).await?;
-        tail(&tollgate, &upstream).await
+        if let Some(minutes) = minutes {
+            return growth::growth(&tollgate, &upstream, minutes).await;
+        }
+        if wanted("size") {
+            figure("binary_mb", megabytes(stripped_bytes(&tollgate)?));
+        }
+        if wanted("starts") {
+            starts(&tollgate, &upstream).await?;
+        }
+        if wanted("connections") {
+            memory_of_connections(&tollgate, &upstream).await?;
+        }
+        if wanted("calls") {
+            memory_of_calls(&tollgate, &upstream).await?;
+        }
+        if wanted("streams") {
+            streams(&tollgate, &upstream).await?;
+        }
+        if wanted("tail") {
+            tail(&tollgate, &upstream).await?;
+        }
+        Ok(())
     })
 }
 
@@ -132,21 +153,41 @@ async fn memory_of_calls(tollgate: &Path, upstream: &Upstream) -> Result<(), Box
     Ok(())
 }
 
-/// The first event of a stream of a hundred, one connection at a time: how much later than from the upstream itself.
-async fn first_bytes(tollgate: &Path, upstream: &Upstream) -> Result<(), Box<dyn Error>> {
+/// Streams, one connection at a time and in turns with the upstream itself, whose medians are taken off.
+///
+/// Of one whose events come one by one: how much later the client has the first event, and a later one, counted from when the
+/// upstream made it. Of one whose hundred events are made at once: the same of its first event, which then shares the processors
+/// with all that follow; the first event from the first byte of the request on; and all of it.
+async fn streams(tollgate: &Path, upstream: &Upstream) -> Result<(), Box<dyn Error>> {
     let gateway = Gateway::start(tollgate.to_owned(), &upstream.url()).await?;
     let nginx = Nginx::start(upstream.address(), Buffering::Off).await?;
-    let stream = renamed(&gateway.prepaid_call(), "stream");
     let ways = [
         ("direct", upstream.url()),
         ("nginx", nginx.url(upstream::PATH)),
         ("plain", gateway.plain_url()),
         ("gated", gateway.gated_url()),
     ];
+    let first = |timed: &Timed| timed.one_way_us;
+    let paced = timed(&ways, &renamed(&gateway.prepaid_call(), "paced")).await?;
+    beyond(&paced, "first_event", first)?;
+    beyond(&paced, "later_event", |timed| timed.later_us)?;
+    let at_once = timed(&ways, &renamed(&gateway.prepaid_call(), "stream")).await?;
+    beyond(&at_once, "first_of_hundred", first)?;
+    beyond(&at_once, "first_of_hundred_and_request", |timed| timed.first_us)?;
+    beyond(&at_once, "hundred_events", |timed| timed.whole_us)
+}
+
+type Ways<T> = Vec<(&'static str, T)>;
+
+/// What each way took, stream by stream.
+async fn timed(
+    ways: &[(&'static str, String)],
+    stream: &Request,
+) -> Result<Ways<Vec<Timed>>, Box<dyn Error>> {
     let mut connections = Vec::new();
     for (name, url) in ways {
-        let (authority, call) = prepared(&url, &stream)?;
-        connections.push((name, Connection::to(&authority).await?, call, Vec::new()));
+        let (authority, call) = prepared(url, stream)?;
+        connections.push((*name, Connection::to(&authority).await?, call, Vec::new()));
     }
     // In turns, so that whatever disturbs one disturbs its neighbours.
     for _ in 0..STREAMS {
@@ -154,15 +195,20 @@ async fn first_bytes(tollgate: &Path, upstream: &Upstream) -> Result<(), Box<dyn
             timed.push(connection.exchange(call).await?);
         }
     }
-    let mut medians = connections.into_iter().map(|(name, _, _, timed)| {
-        let of = |pick: fn(&Timed) -> f64| median(&mut timed.iter().map(pick).collect::<Vec<_>>());
-        (name, of(|timed| timed.first_us), of(|timed| timed.whole_us))
+    Ok(connections.into_iter().map(|(name, _, _, timed)| (name, timed)).collect())
+}
+
+/// By how much the median of each way is above the direct one, which comes first.
+fn beyond(ways: &Ways<Vec<Timed>>, what: &str, pick: impl Fn(&Timed) -> f64) -> Result<(), Box<dyn Error>> {
+    let mut medians = ways.iter().map(|(name, timed)| {
+        let mut figures: Vec<f64> = timed.iter().map(&pick).collect();
+        (name, median(&mut figures))
     });
-    let (_, direct_first, direct_whole) = medians.next().ok_or("nothing was timed")?;
-    for (name, first, whole) in medians {
-        figure(&format!("first_event_{name}_us"), first - direct_first);
-        figure(&format!("hundred_events_{name}_us"), whole - direct_whole);
+    let (_, direct) = medians.next().ok_or("nothing was timed")?;
+    if direct.is_nan() {
+        return Err("the upstream's events do not say when they were made".into());
     }
+    medians.for_each(|(name, through)| figure(&format!("{what}_{name}_us"), through - direct));
     Ok(())
 }
 

@@ -16,9 +16,6 @@ pub(crate) use tollgate_testkit::journal_server::PATH;
 
 pub(crate) const START_MAX: Duration = Duration::from_secs(30);
 
-/// Events that streams may have: no bench counts so far.
-const STEPS: usize = usize::MAX >> 4;
-
 /// A running upstream. It dies with this value.
 pub(crate) struct Upstream {
     process: Guarded,
@@ -29,7 +26,6 @@ pub(crate) struct Upstream {
 /// Serves until killed, and prints where.
 pub(crate) fn serve() -> Result<(), Box<dyn Error>> {
     let journal = Journal::start_on_own_thread(Script::bench())?;
-    journal.step(STEPS);
     let mut output = std::io::stdout();
     writeln!(output, "{}", journal.address())?;
     output.flush()?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use tollgate_domain::{Assets, Bps, Digest, Pricing, Requirement, ServerName, Settle, Splits, ToolName};
@@ -366,6 +367,8 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// Bodies of all requests under way together, beyond small ones.
     pub bodies_bytes_max: usize,
+    /// How many tool calls of one caller may be under way.
+    pub calls_at_once: NonZeroU32,
     /// Largest answer of a priced tool.
     pub answer_bytes_max: usize,
     /// Time for the head of a request, and of a connection without one.

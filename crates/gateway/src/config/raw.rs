@@ -5,6 +5,7 @@ mod payouts;
 mod price;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -438,6 +439,8 @@ pub struct RawLimits {
     pub unread_ms_max: Option<u64>,
     /// How many connections may be open. Default: 4096.
     pub connections_max: Option<usize>,
+    /// How many tool calls of one caller may be under way at once. Default: 1000.
+    pub calls_at_once: Option<NonZeroU32>,
     /// Tool calls per minute and caller. Default: 6000.
     pub calls_per_minute: Option<u32>,
     /// Demands to pay per minute and caller; each may cost a Lightning invoice. Default: 600.

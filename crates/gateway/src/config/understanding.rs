@@ -12,6 +12,7 @@ mod telemetry;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 
 use tollgate_domain::{Assets, Bps, Digest, Pricing, Requirement, ServerName, Settle, Splits, ToolName};
 use tollgate_registry::{PinPolicy, PolicyError};
@@ -164,11 +165,15 @@ impl Config {
     }
 }
 
+/// Tool calls of one caller, unless it is said otherwise.
+const CALLS_AT_ONCE: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
+
 fn limits(raw: &RawLimits) -> Limits {
     let body_bytes_max = raw.body_bytes_max.unwrap_or(4 * 1024 * 1024);
     Limits {
         body_bytes_max,
         bodies_bytes_max: raw.bodies_bytes_max.unwrap_or(128 * 1024 * 1024).max(body_bytes_max),
+        calls_at_once: raw.calls_at_once.unwrap_or(CALLS_AT_ONCE),
         answer_bytes_max: raw.answer_bytes_max.unwrap_or(4 * 1024 * 1024),
         head_ms_max: raw.head_ms_max.unwrap_or(10_000),
         body_ms_max: raw.body_ms_max.unwrap_or(30_000),

@@ -8,6 +8,7 @@ mod arrival;
 pub(crate) mod builtin;
 mod call;
 pub(crate) mod federated;
+mod handed;
 mod list;
 
 use std::sync::Arc;
@@ -19,11 +20,13 @@ use hyper::body::Incoming;
 use tollgate_exec::intercept::{Limits, without_answers, without_tool_lists};
 use tollgate_exec::{Body, UpstreamError};
 use tollgate_gate::{Denial, Door, denied, faulted};
+use tollgate_mcp::frame::TOOLS_CALL;
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers};
 use tollgate_risk::Entrance;
 
 use self::announced::{Listening, news_only};
 use self::arrival::Spoiled;
+use self::handed::{Handed, principal};
 use crate::carrier::{Carrier, fault_of};
 use crate::doors::body::{broken, within};
 use crate::doors::json_rpc::frame_denial;
@@ -76,7 +79,7 @@ async fn read(
         // A careless server may read a call in it.
         _ => return super::bare(http::StatusCode::METHOD_NOT_ALLOWED),
     }
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let era = era_of(&head.headers);
     let body = match within(body, &gateway).await {
         Ok(body) => body,
@@ -91,7 +94,25 @@ async fn read(
             let denial = Denial::HeaderMismatch { json_rpc: mismatch.code(), reason: mismatch.to_string() };
             refused(&gateway, &carrier, &denial, era, frame.id())
         }
-        Ok(era) => dispatch(gateway, carrier, head, frame, era, peer).await,
+        Ok(era) => {
+            let is_call = frame.kind() == Kind::Request && frame.method() == Some(TOOLS_CALL);
+            // By a call no session begins, so one without a session has nothing to do with any.
+            if is_call && !head.headers.contains_key(headers::SESSION_ID) {
+                let mut response = dispatch(gateway, carrier, head, frame, era, peer, None).await;
+                response.headers_mut().remove(headers::SESSION_ID);
+                return response;
+            }
+            let handed = match principal(&head.headers) {
+                Ok(principal) => Handed::to(&gateway, &carrier, principal),
+                Err(denial) => return refused(&gateway, &carrier, &denial, era, frame.id()),
+            };
+            if let Err(gone) = handed.take_session(&mut head.headers, era) {
+                return gone;
+            }
+            let mut response = dispatch(gateway, carrier, head, frame, era, peer, Some(&handed)).await;
+            handed.give_session(response.headers_mut());
+            response
+        }
     }
 }
 
@@ -129,12 +150,20 @@ fn listens(method: &Method, headers: &HeaderMap) -> bool {
 /// A stream to listen on, the end of a session: none of these has a body, and one that came all the same stays here.
 async fn without_a_body(
     gateway: &Arc<Gateway>,
-    carrier: &Carrier,
+    carrier: &Arc<Carrier>,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    let (head, _) = request.into_parts();
+    let (mut head, _) = request.into_parts();
     let listens = head.method == Method::GET;
-    let response = match carrier.pass(forwarded(head, Bytes::new())).await {
+    let era = era_of(&head.headers);
+    let handed = match principal(&head.headers) {
+        Ok(principal) => Handed::to(gateway, carrier, principal),
+        Err(denial) => return refused(gateway, carrier, &denial, era, None),
+    };
+    if let Err(gone) = handed.take_session(&mut head.headers, Era::Legacy) {
+        return gone;
+    }
+    let mut response = match carrier.pass(forwarded(head, Bytes::new())).await {
         // An answer that was withheld because nobody paid for it must not come by resuming its stream.
         Ok(response) if listens && carrier.has_price => without_answers(response, Limits::default()),
         Ok(response) if listens => {
@@ -145,8 +174,12 @@ async fn without_a_body(
         Ok(response) => response,
         Err(error) => return unreached(gateway, &error, None),
     };
-    let response = if listens { news_of(gateway, carrier, response, None) } else { response };
-    if listens { StreamCount::attach(gateway, response) } else { response }
+    handed.give_session(response.headers_mut());
+    if !listens {
+        return response;
+    }
+    let response = handed.give_tasks(response, listening(gateway));
+    StreamCount::attach(gateway, news_of(gateway, carrier, response, None))
 }
 
 async fn dispatch(
@@ -156,31 +189,47 @@ async fn dispatch(
     frame: Frame,
     era: Era,
     peer: Peer,
+    handed: Option<&Handed>,
 ) -> Response<Body> {
-    if let (Kind::Request, Some("tools/call"), Some(id)) = (frame.kind(), frame.method(), frame.id().cloned())
-    {
+    if let (Kind::Request, Some(TOOLS_CALL), Some(id)) = (frame.kind(), frame.method(), frame.id().cloned()) {
         let way = call::Way { carrier, federated: None };
         return call::call(gateway, way, head, frame, id, era, peer).await;
     }
     let passing = Passing::begin(&gateway, &frame, &mut head.headers, Some(&carrier));
-    let response = passed(gateway, carrier, head, &frame).await;
+    let response = match handed.map(|handed| handed.take_tasks(&mut head.headers, &frame)).transpose() {
+        Ok(own) => {
+            let frame = own.flatten().unwrap_or(frame);
+            passed(gateway, carrier, head, &frame, handed).await
+        }
+        Err(denial) => refused(&gateway, &carrier, &denial, era, frame.id()),
+    };
     passing.answered(response.status());
     response
 }
 
 /// Every message but a call.
-async fn passed(gateway: Arc<Gateway>, carrier: Arc<Carrier>, head: Parts, frame: &Frame) -> Response<Body> {
+async fn passed(
+    gateway: Arc<Gateway>,
+    carrier: Arc<Carrier>,
+    head: Parts,
+    frame: &Frame,
+    handed: Option<&Handed>,
+) -> Response<Body> {
+    let give_tasks = |response| match handed {
+        Some(handed) => handed.clone().give_tasks(response, listening(&gateway)),
+        None => response,
+    };
     match (frame.kind(), frame.method(), frame.id().cloned()) {
         (Kind::Request, Some("tools/list"), Some(id)) => list::list(gateway, carrier, head, frame, id).await,
         (_, method, id) => match carrier.pass(forwarded(head, frame.bytes().clone())).await {
             Ok(response) if method == Some(LISTEN) => {
                 // Tasks are announced with what they came to.
-                let response = own_words(&gateway, &carrier, response);
+                let response = give_tasks(own_words(&gateway, &carrier, response));
                 StreamCount::attach(&gateway, news_of(&gateway, &carrier, response, id.as_ref()))
             }
             // The result of a tool comes this way too, once it is a task's.
             Ok(response) if method.is_some_and(|method| method.starts_with("tasks/")) => {
-                own_words(&gateway, &carrier, response)
+                give_tasks(own_words(&gateway, &carrier, response))
             }
             Ok(response) => response,
             Err(error) => unreached(&gateway, &error, id.as_ref()),

@@ -159,6 +159,8 @@ fn limits(page: &mut Page, gateway: &Gateway) {
     for seen in &limits {
         page.sample("tollgate_rate_limited_total", &[("limit", &seen.label.name)], seen.refused);
     }
+    let (at_once, refused) = gateway.crowd.seen();
+    page.sample("tollgate_rate_limited_total", &[("limit", &at_once.name)], refused);
     page.family(
         "tollgate_rate_limit_keys",
         "gauge",
@@ -167,6 +169,7 @@ fn limits(page: &mut Page, gateway: &Gateway) {
     for seen in &limits {
         page.sample("tollgate_rate_limit_keys", &[("limit", &seen.label.name)], seen.keys);
     }
+    page.sample("tollgate_rate_limit_keys", &[("limit", &at_once.name)], gateway.crowd.callers());
 }
 
 fn money(page: &mut Page, gateway: &Gateway) {

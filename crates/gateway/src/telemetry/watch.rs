@@ -1,6 +1,6 @@
 //! One call under observation, from its arrival at a door to its ending: counted once, with one line in the log.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
@@ -9,6 +9,7 @@ use tollgate_gate::{
     Call, Completed, Denial, Ending, Fault, Gate, Held, HeldCall, NotTaken, Permitted, Ports, Refusal,
     Request, Screened, ToolAnswer, Verdict,
 };
+use tollgate_risk::{AtOnce, Place};
 
 use super::Telemetry;
 use super::outcome::{self, ABANDONED};
@@ -27,6 +28,9 @@ pub struct Watch {
     caller: Option<Principal>,
     payment: Option<(Rail, Amount, AssetId)>,
     has_ended: bool,
+    /// How many calls of one caller may be under way, and this call's place among its caller's.
+    crowd: Arc<AtOnce>,
+    place: OnceLock<Place>,
     span: Span,
     /// The part of it that is spent waiting for the tool's server.
     sent: Option<Span>,
@@ -53,6 +57,8 @@ impl Watch {
             caller: None,
             payment: None,
             has_ended: false,
+            crowd: Arc::clone(&gateway.crowd),
+            place: OnceLock::new(),
             span: Span::none(),
             sent: None,
         }
@@ -76,7 +82,16 @@ impl Watch {
         now: UnixMillis,
     ) -> Result<Call<Screened>, Refusal> {
         let vetting = self.span.station("authorize");
-        ended(vetting, gate.vet(request, now).await, refused_as)
+        let vetted = async {
+            let call = gate.vet(request, now).await?;
+            // Behind everything that may refuse it: only calls that go on have a place.
+            match self.crowd.enter(call.shown()) {
+                Ok(place) => drop(self.place.set(place)),
+                Err(limited) => return Err(call.limited(limited)),
+            }
+            Ok(call)
+        };
+        ended(vetting, vetted.await, refused_as)
     }
 
     /// The claim. From here on a task of the gateway's own sees the call to its end.

@@ -112,6 +112,8 @@ mod several_gateways;
 #[cfg(test)]
 mod shared_earnings;
 #[cfg(test)]
+mod slow_line;
+#[cfg(test)]
 mod stolen_proofs;
 #[cfg(test)]
 mod tasks;

@@ -4,11 +4,12 @@
 use futures_util::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use tollgate_testkit::http::{Answer, get, send};
 use tollgate_testkit::journal_server::{Behaviour, Script};
 
 use crate::paid_calls::{api_key, until_known};
-use crate::world::{Demand, PRICE, PRICED, World, call, code, delivered, post, soon};
+use crate::world::{Demand, PRICE, PRICED, START, World, call, code, delivered, post, soon};
 
 const FREE: &str = "{ price: [] }";
 const PROXIED: &str = "trusted_proxies: { addresses: [127.0.0.1] }\n";
@@ -290,4 +291,52 @@ async fn the_gate_api_counts_the_callers_that_its_user_names_and_strangers_who_g
         "allow",
         "control: the key's holder is not"
     );
+}
+
+#[tokio::test]
+async fn d5_a_caller_with_too_many_calls_under_way_is_told_and_others_are_served() {
+    let script = Script::echo().tool("wait", Behaviour::Hang);
+    let policies = [("echo", PRICED), ("wait", "{ price: [], api_key: true }")];
+    let world = World::with(script, &policies, "limits: { calls_at_once: 3 }\n", &[]).await;
+    let url = world.gateway.mcp();
+    let callers = [api_key(&world.gateway).1, api_key(&world.gateway).1].map(|key| format!("Bearer {key}"));
+    let waits = |bearer: &String| {
+        let (url, bearer) = (url.clone(), bearer.clone());
+        async move { call(&url, "wait", &json!({}), &json!({}), &[("authorization", &bearer)]).await }
+    };
+    for bearer in &callers {
+        until_known(async || call(&url, "echo", &json!({}), &json!({}), &[("authorization", bearer)]).await)
+            .await;
+    }
+    let mut waiting = JoinSet::new();
+    for _ in 0..3 {
+        waiting.spawn(waits(&callers[0]));
+    }
+    soon(world.journal.wait_for_executions(3)).await;
+
+    // One more of theirs is refused, a paid one too; its payment can be used later.
+    let arguments = json!({ "n": 1 });
+    let meta = json!({ "x402/payment": world.x402_payment("echo", &arguments).await });
+    let paid = async |bearer: &str| call(&url, "echo", &arguments, &meta, &[("authorization", bearer)]).await;
+    for refused in [waits(&callers[0]).await, paid(&callers[0]).await] {
+        let data = &refused.json().unwrap()["error"]["data"];
+        assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (429, "rate_limited"), "{data}");
+        assert_eq!((&data["limit"], &data["retryable"]), (&json!("limits.calls_at_once"), &json!(true)));
+        assert!(refused.header("retry-after").is_some());
+    }
+    assert_eq!((world.journal.executions(), world.payer_balance().await), (3, START));
+    for _ in 0..3 {
+        waiting.spawn(waits(&callers[1]));
+    }
+    soon(world.journal.wait_for_executions(6)).await;
+    let metrics = get(&format!("{}/metrics", world.gateway.url), &[]).await.unwrap().text();
+    assert!(metrics.contains("tollgate_rate_limited_total{limit=\"limits.calls_at_once\"} 2"), "{metrics}");
+
+    world.journal.release();
+    for answer in soon(waiting.join_all()).await {
+        delivered(&answer);
+    }
+    delivered(&paid(&callers[0]).await);
+    assert_eq!(world.payer_balance().await, START - PRICE, "control: once theirs have ended");
+    world.gateway.assert_books_in_order();
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tollgate_testkit::http::{Answer, get, send};
 use tollgate_testkit::journal_server::{Behaviour, Script, Tool};
 
+use crate::paid_calls::api_key;
 use crate::world::{
     Gateway, PRICE, PRICED, START, TOLLGATE, World, call, call_body, code, delivered, modern_headers,
     statement,
@@ -113,16 +114,54 @@ async fn f56_an_agent_that_retries_fifty_times_is_charged_once() {
         100_000_000 - 2 * PRICE,
         "control: another call is another charge"
     );
+    // What the alert on agents that loop looks at.
+    let repeated = "tollgate_calls_total{server=\"up\",tool=\"echo\",outcome=\"repeated\"} 49";
+    let metrics = get(&format!("{}/metrics", world.gateway.url), &[]).await.unwrap().text();
+    assert!(metrics.contains(repeated), "{metrics}");
+}
+
+#[tokio::test]
+async fn f56_a_limit_stops_an_agent_that_loops_and_its_next_call_waits_and_is_not_lost() {
+    let limit = "limits: { rates: [{ rate: 60/hour, burst: 10, per: [caller, tool], name: loops }] }\n";
+    let policies = [("echo", PRICED), ("other", PRICED)];
+    let world = World::with(Script::echo().tool("other", Behaviour::Echo), &policies, limit, &[]).await;
+    let arguments = json!({ "n": 1 });
+    let meta = json!({ "x402/payment": world.x402_payment("echo", &arguments).await });
+    let mut stopped = 0;
+    for _ in 0..50 {
+        let answer = world.call_with("echo", &arguments, &meta).await;
+        if answer.status == 429 {
+            assert_eq!(answer.json().unwrap()["error"]["data"]["limit"], "loops");
+            assert!(answer.header("retry-after").is_some());
+            stopped += 1;
+        } else {
+            delivered(&answer);
+        }
+    }
+    assert_eq!((stopped, world.journal.executions()), (40, 1));
+    assert_eq!(world.payer_balance().await, START - PRICE, "one charge");
+    delivered(&world.paid_call("other", &arguments).await);
+    assert_eq!(world.payer_balance().await, START - 2 * PRICE, "control: another tool is not in its loop");
+    world.gateway.assert_books_in_order();
 }
 
 /// The next round of a call to `asks`: what the client answers to the server's question, and the server's own state.
 async fn round(world: &World, state: &str, meta: &Value) -> Answer {
+    round_of(world, &round_body(state, meta), None).await
+}
+
+fn round_body(state: &str, meta: &Value) -> Value {
     let mut body = call_body("asks", &json!({ "n": 1 }), meta);
     body["params"]["inputResponses"] =
         json!({ "name": { "action": "accept", "content": { "name": "Ada" } } });
     body["params"]["requestState"] = json!(state);
+    body
+}
+
+async fn round_of(world: &World, body: &Value, key: Option<&str>) -> Answer {
     let headers = modern_headers("asks");
-    let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let mut headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    headers.extend(key.map(|key| ("x-api-key", key)));
     send(Method::POST, &world.gateway.mcp(), &headers, Bytes::from(body.to_string())).await.unwrap()
 }
 
@@ -133,22 +172,62 @@ async fn m8_one_payment_pays_for_one_continuation_of_a_call() {
         World::new(Script::new().tool("asks", Behaviour::Result(question)), &[("asks", PRICED)]).await;
     let meta = json!({ "x402/payment": world.x402_payment("asks", &json!({ "n": 1 })).await });
     let asked = world.call_with("asks", &json!({ "n": 1 }), &meta).await.json().unwrap()["result"].clone();
-    assert_eq!((&asked["requestState"], &statement(&asked)["charged"]), (&json!("first"), &json!(false)));
+    let state = asked["requestState"].as_str().unwrap();
+    assert!(state.starts_with("first.") && statement(&asked)["charged"] == false, "{asked}");
     assert_eq!(world.payer_balance().await, START, "a question is not paid for");
+    let question = json!({ "resultType": "input_required", "inputRequests": {}, "requestState": "second" });
+    world.journal.replace_tools(vec![Tool::new("asks", Behaviour::Result(question))]);
+    let other = json!({ "x402/payment": world.x402_payment("asks", &json!({ "n": 1 })).await });
+    let asked = world.call_with("asks", &json!({ "n": 1 }), &other).await.json().unwrap()["result"].clone();
+    let second = asked["requestState"].as_str().unwrap();
 
     world.journal.replace_tools(vec![Tool::new("asks", Behaviour::Echo)]);
-    let answered = delivered(&round(&world, "first", &meta).await);
+    let answered = delivered(&round(&world, state, &meta).await);
     assert_eq!(statement(&answered)["charged"], true, "what the question left unspent");
-    assert_eq!((world.journal.executions(), world.payer_balance().await), (2, START - PRICE));
+    assert_eq!((world.journal.executions(), world.payer_balance().await), (3, START - PRICE));
     // Another continuation, with the same payment: it neither runs nor moves money.
-    let again = delivered(&round(&world, "second", &meta).await);
+    let again = delivered(&round(&world, second, &meta).await);
     assert_eq!(statement(&again)["receipt_id"], statement(&answered)["receipt_id"]);
-    assert_eq!((world.journal.executions(), world.payer_balance().await), (2, START - PRICE));
+    assert_eq!((world.journal.executions(), world.payer_balance().await), (3, START - PRICE));
 
-    let meta = json!({ "x402/payment": world.x402_payment("asks", &json!({ "n": 1 })).await });
-    delivered(&round(&world, "second", &meta).await);
-    assert_eq!(world.journal.executions(), 3, "control: a payment of its own pays for it");
+    delivered(&round(&world, second, &other).await);
+    assert_eq!(world.journal.executions(), 4, "control: a payment of its own pays for it");
     assert_eq!(world.payer_balance().await, START - 2 * PRICE);
+    world.gateway.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn m8_a_state_goes_on_unchanged_for_its_own_caller_and_call_alone() {
+    let question = json!({ "resultType": "input_required", "inputRequests": {}, "requestState": "s.\u{e9}" });
+    let world =
+        World::new(Script::new().tool("asks", Behaviour::Result(question)), &[("asks", PRICED)]).await;
+    let meta = json!({ "x402/payment": world.x402_payment("asks", &json!({ "n": 1 })).await });
+    let asked = world.call_with("asks", &json!({ "n": 1 }), &meta).await.json().unwrap()["result"].clone();
+    let state = asked["requestState"].as_str().unwrap().to_owned();
+    world.journal.replace_tools(vec![Tool::new("asks", Behaviour::Echo)]);
+
+    let (own, tag) = state.rsplit_once('.').unwrap();
+    let tampered =
+        [own.to_owned(), format!("x{state}"), format!("{own}x.{tag}"), format!("{state}x"), String::new()];
+    for tampered in tampered {
+        let refused = round(&world, &tampered, &meta).await;
+        assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (400, "handle_unknown"), "{tampered}");
+        assert_eq!(refused.json().unwrap()["error"]["code"], -32_602);
+    }
+    // Another call, and another caller.
+    let elsewhere = json!({ "x402/payment": world.x402_payment("asks", &json!({ "n": 2 })).await });
+    let mut body = round_body(&state, &elsewhere);
+    body["params"]["arguments"]["n"] = json!(2);
+    assert_eq!(code(&round_of(&world, &body, None).await), "handle_unknown");
+    let (_, key) = api_key(&world.gateway);
+    assert_eq!(code(&round_of(&world, &round_body(&state, &meta), Some(&key)).await), "handle_unknown");
+    assert_eq!(world.journal.executions(), 1, "the server was asked for the question alone");
+    assert_eq!(world.payer_balance().await, START);
+
+    delivered(&round(&world, &state, &meta).await);
+    let arrived: Value = serde_json::from_slice(&world.journal.calls()[1].body).unwrap();
+    assert_eq!(arrived["params"]["requestState"], "s.\u{e9}", "control: the server gets back what it gave");
+    assert_eq!((world.journal.executions(), world.payer_balance().await), (2, START - PRICE));
     world.gateway.assert_books_in_order();
 }
 

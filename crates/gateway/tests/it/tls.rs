@@ -23,6 +23,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tollgate_testkit::http::send;
 use tollgate_testkit::journal_server::{Journal, Script};
+use tollgate_testkit::memory;
 use tollgate_testkit::peers::port;
 use tollgate_testkit::process::Guarded;
 
@@ -404,8 +405,9 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
+const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
 
-/// A frame of HTTP/2 (RFC 9113, section 4.1).
 #[tokio::test]
 async fn the_doctor_asks_a_gateway_with_tls_how_its_servers_are() {
     let listening = Listening::start().await;
@@ -429,6 +431,7 @@ async fn the_doctor_asks_a_gateway_with_tls_how_its_servers_are() {
     assert!(other.contains("server up at") && !other.contains(seen), "{other}");
 }
 
+/// A frame of HTTP/2 (RFC 9113, section 4.1).
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
@@ -496,6 +499,38 @@ async fn d3_floods_of_http_2_close_their_own_connection_and_no_other() {
     let (kinds, written) = tokio::join!(soon(frames_until_closed(&mut reading)), writing.write_all(&endless));
     drop(written);
     assert!(!kinds.contains(&HEADERS) || kinds.contains(&GOAWAY), "continuation: {kinds:?}");
+    healthy().await;
+
+    // Mistakes on streams that the server has to reset itself: a window that grows past its bound (RFC 9113, section 6.9.1).
+    let mut mistakes = Vec::new();
+    for number in 0..5_000u32 {
+        let stream = number * 2 + 1;
+        mistakes.extend(frame(HEADERS, 0x4, stream, &get));
+        mistakes.extend(frame(WINDOW_UPDATE, 0, stream, &0x7fff_ffffu32.to_be_bytes()));
+    }
+    let stream = open().await;
+    let (mut reading, mut writing) = tokio::io::split(stream);
+    let (kinds, written) =
+        tokio::join!(soon(frames_until_closed(&mut reading)), writing.write_all(&mistakes));
+    drop(written);
+    assert!(kinds.contains(&GOAWAY), "mistakes: {kinds:?}");
+    healthy().await;
+
+    // Frames that ask for an answer each, from somebody who reads none of them: they wait, here and not in memory.
+    let group = gateway.process.group();
+    let before = memory::of_group(group).unwrap();
+    for (what, asks) in [("settings", frame(SETTINGS, 0, 0, &[])), ("pings", frame(PING, 0, 0, &[7; 8]))] {
+        let flood = asks.repeat(4_000_000 / asks.len());
+        let (_reading, mut writing) = tokio::io::split(open().await);
+        let flooding = async { while writing.write_all(&flood).await.is_ok() {} };
+        tokio::select! {
+            // Closed is as good as waiting.
+            () = flooding => {}
+            () = async { for _ in 0..100 { healthy().await; } } => {}
+        }
+        let grown = memory::of_group(group).unwrap().saturating_sub(before);
+        assert!(grown < 16 << 20, "{what}: {grown} bytes");
+    }
     healthy().await;
     assert_eq!(gateway.journal.executions(), 0);
 }

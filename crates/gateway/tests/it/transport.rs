@@ -1,6 +1,7 @@
 //! The MCP doors as a transport: who may knock, which messages are messages, what passes unchanged and what never does.
 
 mod frames;
+mod handed;
 mod headers;
 mod legacy;
 mod origin;
@@ -25,23 +26,33 @@ async fn post_modern(url: &str, tool: &str, body: impl Into<Bytes>) -> Answer {
 }
 
 /// A session of the era of sessions.
+#[derive(Clone)]
 struct Session {
     url: String,
     id: String,
+    /// The API key that each request shows; empty for none.
+    key: String,
 }
 
 impl Session {
-    /// The handshake; the session is the upstream's own.
+    /// The handshake.
     async fn open(url: &str) -> Self {
+        Self::of(url, "").await
+    }
+
+    /// The handshake of whoever holds this API key.
+    async fn of(url: &str, key: &str) -> Self {
         let params = json!({
             "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "test", "version": "1" },
         });
         let body = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });
-        let headers =
-            [("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+        let mut headers =
+            vec![("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+        headers.extend((!key.is_empty()).then_some(("x-api-key", key)));
         let opened = send(Method::POST, url, &headers, body.to_string()).await.unwrap();
         assert_eq!(opened.status, 200, "{}", opened.text());
-        let session = Self { url: url.to_owned(), id: opened.header("mcp-session-id").unwrap().to_owned() };
+        let id = opened.header("mcp-session-id").unwrap().to_owned();
+        let session = Self { url: url.to_owned(), id, key: key.to_owned() };
         let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
         assert_eq!(session.post(initialized.to_string()).await.status, 202);
         session
@@ -60,6 +71,7 @@ impl Session {
         if more.iter().all(|(name, _)| *name != "mcp-protocol-version") {
             headers.push(("mcp-protocol-version", "2025-11-25"));
         }
+        headers.extend((!self.key.is_empty()).then_some(("x-api-key", self.key.as_str())));
         headers.extend(more);
         send(Method::POST, &self.url, &headers, body).await.unwrap()
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate_domain::{CallId, FailureKind, Outcome, ToolRef};
@@ -20,6 +20,7 @@ use tollgate_mcp::{Era, Frame, RequestId};
 use tollgate_rails::carriers::PAYMENT_META_KEYS;
 
 use super::forwarded;
+use super::handed::{Handed, Shown, given, principal};
 use crate::carrier::{Carrier, outcome_of};
 use crate::clock;
 use crate::doors::{Peer, respond};
@@ -38,6 +39,7 @@ struct Asked {
     /// The tool, as it was named.
     tool: String,
     federated: Option<Federated>,
+    shown: Shown,
 }
 
 /// The way of a call: to which server, and through which kind of door.
@@ -71,9 +73,15 @@ pub(super) async fn call(
 ) -> Response<Body> {
     let Way { carrier, federated } = way;
     let (tool, arguments) = frame.tool_call().map(|call| (call.name, call.arguments)).unwrap_or_default();
-    let asked = Asked { gateway, carrier, id, era, tool, federated };
+    let shown = Shown::by(&head.headers, &frame);
+    let asked = Asked { gateway, carrier, id, era, tool, federated, shown };
     let watch = Watch::begin(&asked.gateway, asked.door().word()).traced(Arrival::of(&head.headers, &frame));
-    let vetted = match vetted(&asked, &watch, &head, &frame, arguments, peer).await {
+    let vetted = async {
+        let frame = asked.with_its_state(&head.headers, frame)?;
+        let vetted = vetted(&asked, &watch, &head, &frame, arguments, peer).await?;
+        Ok::<_, Refusal>((vetted, frame))
+    };
+    let (vetted, frame) = match vetted.await {
         Ok(vetted) => vetted,
         Err(refusal) => {
             watch.refused(&refusal);
@@ -274,9 +282,22 @@ impl Asked {
         forwarded(head, body)
     }
 
-    /// The tool's answer in the names of a federated door.
+    /// The call with its `requestState` as the server gave it (M8).
+    fn with_its_state(&self, headers: &HeaderMap, frame: Frame) -> Result<Frame, Refusal> {
+        if frame.param("requestState").is_none() {
+            return Ok(frame);
+        }
+        let own = principal(headers)
+            .and_then(|who| Handed::to(&self.gateway, &self.carrier, who).take_state(&frame))
+            .map_err(Refusal::denied)?;
+        Ok(own.unwrap_or(frame))
+    }
+
+    /// The tool's answer in the names of this door, and with what it hands out as this caller gets it.
     fn translated(&self, answer: &Frame) -> Option<Frame> {
-        self.federated.as_ref().and_then(|federated| (federated.answer)(answer))
+        let named = self.federated.as_ref().and_then(|federated| (federated.answer)(answer));
+        let current = named.as_ref().unwrap_or(answer);
+        given(&self.gateway, &self.carrier, &self.shown, current, self.federated.is_none()).or(named)
     }
 
     /// The response for an answer that came at once.

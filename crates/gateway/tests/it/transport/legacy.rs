@@ -16,7 +16,9 @@ async fn a_call_in_a_legacy_session_is_paid_and_receipted() {
     let direct = Session::open(&world.journal.url()).await;
     assert_ne!(session.id, direct.id);
     delivered(&direct.call("echo", &json!({}), &json!({})).await);
-    let elsewhere = Session { url: world.journal.url(), id: session.id.clone() };
+    // The server's own session, with a tag that says whose it is.
+    let (own, _tag) = session.id.rsplit_once('.').unwrap();
+    let elsewhere = Session { url: world.journal.url(), id: own.to_owned(), ..direct };
     delivered(&elsewhere.call("echo", &json!({}), &json!({})).await);
     world.journal.clear();
 
@@ -40,7 +42,7 @@ async fn a_call_in_a_legacy_session_is_paid_and_receipted() {
     let calls = world.journal.calls();
     assert_eq!(calls.len(), 2);
     for call in &calls {
-        assert_eq!((call.era, call.header("mcp-session-id")), (Era::Legacy, Some(session.id.as_str())));
+        assert_eq!((call.era, call.header("mcp-session-id")), (Era::Legacy, Some(own)));
         assert_eq!(call.header("mcp-protocol-version"), Some("2025-11-25"));
     }
     assert!(calls[0].body.windows(13).any(|part| part == b"progressToken"), "what is not ours passes");
@@ -129,23 +131,24 @@ async fn an_answer_that_nobody_paid_for_cannot_be_had_by_resuming_its_stream() {
     let id = answer.text().lines().find_map(|line| line.strip_prefix("id: ").map(str::to_owned));
     let id = id.unwrap_or_else(|| panic!("the fixture names its events: {}", answer.text()));
 
-    let resume = async |port: u16| {
+    let resume = async |port: u16, session: &str| {
         let head = [
             "GET /mcp HTTP/1.1".to_owned(),
             format!("host: localhost:{port}"),
             "accept: text/event-stream".to_owned(),
             "mcp-protocol-version: 2025-11-25".to_owned(),
-            format!("mcp-session-id: {}", session.id),
+            format!("mcp-session-id: {session}"),
             format!("last-event-id: {id}"),
         ];
         Wire::open(port, &head, "").await
     };
-    let resumed = soon(resume(world.gateway.port).await.rest()).await;
+    let resumed = soon(resume(world.gateway.port, &session.id).await.rest()).await;
     assert!(!resumed.contains(secret), "no answer comes this way, paid for or not: {resumed}");
 
     // Control: the server itself would give it away.
     let port: http::Uri = fixture.url().parse().unwrap();
-    soon(resume(port.port_u16().unwrap()).await.until(secret)).await;
+    let (own, _tag) = session.id.rsplit_once('.').unwrap();
+    soon(resume(port.port_u16().unwrap(), own).await.until(secret)).await;
     assert_eq!(world.payer_balance().await, 100_000_000 - PRICE, "nothing more was charged");
     world.gateway.assert_books_in_order();
 }

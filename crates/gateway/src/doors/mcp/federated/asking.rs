@@ -15,17 +15,15 @@ use tollgate_federation::{Principal, Session, TaskIds, Translator};
 use tollgate_gate::{Denial, Door, Fault, denied, faulted};
 use tollgate_mcp::reply::{self, code};
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers};
-use tollgate_trust::presented_key;
 
 use super::super::forwarded;
+use super::super::handed::{SESSION_NOT_FOUND, principal};
 use crate::carrier::Carrier;
 use crate::clock;
 use crate::doors::{Peer, respond};
 use crate::federation::Federation;
 use crate::gateway::Gateway;
 
-/// What servers say of a session they do not know; clients act on the status 404.
-const SESSION_NOT_FOUND: i32 = -32_001;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// One request at a federated door.
@@ -76,14 +74,9 @@ impl Asking {
         head: Parts,
         peer: Peer,
     ) -> Result<Self, Response<Body>> {
-        let lines = |name: &'static str| {
-            let values = head.headers.get_all(HeaderName::from_static(name)).iter();
-            values.filter_map(|value| value.to_str().ok())
-        };
-        let principal = match presented_key(lines("authorization"), lines("x-api-key")) {
-            Ok(key) => Principal::of(key),
-            Err(error) => {
-                let denial = Denial::Unauthenticated { reason: error.to_string() };
+        let principal = match principal(&head.headers) {
+            Ok(principal) => principal,
+            Err(denial) => {
                 let era = super::era_of(&head.headers);
                 let door = Door::Mcp { era, id: None, payment_as_http: false };
                 return Err(respond(denied(&denial, None, door, gateway.naming(""))));

@@ -1,0 +1,243 @@
+//! What a server with a policy hands to one caller at its own door, and takes back from that caller alone: sessions (M7), tasks (M12)
+//! and states of calls that wait for an answer (M8).
+//!
+//! To the server every caller is the gateway: whoever learned another's id would be let in. So ids leave with a tag and go on without
+//! it. Nothing is kept: any gateway with the same keys knows the tag. A server without a policy has its own ids, and no callers here.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use http_body_util::StreamBody;
+use tollgate_exec::intercept::Limits;
+use tollgate_exec::{Body, BodyError, Item, MessageStream};
+use tollgate_federation::{Handle, Handles, Names, Principal, TaskIds, Translator};
+use tollgate_gate::Denial;
+use tollgate_mcp::canonical::digest_without;
+use tollgate_mcp::json::{self, quote};
+use tollgate_mcp::{Era, Frame, headers, reply};
+use tollgate_trust::presented_key;
+
+use super::federated::json_response;
+use crate::carrier::Carrier;
+use crate::gateway::Gateway;
+
+/// What servers say of a session they do not know; clients act on the status 404.
+pub(super) const SESSION_NOT_FOUND: i32 = -32_001;
+/// What may differ between a call and its continuation.
+const OF_ONE_ROUND: &[&str] = &["_meta", "inputResponses", "requestState"];
+const STATE: &str = "requestState";
+const TASK: &str = "taskId";
+/// What a listener wants to hear of.
+const FILTER: &str = "notifications";
+
+/// Whom something is handed to.
+#[derive(Clone)]
+pub(super) struct Handed {
+    gateway: Arc<Gateway>,
+    carrier: Arc<Carrier>,
+    principal: Principal,
+    names: Arc<Names>,
+}
+
+/// Who a request's headers show; callers without a key are one.
+///
+/// # Errors
+/// The denial of headers that show two.
+pub(super) fn principal(headers: &HeaderMap) -> Result<Principal, Denial> {
+    let lines = |name: &'static str| {
+        let values = headers.get_all(HeaderName::from_static(name)).iter();
+        values.filter_map(|value| value.to_str().ok())
+    };
+    let presented = presented_key(lines("authorization"), lines("x-api-key"));
+    presented.map(Principal::of).map_err(|error| Denial::Unauthenticated { reason: error.to_string() })
+}
+
+/// What a call shows of its caller, kept until there is something to hand out: few answers have anything.
+pub(super) struct Shown {
+    headers: [Option<HeaderValue>; 2],
+    call: Bytes,
+}
+
+impl Shown {
+    pub(super) fn by(headers: &HeaderMap, call: &Frame) -> Self {
+        let headers = ["authorization", "x-api-key"].map(|name| headers.get(name).cloned());
+        Self { headers, call: call.bytes().clone() }
+    }
+
+    fn principal(&self) -> Option<Principal> {
+        let [authorization, key] =
+            self.headers.each_ref().map(|shown| shown.as_ref().and_then(|value| value.to_str().ok()));
+        // Whoever shows two has been refused.
+        presented_key(authorization, key).ok().map(Principal::of)
+    }
+}
+
+/// An answer with its state and, at the server's own door, its tasks as the caller is to get them. `None`: it has neither.
+pub(super) fn given(
+    gateway: &Arc<Gateway>,
+    carrier: &Arc<Carrier>,
+    shown: &Shown,
+    answer: &Frame,
+    at_own_door: bool,
+) -> Option<Frame> {
+    let has_task =
+        at_own_door && std::str::from_utf8(answer.bytes()).is_ok_and(|text| text.contains("\"taskId\""));
+    if !has_task && answer.result_member(STATE).is_none() {
+        return None;
+    }
+    let handed = Handed::to(gateway, carrier, shown.principal()?);
+    handed.given(&Frame::parse(shown.call.clone()).ok()?, answer, has_task)
+}
+
+impl Handed {
+    /// What this server hands to a caller.
+    pub(super) fn to(gateway: &Arc<Gateway>, carrier: &Arc<Carrier>, principal: Principal) -> Self {
+        let names = Arc::new(Names::of_own_door(carrier.name.clone()));
+        Self { gateway: Arc::clone(gateway), carrier: Arc::clone(carrier), principal, names }
+    }
+
+    fn handles(&self) -> Handles<'_> {
+        Handles { keys: &self.gateway.handle_keys, principal: self.principal, server: &self.carrier.name }
+    }
+
+    fn translator(&self) -> Translator<'_> {
+        let tasks = TaskIds { keys: &self.gateway.handle_keys, principal: self.principal };
+        Translator { names: &self.names, tasks, server: &self.carrier.name }
+    }
+
+    /// Puts the server's own session in the place of the caller's. The era without sessions names none, and a server that reads
+    /// one all the same is not shown it.
+    ///
+    /// # Errors
+    /// The answer to a session that is not this caller's.
+    #[expect(clippy::result_large_err, reason = "the error is the response")]
+    pub(super) fn take_session(&self, headers: &mut HeaderMap, era: Era) -> Result<(), Response<Body>> {
+        let own = {
+            let mut named = headers.get_all(headers::SESSION_ID).iter();
+            match (named.next(), named.next(), era) {
+                (None, ..) => return Ok(()),
+                (Some(id), None, Era::Legacy) => id
+                    .to_str()
+                    .ok()
+                    .and_then(|id| self.handles().own(Handle::Session, id))
+                    .and_then(|own| HeaderValue::from_str(own).ok()),
+                (Some(_), Some(_), Era::Legacy) | (_, _, Era::Modern) => None,
+            }
+        };
+        match (own, era) {
+            (Some(own), _) => headers.insert(headers::SESSION_ID, own),
+            (None, Era::Modern) => headers.remove(headers::SESSION_ID),
+            (None, Era::Legacy) => {
+                let gone = reply::error(None, SESSION_NOT_FOUND, "Session not found", None);
+                return Err(json_response(StatusCode::NOT_FOUND, gone));
+            }
+        };
+        Ok(())
+    }
+
+    /// Puts the caller's session in the place of the server's own, where a response names one.
+    pub(super) fn give_session(&self, headers: &mut HeaderMap) {
+        let Some(own) = headers.get(headers::SESSION_ID) else { return };
+        let public = own.to_str().ok().map(|own| self.handles().public(Handle::Session, own));
+        match public.and_then(|public| HeaderValue::try_from(public).ok()) {
+            Some(public) => headers.insert(headers::SESSION_ID, public),
+            None => headers.remove(headers::SESSION_ID),
+        };
+    }
+
+    /// The message with tasks under the server's own ids, and `Mcp-Name` with them.
+    ///
+    /// # Errors
+    /// [`Denial::HandleUnknown`] for a task that is not this caller's.
+    pub(super) fn take_tasks(&self, head: &mut HeaderMap, frame: &Frame) -> Result<Option<Frame>, Denial> {
+        let method = frame.method().unwrap_or_default();
+        let tasks = self.translator().tasks;
+        let taken = if method.starts_with("tasks/")
+            && let Some(named) = frame.param(TASK)
+        {
+            let public = json::string(named).unwrap_or_default();
+            let (_, own) = tasks.resolve(&self.names, &public).ok_or(Denial::HandleUnknown)?;
+            if head.contains_key(headers::NAME) {
+                let mirrored = HeaderValue::from_str(&headers::encode_value(own));
+                head.insert(headers::NAME, mirrored.map_err(|_| Denial::HandleUnknown)?);
+            }
+            Some(frame.with_param(TASK, &quote(own)))
+        } else if method == super::LISTEN
+            && let Some(filter) = frame.param(FILTER).filter(|filter| names_tasks(filter))
+        {
+            let own = self.translator().filter(filter, false);
+            Some(frame.with_param(FILTER, own.as_deref().unwrap_or("{}")))
+        } else {
+            self.translator().to_server(frame)
+        };
+        taken.map(reread).transpose()
+    }
+
+    /// A response with tasks under the caller's ids, message by message.
+    pub(super) fn give_tasks(self, response: Response<Body>, limits: Limits) -> Response<Body> {
+        if !response.status().is_success() {
+            return response;
+        }
+        let (head, messages) = match MessageStream::read(response, limits) {
+            Ok(read) => read,
+            Err(response) => return response,
+        };
+        let passing = stream::unfold(Some((self, messages)), |state| async move {
+            let (handed, mut messages) = state?;
+            match messages.next().await.transpose()? {
+                Ok(item) => Some((Ok(http_body::Frame::data(handed.said(&item))), Some((handed, messages)))),
+                Err(error) => Some((Err(BodyError::from(error)), None)),
+            }
+        });
+        Response::from_parts(head, Body::boxed(StreamBody::new(passing)))
+    }
+
+    fn said(&self, item: &Item) -> Bytes {
+        let frame = item.message().and_then(|message| Frame::parse_upstream(message).ok());
+        let named = frame.and_then(|frame| self.translator().to_client_of_own_door(&frame));
+        named.map_or_else(|| item.raw().clone(), |named| item.rewritten(Some(&named), None))
+    }
+
+    /// The call with its state as the server gave it. `None`: it goes on with nothing.
+    ///
+    /// # Errors
+    /// [`Denial::HandleUnknown`] for a state that was not given to this caller for this call.
+    pub(super) fn take_state(&self, call: &Frame) -> Result<Option<Frame>, Denial> {
+        let Some(raw) = call.param(STATE) else { return Ok(None) };
+        let digest = digest_of(call).ok_or(Denial::HandleUnknown)?;
+        let public = json::string(raw).ok_or(Denial::HandleUnknown)?;
+        let own = self.handles().own(Handle::State(&digest), &public).ok_or(Denial::HandleUnknown)?;
+        reread(call.with_param(STATE, &quote(own))).map(Some)
+    }
+
+    fn given(&self, call: &Frame, answer: &Frame, with_tasks: bool) -> Option<Frame> {
+        let tasks = if with_tasks { self.translator().answer(answer) } else { None };
+        let named = tasks.and_then(|named| Frame::parse_upstream(named).ok());
+        let current = named.as_ref().unwrap_or(answer);
+        let stated = current.result_member(STATE).and_then(json::string).and_then(|own| {
+            let public = self.handles().public(Handle::State(&digest_of(call)?), &own);
+            let result = tollgate_mcp::raw::set(&current.result()?, &[(STATE, &quote(&public))]).ok()?;
+            let result = std::str::from_utf8(&result).ok()?.to_owned();
+            let message = tollgate_mcp::raw::set(current.bytes(), &[("result", &result)]).ok()?;
+            Frame::parse_upstream(message).ok()
+        });
+        stated.or(named)
+    }
+}
+
+/// What a call and its continuations have in common.
+fn digest_of(call: &Frame) -> Option<[u8; 32]> {
+    digest_without(&call.params()?, OF_ONE_ROUND).ok()
+}
+
+fn names_tasks(filter: &[u8]) -> bool {
+    json::lookup(filter, &["taskIds"]) != Ok(None)
+}
+
+fn reread(message: Bytes) -> Result<Frame, Denial> {
+    // It was read before one member was replaced.
+    Frame::parse(message).map_err(|_| Denial::HandleUnknown)
+}
