@@ -241,6 +241,7 @@ limits:
   connections_max: 12000
   calls_per_minute: 4000000000
   offers_per_minute: 1000000
+  calls_at_once: 1000000
 "
     )
 }
