@@ -176,7 +176,7 @@ impl Attempts {
     /// As [`Self::write`], at the end of the transaction.
     pub(crate) fn end(&mut self, connection: &Connection, redo: &mut Redo) -> rusqlite::Result<()> {
         self.write(connection, redo)?;
-        self.proofs.settle_down(connection)
+        self.proofs.move_if_many(connection)
     }
 }
 

@@ -83,7 +83,7 @@ impl Proofs {
 
     /// Moves the new proofs into the large table, if there are many. Not for the redo log: nobody who looks for a proof sees a
     /// difference.
-    pub(crate) fn settle_down(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+    pub(crate) fn move_if_many(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let lately = match self.lately {
             Some(lately) => lately,
             None => {

@@ -34,15 +34,15 @@ fn proofs_move_by_thousands_and_each_attempt_is_spent_once_before_and_after() {
     let spend = |proofs: &mut Proofs, redo: &mut Redo, number, attempt| {
         proofs.spend(&file, redo, proof(number), attempt)
     };
-    proofs.settle_down(&file).unwrap();
+    proofs.move_if_many(&file).unwrap();
     for number in 1..TOGETHER {
         spend(&mut proofs, &mut redo, number, 1).unwrap();
     }
     assert!(spend(&mut proofs, &mut redo, 1, 1).is_err(), "new, and spent");
-    proofs.settle_down(&file).unwrap();
+    proofs.move_if_many(&file).unwrap();
     assert_eq!(counts(&file), (TOGETHER - 1, 0), "one too few");
     spend(&mut proofs, &mut redo, TOGETHER, 1).unwrap();
-    proofs.settle_down(&file).unwrap();
+    proofs.move_if_many(&file).unwrap();
     assert_eq!(counts(&file), (0, TOGETHER));
 
     assert!(spend(&mut proofs, &mut redo, 1, 1).is_err(), "moved, and spent");
@@ -50,7 +50,7 @@ fn proofs_move_by_thousands_and_each_attempt_is_spent_once_before_and_after() {
     assert_eq!(counts(&file), (1, TOGETHER));
     // Another session counts what is there.
     let mut again = Proofs::default();
-    again.settle_down(&file).unwrap();
+    again.move_if_many(&file).unwrap();
     assert_eq!((again.lately, counts(&file)), (Some(1), (1, TOGETHER)));
 }
 
