@@ -17,7 +17,7 @@ use std::sync::Arc;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -29,6 +29,8 @@ use service::Connection;
 
 /// Where the server answers.
 pub const PATH: &str = "/mcp";
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1_024;
 
 /// A running mock upstream. Dropping it closes its port and every connection, soon; [`Journal::stop`] waits for that.
 #[derive(Debug)]
@@ -46,7 +48,13 @@ impl Journal {
     /// # Errors
     /// When no socket can be bound.
     pub async fn start(script: Script) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let socket = TcpSocket::new_v4()?;
+        if let Some(bytes) = script.unsent_bytes {
+            // What it accepts has the same.
+            socket.set_send_buffer_size(bytes)?;
+        }
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::new(script));
         let stop = CancellationToken::new();

@@ -24,6 +24,8 @@ pub enum FailureKind {
     DemandedPayment,
     /// The answer says what the operator does not let through to a model.
     Suspicious,
+    /// The gateway had no memory left to hold the answer in.
+    NoRoom,
 }
 
 impl FailureKind {
@@ -36,6 +38,7 @@ impl FailureKind {
             Self::Abandoned => "abandoned",
             Self::DemandedPayment => "demanded_payment",
             Self::Suspicious => "suspicious",
+            Self::NoRoom => "no_room",
         }
     }
 }

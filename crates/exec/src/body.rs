@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -13,7 +14,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::UpstreamError;
 use crate::gather::Gathered;
+use crate::room::{Room, Share};
 use crate::upstream::Source;
+
+/// A chunk that is not queued behind others: a queue of the largest messages would be memory without a bound worth the name.
+const LARGE_BYTES_MIN: usize = 64 * 1024;
 
 /// A body that is read once, chunk by chunk.
 #[derive(Debug, Default)]
@@ -100,13 +105,32 @@ impl Body {
     ///
     /// # Errors
     /// [`UpstreamError::TooLarge`] past the limit, [`UpstreamError::Broken`] if it breaks off.
-    pub async fn collect_within(mut self, bytes_max: usize) -> Result<Bytes, UpstreamError> {
+    pub async fn collect_within(self, bytes_max: usize) -> Result<Bytes, UpstreamError> {
+        self.collect_in(None, bytes_max).await
+    }
+
+    /// The same within a room, of which the whole keeps its share.
+    ///
+    /// # Errors
+    /// As [`Body::collect_within`], and [`UpstreamError::NoRoom`].
+    pub async fn collect_in(
+        mut self,
+        room: Option<&Arc<Room>>,
+        bytes_max: usize,
+    ) -> Result<Bytes, UpstreamError> {
         let mut first = Bytes::new();
         let mut rest = bytes::BytesMut::new();
+        let mut share = Share::default();
         while let Some(frame) = self.frame().await {
             let Ok(chunk) = frame?.into_data() else { continue };
-            if first.len().saturating_add(rest.len()).saturating_add(chunk.len()) > bytes_max {
+            let length = first.len().saturating_add(rest.len()).saturating_add(chunk.len());
+            if length > bytes_max {
                 return Err(UpstreamError::TooLarge(bytes_max));
+            }
+            if let Some(room) = room {
+                let announced =
+                    usize::try_from(http_body::Body::size_hint(&self).lower()).unwrap_or(usize::MAX);
+                share.grow(room, length.saturating_add(announced).min(bytes_max))?;
             }
             if rest.is_empty() && first.is_empty() {
                 // Most bodies are one chunk, which is handed on without a copy.
@@ -118,17 +142,23 @@ impl Body {
             }
             rest.extend_from_slice(&chunk);
         }
-        Ok(if rest.is_empty() { first } else { rest.freeze() })
+        Ok(share.keep(if rest.is_empty() { first } else { rest.freeze() }))
     }
 }
 
 impl BodySender {
-    /// Sends one chunk; waits while the reader is behind.
+    /// Sends one chunk; waits while the reader is behind. A large one waits until nothing waits before it, so that a reader who
+    /// has stopped holds one of them and not a queue of them.
     ///
     /// # Errors
     /// [`Gone`] if nobody reads any more.
     pub async fn send(&self, chunk: Bytes) -> Result<(), Gone> {
-        self.chunks.send(chunk).await.map_err(|_| Gone)
+        if chunk.len() <= LARGE_BYTES_MIN {
+            return self.chunks.send(chunk).await.map_err(|_| Gone);
+        }
+        let mut places = self.chunks.reserve_many(self.chunks.max_capacity()).await.map_err(|_| Gone)?;
+        places.next().ok_or(Gone)?.send(chunk);
+        Ok(())
     }
 
     /// Waits until nobody reads any more.

@@ -14,6 +14,7 @@ use tollgate_mcp::{Era, Frame, Kind, RequestId, headers, json, reply, result};
 
 use crate::messages::{Framing, Messages};
 use crate::retry::RetryBudget;
+use crate::room::Room;
 use crate::{Body, Health, Upstream, UpstreamError};
 
 mod announcements;
@@ -89,6 +90,7 @@ pub struct McpClient {
     upstream: Arc<dyn Upstream>,
     health: Arc<Health>,
     limits: ClientLimits,
+    room: Option<Arc<Room>>,
     retries: RetryBudget,
     last_id: AtomicI64,
     lifecycle: Mutex<Option<Lifecycle>>,
@@ -118,6 +120,7 @@ impl McpClient {
             upstream,
             health,
             limits,
+            room: None,
             retries: RetryBudget::default(),
             last_id: AtomicI64::new(0),
             lifecycle: Mutex::new(None),
@@ -129,6 +132,12 @@ impl McpClient {
     #[must_use]
     pub fn watched_by(self, health: Arc<Health>) -> Self {
         Self { health, ..self }
+    }
+
+    /// The same client, whose answers take room while they are held.
+    #[must_use]
+    pub fn within(self, room: Arc<Room>) -> Self {
+        Self { room: Some(room), ..self }
     }
 
     /// The health of the server.
@@ -151,7 +160,8 @@ impl McpClient {
         for _ in 0..self.limits.pages_max {
             let members = cursor.map(|cursor| format!("\"cursor\":{}", json::quote(&cursor)));
             let result = self.page(members.as_deref().unwrap_or_default()).await?;
-            let page = tools::parse(&result).map_err(ClientError::Tools)?;
+            // A catalogue is kept for long, and is no answer that somebody waits for.
+            let page = tools::parse(&Bytes::copy_from_slice(&result)).map_err(ClientError::Tools)?;
             tools.extend(page.tools);
             if tools.len() > self.limits.tools_max {
                 break;
@@ -351,7 +361,7 @@ impl McpClient {
         let bytes_max = self.limits.answer_bytes_max;
         let mut messages = Messages::new(body, framing, bytes_max, bytes_max);
         loop {
-            let piece = match messages.next().await {
+            let piece = match messages.next_within(self.room.as_ref()).await {
                 Ok(Some(piece)) => piece,
                 // A refusal may carry any body; its status says enough.
                 Ok(None) | Err(UpstreamError::NotAnAnswer(_)) if !answer.status.is_success() => {
@@ -361,6 +371,7 @@ impl McpClient {
                 Err(error) => return Err(error),
             };
             let Some(message) = piece.message() else { continue };
+            let message = piece.leaves_as(message);
             let frame = match Frame::parse_upstream(message) {
                 Ok(frame) => frame,
                 Err(_) if !answer.status.is_success() => return Ok(answer),

@@ -155,7 +155,9 @@ impl Drop for Ticket<'_> {
 const fn verdict(error: &UpstreamError) -> Verdict {
     match error {
         UpstreamError::Unreachable(_) | UpstreamError::Broken(_) | UpstreamError::TimedOut => Verdict::Failed,
-        UpstreamError::NotAnAnswer(_) | UpstreamError::TooLarge(_) => Verdict::Answered,
+        UpstreamError::NotAnAnswer(_) | UpstreamError::TooLarge(_) | UpstreamError::NoRoom => {
+            Verdict::Answered
+        }
         UpstreamError::Abandoned | UpstreamError::Resting(_) => Verdict::Nothing,
     }
 }

@@ -4,6 +4,7 @@
 //! handed over, and only what is handed back reaches the client, in the same framing. No part of an answer that breaks off
 //! ever does. Where the server hangs up first and keeps the rest for whoever comes back, the rest is fetched.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,26 +23,30 @@ use crate::body::{BodySender, Gone};
 use crate::headers::remove;
 use crate::messages::{Framing, Messages, Piece};
 use crate::resume::{Resumable, Resume};
+use crate::room::Room;
 use crate::{Body, BodyError, UpstreamError};
 
 /// Bounds of one answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
+#[derive(Clone, Copy, Debug)]
+pub struct Limits<'a> {
     /// The longest message, in bytes.
     pub message_bytes_max: usize,
     /// All messages of the response together, in bytes.
     pub stream_bytes_max: usize,
     /// How many messages wait for a client who reads slowly; beyond, the upstream waits.
     pub queue_messages_max: usize,
+    /// What all answers take room of while they are held; `None`: of nothing.
+    pub room: Option<&'a Arc<Room>>,
 }
 
-impl Default for Limits {
-    /// 4 MiB per message, 64 MiB in all, 16 messages waiting.
+impl Default for Limits<'_> {
+    /// 4 MiB per message, 64 MiB in all, 16 messages waiting, and no bound on all answers together.
     fn default() -> Self {
         Self {
             message_bytes_max: 4 * 1024 * 1024,
             stream_bytes_max: 64 * 1024 * 1024,
             queue_messages_max: 16,
+            room: None,
         }
     }
 }
@@ -107,11 +112,7 @@ impl Whole {
 
     /// The upstream's response with `message` in place of the answer, in the same framing.
     pub fn respond(self, message: Bytes) -> Response<Body> {
-        let body = match &self.piece {
-            Piece::Value(_) => message,
-            Piece::Event(event) => event.with_data(&message),
-        };
-        Response::from_parts(self.head, Body::Full(body))
+        Response::from_parts(self.head, Body::Full(self.piece.with_message(message)))
     }
 }
 
@@ -127,14 +128,14 @@ impl Whole {
 pub async fn intercept(
     response: impl Into<Answering>,
     id: &RequestId,
-    limits: Limits,
+    limits: Limits<'_>,
     deadline: Instant,
     tasks: &TaskTracker,
 ) -> Result<Intercepted, UpstreamError> {
     let Answering { response, resume } = response.into();
     let (mut head, body) = response.into_parts();
     if !head.status.is_success() {
-        let body = timeout_at(deadline, body.collect_within(limits.message_bytes_max)).await;
+        let body = timeout_at(deadline, body.collect_in(limits.room, limits.message_bytes_max)).await;
         return Ok(refused(head, body.map_err(|_| UpstreamError::TimedOut)??, id));
     }
     let framing = Framing::of(&head.headers)
@@ -142,7 +143,7 @@ pub async fn intercept(
     let messages = Messages::new(body, framing, limits.message_bytes_max, limits.stream_bytes_max);
     let resume = resume.filter(|_| framing == Framing::Sse);
     let mut messages = Resumable::new(messages, limits.message_bytes_max, resume);
-    let first = timeout_at(deadline, first_message(&mut messages, framing, id)).await;
+    let first = timeout_at(deadline, first_message(&mut messages, framing, id, limits.room)).await;
     let (piece, answer) = first.map_err(|_| UpstreamError::TimedOut)??;
     strip_body_headers(&mut head);
     if let Some(answer) = answer {
@@ -154,10 +155,10 @@ pub async fn intercept(
     }
     let (sender, body) = Body::channel(limits.queue_messages_max);
     // What came first is there with the head of the response, not a turn of two tasks later.
-    sender.send(piece.raw().clone()).await.map_err(|Gone| UpstreamError::Abandoned)?;
+    sender.send(passed(piece)).await.map_err(|Gone| UpstreamError::Abandoned)?;
     let (report, answer) = oneshot::channel();
     let (release, released) = oneshot::channel();
-    let relay = Relay { messages, framing, id: id.clone(), sender };
+    let relay = Relay { messages, framing, id: id.clone(), sender, room: limits.room.cloned() };
     tasks.spawn(relay.run(deadline, report, released));
     Ok(Intercepted::Streamed(Streamed { response: Response::from_parts(head, body), answer, release }))
 }
@@ -168,16 +169,16 @@ pub async fn intercept(
 /// In the era of sessions a client resumes a broken stream by a GET with `Last-Event-ID`, and the server sends what it had
 /// missed, the answer included. An answer that was withheld because nobody paid for it must not come this way. What is no
 /// stream of events passes as it is.
-pub fn without_answers(response: Response<Body>, limits: Limits) -> Response<Body> {
+pub fn without_answers(response: Response<Body>, limits: Limits<'_>) -> Response<Body> {
     without(response, limits, is_answer)
 }
 
 /// As [`without_answers`], but only answers that list tools end it: a list that comes this way was compared with nothing.
-pub fn without_tool_lists(response: Response<Body>, limits: Limits) -> Response<Body> {
+pub fn without_tool_lists(response: Response<Body>, limits: Limits<'_>) -> Response<Body> {
     without(response, limits, is_tool_list)
 }
 
-fn without(response: Response<Body>, limits: Limits, is_withheld: fn(Bytes) -> bool) -> Response<Body> {
+fn without(response: Response<Body>, limits: Limits<'_>, is_withheld: fn(Bytes) -> bool) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     if !head.status.is_success() {
         return Response::from_parts(head, body);
@@ -191,10 +192,11 @@ fn without(response: Response<Body>, limits: Limits, is_withheld: fn(Bytes) -> b
     };
     // Such a stream may be open for days: there is no bound on all of it.
     let messages = Messages::new(body, framing, limits.message_bytes_max, usize::MAX);
-    let passing = stream::unfold(Some(messages), move |messages| async move {
-        let mut messages = messages?;
-        match next_but(&mut messages, is_withheld).await.transpose()? {
-            Ok(piece) => Some((Ok(http_body::Frame::data(piece.raw().clone())), Some(messages))),
+    let state = Some((messages, limits.room.cloned()));
+    let passing = stream::unfold(state, move |state| async move {
+        let (mut messages, room) = state?;
+        match next_but(&mut messages, room.as_ref(), is_withheld).await.transpose()? {
+            Ok(piece) => Some((Ok(http_body::Frame::data(passed(piece))), Some((messages, room)))),
             Err(error) => Some((Err(BodyError::from(error)), None)),
         }
     });
@@ -203,9 +205,10 @@ fn without(response: Response<Body>, limits: Limits, is_withheld: fn(Bytes) -> b
 
 async fn next_but(
     messages: &mut Messages,
+    room: Option<&Arc<Room>>,
     is_withheld: fn(Bytes) -> bool,
 ) -> Result<Option<Piece>, UpstreamError> {
-    match messages.next().await? {
+    match messages.next_within(room).await? {
         Some(piece) if piece.message().or_else(|| piece.aside()).is_some_and(is_withheld) => {
             Err(UpstreamError::NotAnAnswer("an answer came on a resumed stream"))
         }
@@ -222,10 +225,11 @@ async fn first_message(
     messages: &mut Resumable,
     framing: Framing,
     id: &RequestId,
+    room: Option<&Arc<Room>>,
 ) -> Result<(Piece, Option<Frame>), UpstreamError> {
-    let first = messages.next().await?.ok_or(NO_ANSWER)?;
+    let first = messages.next(room).await?.ok_or(NO_ANSWER)?;
     let answer = classify(&first, id)?;
-    if answer.is_some() && framing == Framing::Json && messages.next().await?.is_some() {
+    if answer.is_some() && framing == Framing::Json && messages.next(room).await?.is_some() {
         return Err(UpstreamError::NotAnAnswer("something follows its answer"));
     }
     Ok((first, answer))
@@ -233,7 +237,7 @@ async fn first_message(
 
 /// A response with an error status: an answer if it carries one, else complete as it is.
 fn refused(mut head: Parts, body: Bytes, id: &RequestId) -> Intercepted {
-    let piece = Piece::Value(body.clone());
+    let piece = Piece::from(body.clone());
     if Framing::of(&head.headers) == Some(Framing::Json)
         && let Ok(Some(answer)) = classify(&piece, id)
     {
@@ -293,12 +297,19 @@ fn is_tool_list(message: Bytes) -> bool {
     }
 }
 
+/// A piece on its way as it came.
+fn passed(piece: Piece) -> Bytes {
+    let raw = piece.raw().clone();
+    piece.leaves_as(raw)
+}
+
 /// Carries messages to the client until the answer comes.
 struct Relay {
     messages: Resumable,
     framing: Framing,
     id: RequestId,
     sender: BodySender,
+    room: Option<Arc<Room>>,
 }
 
 impl Relay {
@@ -335,9 +346,10 @@ impl Relay {
             return sender.fail(UpstreamError::NotAnAnswer("its answer was withheld"));
         };
         let bytes = match (event, framing) {
-            (Some(Piece::Event(event)), _) => event.with_data(&message),
-            (_, Framing::Sse) => sse::encode(&message, None),
-            (_, Framing::Json) => lines::encode(&message),
+            (Some(piece), Framing::Sse) => piece.with_message(message),
+            (Some(piece), Framing::Json) => piece.leaves_as(lines::encode(&message)),
+            (None, Framing::Sse) => sse::encode(&message, None),
+            (None, Framing::Json) => lines::encode(&message),
         };
         if sender.send(bytes).await.is_ok() {
             sender.finish();
@@ -349,12 +361,12 @@ impl Relay {
             let piece = tokio::select! {
                 biased;
                 () = self.sender.gone() => return Err(UpstreamError::Abandoned),
-                next = self.messages.next() => next?.ok_or(NO_ANSWER)?,
+                next = self.messages.next(self.room.as_ref()) => next?.ok_or(NO_ANSWER)?,
             };
             if let Some(answer) = classify(&piece, &self.id)? {
                 return Ok((piece, answer));
             }
-            self.sender.send(piece.raw().clone()).await.map_err(|Gone| UpstreamError::Abandoned)?;
+            self.sender.send(passed(piece)).await.map_err(|Gone| UpstreamError::Abandoned)?;
         }
     }
 }

@@ -1,12 +1,16 @@
 //! The messages in the body of an answer, one by one, whatever carries them: one JSON value, several (NDJSON), or
 //! server-sent events.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use tollgate_mcp::{sse, values};
 
+use crate::room::{Room, Share};
 use crate::{Body, UpstreamError};
 
 /// What carries the messages.
@@ -36,9 +40,16 @@ impl Framing {
     }
 }
 
-/// One unit of the body.
-#[derive(Clone, Debug)]
-pub(crate) enum Piece {
+/// One unit of the body, with what it holds of the room for answers.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    unit: Unit,
+    share: Share,
+}
+
+/// What a unit is.
+#[derive(Debug)]
+pub(crate) enum Unit {
     /// A JSON value with the whitespace around it, up to its line end.
     Value(Bytes),
     /// An event, comments and priming events included.
@@ -46,28 +57,54 @@ pub(crate) enum Piece {
 }
 
 impl Piece {
+    /// What it is.
+    pub(crate) const fn unit(&self) -> &Unit {
+        &self.unit
+    }
+
     /// The bytes as they came.
     pub(crate) fn raw(&self) -> &Bytes {
-        match self {
-            Self::Value(raw) => raw,
-            Self::Event(event) => event.raw(),
+        match &self.unit {
+            Unit::Value(raw) => raw,
+            Unit::Event(event) => event.raw(),
         }
+    }
+
+    /// What leaves in its place, which holds its room until it has left.
+    pub(crate) fn leaves_as(self, bytes: Bytes) -> Bytes {
+        self.share.keep(bytes)
+    }
+
+    /// The same unit with another message.
+    pub(crate) fn with_message(self, message: Bytes) -> Bytes {
+        let bytes = match &self.unit {
+            Unit::Value(_) => message,
+            Unit::Event(event) => event.with_data(&message),
+        };
+        self.leaves_as(bytes)
     }
 
     /// The JSON-RPC message inside; `None` for comments and for events that no MCP client reads as a message.
     pub(crate) fn message(&self) -> Option<Bytes> {
-        match self {
-            Self::Value(raw) => Some(raw.slice_ref(raw.trim_ascii())),
-            Self::Event(event) => data(event).filter(|_| !is_named_otherwise(event)),
+        match &self.unit {
+            Unit::Value(raw) => Some(raw.slice_ref(raw.trim_ascii())),
+            Unit::Event(event) => data(event).filter(|_| !is_named_otherwise(event)),
         }
     }
 
     /// What an event carries that no MCP client reads as a message, but any other reader can.
     pub(crate) fn aside(&self) -> Option<Bytes> {
-        match self {
-            Self::Value(_) => None,
-            Self::Event(event) => data(event).filter(|_| is_named_otherwise(event)),
+        match &self.unit {
+            Unit::Value(_) => None,
+            Unit::Event(event) => data(event).filter(|_| is_named_otherwise(event)),
         }
+    }
+}
+
+impl From<Bytes> for Piece {
+    /// A value that is at hand, and is counted elsewhere.
+    fn from(value: Bytes) -> Self {
+        Self { unit: Unit::Value(value), share: Share::default() }
     }
 }
 
@@ -88,12 +125,23 @@ pub(crate) struct Messages {
     bytes_left: u64,
     stream_bytes_max: usize,
     ended: bool,
+    /// What the unit that is not whole yet, and what came behind it, hold of the room.
+    share: Share,
 }
 
 #[derive(Debug)]
 enum Cutter {
     Json(values::Splitter),
     Sse(sse::Splitter),
+}
+
+impl Cutter {
+    fn pending(&self) -> usize {
+        match self {
+            Self::Json(values) => values.pending(),
+            Self::Sse(events) => events.pending(),
+        }
+    }
 }
 
 impl Messages {
@@ -110,7 +158,15 @@ impl Messages {
             Framing::Sse => Cutter::Sse(sse::Splitter::new(message_bytes_max)),
         };
         let bytes_left = u64::try_from(stream_bytes_max).unwrap_or(u64::MAX);
-        Self { body, cutter, message_bytes_max, bytes_left, stream_bytes_max, ended: false }
+        Self {
+            body,
+            cutter,
+            message_bytes_max,
+            bytes_left,
+            stream_bytes_max,
+            ended: false,
+            share: Share::default(),
+        }
     }
 
     /// The next unit; `None` at the end of a whole body. Dropping the future loses nothing.
@@ -118,6 +174,17 @@ impl Messages {
     /// # Errors
     /// The body broke off, is too long, or is not what its framing says.
     pub(crate) async fn next(&mut self) -> Result<Option<Piece>, UpstreamError> {
+        self.next_within(None).await
+    }
+
+    /// The same within a room, of which each unit keeps its share. Lent each time: most answers are small, and take nothing of it.
+    ///
+    /// # Errors
+    /// As [`Messages::next`], and [`UpstreamError::NoRoom`].
+    pub(crate) async fn next_within(
+        &mut self,
+        room: Option<&Arc<Room>>,
+    ) -> Result<Option<Piece>, UpstreamError> {
         loop {
             if let Some(piece) = self.cut()? {
                 return Ok(Some(piece));
@@ -138,6 +205,13 @@ impl Messages {
                         Cutter::Json(values) => values.push(chunk),
                         Cutter::Sse(events) => events.push(&chunk),
                     }
+                    if let Some(room) = room {
+                        // All that was announced, at once: else a crowd of answers would take the room from each other bit by bit, and
+                        // none of them would arrive.
+                        let announced = usize::try_from(self.body.size_hint().lower()).unwrap_or(usize::MAX);
+                        let pending = self.cutter.pending().saturating_add(announced);
+                        self.share.grow(room, pending.min(self.message_bytes_max))?;
+                    }
                 }
             }
         }
@@ -147,13 +221,24 @@ impl Messages {
     pub(crate) fn continue_with(&mut self, body: Body, message_bytes_max: usize) {
         self.body = body;
         self.cutter = Cutter::Sse(sse::Splitter::new(message_bytes_max));
+        self.share = Share::default();
         self.ended = false;
     }
 
     fn cut(&mut self) -> Result<Option<Piece>, UpstreamError> {
+        let Some(unit) = self.unit()? else { return Ok(None) };
+        let length = match &unit {
+            Unit::Value(raw) => raw.len(),
+            Unit::Event(event) => event.raw().len(),
+        };
+        let share = self.share.part(length, self.cutter.pending());
+        Ok(Some(Piece { unit, share }))
+    }
+
+    fn unit(&mut self) -> Result<Option<Unit>, UpstreamError> {
         match &mut self.cutter {
             Cutter::Sse(events) => match events.next_event() {
-                Ok(event) => Ok(event.map(Piece::Event)),
+                Ok(event) => Ok(event.map(Unit::Event)),
                 Err(too_long) => Err(UpstreamError::TooLarge(too_long.event_bytes_max)),
             },
             Cutter::Json(values) => {
@@ -163,7 +248,7 @@ impl Messages {
                 if value.as_ref().map_or(values.pending(), Bytes::len) > self.message_bytes_max {
                     return Err(UpstreamError::TooLarge(self.message_bytes_max));
                 }
-                Ok(value.map(Piece::Value))
+                Ok(value.map(Unit::Value))
             }
         }
     }

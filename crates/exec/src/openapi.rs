@@ -5,6 +5,7 @@
 //! followed. An answer that says no (any status but 2xx) is the tool's failure, not the server's: it is told, and not paid for.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +25,7 @@ use tollgate_openapi::{Api, OpenApiError, RestRequest, Tool, translate};
 use crate::http::{Credential, HttpConfigError, endpoint};
 use crate::local::{bare, json, method_not_allowed, modern_status, read_frame, refusal};
 use crate::pool::Pool;
+use crate::room::Room;
 use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
 
 /// Legacy versions that have streamable HTTP, the newest first.
@@ -52,6 +54,8 @@ pub struct RestConfig {
     pub policy: Policy,
     /// Bounds.
     pub limits: RestLimits,
+    /// What its answers take room of while they are held; `None`: of nothing.
+    pub room: Option<Arc<Room>>,
 }
 
 impl fmt::Debug for RestConfig {
@@ -114,6 +118,7 @@ pub struct RestUpstream {
     host: HeaderValue,
     credential: Option<Credential>,
     limits: RestLimits,
+    room: Option<Arc<Room>>,
     pool: Pool,
 }
 
@@ -123,7 +128,7 @@ impl RestUpstream {
     /// # Errors
     /// [`RestConfigError`].
     pub fn new(config: RestConfig) -> Result<Self, RestConfigError> {
-        let RestConfig { name, document, url, credential, policy, limits } = config;
+        let RestConfig { name, document, url, credential, policy, limits, room } = config;
         let Some((url, host)) = endpoint(url).filter(|(url, _)| url.query().is_none()) else {
             return Err(HttpConfigError::Url(name).into());
         };
@@ -136,7 +141,7 @@ impl RestUpstream {
             tracing::warn!(server = %name, operation = left.operation, reason = left.reason, "an operation is no tool");
         }
         let pool = Pool::new(url.clone(), policy, CONNECT_MS_MAX, IDLE_CONNECTIONS_MAX)?;
-        Ok(Self { name, api, url, host, credential, limits, pool })
+        Ok(Self { name, api, url, host, credential, limits, room, pool })
     }
 
     async fn carry(&self, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
@@ -320,7 +325,8 @@ impl RestUpstream {
     ) -> Result<(StatusCode, HeaderMap, Bytes), UpstreamError> {
         let exchanging = async {
             let (head, body) = self.pool.request(request).await?.into_parts();
-            let body = Body::Incoming(body).collect_within(self.limits.answer_bytes_max).await?;
+            let body =
+                Body::Incoming(body).collect_in(self.room.as_ref(), self.limits.answer_bytes_max).await?;
             Ok((head.status, head.headers, body))
         };
         let limit = Duration::from_millis(self.limits.exchange_ms_max);

@@ -10,7 +10,8 @@ use std::time::Duration;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request};
 
-use crate::messages::{Framing, Messages, Piece};
+use crate::messages::{Framing, Messages, Piece, Unit};
+use crate::room::Room;
 use crate::{Body, Upstream, UpstreamError};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -86,9 +87,9 @@ impl Resumable {
     }
 
     /// The next unit; `None` at an end from which there is no going on. Whoever drops the future must not ask again.
-    pub(crate) async fn next(&mut self) -> Result<Option<Piece>, UpstreamError> {
+    pub(crate) async fn next(&mut self, room: Option<&Arc<Room>>) -> Result<Option<Piece>, UpstreamError> {
         loop {
-            let ended = match self.messages.next().await {
+            let ended = match self.messages.next_within(room).await {
                 Ok(Some(piece)) => {
                     self.note(&piece);
                     return Ok(Some(piece));
@@ -106,7 +107,7 @@ impl Resumable {
 
     /// Notes where this stream could be gone on with.
     fn note(&mut self, piece: &Piece) {
-        let Piece::Event(event) = piece else { return };
+        let Unit::Event(event) = piece.unit() else { return };
         self.pause_ms = event.retry_ms().unwrap_or(self.pause_ms);
         if let Some(id) = event.id() {
             // An empty id says that there is nothing to come back to (WHATWG HTML, section 9.2.6).

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 use tollgate_domain::ServerName;
-use tollgate_mcp::{Frame, RequestId};
+use tollgate_mcp::{Frame, Kind, RequestId};
 
+use crate::room::{Room, Share};
 use crate::{Eras, UpstreamError};
 
 pub(crate) mod answer;
@@ -54,11 +56,45 @@ pub(crate) struct Desk {
     pub(crate) restarts: Restarts,
     pub(crate) eras: Mutex<Eras>,
     pub(crate) tasks: TaskTracker,
+    room: Option<Arc<Room>>,
 }
 
 impl Desk {
-    pub(crate) fn new(name: ServerName, limits: SessionLimits, eras: Eras, tasks: TaskTracker) -> Self {
-        Self { name, limits, restarts: Restarts::default(), eras: Mutex::new(eras), tasks }
+    pub(crate) fn new(
+        name: ServerName,
+        limits: SessionLimits,
+        eras: Eras,
+        tasks: TaskTracker,
+        room: Option<Arc<Room>>,
+    ) -> Self {
+        Self { name, limits, restarts: Restarts::default(), eras: Mutex::new(eras), tasks, room }
+    }
+
+    /// What waits instead of a message that has found its room.
+    pub(crate) fn in_its_place(&self, message: Bytes) -> Bytes {
+        match &self.room {
+            Some(room) => Share::promised(room, message.len()).keep(message),
+            None => message,
+        }
+    }
+
+    /// A message of the server that will wait for its reader, with its share of the room for answers.
+    ///
+    /// # Errors
+    /// [`UpstreamError::NoRoom`], told to whom it was for, as far as it says that.
+    pub(crate) fn kept<S: Sink>(&self, message: Bytes, sink: &S) -> Result<Bytes, UpstreamError> {
+        let mut share = Share::default();
+        if let Some(room) = &self.room
+            && share.grow(room, message.len()).is_err()
+        {
+            let frame = Frame::parse_upstream(message);
+            let answers = |frame: &Frame| matches!(frame.kind(), Kind::Response | Kind::ErrorResponse);
+            if let Some(id) = frame.ok().filter(answers).and_then(|frame| frame.id().cloned()) {
+                sink.lost(Some(&id), UpstreamError::NoRoom);
+            }
+            return Err(UpstreamError::NoRoom);
+        }
+        Ok(share.keep(message))
     }
 }
 

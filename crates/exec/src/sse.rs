@@ -23,8 +23,9 @@ use tollgate_mcp::reply::code;
 
 use crate::http::{Credential, HttpConfigError};
 use crate::local::{is_modern, method_not_allowed, read_frame, refusal, version_is_modern};
-use crate::messages::{Framing, Messages, Piece};
+use crate::messages::{Framing, Messages, Unit};
 use crate::pool::Pool;
+use crate::room::Room;
 use crate::session::{Board, Desk, Line, LineEnded, Opener, SessionLimits, Sessions, Sink};
 use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
 
@@ -48,6 +49,8 @@ pub struct SseConfig {
     pub policy: Policy,
     /// Bounds.
     pub limits: SseLimits,
+    /// What its messages take room of while they wait; `None`: of nothing.
+    pub room: Option<Arc<Room>>,
 }
 
 impl fmt::Debug for SseConfig {
@@ -99,14 +102,14 @@ impl SseUpstream {
         random: fn() -> [u8; 16],
         tasks: TaskTracker,
     ) -> Result<Self, HttpConfigError> {
-        let SseConfig { name, url, credential, policy, limits } = config;
+        let SseConfig { name, url, credential, policy, limits, room } = config;
         let Some((url, host)) = crate::http::endpoint(url) else {
             return Err(HttpConfigError::Url(name));
         };
         let pool = Pool::new(url.clone(), policy, CONNECT_MS_MAX, IDLE_CONNECTIONS_MAX)?;
         let stop = CancellationToken::new();
         let eras = Eras { legacy: Some(true), modern: Some(false) };
-        let desk = Arc::new(Desk::new(name, limits.sessions, eras, tasks));
+        let desk = Arc::new(Desk::new(name, limits.sessions, eras, tasks, room));
         let road = Arc::new(Road { pool, url, host, credential, receipt_ms_max: limits.receipt_ms_max });
         let message_bytes_max = limits.message_bytes_max;
         let server = Server { desk: Arc::clone(&desk), road, message_bytes_max, stop: stop.clone() };
@@ -180,12 +183,12 @@ impl Opener for Server {
         let (stop, ended) = (self.stop.child_token(), CancellationToken::new());
         let stream =
             Stream { road: Arc::clone(&self.road), endpoint, stop: stop.clone(), ended: ended.clone() };
-        let name = self.desk.name.clone();
+        let desk = Arc::clone(&self.desk);
         self.desk.tasks.spawn(async move {
             let by_itself = tokio::select! {
                 biased;
                 () = stop.cancelled() => false,
-                () = read(messages, &board, &name) => true,
+                () = read(messages, &board, &desk) => true,
             };
             stop.cancel();
             board.ended(by_itself);
@@ -255,7 +258,8 @@ impl Drop for Stream {
 }
 
 /// Reads messages until the stream ends.
-async fn read(mut messages: Messages, board: &Board, name: &ServerName) {
+async fn read(mut messages: Messages, board: &Board, desk: &Desk) {
+    let name = &desk.name;
     loop {
         let piece = match messages.next().await {
             Ok(Some(piece)) => piece,
@@ -266,6 +270,7 @@ async fn read(mut messages: Messages, board: &Board, name: &ServerName) {
             }
         };
         let Some(message) = piece.message() else { continue };
+        let Ok(message) = desk.kept(message, board) else { continue };
         match Frame::parse_upstream(message) {
             Ok(frame) => board.message(frame).await,
             Err(error) => {
@@ -282,7 +287,7 @@ async fn endpoint(messages: &mut Messages, url: &Uri) -> Result<Uri, UpstreamErr
     loop {
         let piece = messages.next().await?;
         let piece = piece.ok_or(UpstreamError::NotAnAnswer("its stream ends without an endpoint"))?;
-        if let Piece::Event(event) = piece
+        if let Unit::Event(event) = piece.unit()
             && event.name() == Some(b"endpoint")
         {
             let said = event.data().map(|data| &**data).unwrap_or_default();

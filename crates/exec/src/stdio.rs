@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use tollgate_domain::ServerName;
 
 use crate::local::{is_modern, method_not_allowed, read_frame, version_is_modern};
+use crate::room::Room;
 use crate::session::{Desk, SessionLimits, Sessions};
 use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
 
@@ -40,6 +41,8 @@ pub struct StdioConfig {
     pub directory: Option<PathBuf>,
     /// Its bounds.
     pub limits: StdioLimits,
+    /// What its messages take room of while they wait; `None`: of nothing.
+    pub room: Option<Arc<Room>>,
 }
 
 impl fmt::Debug for StdioConfig {
@@ -137,7 +140,8 @@ impl StdioUpstream {
         if config.argv.is_empty() {
             return Err(StdioConfigError::NoProgram(config.name));
         }
-        let desk = Desk::new(config.name.clone(), config.limits.sessions(), Eras::default(), tasks);
+        let room = config.room.clone();
+        let desk = Desk::new(config.name.clone(), config.limits.sessions(), Eras::default(), tasks, room);
         let host = Arc::new(Host { config, desk: Arc::new(desk), stop: CancellationToken::new() });
         Ok(Self {
             sessions: Sessions::new(Arc::clone(&host.desk), Arc::clone(&host), random),

@@ -8,6 +8,7 @@ use tollgate_domain::{FailureKind, ServerName};
 
 use crate::Body;
 use crate::breaker::Resting;
+use crate::room::Full;
 
 /// A boxed future: upstreams are a run-time plural (`Arc<dyn Upstream>`).
 pub type BoxFuture<'a, T> = futures_util::future::BoxFuture<'a, T>;
@@ -68,6 +69,9 @@ pub enum UpstreamError {
     /// The answer is longer than the limit, in bytes.
     #[error("the server answered more than {0} bytes")]
     TooLarge(usize),
+    /// The answers that are held already take all the room there is; the server did nothing wrong.
+    #[error("there is no room for what the server answered")]
+    NoRoom,
     /// The caller went away before the answer; the server was told.
     #[error("the caller went away")]
     Abandoned,
@@ -76,12 +80,19 @@ pub enum UpstreamError {
     Resting(#[from] Resting),
 }
 
+impl From<Full> for UpstreamError {
+    fn from(Full: Full) -> Self {
+        Self::NoRoom
+    }
+}
+
 impl UpstreamError {
     /// The failure as the rest of the house knows it.
     pub const fn kind(&self) -> FailureKind {
         match self {
             Self::Unreachable(_) | Self::Resting(_) => FailureKind::Unreachable,
             Self::Broken(_) | Self::NotAnAnswer(_) | Self::TooLarge(_) => FailureKind::Broken,
+            Self::NoRoom => FailureKind::NoRoom,
             Self::TimedOut => FailureKind::TimedOut,
             Self::Abandoned => FailureKind::Abandoned,
         }

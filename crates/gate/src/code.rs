@@ -96,6 +96,7 @@ codes! {
     UPSTREAM_BROKEN = "upstream_broken", 502, -31023, Later;
     UPSTREAM_DEMANDS_PAYMENT = "upstream_demands_payment", 502, -31029, AfterChange;
     UPSTREAM_RESULT_WITHHELD = "upstream_result_withheld", 502, -31043, AfterChange;
+    UPSTREAM_NO_ROOM = "upstream_no_room", 503, -31044, Later;
     SETTLEMENT_PENDING = "settlement_pending", 503, -31024, Later;
     STORE_BUSY = "store_busy", 503, -31025, Later;
     STORE_CLOSED = "store_closed", 503, -31026, Later;

@@ -152,7 +152,7 @@ pub enum Denial {
         /// The limit.
         body_ms_max: u64,
     },
-    /// The bodies of requests that are under way take all the memory that they may.
+    /// The bodies of requests, or the answers that are kept, take all the memory that they may.
     NoRoom {
         /// When to come back.
         retry_after_ms: u64,
@@ -331,7 +331,7 @@ impl Denial {
                 format!("The body of the request did not arrive within {body_ms_max} ms.")
             }
             Self::NoRoom { .. } => {
-                "The gateway holds as many bodies of requests as it may; nothing was charged.".to_owned()
+                "The gateway holds as many bodies as it may; nothing was charged.".to_owned()
             }
             Self::BatchRefused => "JSON-RPC batches are not accepted on this endpoint.".to_owned(),
             Self::Escrow(refusal) => format!("The escrow stays as it is: {refusal}."),

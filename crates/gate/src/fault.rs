@@ -6,6 +6,9 @@ use tollgate_domain::{CallId, FailureKind};
 use crate::code::{self, Code};
 use crate::evidence::{Evidence, Refund};
 
+/// When an answer may find room again.
+const NO_ROOM_RETRY_MS: u64 = 1_000;
+
 /// Why a call could not be carried out or finished, where the caller did nothing wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
@@ -66,6 +69,7 @@ impl Fault {
             Self::Upstream { kind: FailureKind::Broken | FailureKind::Abandoned } => code::UPSTREAM_BROKEN,
             Self::Upstream { kind: FailureKind::DemandedPayment } => code::UPSTREAM_DEMANDS_PAYMENT,
             Self::Upstream { kind: FailureKind::Suspicious } => code::UPSTREAM_RESULT_WITHHELD,
+            Self::Upstream { kind: FailureKind::NoRoom } => code::UPSTREAM_NO_ROOM,
             Self::SettlementPending { .. } | Self::PaymentPending { .. } => code::SETTLEMENT_PENDING,
             Self::Refunded { fault, .. } => fault.code(),
             Self::StoreBusy => code::STORE_BUSY,
@@ -96,6 +100,9 @@ impl Fault {
             Self::Upstream { kind: FailureKind::Suspicious } => {
                 "The tool's answer contains text that hides something or gives orders to a model; the gateway withheld it, and nothing was charged."
             }
+            Self::Upstream { kind: FailureKind::NoRoom } => {
+                "The gateway holds as many answers as it may, so this one was not kept; nothing was charged."
+            }
             Self::SettlementPending { .. } => {
                 "The tool ran; whether the payment arrived is not known yet. The result is kept until it is."
             }
@@ -111,6 +118,9 @@ impl Fault {
                 }
                 Self::UpstreamResting { .. } => {
                     "The tool's server failed several times in a row and is given a rest; what was taken is credit again."
+                }
+                Self::Upstream { kind: FailureKind::NoRoom } => {
+                    "The gateway holds as many answers as it may, so this one was not kept; what was taken is credit again."
                 }
                 _ => "The tool gave no usable answer; what was taken is credit again.",
             },
@@ -145,6 +155,7 @@ impl Fault {
         match self {
             Self::UpstreamResting { retry_after_ms } => Some(*retry_after_ms),
             Self::Refunded { fault, .. } => fault.retry_after_ms(),
+            Self::Upstream { kind: FailureKind::NoRoom } => Some(NO_ROOM_RETRY_MS),
             Self::Upstream { .. }
             | Self::SettlementPending { .. }
             | Self::PaymentPending { .. }
@@ -163,6 +174,9 @@ impl Fault {
             }
             Self::Upstream { kind: FailureKind::Suspicious } => {
                 "Ask for something else, or tell the operator of the gateway, who can let answers of this tool pass."
+            }
+            Self::Upstream { kind: FailureKind::NoRoom } => {
+                "Wait a moment, then send the same request with the same payment again if the tool may run twice, or ask for less at once."
             }
             Self::Upstream { .. } | Self::UpstreamResting { .. } => {
                 "Send the same request with the same payment again later."

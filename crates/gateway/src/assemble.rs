@@ -20,7 +20,9 @@ use tollgate_exec::openapi::{RestConfig, RestLimits};
 use tollgate_exec::probe::{ProbeLimits, Probed};
 use tollgate_exec::sse::{SseConfig, SseLimits};
 use tollgate_exec::stdio::{StdioConfig, StdioLimits};
-use tollgate_exec::{Health, HttpUpstream, McpClient, RestUpstream, SseUpstream, StdioUpstream, Upstream};
+use tollgate_exec::{
+    Health, HttpUpstream, McpClient, RestUpstream, Room, SseUpstream, StdioUpstream, Upstream,
+};
 use tollgate_federation::Keys;
 use tollgate_gate::{Gate, GateLimits};
 use tollgate_mcp::origin::AllowedHosts;
@@ -55,8 +57,10 @@ pub async fn assemble(
         let (carrier, client) = match kept {
             Some(kept) => kept,
             None => {
-                let upstream = upstream(name, server, &config, &foundation.tasks).await?;
-                let client = McpClient::new(Arc::clone(&upstream), client_limits(server, &config));
+                let answers = &foundation.answers;
+                let upstream = upstream(name, server, &config, &foundation.tasks, Some(answers)).await?;
+                let client = McpClient::new(Arc::clone(&upstream), client_limits(server, &config))
+                    .within(Arc::clone(answers));
                 let client = Arc::new(client.watched_by(Arc::new(health(server))));
                 let marks = Arc::clone(&foundation.marks);
                 (Carrier::new(name.clone(), server, upstream, Arc::clone(&client), marks), client)
@@ -121,6 +125,7 @@ pub async fn assemble(
         payouts: foundation.payouts.clone(),
         crowd: crowd(&config, previous),
         room: Arc::clone(&foundation.room),
+        answers: Arc::clone(&foundation.answers),
         config,
     })
 }
@@ -154,7 +159,7 @@ pub async fn probe(
     limits: ProbeLimits,
 ) -> anyhow::Result<Probed> {
     let tasks = TaskTracker::new();
-    let upstream = upstream(name, server, config, &tasks).await?;
+    let upstream = upstream(name, server, config, &tasks, None).await?;
     let probed = tollgate_exec::probe::probe(&*upstream, limits).await;
     upstream.stop();
     tasks.close();
@@ -167,7 +172,7 @@ pub async fn probe(
 /// # Errors
 /// Why not.
 pub async fn check_way(name: &ServerName, server: &Server, config: &Config) -> anyhow::Result<()> {
-    upstream(name, server, config, &TaskTracker::new()).await.map(drop)
+    upstream(name, server, config, &TaskTracker::new(), None).await.map(drop)
 }
 
 /// The way to a server as it is, where nothing about it changes but its policy.
@@ -201,6 +206,7 @@ async fn upstream(
     server: &Server,
     config: &Config,
     tasks: &TaskTracker,
+    answers: Option<&Arc<Room>>,
 ) -> anyhow::Result<Arc<dyn Upstream>> {
     let credential = server.credential.as_ref().map(|c| Credential::new(c.header.clone(), c.value.clone()));
     match &server.transport {
@@ -217,6 +223,7 @@ async fn upstream(
                 credential,
                 policy: endpoint_policy(url),
                 limits: SseLimits::default(),
+                room: answers.cloned(),
             };
             Ok(Arc::new(SseUpstream::new(config, clock::random_16, tasks.clone())?))
         }
@@ -232,9 +239,10 @@ async fn upstream(
                 exchange_ms_max: longest_ms([server]),
                 ..RestLimits::default()
             },
+            room: answers.cloned(),
         })?)),
         Transport::Stdio { command, env } => {
-            Ok(Arc::new(stdio(name, command, env, &config.inherited, tasks)?))
+            Ok(Arc::new(stdio(name, command, env, (&config.inherited, tasks), answers)?))
         }
     }
 }
@@ -274,8 +282,8 @@ fn stdio(
     name: &ServerName,
     command: &[String],
     env: &[(String, String)],
-    inherited: &[(String, String)],
-    tasks: &TaskTracker,
+    (inherited, tasks): (&[(String, String)], &TaskTracker),
+    answers: Option<&Arc<Room>>,
 ) -> anyhow::Result<StdioUpstream> {
     let pair = |(name, value): &(String, String)| (OsString::from(name), OsString::from(value));
     let config = StdioConfig {
@@ -284,6 +292,7 @@ fn stdio(
         env: inherited.iter().chain(env).map(pair).collect(),
         directory: None,
         limits: StdioLimits::default(),
+        room: answers.cloned(),
     };
     Ok(StdioUpstream::new(config, clock::random_16, tasks.clone())?)
 }

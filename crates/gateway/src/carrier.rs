@@ -151,7 +151,7 @@ impl Carrier {
         _permitted: &Permitted,
         request: Request<Body>,
         id: &RequestId,
-        limits: intercept::Limits,
+        limits: intercept::Limits<'_>,
         deadline: Instant,
         tasks: &TaskTracker,
     ) -> Result<Intercepted, UpstreamError> {
@@ -264,7 +264,8 @@ impl Carrier {
 pub fn fault_of(error: &UpstreamError) -> Fault {
     match error {
         UpstreamError::Resting(resting) => Fault::UpstreamResting { retry_after_ms: resting.retry_after_ms },
-        UpstreamError::Unreachable(_)
+        UpstreamError::NoRoom
+        | UpstreamError::Unreachable(_)
         | UpstreamError::Broken(_)
         | UpstreamError::NotAnAnswer(_)
         | UpstreamError::TimedOut

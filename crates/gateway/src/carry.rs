@@ -10,6 +10,7 @@ use http::HeaderMap;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate_domain::{CallId, FailureKind, Outcome};
+use tollgate_exec::room::Share;
 use tollgate_gate::{
     Answer, Call, Completed, Denial, Door, Ending, Fault, Held, Refusal, Screened, ToolAnswer, delivered,
     denied, faulted,
@@ -79,6 +80,8 @@ pub(crate) async fn answered(
         Ended::Completed(completed, note) => {
             let mut answer = rendered(gateway, carrier, completed, door, resource_url);
             note.into_iter().for_each(|note| note.mark(&mut answer.headers));
+            // It was settled: it takes its place whether there is one or not.
+            answer.body = Share::promised(&gateway.answers, answer.body.len()).keep(answer.body);
             Ok(answer)
         }
         Ended::Refused(refusal) => Err(refusal),

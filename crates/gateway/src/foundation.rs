@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio_util::task::TaskTracker;
 use tollgate_attest::PublicKey;
+use tollgate_exec::Room;
 use tollgate_federation::Keys;
 use tollgate_gate::Mode;
 use tollgate_rails::PaymentRail;
@@ -18,7 +19,6 @@ use crate::authorizations::Authorizations;
 use crate::config::Config;
 use crate::lease::Leases;
 use crate::pins::Pins;
-use crate::room::Room;
 use crate::server::Readiness;
 use crate::telemetry::{CommitTimes, Telemetry, Traces};
 use crate::tls::Tls;
@@ -64,6 +64,8 @@ pub struct Foundation {
     pub payouts: PayoutRails,
     /// What bodies of requests take together.
     pub room: Arc<Room>,
+    /// What answers and messages that are held take together.
+    pub answers: Arc<Room>,
 }
 
 impl Foundation {
@@ -108,6 +110,7 @@ impl Foundation {
             dev: dev.map(Arc::new),
             payouts,
             room: Room::new(config.limits.bodies_bytes_max),
+            answers: Room::new(config.limits.answers_bytes_max),
         })
     }
 }

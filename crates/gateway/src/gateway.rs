@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 use tollgate_attest::PublicKey;
 use tollgate_domain::ServerName;
+use tollgate_exec::Room;
 use tollgate_federation::Keys as HandleKeys;
 use tollgate_gate::{Gate, Mode, Naming};
 use tollgate_mcp::origin::AllowedHosts;
@@ -24,7 +25,6 @@ use crate::federation::Federations;
 use crate::lease::Leases;
 use crate::pins::Pins;
 use crate::ports::GatewayPorts;
-use crate::room::Room;
 use crate::server::Readiness;
 use crate::telemetry::Telemetry;
 use crate::tls::Tls;
@@ -83,6 +83,8 @@ pub struct Gateway {
     pub crowd: Arc<AtOnce>,
     /// What bodies of requests take together.
     pub room: Arc<Room>,
+    /// What answers and messages that are held take together.
+    pub answers: Arc<Room>,
 }
 
 impl Gateway {

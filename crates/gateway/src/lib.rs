@@ -33,7 +33,6 @@ pub mod proxies;
 mod reconciliation;
 mod reserved;
 mod result_scan;
-pub mod room;
 pub mod server;
 pub mod spending;
 pub mod telemetry;

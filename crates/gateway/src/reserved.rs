@@ -73,7 +73,7 @@ pub(crate) fn is_http_demand(response: &Response<Body>) -> bool {
 /// read, such as in a compressed body, nothing passes.
 pub(crate) fn without_demands(
     response: Response<Body>,
-    limits: Limits,
+    limits: Limits<'_>,
     base_url: &str,
     scan: ResultPolicy,
 ) -> Response<Body> {
@@ -89,7 +89,8 @@ pub(crate) fn without_demands(
     let base_url = base_url.to_owned();
     let passing = stream::unfold(Some((messages, base_url)), move |state| async move {
         let (mut messages, base_url) = state?;
-        match messages.next().await.transpose()?.and_then(|item| said(&item, &base_url, scan)) {
+        let passed = |item: Item| said(&item, &base_url, scan).map(|said| item.leaves_as(said));
+        match messages.next().await.transpose()?.and_then(passed) {
             Ok(bytes) => Some((Ok(http_body::Frame::data(bytes)), Some((messages, base_url)))),
             Err(error) => Some((Err(BodyError::from(error)), None)),
         }

@@ -67,6 +67,11 @@ impl Splitter {
         self.buffer.extend_from_slice(chunk);
     }
 
+    /// How many bytes wait for the end of their event.
+    pub fn pending(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The next whole event: lines up to and including a blank one. `Ok(None)`: more bytes are needed. After an error
     /// every call is that error.
     pub fn next_event(&mut self) -> Result<Option<Event>, EventTooLong> {

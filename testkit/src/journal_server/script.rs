@@ -127,6 +127,7 @@ pub struct Script {
     pub(super) legacy: bool,
     pub(super) modern: bool,
     pub(super) page_tools: usize,
+    pub(super) unsent_bytes: Option<u32>,
 }
 
 impl Script {
@@ -140,6 +141,7 @@ impl Script {
             legacy: true,
             modern: true,
             page_tools: usize::MAX,
+            unsent_bytes: None,
         }
     }
 
@@ -194,6 +196,14 @@ impl Script {
     #[must_use]
     pub fn unrecorded(mut self) -> Self {
         self.recorded = false;
+        self
+    }
+
+    /// Of an answer that nobody reads the kernel keeps about so many bytes at this end of a connection (`SO_SNDBUF`), and not the
+    /// megabytes that it would: a test has thousands of them.
+    #[must_use]
+    pub fn unsent(mut self, bytes: u32) -> Self {
+        self.unsent_bytes = Some(bytes);
         self
     }
 

@@ -3,6 +3,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::peer::{Peer, chunk, full, post, text};
+use crate::room::Share;
 
 const ANSWER: &str = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"secret"}]}}"#;
 const OTHER: &str = r#"{"jsonrpc":"2.0","id":8,"result":{"content":[{"type":"text","text":"secret"}]}}"#;
@@ -425,4 +426,87 @@ async fn what_is_no_stream_of_events_passes_and_what_cannot_be_read_does_not() {
     let mut compressed = full("text/event-stream", event(ANSWER));
     compressed.headers_mut().insert("content-encoding", HeaderValue::from_static("gzip"));
     assert!(text(without_answers(compressed, Limits::default()).into_body()).await.is_err());
+}
+
+#[tokio::test]
+async fn f9_an_answer_holds_its_room_until_it_has_left_and_one_that_finds_none_is_refused() {
+    let (room, id, tasks) = (Room::new(100_000), RequestId::integer(7), TaskTracker::new());
+    let limits = Limits { room: Some(&room), ..Limits::default() };
+    let large = ANSWER.replace("secret", &"x".repeat(60_000));
+    let said = [
+        ("application/json", Bytes::from(large.clone()), Bytes::from(ANSWER)),
+        ("text/event-stream", event(&large), event(ANSWER)),
+    ];
+    for (content_type, large, small) in said {
+        let asked = async |body: &Bytes| {
+            intercept(full(content_type, body.clone()), &id, limits, later(), &tasks).await
+        };
+        let Ok(Intercepted::Whole(first)) = asked(&large).await else { panic!("there is room for one") };
+        assert!(room.taken() >= large.len(), "{}", room.taken());
+        let refused = asked(&large).await;
+        assert!(matches!(refused, Err(UpstreamError::NoRoom)), "{refused:?}");
+        assert!(matches!(asked(&small).await, Ok(Intercepted::Whole(_))), "control: what is small passes");
+        let response = first.respond(Bytes::from(REPLACED));
+        assert!(room.taken() >= large.len(), "it has not left yet");
+        text(response.into_body()).await.unwrap();
+        assert_eq!(room.taken(), 0, "it has left");
+        assert!(matches!(asked(&large).await, Ok(Intercepted::Whole(_))), "control: there is room now");
+        assert_eq!(room.taken(), 0);
+    }
+    // Refusals of a server are held as well.
+    let not_found = |bytes: usize| {
+        let mut response = full("text/plain", "x".repeat(bytes));
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        response
+    };
+    let first = intercept(not_found(60_000), &id, limits, later(), &tasks).await.unwrap();
+    let refused = intercept(not_found(60_000), &id, limits, later(), &tasks).await;
+    assert!(matches!(refused, Err(UpstreamError::NoRoom)), "{refused:?}");
+    drop(first);
+    assert_eq!(room.taken(), 0);
+}
+
+#[tokio::test]
+async fn f9_f59_what_streams_takes_room_while_it_waits_for_its_reader_and_the_answer_until_it_is_released() {
+    let (room, id, tasks) = (Room::new(200_000), RequestId::integer(7), TaskTracker::new());
+    let limits = Limits { room: Some(&room), ..Limits::default() };
+    let large = |message: &str, field: &str| {
+        event(&message.replace(field, &format!("{field}{}", "x".repeat(60_000))))
+    };
+    let (upstream, response) = open("text/event-stream");
+    upstream.send(event(PROGRESS)).await.unwrap();
+    let Ok(Intercepted::Streamed(streamed)) = intercept(response, &id, limits, later(), &tasks).await else {
+        panic!("something comes before the answer")
+    };
+    let Streamed { response, answer, release } = streamed;
+    let mut body = response.into_body();
+    let progress = large(PROGRESS, "notifications/progress");
+    upstream.send(progress.clone()).await.unwrap();
+    upstream.send(large(ANSWER, "secret")).await.unwrap();
+    upstream.finish();
+    let answer = answer.await.unwrap().unwrap();
+    assert!(room.taken() > 120_000, "both wait: {}", room.taken());
+    drop(answer);
+    release.send(Bytes::from(REPLACED)).unwrap();
+    assert_eq!(chunk(&mut body).await.unwrap().unwrap(), event(PROGRESS));
+    assert_eq!(chunk(&mut body).await.unwrap().unwrap(), progress);
+    assert_eq!(text(body).await.unwrap(), event(REPLACED));
+    tasks.close();
+    tasks.wait().await;
+    assert_eq!(room.taken(), 0);
+
+    // Where there is none, the call fails as one whose answer is too long does, and its stream goes on to say so.
+    let full = Share::promised(&room, 200_000);
+    let (upstream, response) = open("text/event-stream");
+    upstream.send(event(PROGRESS)).await.unwrap();
+    let Ok(Intercepted::Streamed(streamed)) = intercept(response, &id, limits, later(), &tasks).await else {
+        panic!("something comes before the answer")
+    };
+    upstream.send(large(ANSWER, "secret")).await.unwrap();
+    assert!(matches!(streamed.answer.await.unwrap(), Err(UpstreamError::NoRoom)));
+    streamed.release.send(Bytes::from(REPLACED)).unwrap();
+    let told = text(streamed.response.into_body()).await.unwrap();
+    assert!(told.contains(REPLACED) && !told.contains("xxx"), "{told}");
+    drop(full);
+    assert_eq!(room.taken(), 0);
 }

@@ -66,6 +66,7 @@ impl World {
                 HeaderValue::from_static("Bearer own"),
             )),
             limits,
+            room: None,
         };
         Self { upstream: Arc::new(RestUpstream::new(config).unwrap()), seen, _peer: peer }
     }
@@ -306,6 +307,7 @@ async fn a_base_url_with_a_query_and_a_document_that_is_none_are_refused() {
         url: url.parse().unwrap(),
         credential: None,
         limits: RestLimits::default(),
+        room: None,
     };
     assert!(RestUpstream::new(config("https://api.example/v1", DOCUMENT)).is_ok());
     let url = RestUpstream::new(config("https://api.example/v1?key=s3cr3t", DOCUMENT)).unwrap_err();

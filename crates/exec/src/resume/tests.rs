@@ -71,7 +71,7 @@ async fn read(first: &str, server: &Arc<Scripted>) -> Result<Vec<String>, Upstre
     let messages = Messages::new(body, Framing::Sse, 1_000, 10_000);
     let mut resumable = Resumable::new(messages, 1_000, Some(resume));
     let mut read = Vec::new();
-    while let Some(piece) = resumable.next().await? {
+    while let Some(piece) = resumable.next(None).await? {
         read.push(String::from_utf8(piece.raw().to_vec()).unwrap());
         if read.last().unwrap().contains("result") {
             break;

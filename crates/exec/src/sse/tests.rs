@@ -132,6 +132,7 @@ impl World {
             url,
             credential: None,
             limits,
+            room: None,
         };
         let upstream = Arc::new(SseUpstream::new(config, counted, tasks.clone()).unwrap());
         Self { upstream, legacy, tasks, _peer: peer }
@@ -307,6 +308,7 @@ async fn f44_a_server_without_a_stream_of_events_is_told_apart_from_one_that_is_
         credential: None,
         policy: Policy::public().allow_url(url),
         limits: SseLimits::default(),
+        room: None,
     };
     let open = async |url: &Uri| {
         let upstream = SseUpstream::new(config(url), counted, TaskTracker::new()).unwrap();

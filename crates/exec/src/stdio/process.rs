@@ -19,7 +19,7 @@ use tollgate_mcp::{Frame, lines};
 
 use super::Host;
 use crate::UpstreamError;
-use crate::session::{Board, Line, LineEnded, Opener, Sink};
+use crate::session::{Board, Desk, Line, LineEnded, Opener, Sink};
 
 const INPUT_MESSAGES_MAX: usize = 64;
 const READ_BYTES: usize = 16 * 1024;
@@ -74,7 +74,7 @@ impl Process {
             }
         });
         let bytes_max = host.config.limits.message_bytes_max;
-        let reading = read(stdout, Arc::clone(&sink), bytes_max, silent.clone(), name.clone());
+        let reading = read(stdout, Arc::clone(&sink), bytes_max, silent.clone(), Arc::clone(&host.desk));
         let reader = host.desk.tasks.spawn(reading);
         let grace = Duration::from_millis(host.config.limits.stop_ms_max);
         let supervisor = Supervisor { child, group, reader, stop, silent, grace, name };
@@ -257,8 +257,9 @@ async fn read<S: Sink>(
     sink: Arc<S>,
     bytes_max: usize,
     silent: CancellationToken,
-    name: ServerName,
+    desk: Arc<Desk>,
 ) {
+    let name = &desk.name;
     let mut splitter = lines::Splitter::new(bytes_max);
     let mut buffer = BytesMut::with_capacity(READ_BYTES);
     while matches!(stdout.read_buf(&mut buffer).await, Ok(1..)) {
@@ -266,7 +267,7 @@ async fn read<S: Sink>(
         buffer.clear();
         loop {
             match splitter.next_line() {
-                Ok(Some(line)) => deliver(line, &*sink, &name).await,
+                Ok(Some(line)) => deliver(line, &*sink, &desk).await,
                 Ok(None) => break,
                 Err(error) => {
                     tracing::warn!(server = %name, %error, "the server wrote a message that is too long");
@@ -278,9 +279,11 @@ async fn read<S: Sink>(
     silent.cancel();
 }
 
-async fn deliver<S: Sink>(line: Bytes, sink: &S, name: &ServerName) {
+async fn deliver<S: Sink>(line: Bytes, sink: &S, desk: &Desk) {
+    let name = &desk.name;
     // Many programs let a log line slip onto stdout; what does not even look like a message disturbs nobody.
     let is_noise = !line.trim_ascii_start().starts_with(b"{");
+    let Ok(line) = desk.kept(line, sink) else { return };
     match Frame::parse_upstream(line) {
         Ok(frame) => sink.message(frame).await,
         Err(error) => {

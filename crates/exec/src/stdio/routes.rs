@@ -156,6 +156,12 @@ impl Sink for Routes {
         let Some((upstream_id, events, event)) = self.translate(&frame) else {
             return;
         };
+        // Under the caller's own id it is another message, which waits in the place of the one that was read.
+        let event = match event {
+            Event::Message(message) => Event::Message(self.host.desk.in_its_place(message)),
+            Event::Answer(message) => Event::Answer(self.host.desk.in_its_place(message)),
+            other => other,
+        };
         if events.try_send(event).is_err() {
             // One slow caller must not hold up the others: its call is given up. The queue's end tells it.
             self.forget(upstream_id);

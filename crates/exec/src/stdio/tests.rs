@@ -8,6 +8,7 @@ use tollgate_mcp::Frame;
 use super::*;
 use crate::client::{ClientLimits, McpClient};
 use crate::peer::{chunk, post, text};
+use crate::room::Share;
 
 /// A server of both eras in POSIX shell. What a call does stands in the tool's name.
 const PEER: &str = r#"
@@ -92,6 +93,10 @@ struct World {
 
 impl World {
     fn new(mode: &str, limits: StdioLimits) -> Self {
+        Self::within(mode, limits, None)
+    }
+
+    fn within(mode: &str, limits: StdioLimits, room: Option<Arc<Room>>) -> Self {
         let tasks = TaskTracker::new();
         let config = StdioConfig {
             name: "sh".parse().unwrap(),
@@ -101,6 +106,7 @@ impl World {
                 .into(),
             directory: None,
             limits,
+            room,
         };
         let upstream = Arc::new(StdioUpstream::new(config, counted, tasks.clone()).unwrap());
         Self { upstream, tasks }
@@ -452,6 +458,27 @@ async fn x1_the_program_gets_its_arguments_as_they_are_and_no_inherited_environm
     // Neither arguments nor environment are ever printed.
     let printed = format!("{:?} {:?}", world.upstream, world.upstream.host.config);
     assert!(!printed.contains("echo run") && !printed.contains("GIVEN"), "{printed}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn f9_a_message_that_finds_no_room_fails_its_call_alone() {
+    let room = Room::new(300_000);
+    let limits = StdioLimits { message_bytes_max: 1_000_000, ..limits() };
+    let world = World::within("", limits, Some(Arc::clone(&room)));
+    let session = world.open().await;
+    for (session, message) in
+        [(Some(session.as_str()), call("1", "huge")), (None, modern("1", "tools/call", "huge", ""))]
+    {
+        let held = Share::promised(&room, 150_000);
+        let error = world.send(within(session, message.clone())).await.unwrap_err();
+        assert!(matches!(error, UpstreamError::NoRoom), "{error:?}");
+        assert_eq!(world.say(session, message.replace("huge", "echo")).await.0, 200, "what is small passes");
+        drop(held);
+        let (status, said) = world.say(session, message).await;
+        assert!(status == 200 && said.len() > 200_000, "control");
+        assert_eq!(room.taken(), 0);
+    }
     world.end().await;
 }
 

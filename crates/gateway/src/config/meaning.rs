@@ -371,6 +371,8 @@ pub struct Limits {
     pub calls_at_once: NonZeroU32,
     /// Largest answer of a priced tool.
     pub answer_bytes_max: usize,
+    /// Answers that are held, together, beyond small ones.
+    pub answers_bytes_max: usize,
     /// Time for the head of a request, and of a connection without one.
     pub head_ms_max: u64,
     /// Time for the body of a request.

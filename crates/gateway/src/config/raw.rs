@@ -430,6 +430,9 @@ pub struct RawLimits {
     pub bodies_bytes_max: Option<usize>,
     /// The largest answer of a priced tool, in bytes. Default: 4194304.
     pub answer_bytes_max: Option<usize>,
+    /// How much all answers and messages that are held whole may take together, in bytes; those up to 16384 bytes pass always.
+    /// Default: 134217728, and at least as much as one answer.
+    pub answers_bytes_max: Option<usize>,
     /// How long a caller may take to send the head of a request, and a connection may be idle, in milliseconds. Default: 10000.
     pub head_ms_max: Option<u64>,
     /// How long a caller may take to send the body of a request, in milliseconds. Default: 30000.

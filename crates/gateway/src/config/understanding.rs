@@ -170,11 +170,13 @@ const CALLS_AT_ONCE: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
 
 fn limits(raw: &RawLimits) -> Limits {
     let body_bytes_max = raw.body_bytes_max.unwrap_or(4 * 1024 * 1024);
+    let answer_bytes_max = raw.answer_bytes_max.unwrap_or(4 * 1024 * 1024);
     Limits {
         body_bytes_max,
         bodies_bytes_max: raw.bodies_bytes_max.unwrap_or(128 * 1024 * 1024).max(body_bytes_max),
         calls_at_once: raw.calls_at_once.unwrap_or(CALLS_AT_ONCE),
-        answer_bytes_max: raw.answer_bytes_max.unwrap_or(4 * 1024 * 1024),
+        answer_bytes_max,
+        answers_bytes_max: raw.answers_bytes_max.unwrap_or(128 * 1024 * 1024).max(answer_bytes_max),
         head_ms_max: raw.head_ms_max.unwrap_or(10_000),
         body_ms_max: raw.body_ms_max.unwrap_or(30_000),
         unread_ms_max: raw.unread_ms_max.unwrap_or(30_000),

@@ -92,6 +92,7 @@ pub(super) fn needing_restart(now: &Config, next: &Config) -> Vec<&'static str> 
         ("limits.body_bytes_max", limits.body_bytes_max == next.limits.body_bytes_max),
         ("limits.bodies_bytes_max", limits.bodies_bytes_max == next.limits.bodies_bytes_max),
         ("limits.answer_bytes_max", limits.answer_bytes_max == next.limits.answer_bytes_max),
+        ("limits.answers_bytes_max", limits.answers_bytes_max == next.limits.answers_bytes_max),
         ("limits.connections_max", limits.connections_max == next.limits.connections_max),
         ("telemetry", *otlp == next.otlp),
         ("receipts.result_ttl_seconds", receipts.result_ttl_ms == next.receipts.result_ttl_ms),

@@ -8,13 +8,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
+use tollgate_exec::room::{Full, Room, Share};
 use tollgate_gate::Denial;
 
 use crate::gateway::Gateway;
-use crate::room::{Full, Room, Share};
 
 /// When whoever found no room may come back.
-const FULL_RETRY_MS: u64 = 1_000;
+pub(crate) const FULL_RETRY_MS: u64 = 1_000;
 
 /// Reads it.
 ///
@@ -35,7 +35,7 @@ where
 
 async fn whole<B: Body<Data = Bytes>>(body: B, bytes_max: usize, room: &Arc<Room>) -> Result<Bytes, Denial> {
     let mut body = pin!(body);
-    let mut share = Share::of(room);
+    let mut share = Share::default();
     // Most bodies are one piece, which stays where it is.
     let (mut first, mut all) = (Bytes::new(), BytesMut::new());
     while let Some(frame) = body.frame().await {
@@ -44,7 +44,7 @@ async fn whole<B: Body<Data = Bytes>>(body: B, bytes_max: usize, room: &Arc<Room
         if length > bytes_max {
             return Err(Denial::BodyTooLarge { bytes_max });
         }
-        share.grow(length).map_err(|Full| Denial::NoRoom { retry_after_ms: FULL_RETRY_MS })?;
+        share.grow(room, length).map_err(|Full| Denial::NoRoom { retry_after_ms: FULL_RETRY_MS })?;
         if length == piece.len() {
             first = piece;
         } else {

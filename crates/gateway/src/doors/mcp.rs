@@ -165,10 +165,10 @@ async fn without_a_body(
     }
     let mut response = match carrier.pass(forwarded(head, Bytes::new())).await {
         // An answer that was withheld because nobody paid for it must not come by resuming its stream.
-        Ok(response) if listens && carrier.has_price => without_answers(response, Limits::default()),
+        Ok(response) if listens && carrier.has_price => without_answers(response, listening(gateway)),
         Ok(response) if listens => {
             let response =
-                if carrier.has_pins { without_tool_lists(response, Limits::default()) } else { response };
+                if carrier.has_pins { without_tool_lists(response, listening(gateway)) } else { response };
             own_words(gateway, carrier, response)
         }
         Ok(response) => response,
@@ -254,9 +254,10 @@ fn news_of(
 }
 
 /// Such a stream may be open for days: there is no bound on all of it.
-fn listening(gateway: &Gateway) -> Limits {
+fn listening(gateway: &Gateway) -> Limits<'_> {
     let message_bytes_max = gateway.config.limits.answer_bytes_max;
-    Limits { message_bytes_max, stream_bytes_max: usize::MAX, ..Limits::default() }
+    let room = Some(&gateway.answers);
+    Limits { message_bytes_max, stream_bytes_max: usize::MAX, room, ..Limits::default() }
 }
 
 /// The request to be sent on, with this body. It goes without `Accept-Encoding`: what comes back is read.

@@ -9,11 +9,13 @@ use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::json;
 use tollgate_domain::{CallId, ReceiptId};
-use tollgate_gate::{Door, Evidence, Fault, delivered, faulted, render};
+use tollgate_exec::room::{Full, Share};
+use tollgate_gate::{Denial, Door, Evidence, Fault, delivered, denied, faulted, render};
 use tollgate_ledger::LedgerStore;
 
 use crate::described::{Access, Doors, Group, Operation, Parameter, Place, Shape, Told};
 use crate::doors::asked::Segments;
+use crate::doors::body::FULL_RETRY_MS;
 use crate::doors::execute::into_response;
 use crate::gateway::Gateway;
 
@@ -42,7 +44,14 @@ pub(crate) async fn result(
     match gateway.gate.kept_result(call, &headers, uri.query()).await {
         Ok(Some(answer)) => {
             let bytes = answer.result.as_deref().unwrap_or(b"null");
-            into_response(delivered(bytes, &Evidence::stored(&answer), call, Door::Rest))
+            let mut told = delivered(bytes, &Evidence::stored(&answer), call, Door::Rest);
+            let mut share = Share::default();
+            if let Err(Full) = share.grow(&gateway.answers, told.body.len()) {
+                let denial = Denial::NoRoom { retry_after_ms: FULL_RETRY_MS };
+                return into_response(denied(&denial, Some(call), Door::Rest, naming));
+            }
+            told.body = share.keep(told.body);
+            into_response(told)
         }
         Ok(None) => nothing(),
         Err(verdict) => into_response(render(&verdict, Some(call), Door::Rest, naming)),
@@ -109,6 +118,7 @@ pub(crate) const RESULT: Operation = Operation {
         "payment_invalid",
         "payment_wrong_target",
         "result_expired",
+        "no_room",
         "store_busy",
         "store_closed",
         "internal",

@@ -119,7 +119,17 @@ fn calls(page: &mut Page, gateway: &Gateway) {
     page.counter(
         "tollgate_bodies_refused_total",
         "Requests whose body found no room.",
-        gateway.room.refused.get(),
+        gateway.room.refused(),
+    );
+    page.gauge(
+        "tollgate_answers_bytes",
+        "Memory that answers and messages of servers hold together while they are whole, beyond small ones.",
+        gateway.answers.taken(),
+    );
+    page.counter(
+        "tollgate_answers_refused_total",
+        "Answers and messages of servers that found no room.",
+        gateway.answers.refused(),
     );
     page.gauge(
         "tollgate_sse_streams",

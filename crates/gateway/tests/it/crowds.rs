@@ -26,14 +26,14 @@ const OPENED_AT_ONCE: usize = 64;
 const MEMORY_BYTES_MAX: u64 = 512 << 20;
 
 /// As many descriptors as this process may have; the gateway that it starts has as many.
-fn descriptors() -> u64 {
+pub(crate) fn descriptors() -> u64 {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     hard
 }
 
 /// A call as bytes, on a connection that is kept.
-fn raw_call(tool: &str, arguments: &Value, meta: &Value) -> Vec<u8> {
+pub(crate) fn raw_call(tool: &str, arguments: &Value, meta: &Value) -> Vec<u8> {
     let body = call_body(tool, arguments, meta).to_string();
     let mut head = format!("POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in modern_headers(tool) {

@@ -125,6 +125,8 @@ mod traces;
 #[cfg(test)]
 mod transport;
 #[cfg(test)]
+mod unread;
+#[cfg(test)]
 mod upstream_faults;
 #[cfg(test)]
 mod world;

@@ -13,7 +13,7 @@ use http_body::Frame as Chunk;
 use http_body_util::StreamBody;
 use tollgate_domain::{ServerName, ToolName};
 use tollgate_exec::intercept::Limits;
-use tollgate_exec::{Body, BodyError, MessageStream, UpstreamError};
+use tollgate_exec::{Body, BodyError, Item, MessageStream, UpstreamError};
 use tollgate_federation::tools_changed;
 use tollgate_mcp::{Frame, RequestId, json, reply, sse};
 
@@ -37,7 +37,7 @@ pub(super) struct Listening<'a> {
     pub(super) subscription: Option<&'a RequestId>,
     /// Whether the door offers nothing but tools.
     pub(super) tools_only: bool,
-    pub(super) limits: Limits,
+    pub(super) limits: Limits<'a>,
 }
 
 /// The stream with what is news at this door, which offers these tools of the server. What carries no events stays as it is.
@@ -78,6 +78,12 @@ pub(super) fn news_only(
     Response::from_parts(head, Body::boxed(StreamBody::new(passing)))
 }
 
+/// What passes as it came.
+fn passed(item: Item) -> Bytes {
+    let raw = item.raw().clone();
+    item.leaves_as(raw)
+}
+
 struct News {
     messages: MessageStream,
     shown: Option<ShownTools>,
@@ -114,9 +120,9 @@ impl News {
                         asked == Ok(Some(b"true".as_slice()))
                     });
                     self.is_told |= honoured;
-                    return Ok(Some(item.raw().clone()));
+                    return Ok(Some(passed(item)));
                 }
-                _ => return Ok(Some(item.raw().clone())),
+                _ => return Ok(Some(passed(item))),
             }
         }
     }

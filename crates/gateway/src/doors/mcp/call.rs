@@ -197,7 +197,8 @@ impl Asked {
         };
         let deadline = Instant::now() + Duration::from_millis(ready.listed().deadline_ms);
         let answer_bytes_max = self.gateway.config.limits.answer_bytes_max;
-        let limits = Limits { message_bytes_max: answer_bytes_max, ..Limits::default() };
+        let room = Some(&self.gateway.answers);
+        let limits = Limits { message_bytes_max: answer_bytes_max, room, ..Limits::default() };
         let (permitted, held) = ready.permit();
         watch.asks(&held);
         let request = self.sent(&mut watch, &permitted, message);

@@ -177,7 +177,7 @@ impl Handed {
     }
 
     /// A response with tasks under the caller's ids, message by message.
-    pub(super) fn give_tasks(self, response: Response<Body>, limits: Limits) -> Response<Body> {
+    pub(super) fn give_tasks(self, response: Response<Body>, limits: Limits<'_>) -> Response<Body> {
         if !response.status().is_success() {
             return response;
         }
@@ -188,7 +188,10 @@ impl Handed {
         let passing = stream::unfold(Some((self, messages)), |state| async move {
             let (handed, mut messages) = state?;
             match messages.next().await.transpose()? {
-                Ok(item) => Some((Ok(http_body::Frame::data(handed.said(&item))), Some((handed, messages)))),
+                Ok(item) => {
+                    let said = handed.said(&item);
+                    Some((Ok(http_body::Frame::data(item.leaves_as(said))), Some((handed, messages))))
+                }
                 Err(error) => Some((Err(BodyError::from(error)), None)),
             }
         });

@@ -35,7 +35,8 @@ pub(super) async fn list(
     let viewer = viewer(&gateway, &carrier, &head.headers).await;
     let listed = async {
         let response = carrier.pass(forwarded(head, frame.bytes().clone())).await?;
-        intercept(response, &id, Limits::default(), deadline, &gateway.tasks).await
+        let limits = Limits { room: Some(&gateway.answers), ..Limits::default() };
+        intercept(response, &id, limits, deadline, &gateway.tasks).await
     };
     match listed.await {
         Err(error) => unreached(&gateway, &error, Some(&id)),

@@ -148,7 +148,9 @@ impl Asking {
         head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         head.headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
         let message_bytes_max = self.gateway.config.limits.answer_bytes_max;
-        let limits = Limits { message_bytes_max, stream_bytes_max: message_bytes_max, ..Limits::default() };
+        let room = Some(&self.gateway.answers);
+        let limits =
+            Limits { message_bytes_max, stream_bytes_max: message_bytes_max, room, ..Limits::default() };
         let asking = async {
             let response = carrier.pass(forwarded(head, body)).await?;
             let status = response.status();

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tollgate_domain::ServerName;
-use tollgate_exec::intercept::{Limits, without_answers, without_tool_lists};
+use tollgate_exec::intercept::{without_answers, without_tool_lists};
 use tollgate_exec::{Body, BodyError, MessageStream, UpstreamError};
 use tollgate_federation::{EventId, acknowledged, ended};
 use tollgate_mcp::{Era, Frame, RequestId, headers, raw, reply, sse};
@@ -159,8 +159,8 @@ async fn open(
     // An answer that was withheld because nobody paid for it must not come by resuming its stream.
     // Nor a list of tools that was compared with nothing.
     let response = match (carrier.has_price, carrier.has_pins) {
-        (true, _) => without_answers(response, Limits::default()),
-        (false, true) => without_tool_lists(response, Limits::default()),
+        (true, _) => without_answers(response, limits(asking)),
+        (false, true) => without_tool_lists(response, limits(asking)),
         (false, false) => response,
     };
     let response = if carrier.has_policy {

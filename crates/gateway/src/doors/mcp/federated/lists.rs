@@ -2,17 +2,18 @@
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::Response;
+use http::{Response, StatusCode};
 use tollgate_domain::{FailureKind, ServerName};
 use tollgate_exec::Body;
+use tollgate_exec::room::{Full, Share};
 use tollgate_federation::{Cursor, Failure, Features, Kind, Page, Part, merged, page};
 use tollgate_gate::Fault;
 use tollgate_mcp::json::{self, quote};
-use tollgate_mcp::reply::code;
+use tollgate_mcp::reply::{self, code};
 use tollgate_mcp::{Era, Frame, RequestId, raw};
 
 use super::super::list::{shown, viewer};
-use super::asking::{Answered, Asking, unanswered};
+use super::asking::{Answered, Asking, json_response, unanswered};
 use super::introduce::{modern, not_modern};
 use crate::carrier::{Carrier, fault_of};
 use crate::federation::Modern;
@@ -93,7 +94,14 @@ fn answer(
     match failed {
         Some(fault) if parts.is_empty() => asking.failed(&fault, id),
         _ if !spoken => not_modern(asking, id),
-        _ => asking.result(id, merged(kind, asking.era, &parts, &failures)),
+        _ => {
+            let list = reply::result(id, merged(kind, asking.era, &parts, &failures));
+            let mut share = Share::default();
+            match share.grow(&asking.gateway.answers, list.len()) {
+                Ok(()) => json_response(StatusCode::OK, share.keep(list)),
+                Err(Full) => asking.failed(&Fault::Upstream { kind: FailureKind::NoRoom }, id),
+            }
+        }
     }
 }
 

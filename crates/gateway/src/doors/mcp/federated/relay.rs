@@ -10,6 +10,7 @@ use http_body_util::StreamBody;
 use parking_lot::Mutex;
 use tollgate_domain::ServerName;
 use tollgate_exec::intercept::Limits;
+use tollgate_exec::room::{Room, Share};
 use tollgate_exec::{Body, BodyError, Item, MessageStream, UpstreamError};
 use tollgate_federation::{EventId, Principal, TaskIds, Translator};
 use tollgate_mcp::{Frame, Kind, RequestId, headers, sse};
@@ -39,6 +40,7 @@ pub(super) struct Relay {
     with_answers: bool,
     events: Events,
     answered: bool,
+    answers: Arc<Room>,
 }
 
 impl Relay {
@@ -57,18 +59,25 @@ impl Relay {
             with_answers,
             events,
             answered: false,
+            answers: Arc::clone(&asking.gateway.answers),
         }
     }
 
     /// One message or event as the client is to see it. `None`: the stream is over, what follows its answer is nobody's.
-    fn say(&mut self, item: &Item) -> Result<Option<Bytes>, UpstreamError> {
+    fn say(&mut self, item: Item) -> Result<Option<Bytes>, UpstreamError> {
         if self.answered {
             return Ok(None);
         }
         let event_id = item.event_id().filter(|id| !id.is_empty()).and_then(|id| self.event_id(id));
         // What is not translated keeps its framing byte for byte as well.
-        let message = self.translated(item)?.filter(|message| item.message().as_ref() != Some(message));
-        Ok(Some(item.rewritten(message.as_deref(), event_id.as_deref())))
+        let message = self.translated(&item)?.filter(|message| item.message().as_ref() != Some(message));
+        let said = item.rewritten(message.as_deref(), event_id.as_deref());
+        Ok(Some(if self.with_answers {
+            item.leaves_as(said)
+        } else {
+            // What was settled is not refused any more.
+            Share::promised(&self.answers, said.len()).keep(said)
+        }))
     }
 
     /// The message in an item as the client is to see it; `None` where there is none.
@@ -109,7 +118,7 @@ impl Relay {
         stream::unfold(Some((self, messages)), |state| async move {
             let (mut relay, mut messages) = state?;
             let said = match messages.next().await {
-                Ok(Some(item)) => relay.say(&item).transpose()?,
+                Ok(Some(item)) => relay.say(item).transpose()?,
                 Ok(None) => return None,
                 Err(error) => Err(error),
             };
@@ -138,11 +147,13 @@ impl Relay {
                 match relay.translated(&item) {
                     Ok(_) if relay.answered => return Some((Said::Ended, None)),
                     Ok(Some(message)) => {
-                        return Some((Said::Message(sse::encode(&message, None)), Some((relay, messages))));
+                        let event = item.leaves_as(sse::encode(&message, None));
+                        return Some((Said::Message(event), Some((relay, messages))));
                     }
                     // Nothing but a sign of life.
                     Ok(None) if messages.is_events() => {
-                        return Some((Said::Message(item.raw().clone()), Some((relay, messages))));
+                        let sign = item.raw().clone();
+                        return Some((Said::Message(item.leaves_as(sign)), Some((relay, messages))));
                     }
                     Ok(None) => {}
                     Err(error) => return Some((Said::Dropped(error), None)),
@@ -153,9 +164,10 @@ impl Relay {
 }
 
 /// The limits of one server's response. A stream may be open for days: there is no bound on all of it.
-pub(super) fn limits(asking: &Asking) -> Limits {
+pub(super) fn limits(asking: &Asking) -> Limits<'_> {
     let message_bytes_max = asking.gateway.config.limits.answer_bytes_max;
-    Limits { message_bytes_max, stream_bytes_max: usize::MAX, ..Limits::default() }
+    let room = Some(&asking.gateway.answers);
+    Limits { message_bytes_max, stream_bytes_max: usize::MAX, room, ..Limits::default() }
 }
 
 /// A server's response to one request, in the names of the door.
@@ -167,7 +179,11 @@ pub(super) async fn relayed(
     with_answers: bool,
 ) -> Response<Body> {
     let mut relay = Relay::new(asking, server, Some(id.clone()), with_answers, Events::Request);
-    let (mut head, mut messages) = match MessageStream::read(response, limits(asking)) {
+    let mut limits = limits(asking);
+    if !with_answers {
+        limits.room = None;
+    }
+    let (mut head, mut messages) = match MessageStream::read(response, limits) {
         Ok(read) => read,
         Err(mut response) => {
             response.headers_mut().remove(headers::SESSION_ID);
@@ -180,7 +196,7 @@ pub(super) async fn relayed(
         return Response::from_parts(head, Body::boxed(StreamBody::new(relay.stream(messages))));
     }
     let only = match messages.next().await {
-        Ok(Some(item)) => relay.say(&item).map(|said| said.unwrap_or_default()),
+        Ok(Some(item)) => relay.say(item).map(|said| said.unwrap_or_default()),
         Ok(None) if !head.status.is_success() => return Response::from_parts(head, Body::Empty),
         Ok(None) => Err(UpstreamError::NotAnAnswer("its response ends without an answer")),
         Err(error) => Err(error),
