@@ -1,5 +1,6 @@
 //! Ids that say which server they came from: of a server's own requests, of its progress tokens, and of tasks.
 
+use aws_lc_rs::digest;
 use tollgate_domain::ServerName;
 use tollgate_mcp::RequestId;
 use tollgate_mcp::json::{self, quote};
@@ -65,6 +66,13 @@ impl TaskIds<'_> {
         let (server, task) = names.resolve(public)?;
         let signed = self.signed(server, task);
         self.keys.knowing().any(|key| is_tag(key, &signed, tag)).then_some((server, task))
+    }
+
+    /// What stands for this caller's task wherever it is remembered.
+    pub fn mark(&self, server: &ServerName, task: &str) -> [u8; 32] {
+        let mut mark = [0; 32];
+        mark.copy_from_slice(digest::digest(&digest::SHA256, &self.signed(server, task)).as_ref());
+        mark
     }
 
     fn signed(&self, server: &ServerName, task: &str) -> Vec<u8> {

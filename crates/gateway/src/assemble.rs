@@ -126,6 +126,7 @@ pub async fn assemble(
         crowd: crowd(&config, previous),
         room: Arc::clone(&foundation.room),
         answers: Arc::clone(&foundation.answers),
+        begun: Arc::clone(&foundation.begun),
         config,
     })
 }

@@ -16,6 +16,7 @@ use tollgate_till::sandbox::Dev;
 use tollgate_till::{Funding, KeySnapshot, PayoutRails, Till};
 
 use crate::authorizations::Authorizations;
+use crate::begun::Begun;
 use crate::config::Config;
 use crate::lease::Leases;
 use crate::pins::Pins;
@@ -66,6 +67,8 @@ pub struct Foundation {
     pub room: Arc<Room>,
     /// What answers and messages that are held take together.
     pub answers: Arc<Room>,
+    /// Which tasks callers have begun.
+    pub begun: Arc<Begun>,
 }
 
 impl Foundation {
@@ -111,6 +114,7 @@ impl Foundation {
             payouts,
             room: Room::new(config.limits.bodies_bytes_max),
             answers: Room::new(config.limits.answers_bytes_max),
+            begun: Arc::default(),
         })
     }
 }

@@ -15,6 +15,7 @@ use tollgate_store::ControlStore;
 use tollgate_till::{KeySnapshot, PayoutRails};
 
 use crate::authorizations::Authorizations;
+use crate::begun::Begun;
 use crate::builtin::BuiltinTools;
 use crate::carrier::Carrier;
 use crate::catalog::Tools;
@@ -85,6 +86,8 @@ pub struct Gateway {
     pub room: Arc<Room>,
     /// What answers and messages that are held take together.
     pub answers: Arc<Room>,
+    /// Which tasks callers have begun.
+    pub begun: Arc<Begun>,
 }
 
 impl Gateway {

@@ -6,6 +6,7 @@
 
 pub mod assemble;
 pub mod authorizations;
+pub mod begun;
 pub mod budget_file;
 pub mod builtin;
 pub mod carrier;

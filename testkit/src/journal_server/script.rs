@@ -128,6 +128,7 @@ pub struct Script {
     pub(super) modern: bool,
     pub(super) page_tools: usize,
     pub(super) unsent_bytes: Option<u32>,
+    pub(super) tasks: Vec<Value>,
 }
 
 impl Script {
@@ -142,6 +143,7 @@ impl Script {
             modern: true,
             page_tools: usize::MAX,
             unsent_bytes: None,
+            tasks: Vec::new(),
         }
     }
 
@@ -196,6 +198,13 @@ impl Script {
     #[must_use]
     pub fn unrecorded(mut self) -> Self {
         self.recorded = false;
+        self
+    }
+
+    /// Tasks that it lists to whoever asks for theirs.
+    #[must_use]
+    pub fn tasks(mut self, tasks: impl IntoIterator<Item = Value>) -> Self {
+        self.tasks.extend(tasks);
         self
     }
 

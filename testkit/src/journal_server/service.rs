@@ -129,6 +129,7 @@ async fn post(
             }
             found(page)
         }
+        "tasks/list" if !shared.script.tasks.is_empty() => found(json!({"tasks": shared.script.tasks})),
         "subscriptions/listen" if era == Era::Modern => Ok(listen_on_post(shared, message.id())),
         "tools/call" => call(connection, &message, era, headers, &body).await,
         _ => {
@@ -204,9 +205,13 @@ fn refuse_era(shared: &Shared, message: &Message<'_>, era: Era) -> Option<Respon
 }
 
 fn initialize(shared: &Shared, id: &str) -> Response<Body> {
+    let mut capabilities = json!({"tools": {"listChanged": true}});
+    if let (false, Some(members)) = (shared.script.tasks.is_empty(), capabilities.as_object_mut()) {
+        members.insert("tasks".to_owned(), json!({"list": {}, "cancel": {}}));
+    }
     let result = json!({
         "protocolVersion": wire::LEGACY,
-        "capabilities": {"tools": {"listChanged": true}},
+        "capabilities": capabilities,
         "serverInfo": {"name": "journal", "version": "1.0.0"}
     });
     let mut response = json_body(StatusCode::OK, wire::result(id, Era::Legacy, result));

@@ -160,6 +160,7 @@ impl Handed {
         {
             let public = json::string(named).unwrap_or_default();
             let (_, own) = tasks.resolve(&self.names, &public).ok_or(Denial::HandleUnknown)?;
+            self.gateway.begun.note(&tasks, &self.carrier.name, own);
             if head.contains_key(headers::NAME) {
                 let mirrored = HeaderValue::from_str(&headers::encode_value(own));
                 head.insert(headers::NAME, mirrored.map_err(|_| Denial::HandleUnknown)?);
@@ -200,7 +201,11 @@ impl Handed {
 
     fn said(&self, item: &Item) -> Bytes {
         let frame = item.message().and_then(|message| Frame::parse_upstream(message).ok());
-        let named = frame.and_then(|frame| self.translator().to_client_of_own_door(&frame));
+        let tasks = self.translator().tasks;
+        let own = frame.as_ref().and_then(|all| self.gateway.begun.own_of(&tasks, &self.carrier.name, all));
+        let named =
+            own.as_ref().or(frame.as_ref()).and_then(|frame| self.translator().to_client_of_own_door(frame));
+        let named = named.or_else(|| own.map(|own| own.bytes().clone()));
         named.map_or_else(|| item.raw().clone(), |named| item.rewritten(Some(&named), None))
     }
 
@@ -217,6 +222,9 @@ impl Handed {
     }
 
     fn given(&self, call: &Frame, answer: &Frame, with_tasks: bool) -> Option<Frame> {
+        if with_tasks {
+            self.gateway.begun.note_answer(&self.translator().tasks, &self.carrier.name, answer);
+        }
         let tasks = if with_tasks { self.translator().answer(answer) } else { None };
         let named = tasks.and_then(|named| Frame::parse_upstream(named).ok());
         let current = named.as_ref().unwrap_or(answer);

@@ -193,3 +193,38 @@ async fn m12_a_task_is_asked_for_by_its_own_caller_only() {
         assert_eq!(two.a.messages(), [method], "control: its owner's request arrives");
     }
 }
+
+#[tokio::test]
+async fn m12_a_merged_list_of_tasks_has_its_callers_own_alone() {
+    let task = |id: &str| json!({ "taskId": id, "status": "working", "ttl": 1, "createdAt": "x" });
+    let long = |id: &str| {
+        let made = Behaviour::Result(json!({ "task": task(id) }));
+        Script::new().tool("long", made).tasks(["t-1", "t-2"].map(task))
+    };
+    for policies in [["", ""], [", every_tool: { price: [] }", ", every_tool: { price: [] }"]] {
+        let two = Two::new([long("t-1"), long("t-2")], policies, "").await;
+        let keyed = |key: &'static str| [("x-api-key", key)];
+        // A key that is none is somebody all the same, at a door that decides nothing about calls.
+        let keys =
+            if policies[0].is_empty() { [Some("tg_one"), Some("tg_two")] } else { [None, Some("tg_two")] };
+        let open = async |key: Option<&'static str>| match key {
+            Some(key) => Session::open_with(&two.mcp(), &keyed(key)).await,
+            None => Session::open(&two.mcp()).await,
+        };
+        let (owner, other) = (open(keys[0]).await, open(keys[1]).await);
+        let listed = async |session: &Session| -> Vec<String> {
+            let listed = result(&session.ask("tasks/list", &json!({})).await);
+            let tasks = listed["tasks"].as_array().unwrap_or_else(|| panic!("{listed}"));
+            tasks.iter().map(|task| task["taskId"].as_str().unwrap().to_owned()).collect()
+        };
+        assert!(listed(&owner).await.is_empty(), "nobody has begun one");
+        let mut own = Vec::new();
+        for tool in ["a__long", "b__long"] {
+            let call = json!({ "name": tool, "arguments": {}, "task": {} });
+            let made = result(&owner.ask("tools/call", &call).await);
+            own.push(made["task"]["taskId"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(listed(&owner).await, own, "control: its own of each server, which list both ids");
+        assert!(listed(&other).await.is_empty(), "another caller's");
+    }
+}

@@ -130,3 +130,43 @@ async fn m12_at_a_servers_own_door_a_task_is_its_callers_alone() {
     get(&id, None).await;
     assert!(world.journal.messages().contains(&"tasks/get".to_owned()), "control");
 }
+
+#[tokio::test]
+async fn m12_at_a_servers_own_door_a_list_of_tasks_has_its_callers_own_alone() {
+    let task = |id: &str| json!({ "taskId": id, "status": "working", "ttl": 1, "createdAt": "x" });
+    let script = Script::new()
+        .tool("long", Behaviour::Result(json!({ "task": task("t-1") })))
+        .tasks(["t-1", "t-2", "t-3"].map(task));
+    let world = World::new(script, &[("long", FREE)]).await;
+    let mcp = world.gateway.mcp();
+    let (owner, other) = (Session::open(&mcp).await, Session::of(&mcp, &api_key(&world.gateway).1).await);
+    let listed = async |session: &Session| -> Vec<String> {
+        let body = json!({ "jsonrpc": "2.0", "id": 4, "method": "tasks/list" });
+        let listed = session.post(body.to_string()).await.json().unwrap();
+        let tasks = listed["result"]["tasks"].as_array().unwrap_or_else(|| panic!("{listed}"));
+        tasks.iter().map(|task| task["taskId"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(listed(&owner).await.is_empty(), "nobody has begun one");
+    let made = delivered(&owner.call("long", &json!({}), &json!({})).await);
+    let id = made["task"]["taskId"].as_str().unwrap().to_owned();
+    assert_eq!(listed(&owner).await, [id], "control: its own");
+    assert!(listed(&other).await.is_empty(), "another caller's, and those of nobody here");
+
+    // In the era without sessions there is no such list; a server that gives one gives no more away.
+    let params = json!({ "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    } });
+    let body = json!({ "jsonrpc": "2.0", "id": 2, "method": "tasks/list", "params": params });
+    let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tasks/list")];
+    let shown = post(&mcp, &body, &headers).await.json().unwrap();
+    assert_eq!(
+        shown["result"]["tasks"].as_array().map(Vec::len),
+        Some(1),
+        "whoever has no key is one: {shown}"
+    );
+    let (_, key) = api_key(&world.gateway);
+    let [version, method] = headers;
+    let shown = post(&mcp, &body, &[version, method, ("x-api-key", &key)]).await.json().unwrap();
+    assert_eq!(shown["result"]["tasks"], json!([]), "{shown}");
+}

@@ -189,6 +189,9 @@ async fn read(asking: &Asking, carrier: &Carrier, kind: Kind, answered: &Answere
         page.items.retain(is_offered);
     }
     let translator = asking.translator(server);
+    if kind == Kind::Tasks {
+        page.items.retain(|task| asking.gateway.begun.is_own(&translator.tasks, server, task));
+    }
     for item in &mut page.items {
         if let Some(renamed) = translator.item(kind, item) {
             *item = renamed;

@@ -17,6 +17,7 @@ use tollgate_mcp::{Frame, Kind, RequestId, headers, sse};
 
 use super::asking::Asking;
 use super::listening::Said;
+use crate::begun::Begun;
 use crate::carrier::fault_of;
 use crate::federation::Federation;
 
@@ -41,6 +42,7 @@ pub(super) struct Relay {
     events: Events,
     answered: bool,
     answers: Arc<Room>,
+    begun: Arc<Begun>,
 }
 
 impl Relay {
@@ -60,6 +62,7 @@ impl Relay {
             events,
             answered: false,
             answers: Arc::clone(&asking.gateway.answers),
+            begun: Arc::clone(&asking.gateway.begun),
         }
     }
 
@@ -94,6 +97,9 @@ impl Relay {
         }
         let tasks = TaskIds { keys: &self.federation.keys, principal: self.principal };
         let translator = Translator { names: &self.federation.names, tasks, server: &self.server };
+        if is_answer && self.with_answers {
+            self.begun.note_answer(&tasks, &self.server, &frame);
+        }
         let translated = if is_answer && !self.with_answers { None } else { translator.to_client(&frame) };
         Ok(Some(translated.unwrap_or_else(|| frame.bytes().clone())))
     }

@@ -54,8 +54,10 @@ pub(super) async fn call(asking: Asking, frame: Frame, id: RequestId) -> Respons
         return asking.refused(&denial, Some(&id));
     }
     let (names, whose, principal) = (Arc::clone(&federation), server.clone(), asking.principal);
+    let begun = Arc::clone(&asking.gateway.begun);
     let answer = move |answer: &Frame| {
         let tasks = TaskIds { keys: &names.keys, principal };
+        begun.note_answer(&tasks, &whose, answer);
         let translated = Translator { names: &names.names, tasks, server: &whose }.answer(answer)?;
         Frame::parse_upstream(translated).ok()
     };
@@ -108,6 +110,7 @@ pub(super) async fn other(asking: Asking, frame: Frame, id: RequestId) -> Respon
             let Some((server, own)) = tasks.resolve(&federation.names, &public) else {
                 return asking.invalid(&id, "Unknown task");
             };
+            asking.gateway.begun.note(&tasks, server, own);
             let body = frame.with_param("taskId", &quote(own));
             Routed { server, body, mirrored: Some(own.to_owned()) }
         }
