@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: how fast the gateway is, as ratios to nginx measured in the same run.
 //!
-//! Owns the goals and the page that shows them, `docs/reference/performance.md`. The measuring itself is done by three
+//! Owns the goals and the page that shows them, `docs/reference/performance.md`. The measuring itself is done by four
 //! benches of the `gate` crate: how long one call stays in the gate, what the gateway takes at rest and adds to a stream,
-//! and the whole gateway beside nginx under load; and by one of the `store` crate, of the books beside a bare loop. On a shared machine an absolute figure says little; so the page shows
+//! the whole gateway beside nginx under load, and what callers notice of others; and by one of the `store` crate, of the books beside a bare loop. On a shared machine an absolute figure says little; so the page shows
 //! ratios, and absolute figures only where they are a goal themselves.
 
 mod figures;
@@ -74,6 +74,7 @@ pub(crate) fn run(extent: Extent, build: Build) -> Result<bool> {
         load.push("--quick");
     }
     figures.read(&output(&machine, BENCH, "paired", &load)?)?;
+    figures.read(&output(&machine, BENCH, "others", &load)?)?;
 
     let mut books = vec!["--json"];
     if extent == Extent::Quick {

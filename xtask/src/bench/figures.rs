@@ -10,6 +10,7 @@ pub(crate) struct Figures {
     gate: Vec<GateTime>,
     footprint: Vec<Footprint>,
     ledger: Vec<Footprint>,
+    others: Vec<Footprint>,
 }
 
 /// One line of a bench.
@@ -20,6 +21,7 @@ enum Line {
     Gate(GateTime),
     Footprint(Footprint),
     Ledger(Footprint),
+    Others(Footprint),
 }
 
 /// A second or so of load on one subject.
@@ -42,7 +44,7 @@ pub(crate) struct GateTime {
     pub(crate) complete_us: Microseconds,
 }
 
-/// One figure of one process, or of one turn of the books.
+/// One figure of one process, of one turn of the books, or of one round with a crowd.
 #[derive(Clone, Debug, Deserialize)]
 struct Footprint {
     what: String,
@@ -85,6 +87,7 @@ impl Figures {
                 Line::Gate(gate) => self.gate.push(gate),
                 Line::Footprint(figure) => self.footprint.push(figure),
                 Line::Ledger(figure) => self.ledger.push(figure),
+                Line::Others(figure) => self.others.push(figure),
             }
         }
         Ok(())
@@ -113,8 +116,15 @@ impl Figures {
     /// # Errors
     /// When it was not measured.
     pub(crate) fn ledger(&self, what: &str) -> Result<Spread> {
-        let turns = self.ledger.iter().filter(|figure| figure.what == what).map(|figure| figure.value);
-        Spread::of(turns.collect()).with_context(|| format!("{what} was not measured"))
+        each(&self.ledger, what)
+    }
+
+    /// How a caller's figure beside a crowd compares with the same without it, round by round.
+    ///
+    /// # Errors
+    /// When it was not measured.
+    pub(crate) fn others(&self, what: &str) -> Result<Spread> {
+        each(&self.others, what)
     }
 
     /// How a figure of one subject compares with its neighbour's, round by round.
@@ -146,6 +156,11 @@ impl Figures {
         Spread::of(ratios.collect())
             .with_context(|| format!("{} and {} were never measured in one round", pair.subject, pair.beside))
     }
+}
+
+fn each(figures: &[Footprint], what: &str) -> Result<Spread> {
+    let values = figures.iter().filter(|figure| figure.what == what).map(|figure| figure.value);
+    Spread::of(values.collect()).with_context(|| format!("{what} was not measured"))
 }
 
 impl Spread {

@@ -88,6 +88,10 @@ pub(crate) fn results(figures: &Figures) -> Result<Vec<Outcome>> {
     let books = |what, name, goal, unit| -> Result<Outcome> {
         Ok(Outcome { what, goal, unit, measured: Measured::Ratio(figures.ledger(name)?) })
     };
+    let others = |what, name, most| -> Result<Outcome> {
+        let measured = Measured::Ratio(figures.others(name)?);
+        Ok(Outcome { what, goal: Goal::AtMost(most), unit: Unit::Times("alone"), measured })
+    };
     let cpu = figures
         .ratio(Pair { subject: "plain", beside: "nginx", connections: 32 }, |s| s.cpu_us_per_request)?;
     let hold = figures.excess(Pair { subject: "held", beside: "direct", connections: 1 }, |s| s.p50_us)?;
@@ -127,6 +131,12 @@ pub(crate) fn results(figures: &Figures) -> Result<Vec<Outcome>> {
             3.0,
             Unit::Ratio,
         )?,
+        others(
+            "slowest of a hundred calls of a caller beside three hundred who send and read byte by byte",
+            "p99_beside_slow",
+            2.0,
+        )?,
+        others("… beside a tenant who asks for five times what it may", "p99_beside_flood", 1.5)?,
         single(
             "first event of a stream: from the upstream to the client, above the direct way",
             "first_event_gated_us",

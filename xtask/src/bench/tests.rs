@@ -78,7 +78,10 @@ fn complete_run() -> String {
         "database_hot_to_spread",
     ];
     let books = books.map(|what| format!("{{\"kind\":\"ledger\",\"what\":\"{what}\",\"value\":2.5}}\n"));
+    let others = ["p99_beside_slow", "p99_beside_flood"]
+        .map(|what| format!("{{\"kind\":\"others\",\"what\":\"{what}\",\"value\":1.1}}\n"));
     load + &books.concat()
+        + &others.concat()
         + &["prepaid", "l402", "x402"].map(|paying| gate(paying, 9.0)).concat()
         + &footprints.concat()
 }
