@@ -21,6 +21,7 @@ mod announcements;
 
 pub use announcements::Announcements;
 
+const CALL: &str = "tools/call";
 const LEGACY_VERSION: &str = "2025-11-25";
 const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 /// Members of `_meta` that are headers as well.
@@ -134,7 +135,8 @@ impl McpClient {
         Self { health, ..self }
     }
 
-    /// The same client, whose answers take room while they are held.
+    /// The same client, whose answers to calls take room while they are held. What describes the server does not: it is kept for long,
+    /// and must be there however many answers wait.
     #[must_use]
     pub fn within(self, room: Arc<Room>) -> Self {
         Self { room: Some(room), ..self }
@@ -160,8 +162,7 @@ impl McpClient {
         for _ in 0..self.limits.pages_max {
             let members = cursor.map(|cursor| format!("\"cursor\":{}", json::quote(&cursor)));
             let result = self.page(members.as_deref().unwrap_or_default()).await?;
-            // A catalogue is kept for long, and is no answer that somebody waits for.
-            let page = tools::parse(&Bytes::copy_from_slice(&result)).map_err(ClientError::Tools)?;
+            let page = tools::parse(&result).map_err(ClientError::Tools)?;
             tools.extend(page.tools);
             if tools.len() > self.limits.tools_max {
                 break;
@@ -200,7 +201,7 @@ impl McpClient {
     ) -> Result<CallResult, ClientError> {
         let arguments = std::str::from_utf8(arguments).map_err(|_| ClientError::Arguments)?;
         let members = format!("\"name\":{},\"arguments\":{arguments}", json::quote(name));
-        let result = self.request("tools/call", Some(name), &members, meta).await?;
+        let result = self.request(CALL, Some(name), &members, meta).await?;
         let is_error = result::is_error(&result);
         Ok(CallResult { result, is_error })
     }
@@ -268,7 +269,7 @@ impl McpClient {
         );
         let id = self.next_id();
         let message = reply::request(&id, "initialize", Some(&format!("{{{members}}}")));
-        let answer = self.exchange(message, HeaderMap::new(), Some(&id)).await?;
+        let answer = self.exchange(message, HeaderMap::new(), Some(&id), None).await?;
         let session = answer.headers.get(SESSION_HEADER).cloned();
         self.gives_sessions.store(session.is_some(), Ordering::Relaxed);
         let refusal = match answer.result() {
@@ -279,7 +280,8 @@ impl McpClient {
                 let version = version.unwrap_or(HeaderValue::from_static(LEGACY_VERSION));
                 let lifecycle = Lifecycle::Legacy { session, version };
                 let message = reply::notification("notifications/initialized", None);
-                self.exchange(message, lifecycle.headers("notifications/initialized", None), None).await?;
+                let headers = lifecycle.headers("notifications/initialized", None);
+                self.exchange(message, headers, None, None).await?;
                 return Ok(lifecycle);
             }
             Err(refusal @ (ClientError::Rpc { .. } | ClientError::Status(_))) => refusal,
@@ -321,7 +323,8 @@ impl McpClient {
         let message = reply::request(&id, method, Some(&format!("{{{members}{comma}{meta}}}")));
         // Also finds arguments that are no JSON and would make another message of it.
         let message = Frame::parse(message).map_err(|_| ClientError::Arguments)?.bytes().clone();
-        self.exchange(message, headers, Some(&id)).await
+        let room = self.room.as_ref().filter(|_| method == CALL);
+        self.exchange(message, headers, Some(&id), room).await
     }
 
     /// One POST within the time limit. With an `id`, the answer to it is read.
@@ -330,6 +333,7 @@ impl McpClient {
         message: Bytes,
         headers: HeaderMap,
         id: Option<&RequestId>,
+        room: Option<&Arc<Room>>,
     ) -> Result<Answer, ClientError> {
         let mut request = Request::new(Body::Full(message));
         *request.method_mut() = Method::POST;
@@ -338,7 +342,7 @@ impl McpClient {
         own.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         own.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
         let ticket = self.health.admit()?;
-        let exchanging = async { self.read(self.upstream.exchange(request).await?, id).await };
+        let exchanging = async { self.read(self.upstream.exchange(request).await?, id, room).await };
         let limit = Duration::from_millis(self.limits.exchange_ms_max);
         match tokio::time::timeout(limit, exchanging).await.unwrap_or(Err(UpstreamError::TimedOut)) {
             Ok(answer) => {
@@ -352,7 +356,12 @@ impl McpClient {
         }
     }
 
-    async fn read(&self, response: Response<Body>, id: Option<&RequestId>) -> Result<Answer, UpstreamError> {
+    async fn read(
+        &self,
+        response: Response<Body>,
+        id: Option<&RequestId>,
+        room: Option<&Arc<Room>>,
+    ) -> Result<Answer, UpstreamError> {
         let (head, body) = response.into_parts();
         let mut answer = Answer { status: head.status, headers: head.headers, frame: None };
         let (Some(id), Some(framing)) = (id, Framing::of(&answer.headers)) else {
@@ -361,7 +370,7 @@ impl McpClient {
         let bytes_max = self.limits.answer_bytes_max;
         let mut messages = Messages::new(body, framing, bytes_max, bytes_max);
         loop {
-            let piece = match messages.next_within(self.room.as_ref()).await {
+            let piece = match messages.next_within(room).await {
                 Ok(Some(piece)) => piece,
                 // A refusal may carry any body; its status says enough.
                 Ok(None) | Err(UpstreamError::NotAnAnswer(_)) if !answer.status.is_success() => {

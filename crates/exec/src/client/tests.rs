@@ -304,3 +304,30 @@ async fn a_modern_server_is_subscribed_to_and_one_that_announces_nothing_says_so
     let refused = client(&silent).listen().await.unwrap_err();
     assert!(matches!(refused, ClientError::Status(StatusCode::METHOD_NOT_ALLOWED)), "{refused}");
 }
+
+#[tokio::test]
+async fn f9_a_call_takes_room_and_what_describes_the_server_does_not() {
+    let padding = "x".repeat(40_000);
+    let (peer, _) = scripted(move |method, id, _| match method {
+        "initialize" => welcome(id, "s1"),
+        "tools/list" => result(
+            id,
+            &format!(
+                r#"{{"tools":[{{"name":"a","description":"{padding}","inputSchema":{{"type":"object"}}}}]}}"#
+            ),
+        ),
+        "tools/call" => result(id, &format!(r#"{{"content":[],"x":"{padding}"}}"#)),
+        _ => bare(202),
+    })
+    .await;
+    let room = Room::new(60_000);
+    let client = client(&peer).within(Arc::clone(&room));
+    let first = client.call_tool("a", b"{}", &[]).await.unwrap();
+    assert!(room.taken() > 40_000);
+    let tools = client.list_tools().await.unwrap();
+    let error = client.call_tool("a", b"{}", &[]).await.unwrap_err();
+    assert!(matches!(error, ClientError::Upstream(UpstreamError::NoRoom)), "{error:?}");
+    drop(first);
+    assert_eq!((room.taken(), tools.len()), (0, 1), "a list that is kept takes nothing");
+    client.call_tool("a", b"{}", &[]).await.unwrap(); // control
+}
