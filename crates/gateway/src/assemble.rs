@@ -223,7 +223,10 @@ async fn upstream(
                 url: url.clone(),
                 credential,
                 policy: endpoint_policy(url),
-                limits: SseLimits::default(),
+                limits: SseLimits {
+                    message_bytes_max: message_bytes_max(&config.limits),
+                    ..SseLimits::default()
+                },
                 room: answers.cloned(),
             };
             Ok(Arc::new(SseUpstream::new(config, clock::random_16, tasks.clone())?))
@@ -242,8 +245,19 @@ async fn upstream(
             },
             room: answers.cloned(),
         })?)),
-        Transport::Stdio { command, env } => {
-            Ok(Arc::new(stdio(name, command, env, (&config.inherited, tasks), answers)?))
+        Transport::Stdio { command, env, cwd } => {
+            // A program started with nothing of our environment but PATH and HOME.
+            let pair = |(name, value): &(String, String)| (OsString::from(name), OsString::from(value));
+            let message_bytes_max = message_bytes_max(&config.limits);
+            let config = StdioConfig {
+                name: name.clone(),
+                argv: command.iter().map(OsString::from).collect(),
+                env: config.inherited.iter().chain(env).map(pair).collect(),
+                directory: cwd.clone(),
+                limits: StdioLimits { message_bytes_max, ..StdioLimits::default() },
+                room: answers.cloned(),
+            };
+            Ok(Arc::new(StdioUpstream::new(config, clock::random_16, tasks.clone())?))
         }
     }
 }
@@ -278,24 +292,9 @@ fn client_limits(server: &Server, config: &Config) -> ClientLimits {
     }
 }
 
-/// A program started with nothing of our environment but PATH and HOME.
-fn stdio(
-    name: &ServerName,
-    command: &[String],
-    env: &[(String, String)],
-    (inherited, tasks): (&[(String, String)], &TaskTracker),
-    answers: Option<&Arc<Room>>,
-) -> anyhow::Result<StdioUpstream> {
-    let pair = |(name, value): &(String, String)| (OsString::from(name), OsString::from(value));
-    let config = StdioConfig {
-        name: name.clone(),
-        argv: command.iter().map(OsString::from).collect(),
-        env: inherited.iter().chain(env).map(pair).collect(),
-        directory: None,
-        limits: StdioLimits::default(),
-        room: answers.cloned(),
-    };
-    Ok(StdioUpstream::new(config, clock::random_16, tasks.clone())?)
+/// The longest message either way, where it has one limit for both.
+fn message_bytes_max(limits: &crate::config::Limits) -> usize {
+    limits.body_bytes_max.max(limits.answer_bytes_max)
 }
 
 /// Headers that end at the gateway: credentials and payments of the caller.

@@ -61,6 +61,7 @@ pub fn demo_server(binary: &Path) -> Result<BTreeMap<ServerName, Server>, DevErr
         transport: Transport::Stdio {
             command: vec![binary.display().to_string(), demo::SUBCOMMAND.to_owned()],
             env: Vec::new(),
+            cwd: None,
         },
         credential: None,
         tools: BTreeMap::from(tools),

@@ -68,6 +68,9 @@ pub(crate) struct AddArgs {
     /// An environment variable for the program. Repeatable.
     #[arg(long, value_name = "NAME=VALUE", requires = "command")]
     env: Vec<String>,
+    /// The folder that the program is started in; the gateway's own otherwise.
+    #[arg(long, value_name = "FOLDER", requires = "command")]
+    cwd: Option<String>,
     /// The price of one tool, such as search=0.01USDC or echo=free; once per tool and asset. `*` is every other tool.
     #[arg(long, value_name = "TOOL=PRICE")]
     price: Vec<String>,

@@ -73,7 +73,7 @@ fn with_command(mut config: Config, args: &WrapArgs, environment: &Environment) 
         }
     }
     for server in config.servers.values_mut() {
-        if let Transport::Stdio { command, env } = &mut server.transport {
+        if let Transport::Stdio { command, env, .. } = &mut server.transport {
             command.clone_from(&args.command);
             env.append(&mut variables);
         }

@@ -322,6 +322,8 @@ pub enum Transport {
         command: Vec<String>,
         /// Its environment.
         env: Vec<(String, String)>,
+        /// The folder it is started in; `None`: the gateway's own.
+        cwd: Option<PathBuf>,
     },
 }
 

@@ -202,6 +202,8 @@ pub struct RawServer {
     pub command: Vec<String>,
     /// Environment variables for `command`; nothing else is inherited but PATH and HOME.
     pub env: BTreeMap<String, String>,
+    /// The folder that `command` is started in. Default: the gateway's own.
+    pub cwd: Option<String>,
     /// This gateway's own credential for the server; it replaces whatever a caller sends under that name.
     pub credential: Option<RawCredential>,
     /// The policy of single tools, by name.
@@ -428,7 +430,7 @@ pub struct RawLimits {
     /// How much the bodies of all requests under way may take together, in bytes; those up to 16384 bytes pass always. Default:
     /// 134217728, and at least as much as one body.
     pub bodies_bytes_max: Option<usize>,
-    /// The largest answer of a priced tool, in bytes. Default: 4194304.
+    /// The largest answer or message of a server that is held whole, in bytes. Default: 4194304.
     pub answer_bytes_max: Option<usize>,
     /// How much all answers and messages that are held whole may take together, in bytes; those up to 16384 bytes pass always.
     /// Default: 134217728, and at least as much as one answer.

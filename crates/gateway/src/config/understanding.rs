@@ -228,6 +228,7 @@ impl Reader<'_> {
             (None, None, false) => Some(Transport::Stdio {
                 command: raw.command.clone(),
                 env: raw.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+                cwd: raw.cwd.as_ref().map(Into::into),
             }),
             (None, Some(_), true) => {
                 self.refuse(
@@ -243,6 +244,9 @@ impl Reader<'_> {
         };
         if raw.transport.is_some() && (raw.openapi.is_some() || !raw.command.is_empty()) {
             self.refuse(&format!("{at}.transport"), "is about the `url` of an MCP server only");
+        }
+        if raw.cwd.is_some() && raw.command.is_empty() {
+            self.refuse(&format!("{at}.cwd"), "is about a `command` only");
         }
         let tools = self.tools(at, &raw.tools, assets, floor);
         let every_tool = raw

@@ -82,6 +82,30 @@ async fn a_server_that_was_added_serves_and_the_rest_of_the_file_stays() {
 }
 
 #[tokio::test]
+async fn a_program_is_started_in_its_own_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("sub")).unwrap();
+    std::fs::write(folder.path().join("sub/start.sh"), format!("exec {TOLLGATE:?} demo-server\n")).unwrap();
+    let program = ["--", "sh", "start.sh"];
+    succeeds(folder.path(), &[&["server", "add", "here", "--cwd", "sub"][..], &program].concat());
+    assert!(yaml(folder.path()).contains("cwd: sub"), "{}", yaml(folder.path()));
+    succeeds(folder.path(), &["server", "probe", "here"]);
+    // Control: elsewhere there is no such program.
+    succeeds(folder.path(), &[&["server", "add", "there"][..], &program].concat());
+    assert_eq!(run(folder.path(), &["server", "probe", "there"]).status.code(), Some(1));
+    // What is no program is started nowhere.
+    let text = "servers:\n  up: { url: 'http://127.0.0.1:1/', cwd: sub }\n";
+    std::fs::write(folder.path().join("other.yaml"), text).unwrap();
+    let said = run(folder.path(), &["validate", "--config", "other.yaml"]);
+    assert!(
+        !said.status.success() && errors(&said).contains("servers.up.cwd"),
+        "{}{}",
+        out(&said),
+        errors(&said)
+    );
+}
+
+#[tokio::test]
 async fn what_the_gateway_would_not_start_with_is_not_written() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("tollgate.yaml"), OWN).unwrap();

@@ -64,6 +64,9 @@ fn described(args: &AddArgs) -> anyhow::Result<Value> {
     if !args.command.is_empty() {
         server.insert("command".to_owned(), json!(args.command));
     }
+    if let Some(cwd) = &args.cwd {
+        server.insert("cwd".to_owned(), json!(cwd));
+    }
     if let Some(header) = &args.header {
         server.insert("credential".to_owned(), credential(header)?);
     }

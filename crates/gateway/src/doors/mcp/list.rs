@@ -35,7 +35,8 @@ pub(super) async fn list(
     let viewer = viewer(&gateway, &carrier, &head.headers).await;
     let listed = async {
         let response = carrier.pass(forwarded(head, frame.bytes().clone())).await?;
-        let limits = Limits { room: Some(&gateway.answers), ..Limits::default() };
+        let (room, message_bytes_max) = (Some(&gateway.answers), gateway.config.limits.answer_bytes_max);
+        let limits = Limits { message_bytes_max, room, ..Limits::default() };
         intercept(response, &id, limits, deadline, &gateway.tasks).await
     };
     match listed.await {

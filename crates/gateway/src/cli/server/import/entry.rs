@@ -30,7 +30,6 @@ const IGNORED: &[&str] = &[
 ];
 /// Members without which the server would not be what it was.
 const NEEDED: &[(&str, &str)] = &[
-    ("cwd", "Tollgate starts programs in its own folder: write absolute paths instead"),
     ("envFile", "write its variables into `env` or into .env"),
     ("auth", "Tollgate has one header as its credential for a server: write it into `headers`"),
     ("oauth", "Tollgate has one header as its credential for a server: write it into `headers`"),
@@ -163,6 +162,7 @@ impl Reading<'_> {
         let read = [
             "args",
             "command",
+            "cwd",
             "disabled",
             "env",
             "headers",
@@ -242,6 +242,11 @@ impl Reading<'_> {
             .map(Value::from)
             .collect();
         server.insert("command".to_owned(), Value::Array(words));
+        if let Some(cwd) = entry.get("cwd").filter(|cwd| !cwd.is_null())
+            && let Some(cwd) = self.text("`cwd`", cwd)
+        {
+            server.insert("cwd".to_owned(), json!(cwd));
+        }
         let mut env = Map::new();
         match entry.get("env") {
             None | Some(Value::Null) => {}

@@ -50,6 +50,10 @@ fn programs_and_urls_become_servers() {
         json!({ "command": ["npx", "-y", "pkg", "8080"], "env": { "A": "1", "B": "true" } })
     );
     assert_eq!(
+        one(r#"{ "command": "x", "cwd": "${workspaceFolder}/src" }"#).unwrap(),
+        json!({ "command": ["x"], "cwd": "/projects/here/src" })
+    );
+    assert_eq!(
         one(r#"{ "type": "http", "url": "https://a/mcp", "headers": { "Authorization": "Bearer ${env:API_TOKEN}" } }"#).unwrap(),
         json!({ "url": "https://a/mcp", "credential": { "value": "Bearer ${API_TOKEN}" } })
     );
@@ -89,7 +93,7 @@ fn placeholders_become_references_or_are_refused_by_name() {
 fn what_would_not_be_the_same_server_is_refused_by_name() {
     assert!(one(r#"{ "command": "x", "autoApprove": [] }"#).is_ok(), "control");
     for (entry, named) in [
-        (r#"{ "command": "x", "cwd": "/srv" }"#, "`cwd`"),
+        (r#"{ "command": "x", "cwd": ["/srv"] }"#, "`cwd`"),
         (r#"{ "command": "x", "envFile": ".env" }"#, "`envFile`"),
         (r#"{ "url": "https://a/", "auth": {} }"#, "`auth`"),
         (r#"{ "url": "https://a/", "command": "x" }"#, "both"),
