@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -26,10 +26,14 @@ pub(crate) enum Flood {
 }
 
 /// Connections of each kind of slowness.
-const SLOW: usize = 100;
+const SLOW: u32 = 100;
 /// Between two bytes.
 const SLOW_EVERY: Duration = Duration::from_millis(100);
 const SLOW_READ_BYTES: usize = 1_024;
+/// What the kernel keeps for one of them.
+const UNREAD_BYTES: u32 = 4_096;
+/// Until buffers on the way are full, and again until what was theirs is given back.
+const SETTLES: Duration = Duration::from_secs(1);
 
 const GREEDY: usize = 20;
 /// Of each connection: five thousand calls a second together.
@@ -84,19 +88,25 @@ impl Crowd {
                         }
                     }
                     Flood::Slow => {
-                        for _ in 0..SLOW {
+                        for number in 0..SLOW {
                             for (request, at_once) in
                                 [(&slow, 0), (&slow, head_length(&slow)), (&endless, endless.len())]
                             {
-                                let mut socket = TcpStream::connect(&authority).await?;
+                                let socket = TcpSocket::new_v4()?;
+                                // Else an answer without an end would come in a flood until megabytes wait here.
+                                socket.set_recv_buffer_size(UNREAD_BYTES)?;
+                                let address = authority.parse().map_err(io::Error::other)?;
+                                let mut socket = socket.connect(address).await?;
                                 socket.set_nodelay(true)?;
                                 let (first, rest) = request.split_at(at_once);
                                 socket.write_all(first).await?;
-                                tasks.spawn(sluggish(socket, rest.to_vec(), Arc::clone(&own)));
+                                let begins = SLOW_EVERY.mul_f64(f64::from(number) / f64::from(SLOW));
+                                tasks.spawn(sluggish(socket, rest.to_vec(), begins, Arc::clone(&own)));
                             }
                         }
                     }
                 }
+                sleep(SETTLES).await;
                 let _waited_for = gathered.send(());
                 tokio::select! {
                     _ = stopped => {}
@@ -118,6 +128,7 @@ impl Crowd {
         // A crowd that is gone says why.
         let _thread_has_ended = self.stop.send(());
         self.thread.join().map_err(|_| "the crowd panicked")??;
+        std::thread::sleep(SETTLES);
         let Done { little, served, refused } = &*self.done;
         let (little, served, refused) =
             (little.load(Ordering::Relaxed), served.load(Ordering::Relaxed), refused.load(Ordering::Relaxed));
@@ -137,7 +148,9 @@ fn head_length(request: &[u8]) -> usize {
 }
 
 /// Sends what is left byte by byte, then reads so.
-async fn sluggish(mut socket: TcpStream, rest: Vec<u8>, done: Arc<Done>) -> io::Result<()> {
+async fn sluggish(mut socket: TcpStream, rest: Vec<u8>, begins: Duration, done: Arc<Done>) -> io::Result<()> {
+    // Not all in the same moment.
+    sleep(begins).await;
     for byte in rest {
         sleep(SLOW_EVERY).await;
         socket.write_all(&[byte]).await?;

@@ -93,6 +93,8 @@ fn configuration(upstream: &str) -> String {
     every_tool: {{ api_key: true }}
 limits:
   connections_max: 4096
+  calls_per_minute: 4000000000
+  calls_at_once: 1000000
   head_ms_max: 60000
   body_ms_max: 60000
   rates: [{{ rate: {CALLS_PER_SECOND}/second, burst: {CALLS_PER_SECOND}, per: caller }}]
