@@ -19,8 +19,10 @@ use crate::world::World;
 /// Who disturbs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Flood {
-    /// Heads and bodies sent, and answers read, a little at a time (F60).
+    /// Heads and bodies sent byte by byte (F60).
     Slow,
+    /// Answers of many small events without an end, read a little at a time (F60).
+    Readers,
     /// Five times as many calls as a caller may make (F63).
     Greedy,
 }
@@ -43,6 +45,7 @@ impl Flood {
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Slow => "slow",
+            Self::Readers => "readers",
             Self::Greedy => "flood",
         }
     }
@@ -87,18 +90,20 @@ impl Crowd {
                             tasks.spawn(greedy(socket, echo.clone(), Arc::clone(&own)));
                         }
                     }
-                    Flood::Slow => {
+                    Flood::Slow | Flood::Readers => {
+                        let kinds = match flood {
+                            Flood::Readers => vec![(&endless, endless.len())],
+                            Flood::Slow | Flood::Greedy => vec![(&slow, 0), (&slow, head_length(&slow))],
+                        };
                         for number in 0..SLOW {
-                            for (request, at_once) in
-                                [(&slow, 0), (&slow, head_length(&slow)), (&endless, endless.len())]
-                            {
+                            for (request, at_once) in &kinds {
                                 let socket = TcpSocket::new_v4()?;
                                 // Else an answer without an end would come in a flood until megabytes wait here.
                                 socket.set_recv_buffer_size(UNREAD_BYTES)?;
                                 let address = authority.parse().map_err(io::Error::other)?;
                                 let mut socket = socket.connect(address).await?;
                                 socket.set_nodelay(true)?;
-                                let (first, rest) = request.split_at(at_once);
+                                let (first, rest) = request.split_at(*at_once);
                                 socket.write_all(first).await?;
                                 let begins = SLOW_EVERY.mul_f64(f64::from(number) / f64::from(SLOW));
                                 tasks.spawn(sluggish(socket, rest.to_vec(), begins, Arc::clone(&own)));
@@ -133,7 +138,7 @@ impl Crowd {
         let (little, served, refused) =
             (little.load(Ordering::Relaxed), served.load(Ordering::Relaxed), refused.load(Ordering::Relaxed));
         let has_disturbed = match self.flood {
-            Flood::Slow => little > 1_000,
+            Flood::Slow | Flood::Readers => little > 1_000,
             Flood::Greedy => served > 0 && refused > served,
         };
         if has_disturbed {

@@ -1,7 +1,7 @@
 //! What a well-behaved caller notices of others who are not: its slowest calls beside them, by its slowest calls alone.
 //!
 //! A few kept connections make a free call with an API key at a fixed rate, far below what the gateway can do. In alternating slices of one
-//! run they are alone, beside callers who send heads and bodies byte by byte and read their answers so (F60), or beside a tenant who
+//! run they are alone, beside callers who send heads and bodies byte by byte, or who read so (F60), or beside a tenant who
 //! asks for several times what it may (F63). What others send is made by a thread of its own at a fixed rate as well: a load that takes the
 //! processors from everybody would say nothing about the gateway.
 //!
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         caller.slice().await?;
         for round in 0..rounds {
             note(&format!("round {} of {rounds}", round + 1));
-            for flood in [Flood::Slow, Flood::Greedy] {
+            for flood in [Flood::Slow, Flood::Readers, Flood::Greedy] {
                 let (alone, beside) = if round.is_multiple_of(2) {
                     let alone = caller.slice().await?;
                     (alone, caller.beside(&world, flood).await?)
