@@ -2,6 +2,7 @@
 
 mod copy;
 mod cut;
+mod pending;
 
 use std::collections::BTreeMap;
 
