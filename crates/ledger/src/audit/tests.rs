@@ -1,6 +1,6 @@
 use super::*;
 use crate::{Balances, Funds, arrival_id, hold_id, resolution_id};
-use tollgate_domain::{Binding, Caller, Digest, Rail, ToolRef, UnixMillis};
+use tollgate_domain::{Binding, Caller, Digest, Rail, ReceiptId, ToolRef, UnixMillis};
 
 /// One settled call of 10, one open call of 5, over Lightning; everything in order.
 #[derive(Clone)]
@@ -51,7 +51,7 @@ fn row(call: u8, units: u128, state: State) -> SettlementRow {
         result: None,
         reference: None,
         reason: None,
-        receipt: None,
+        receipt: Some(ReceiptId::from_bytes([call; 16])),
         refund: None,
         refunded: Amount::ZERO,
         reserved: crate::budget::Reservation::default(),
@@ -190,6 +190,26 @@ fn open_holds_and_open_settlements_belong_together() {
     assert_eq!(findings, [Finding::OrphanHold(hold_id(&open))]);
     let findings = World::after(|world| drop(world.transfers.remove(4)));
     assert!(findings.contains(&Finding::HoldMissing(open)), "{findings:?}");
+}
+
+#[test]
+fn a_call_whose_money_moved_without_a_receipt_is_found_and_one_that_has_not_ended_needs_none() {
+    let missing = |call: u8| Finding::ReceiptMissing(CallId::from_bytes([call; 16]));
+    assert_eq!(World::after(|world| world.rows[0].receipt = None), [missing(1)]);
+    assert_eq!(World::after(|world| world.rows[1].receipt = None), [], "it has not ended");
+    // What was charged in part, and what went back as a whole.
+    for (state, then) in [(State::Delivered, payable()), (State::Refunded, credit(7))] {
+        let mut auditor = paid_before(state, Some(then));
+        let unsealed = SettlementRow { settle: Settle::Before, receipt: None, ..row(7, 10, state) };
+        auditor.settlement(&unsealed);
+        assert!(auditor.finish().contains(&missing(7)), "{state}");
+    }
+    // A call that was free took nothing.
+    let free = Funds::Free(tollgate_domain::FreeCall { calls: 3, per: tollgate_domain::Period::Day });
+    let free = SettlementRow { funds: free, receipt: None, ..row(7, 0, State::Settled) };
+    let mut auditor = Auditor::default();
+    auditor.settlement(&free);
+    assert_eq!(auditor.finish(), []);
 }
 
 #[test]

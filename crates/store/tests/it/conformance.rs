@@ -478,9 +478,9 @@ pub(crate) mod promises {
             .advance(Advance { private: later.clone(), ..advance(&call, [Event::Submitted]) })
             .await
             .unwrap();
-        step(store, &call, [settled()]).await.unwrap();
+        let sealed = step(store, &call, [settled()]).await.unwrap().receipt;
         let answer = store.answer(&call.call).await.unwrap().unwrap();
-        assert_eq!((answer.result, answer.private, answer.receipt), (Some(b"42".to_vec()), later, None));
+        assert_eq!((answer.result, answer.private, answer.receipt), (Some(b"42".to_vec()), later, sealed));
         let another = PaymentKey::new(Rail::X402, "0x2").unwrap();
         assert_eq!(store.settlement(&another).await, Ok(None));
     }

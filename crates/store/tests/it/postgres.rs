@@ -1,5 +1,6 @@
 //! The ledger in PostgreSQL: the same promises as of the embedded store, and what only several gateways can show.
 
+mod checked;
 mod copy;
 mod cut;
 mod pending;
