@@ -244,6 +244,21 @@ fn a_reservation_that_is_resolved_twice_or_never_was_is_found() {
 }
 
 #[test]
+fn a_resolution_of_another_movement_is_found_whatever_differs() {
+    let differ: [fn(&mut Transfer); 4] = [
+        |posted| posted.debit = credit(9),
+        |posted| posted.credit = clearing(),
+        |posted| posted.asset = "lightning:regtest/sat".parse().unwrap(),
+        |posted| posted.call = None,
+    ];
+    for differ in differ {
+        let findings = World::after(|world| differ(&mut world.transfers[2]));
+        let other = Finding::ResolvesNothing(resolution_id(&CallId::from_bytes([1; 16])));
+        assert!(findings.contains(&other), "{findings:?}");
+    }
+}
+
+#[test]
 fn a_price_of_which_a_part_was_charged_is_released_or_given_back_for_the_rest() {
     let paid = CallId::from_bytes([1; 16]);
     // Seven of ten are charged, and three are released.
