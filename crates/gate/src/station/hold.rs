@@ -21,7 +21,8 @@ impl Call<Screened> {
             return Ok(self.stamped(|stage| held(stage, None)));
         };
         let (mut barred, mut is_short): (Option<Barred>, bool) = (None, false);
-        for payment in &bill.payments {
+        let credited = self.from_wallet_credit(bill, gate, now).await?;
+        for payment in credited.iter().chain(&bill.payments) {
             match self.claim(gate, payment, bill, now).await {
                 Ok(attempt) => {
                     gate.ports.reached("after_claim");
@@ -38,6 +39,8 @@ impl Call<Screened> {
                     let demand = demand.ok().map(Box::new);
                     return Err(self.refuse(Denial::PaymentFailed { reason, demand }));
                 }
+                // Another call has spent the credit of the wallet meanwhile: its signature pays.
+                Err(Unclaimed::Short) if credited.is_some() => {}
                 // Too little credit in this asset: the next asset of the price may do.
                 Err(Unclaimed::Short) => is_short = true,
                 Err(Unclaimed::Priced) => {}

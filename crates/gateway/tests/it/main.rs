@@ -127,6 +127,8 @@ mod transport;
 #[cfg(test)]
 mod upstream_faults;
 #[cfg(test)]
+mod wallet_credit;
+#[cfg(test)]
 mod world;
 #[cfg(test)]
 mod wrap;
