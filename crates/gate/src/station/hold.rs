@@ -21,7 +21,7 @@ impl Call<Screened> {
             return Ok(self.stamped(|stage| held(stage, None)));
         };
         let (mut barred, mut is_short): (Option<Barred>, bool) = (None, false);
-        let credited = self.from_wallet_credit(bill, gate, now).await?;
+        let credited = self.with_wallet_credit(bill, gate, now).await?;
         for payment in credited.iter().chain(&bill.payments) {
             match self.claim(gate, payment, bill, now).await {
                 Ok(attempt) => {

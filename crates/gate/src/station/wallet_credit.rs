@@ -16,7 +16,7 @@ impl Call<Screened> {
     ///
     /// Only while the chain shows no effect of the signature: once it is there everybody can read it, and could spend the wallet's credit
     /// with a quote of their own.
-    pub(super) async fn from_wallet_credit<P: Ports>(
+    pub(super) async fn with_wallet_credit<P: Ports>(
         &self,
         bill: &Bill,
         gate: &Gate<P>,

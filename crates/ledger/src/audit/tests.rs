@@ -168,6 +168,8 @@ fn a_settled_call_without_its_posting_is_found() {
     assert!(findings.contains(&Finding::OrphanHold(hold_id(&paid))), "{findings:?}");
     let findings = World::after(|world| world.rows[0].amount = Amount::new(11));
     assert!(findings.contains(&Finding::NotPosted(paid)), "{findings:?}");
+    let findings = World::after(|world| world.rows[0].asset = "lightning:regtest/sat".parse().unwrap());
+    assert!(findings.contains(&Finding::NotPosted(paid)), "another asset: {findings:?}");
     let hold = hold_id(&paid);
     let findings = World::after(|world| world.transfers[2].kind = TransferKind::VoidPending(hold));
     assert!(findings.contains(&Finding::NotPosted(paid)), "{findings:?}");
