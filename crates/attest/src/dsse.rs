@@ -51,7 +51,7 @@ pub(crate) fn pre_authentication_encoding(payload_type: &str, body: &[u8]) -> Ve
 pub(crate) fn envelope(payload_type: &str, payload: &[u8], key_id: &str, signature: &[u8]) -> String {
     let mut text = String::with_capacity(payload.len().saturating_mul(4) / 3 + 320);
     text.push_str(r#"{"payload":""#);
-    BASE64.encode_string(payload, &mut text);
+    encode(payload, &mut text);
     text.extend([
         r#"","payloadType":""#,
         payload_type,
@@ -59,9 +59,14 @@ pub(crate) fn envelope(payload_type: &str, payload: &[u8], key_id: &str, signatu
         key_id,
         r#"","sig":""#,
     ]);
-    BASE64.encode_string(signature, &mut text);
+    encode(signature, &mut text);
     text.push_str(r#""}]}"#);
     text
+}
+
+/// Writes base64 in the standard alphabet behind a text.
+pub(crate) fn encode(bytes: &[u8], text: &mut String) {
+    BASE64.encode_string(bytes, text);
 }
 
 /// Reads base64 in the standard or the URL-safe alphabet: verifiers must accept either.

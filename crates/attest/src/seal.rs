@@ -3,7 +3,7 @@ use tollgate_domain::{Digest, ReceiptId};
 use crate::draft::GAP;
 use crate::key::Signer;
 use crate::wire::EXACT_MAX;
-use crate::{PAYLOAD_TYPE, dsse};
+use crate::{PAYLOAD_TYPE, dsse, kept};
 
 /// What the first receipt of a key names as the one before it: 64 zeros.
 pub const FIRST_PREVIOUS: Digest = Digest::from_bytes([0; 32]);
@@ -14,8 +14,10 @@ const DRAFT_BYTES_MAX: usize = 16 * 1024;
 /// A signed receipt with its place in the chain.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sealed {
-    /// The DSSE envelope as JSON text: what is stored, given out and verified.
+    /// The DSSE envelope as JSON text: what is given out and verified.
     pub envelope: String,
+    /// The same in short, for whoever keeps many: [`crate::envelope_of`] gives the envelope back.
+    pub kept: String,
     /// The receipt's id, as drafted.
     pub receipt_id: ReceiptId,
     /// What the next receipt of this key names as `prev`: the SHA-256 digest of the signed bytes (DSSE
@@ -67,9 +69,10 @@ pub fn seal(draft: &str, seq: u64, prev: &Digest, signer: &Signer) -> Result<Sea
     let head = signed.len();
     signed.extend(payload);
     let signature = signer.sign(signed.as_bytes()).ok_or(SealError::Sign)?;
-    let payload = signed.as_bytes().get(head..).unwrap_or_default();
-    let envelope = dsse::envelope(PAYLOAD_TYPE, payload, signer.key_id(), signature.as_ref());
-    Ok(Sealed { envelope, receipt_id, hash: Digest::of(signed.as_bytes()) })
+    let (payload, signature) = (signed.get(head..).unwrap_or_default(), signature.as_ref());
+    let envelope = dsse::envelope(PAYLOAD_TYPE, payload.as_bytes(), signer.key_id(), signature);
+    let kept = kept::write(payload, signer.key_id(), signature);
+    Ok(Sealed { envelope, kept, receipt_id, hash: Digest::of(signed.as_bytes()) })
 }
 
 /// What stands around the three gaps of a draft.

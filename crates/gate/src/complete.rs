@@ -122,7 +122,7 @@ impl<P: Ports> Gate<P> {
         };
         told.refunded = charge.as_ref().map(Charge::rest);
         if let Some(reference) = &call.stage.taken {
-            return self.complete_before(&call, payment, reference, told, outcome, charge).await;
+            return Box::pin(self.complete_before(&call, payment, reference, told, outcome, charge)).await;
         }
         match outcome {
             Outcome::Delivered(ToolAnswer::Result(result)) => {
@@ -131,7 +131,7 @@ impl<P: Ports> Gate<P> {
             Outcome::Delivered(ToolAnswer::Digest(digest)) => {
                 self.settle_delivered(&call, payment, told, stand_in(digest), charge).await
             }
-            outcome => self.void(&call, payment, told, outcome).await,
+            outcome => Box::pin(self.void(&call, payment, told, outcome)).await,
         }
     }
 

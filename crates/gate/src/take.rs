@@ -37,7 +37,7 @@ impl<P: Ports> Gate<P> {
             let reference = own_reference(&payment, call.id);
             return Ok(ready(call, Some(reference)));
         }
-        let completed = match self.take_from_rail(&call, &payment).await {
+        let completed = match Box::pin(self.take_from_rail(&call, &payment)).await {
             Ok(Taken::Paid { reference }) => return Ok(ready(call, Some(reference))),
             Ok(Taken::Ended(completed)) => Ok(*completed),
             // Nothing is forgotten: the row says where the money stands, and is finished at the next start.

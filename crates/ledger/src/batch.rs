@@ -28,13 +28,27 @@ pub trait Sealer {
     ///
     /// # Errors
     /// [`Refusal::NoSigner`], [`Refusal::Seal`]; the place is still free then.
-    fn seal(&mut self, statement: &str) -> Result<SealedReceipt, Refusal>;
+    fn seal(&mut self, statement: &str) -> Result<Sealed, Refusal>;
 
     /// The same of what an event of an escrow moved: its statement is spelled out where receipts are.
     ///
     /// # Errors
     /// As [`Self::seal`].
-    fn seal_escrow(&mut self, moved: &EscrowReceipt<'_>) -> Result<SealedReceipt, Refusal>;
+    fn seal_escrow(&mut self, moved: &EscrowReceipt<'_>) -> Result<Sealed, Refusal>;
+}
+
+/// What sealing gives.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sealed {
+    /// What is written of it.
+    pub receipt: SealedReceipt,
+    /// The envelope as JSON text, for whoever is answered.
+    pub envelope: String,
+}
+
+/// What is written of a receipt, if there is one, and its envelope.
+fn parted(sealed: Option<Sealed>) -> (Option<SealedReceipt>, Option<String>) {
+    sealed.map(|Sealed { receipt, envelope }| (receipt, envelope)).unzip()
 }
 
 /// A signed receipt with its place in the chain.
@@ -46,8 +60,8 @@ pub struct SealedReceipt {
     pub seq: u64,
     /// What the next receipt of this key names as the one before it.
     pub hash: Digest,
-    /// The envelope as JSON text.
-    pub envelope: String,
+    /// The envelope, in the form in which the store keeps it.
+    pub kept: String,
 }
 
 /// A sealed receipt to be written.
@@ -302,13 +316,12 @@ impl Batch {
         };
         // Last of what may be refused: a place in the chain is not given back.
         let sealed = advance.statement.as_deref().map(|statement| sealer.seal(statement)).transpose();
-        let sealed = sealed.map_err(EngineError::Refused)?;
+        let (sealed, receipt) = parted(sealed.map_err(EngineError::Refused)?);
         if let Some(sealed) = &sealed {
             row.receipt = Some(sealed.id);
         }
         let row = Arc::new(row);
-        let advanced =
-            Advanced { state: row.state, receipt: sealed.as_ref().map(|sealed| sealed.envelope.clone()) };
+        let advanced = Advanced { state: row.state, receipt };
         self.settlements.insert(row.key.clone(), Some(Arc::clone(&row)));
         self.moved.push(Moved { before: before.state, row });
         if advance.result.is_some() || advance.private.is_some() {
@@ -326,8 +339,7 @@ impl Batch {
     }
 
     fn record(&mut self, sealer: &mut impl Sealer, call: CallId, statement: &str) -> Result<String, Refusal> {
-        let sealed = sealer.seal(statement)?;
-        let envelope = sealed.envelope.clone();
+        let Sealed { receipt: sealed, envelope } = sealer.seal(statement)?;
         self.receipts.push(NewReceipt { call, free: true, sealed });
         Ok(envelope)
     }
@@ -342,7 +354,7 @@ impl Batch {
         let Some(mut changes) = changes else { return Ok(Refunded { again: true, total, receipt: None }) };
         // Last of what may be refused: a place in the chain is not given back.
         let sealed = refund.statement.as_deref().map(|statement| sealer.seal(statement)).transpose();
-        let sealed = sealed.map_err(EngineError::Refused)?;
+        let (sealed, receipt) = parted(sealed.map_err(EngineError::Refused)?);
         if let Some(mut row) = changes.settlement.take() {
             row.receipt = sealed.as_ref().map(|sealed| sealed.id).or(row.receipt);
             let row = Arc::new(row);
@@ -353,7 +365,6 @@ impl Batch {
             let (call, at) = (refund.call, refund.now);
             self.kept.push(Kept { call, result: None, private: Some(private), at });
         }
-        let receipt = sealed.as_ref().map(|sealed| sealed.envelope.clone());
         if let Some(sealed) = sealed {
             self.receipts.push(NewReceipt { call: refund.call, free: false, sealed });
         }
@@ -383,8 +394,8 @@ impl Batch {
             let receipt = escrow::escrow_receipt_id(id, *version, told.record.at);
             // Last of what may be refused: a place in the chain is not given back.
             let sealed = sealer.seal_escrow(&EscrowReceipt { id: receipt, changes: told, mode });
-            let sealed = sealed.map_err(EngineError::Refused)?;
-            moved.receipt = Some(sealed.envelope.clone());
+            let Sealed { receipt: sealed, envelope } = sealed.map_err(EngineError::Refused)?;
+            moved.receipt = Some(envelope);
             // Under the number of the escrow: it has no call, or the call of the same number.
             let call = CallId::from_bytes(*id.as_bytes());
             self.receipts.push(NewReceipt { call, free: false, sealed });

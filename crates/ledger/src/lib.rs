@@ -55,7 +55,7 @@ pub mod statement;
 mod transfer;
 
 pub use account::{AccountBalance, AccountName, AccountNameError, Balances, BookingError, Clearing};
-pub use batch::{Batch, BatchChanges, Kept, Moved, NewReceipt, SealedReceipt, Sealer};
+pub use batch::{Batch, BatchChanges, Kept, Moved, NewReceipt, Sealed, SealedReceipt, Sealer};
 pub use command::{
     Advance, Advanced, Booked, Claim, Claimed, Command, Funds, FundsError, Grant, Granted, Outcome, Refusal,
     StoredAnswer,

@@ -10,7 +10,7 @@ use tollgate_domain::{
 };
 
 use crate::audit::{Auditor, Finding};
-use crate::batch::{Batch, BatchChanges, Moved, SealedReceipt, Sealer};
+use crate::batch::{Batch, BatchChanges, Moved, Sealed, SealedReceipt, Sealer};
 use crate::budget::{Approval, ApprovalState, Counter, Stop, Stops, Target, Usage, Wanted};
 use crate::engine::{Books, Changes, EngineError};
 use crate::escrow::{EscrowChanges, EscrowReceipt, EscrowRecord, EscrowRow};
@@ -106,21 +106,17 @@ impl Books for Memory {
 pub(crate) struct Chain(pub(crate) u64);
 
 impl Sealer for Chain {
-    fn seal(&mut self, statement: &str) -> Result<SealedReceipt, Refusal> {
+    fn seal(&mut self, statement: &str) -> Result<Sealed, Refusal> {
         if statement.is_empty() {
             return Err(Refusal::Seal("nothing to seal".to_owned()));
         }
         self.0 += 1;
         let hash = Digest::of(format!("{}{statement}", self.0).as_bytes());
-        Ok(SealedReceipt {
-            id: ReceiptId::from_bytes([1; 16]),
-            seq: self.0,
-            hash,
-            envelope: statement.to_owned(),
-        })
+        let (id, kept) = (ReceiptId::from_bytes([1; 16]), statement.to_owned());
+        Ok(Sealed { receipt: SealedReceipt { id, seq: self.0, hash, kept }, envelope: statement.to_owned() })
     }
 
-    fn seal_escrow(&mut self, moved: &EscrowReceipt<'_>) -> Result<SealedReceipt, Refusal> {
+    fn seal_escrow(&mut self, moved: &EscrowReceipt<'_>) -> Result<Sealed, Refusal> {
         self.seal(&format!("{:?}", moved.changes.movements))
     }
 }

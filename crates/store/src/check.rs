@@ -45,7 +45,7 @@ pub(crate) fn check(connection: &Connection) -> rusqlite::Result<Vec<Finding>> {
 fn receipts(connection: &Connection) -> rusqlite::Result<Vec<Finding>> {
     let mut query = connection.prepare("SELECT envelope FROM receipts ORDER BY position")?;
     let mut unreadable = None;
-    let envelopes = query.query_map([], |row| row.get::<_, String>(0))?;
+    let envelopes = query.query_map([], |row| convert::envelope(row, 0))?;
     let envelopes = envelopes.map_while(|envelope| envelope.map_err(|error| unreadable = Some(error)).ok());
     let verified = verify_chain(envelopes, &rows::signers(connection)?);
     if let Some(error) = unreadable {

@@ -1,5 +1,6 @@
 //! Values of the domain as SQLite columns, and back. Texts are the canonical ones; ids and digests are their bytes.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use rusqlite::Row;
@@ -24,6 +25,13 @@ where
         None => Ok(None),
         Some(_) => text(row, column).map(Some),
     }
+}
+
+/// The column as the envelope of a receipt, in whichever form it is kept. What is no receipt stays as it is: whoever verifies it sees
+/// that.
+pub(crate) fn envelope(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    let kept = row.get_ref(column)?.as_str()?;
+    Ok(tollgate_attest::envelope_of(kept).map_or_else(|| kept.to_owned(), Cow::into_owned))
 }
 
 /// The column as an id.

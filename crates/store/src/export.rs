@@ -72,7 +72,11 @@ impl Embedded {
 fn each_receipt(connection: &Connection, mut visit: impl FnMut(Row)) -> rusqlite::Result<()> {
     let mut query = connection.prepare("SELECT id, call, envelope FROM receipts ORDER BY position")?;
     let found = query.query_map([], |row| {
-        Ok(Row::Receipt { id: convert::id(row, 0)?, call: convert::id(row, 1)?, envelope: row.get(2)? })
+        Ok(Row::Receipt {
+            id: convert::id(row, 0)?,
+            call: convert::id(row, 1)?,
+            envelope: convert::envelope(row, 2)?,
+        })
     })?;
     for row in found {
         visit(row?);

@@ -264,8 +264,8 @@ impl PostgresStore {
 }
 
 impl LedgerStore for PostgresStore {
-    async fn commit(&self, command: Command) -> Result<Outcome, StoreError> {
-        self.writer.commit(command).await
+    fn commit(&self, command: Command) -> impl Future<Output = Result<Outcome, StoreError>> + Send {
+        self.writer.commit(command)
     }
 
     async fn expired(

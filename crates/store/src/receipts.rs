@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tollgate_attest::{EscrowDraft, FIRST_PREVIOUS, Moved, PublicKey, Signer};
 use tollgate_domain::Digest;
 use tollgate_ledger::escrow::{EscrowChanges, EscrowEvent, EscrowReceipt, Mediator, Movement};
-use tollgate_ledger::{Refusal, SealedReceipt};
+use tollgate_ledger::{Refusal, Sealed, SealedReceipt};
 
 use crate::convert;
 
@@ -63,7 +63,7 @@ pub(crate) struct Sealer<'a> {
 }
 
 impl tollgate_ledger::Sealer for Sealer<'_> {
-    fn seal(&mut self, statement: &str) -> Result<SealedReceipt, Refusal> {
+    fn seal(&mut self, statement: &str) -> Result<Sealed, Refusal> {
         let Chain { signer, head } = &mut *self.chain;
         let signer = signer.as_ref().ok_or(Refusal::NoSigner)?;
         let last = match head {
@@ -77,10 +77,11 @@ impl tollgate_ledger::Sealer for Sealer<'_> {
         let sealed = tollgate_attest::seal(statement, seq, &last.hash, signer)
             .map_err(|error| Refusal::Seal(error.to_string()))?;
         (last.seq, last.hash) = (seq, sealed.hash);
-        Ok(SealedReceipt { id: sealed.receipt_id, seq, hash: sealed.hash, envelope: sealed.envelope })
+        let tollgate_attest::Sealed { envelope, kept, receipt_id: id, hash } = sealed;
+        Ok(Sealed { receipt: SealedReceipt { id, seq, hash, kept }, envelope })
     }
 
-    fn seal_escrow(&mut self, moved: &EscrowReceipt<'_>) -> Result<SealedReceipt, Refusal> {
+    fn seal_escrow(&mut self, moved: &EscrowReceipt<'_>) -> Result<Sealed, Refusal> {
         self.seal(&draft(moved))
     }
 }

@@ -266,7 +266,7 @@ pub(crate) fn accounts(connection: &Connection) -> rusqlite::Result<Vec<AccountB
 /// The sealed envelope with this id.
 pub(crate) fn receipt(connection: &Connection, id: &ReceiptId) -> rusqlite::Result<Option<String>> {
     let mut query = connection.prepare_cached("SELECT envelope FROM receipts WHERE id = ?1")?;
-    query.query_row(params![id.as_bytes()], |row| row.get(0)).optional()
+    query.query_row(params![id.as_bytes()], |row| convert::envelope(row, 0)).optional()
 }
 
 /// The column as a public key.

@@ -299,8 +299,8 @@ impl Store {
 }
 
 impl LedgerStore for Store {
-    async fn commit(&self, command: Command) -> Result<Outcome, StoreError> {
-        self.inner.writer.write(move |batch| batch.command(&command)).await
+    fn commit(&self, command: Command) -> impl Future<Output = Result<Outcome, StoreError>> + Send {
+        self.inner.writer.write(move |batch| batch.command(&command))
     }
 
     async fn expired(

@@ -162,12 +162,25 @@ impl<S: Session> Writer<S> {
         Ok(())
     }
 
-    /// Has `work` done inside a transaction, and answers when it is durable. `work` may be called more than once, each
-    /// time after a rollback of the time before; it must refuse before it writes.
-    pub(crate) async fn write<T: Send + 'static>(
+    /// Has `work` done inside a transaction, and answers when it is durable. `work` is queued at once, and may be called more than
+    /// once, each time after a rollback of the time before; it must refuse before it writes.
+    pub(crate) fn write<T, W>(
+        &self,
+        work: W,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + use<S, T, W>
+    where
+        T: Send + 'static,
+        W: Fn(&mut Batch<'_, S>) -> Result<T, Failure> + Send + 'static,
+    {
+        // What waits is part of every future above it: no more than the receiver of an answer.
+        let queued = self.queue(work);
+        async move { queued?.await.unwrap_or_else(|_| Err(StoreError::Unknown("the writer stopped".to_owned()))) }
+    }
+
+    fn queue<T: Send + 'static>(
         &self,
         work: impl Fn(&mut Batch<'_, S>) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
         if !self.is_open() {
             return Err(StoreError::Closed);
         }
@@ -177,7 +190,7 @@ impl<S: Session> Writer<S> {
             mpsc::TrySendError::Full(_) => StoreError::Busy,
             mpsc::TrySendError::Disconnected(_) => StoreError::Closed,
         })?;
-        answer.await.unwrap_or_else(|_| Err(StoreError::Unknown("the writer stopped".to_owned())))
+        Ok(answer)
     }
 }
 

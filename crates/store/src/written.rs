@@ -77,7 +77,7 @@ fn insert_receipt(
             call.as_bytes(),
             free,
             sealed.hash.as_bytes(),
-            sealed.envelope,
+            sealed.kept,
         ],
     );
     match added {

@@ -91,6 +91,16 @@ impl Gateway {
         Ok(gateway)
     }
 
+    /// It stands still: connections stay open, nothing runs.
+    pub(crate) fn pause(&self) -> Result<(), Box<dyn Error>> {
+        Ok(self.process.pause()?)
+    }
+
+    /// It goes on.
+    pub(crate) fn resume(&self) -> Result<(), Box<dyn Error>> {
+        Ok(self.process.resume()?)
+    }
+
     /// The process group, for its account.
     pub(crate) fn group(&self) -> u32 {
         self.process.group()

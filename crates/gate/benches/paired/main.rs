@@ -44,7 +44,8 @@ struct Course {
     relay: Relay,
     nginx: Nginx,
     gateway: Gateway,
-    /// One for calls that are only held, so that they are in no other subject's way.
+    /// One for calls that are only held, and stay so: it stands still outside its own slices, so that what it does for all of them
+    /// is in no other subject's way.
     holding: Gateway,
     payments: Payments,
     /// One round.
@@ -100,6 +101,7 @@ impl Course {
         let nginx = Nginx::start(upstream.address(), Buffering::On).await?;
         let gateway = Gateway::start(tollgate.clone(), &upstream.url()).await?;
         let holding = Gateway::start(tollgate, &upstream.url()).await?;
+        holding.pause()?;
         let payments = Payments::funded_at(&gateway).await?;
         let answered = Answered::default();
         Ok(Self { upstream, relay, nginx, gateway, holding, payments, slices, answered })
@@ -158,9 +160,15 @@ impl Course {
                     (self.gateway.paid_url(), requests, Order::Once)
                 }
             };
+            if subject == Subject::Held {
+                self.holding.resume()?;
+            }
             let before = self.cpu_seconds(subject)?;
             let report = load(&url, &requests, connections, order).await?;
             let cpu_seconds = self.cpu_seconds(subject)? - before;
+            if subject == Subject::Held {
+                self.holding.pause()?;
+            }
             self.account(subject, connections, &report);
             if !report.is_clean() {
                 return Err(format!("{} with {connections} connections: {report:?}", subject.word()).into());
@@ -216,6 +224,7 @@ impl Course {
         within("x402", spent, x402, cut_off_max)?;
         let Credit { spent, .. } = self.gateway.stop_and_audit()?;
         within("prepaid", spent, prepaid, cut_off_max)?;
+        self.holding.resume()?;
         let Credit { held: reserved, .. } = self.holding.stop_and_audit()?;
         within("held", reserved, held, cut_off_max)
     }

@@ -33,7 +33,8 @@ impl Call<Screened> {
                     return Ok(self.stamped(|stage| held(stage, hold)));
                 }
                 Err(Unclaimed::Short) if payment.funds == Funds::Sandbox => {
-                    let demand = pay::demand(&self, &self.stage.paid.caller, &bill.quote, gate, now).await;
+                    let demand =
+                        Box::pin(pay::demand(&self, &self.stage.paid.caller, &bill.quote, gate, now)).await;
                     // The word of the token contract: on a chain it is heard only after the tool has run.
                     let reason = reason::INSUFFICIENT_BALANCE.to_owned();
                     let demand = demand.ok().map(Box::new);
@@ -57,20 +58,21 @@ impl Call<Screened> {
             let verdict = Box::pin(barred.at_claim(caller, principal, &bill.quote.binding, gate, now)).await;
             return Err(self.refuse(verdict));
         }
-        let verdict = match pay::demand(&self, &self.stage.paid.caller, &bill.quote, gate, now).await {
-            Err(verdict) => verdict,
-            Ok(mut demand) => {
-                let mut reason = demand.sentence();
-                if bill.payments.iter().any(|payment| matches!(payment.funds, Funds::Free(_))) {
-                    reason.push_str(" The free calls of this caller are used up.");
+        let verdict =
+            match Box::pin(pay::demand(&self, &self.stage.paid.caller, &bill.quote, gate, now)).await {
+                Err(verdict) => verdict,
+                Ok(mut demand) => {
+                    let mut reason = demand.sentence();
+                    if bill.payments.iter().any(|payment| matches!(payment.funds, Funds::Free(_))) {
+                        reason.push_str(" The free calls of this caller are used up.");
+                    }
+                    if bill.payments.iter().any(|payment| matches!(payment.funds, Funds::Credit(_))) {
+                        reason.push_str(" The credit of this caller is too low.");
+                    }
+                    demand.reason = Some(reason);
+                    Denial::PaymentRequired(Box::new(demand)).into()
                 }
-                if bill.payments.iter().any(|payment| matches!(payment.funds, Funds::Credit(_))) {
-                    reason.push_str(" The credit of this caller is too low.");
-                }
-                demand.reason = Some(reason);
-                Denial::PaymentRequired(Box::new(demand)).into()
-            }
-        };
+            };
         Err(self.refuse(verdict))
     }
 
@@ -136,7 +138,7 @@ impl Call<Screened> {
                 Denial::PaymentReplayed { differs: format!("its settlement failed for good: {reason}") }
                     .into(),
             ),
-            Ok(Claimed::InDoubt { call }) => refused(self.in_doubt(gate, call).await),
+            Ok(Claimed::InDoubt { call }) => refused(Box::pin(self.in_doubt(gate, call)).await),
             Ok(Claimed::InsufficientFunds { .. }) => Err(Unclaimed::Short),
             Ok(Claimed::NoFreeCall) => Err(Unclaimed::Priced),
             Ok(Claimed::Barred(barrier)) => {

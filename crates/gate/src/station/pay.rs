@@ -195,11 +195,11 @@ impl Call<Quoted> {
         gate: &Gate<P>,
         now: UnixMillis,
     ) -> Result<Demand, Verdict> {
-        demand(self, &self.stage.caller, quote, gate, now).await
+        Box::pin(demand(self, &self.stage.caller, quote, gate, now)).await
     }
 }
 
-/// Asks every rail for an offer. A rail whose wallet is down is left out while another can take the money.
+/// Asks every rail for an offer. Its future is large: boxed, where calls that are paid would carry it along. A rail whose wallet is down is left out while another can take the money.
 pub(crate) async fn demand<S, P: Ports>(
     call: &Call<S>,
     caller: &Caller,
@@ -256,7 +256,10 @@ impl<S> Call<S> {
         buyer: Buyer<'_>,
         now: UnixMillis,
     ) -> Option<Box<Demand>> {
-        let quote = self.priced(gate, buyer, now).await.ok()?.quote?;
-        demand(self, &Caller::Anonymous, &quote, gate, now).await.ok().map(Box::new)
+        let demanded = async {
+            let quote = self.priced(gate, buyer, now).await.ok()?.quote?;
+            demand(self, &Caller::Anonymous, &quote, gate, now).await.ok().map(Box::new)
+        };
+        Box::pin(demanded).await
     }
 }

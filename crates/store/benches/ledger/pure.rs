@@ -11,8 +11,8 @@ use tollgate_domain::{
 use tollgate_ledger::budget::{Approval, Counter, Stops, Usage, Wanted};
 use tollgate_ledger::escrow::EscrowRow;
 use tollgate_ledger::{
-    AccountName, Balances, Batch, Books, Command, Record, Refusal, SealedReceipt, Sealer, SettlementRow,
-    Transfer, TransferKind,
+    AccountName, Balances, Batch, Books, Command, Record, Refusal, Sealed, Sealer, SettlementRow, Transfer,
+    TransferKind,
 };
 
 use super::work::{BATCH, To, Work};
@@ -97,14 +97,14 @@ impl Books for Memory {
 struct NoSealer;
 
 impl Sealer for NoSealer {
-    fn seal(&mut self, _statement: &str) -> Result<SealedReceipt, Refusal> {
+    fn seal(&mut self, _statement: &str) -> Result<Sealed, Refusal> {
         Err(Refusal::NoSigner)
     }
 
     fn seal_escrow(
         &mut self,
         _moved: &tollgate_ledger::escrow::EscrowReceipt<'_>,
-    ) -> Result<SealedReceipt, Refusal> {
+    ) -> Result<Sealed, Refusal> {
         Err(Refusal::NoSigner)
     }
 }

@@ -17,7 +17,7 @@ use tollgate_ledger::escrow::{EscrowCommand, EscrowRow};
 use tollgate_ledger::payout::{PayeeRow, PayoutCommand, PayoutRow, ProviderName};
 use tollgate_ledger::{
     AccountName, Balances, Batch, BatchChanges, Books, Clearing, Command, EngineError, Funds, Outcome,
-    Record, Refusal, SealedReceipt, Sealer, SettlementRow, Transfer,
+    Record, Refusal, Sealed, SealedReceipt, Sealer, SettlementRow, Transfer,
 };
 
 use super::accounts::Accounts;
@@ -376,16 +376,18 @@ struct Chain<'a> {
 }
 
 impl Sealer for Chain<'_> {
-    fn seal(&mut self, statement: &str) -> Result<SealedReceipt, Refusal> {
+    fn seal(&mut self, statement: &str) -> Result<Sealed, Refusal> {
         let signer = self.signer.ok_or(Refusal::NoSigner)?;
         let seq = self.head.seq.saturating_add(1);
         let sealed = tollgate_attest::seal(statement, seq, &self.head.hash, signer)
             .map_err(|error| Refusal::Seal(error.to_string()))?;
         self.head = Head { seq, hash: sealed.hash };
-        Ok(SealedReceipt { id: sealed.receipt_id, seq, hash: sealed.hash, envelope: sealed.envelope })
+        let tollgate_attest::Sealed { envelope, receipt_id: id, hash, .. } = sealed;
+        let receipt = SealedReceipt { id, seq, hash, kept: envelope.clone() };
+        Ok(Sealed { receipt, envelope })
     }
 
-    fn seal_escrow(&mut self, moved: &EscrowReceipt<'_>) -> Result<SealedReceipt, Refusal> {
+    fn seal_escrow(&mut self, moved: &EscrowReceipt<'_>) -> Result<Sealed, Refusal> {
         self.seal(&draft(moved))
     }
 }

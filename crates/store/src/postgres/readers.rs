@@ -56,7 +56,8 @@ impl Readers {
                 return Ok(client);
             }
         }
-        self.connector.connect().await.map_err(|error| {
+        // Making a connection takes a large future and is rare: not every read is to have room for it.
+        Box::pin(self.connector.connect()).await.map_err(|error| {
             StoreError::Definite(format!("connect to {}: {}", self.connector.url(), described(&error)))
         })
     }

@@ -70,8 +70,13 @@ impl Writer {
         !self.closed.load(Ordering::Acquire)
     }
 
-    /// Has a command carried out; answered after its commit.
-    pub(super) async fn commit(&self, command: Command) -> Answer {
+    /// Has a command carried out, which is queued at once; answered after its commit.
+    pub(super) fn commit(&self, command: Command) -> impl Future<Output = Answer> + Send + use<> {
+        let queued = self.queue(command);
+        async move { queued?.await.unwrap_or_else(|_| Err(StoreError::Unknown("the writer stopped".to_owned()))) }
+    }
+
+    fn queue(&self, command: Command) -> Result<oneshot::Receiver<Answer>, StoreError> {
         if !self.is_open() {
             return Err(StoreError::Closed);
         }
@@ -81,7 +86,7 @@ impl Writer {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
         })?;
-        answer.await.unwrap_or_else(|_| Err(StoreError::Unknown("the writer stopped".to_owned())))
+        Ok(answer)
     }
 }
 

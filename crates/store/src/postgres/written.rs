@@ -250,7 +250,7 @@ impl Write<'_> {
             &column(rows, |receipt| receipt.call.as_bytes().as_slice()),
             &column(rows, |receipt| receipt.free),
             &column(rows, |receipt| receipt.sealed.hash.as_bytes().as_slice()),
-            &column(rows, |receipt| receipt.sealed.envelope.as_str()),
+            &column(rows, |receipt| receipt.sealed.kept.as_str()),
         ];
         self.rows("receipts", rows.len(), &self.statements.receipts, parameters).await
     }

@@ -111,14 +111,15 @@ impl<S: Session> WriterThread<S> {
         self.judge_pass(finished);
     }
 
-    /// Puts the steps of a transaction that was rolled back into the file, if there are some.
+    /// Puts the steps of a transaction that was rolled back into the file, if there are some. The next step is the first of its own.
     fn restore(&mut self) {
         let is_due = self.is_undone && self.transaction.is_none();
-        if is_due
-            && !self.state.closed.load(Ordering::Acquire)
-            && let Err(failed) = self.begin()
-        {
-            self.judge(failed);
+        if !is_due || self.state.closed.load(Ordering::Acquire) {
+            return;
+        }
+        match self.begin() {
+            Ok(()) => self.end(),
+            Err(failed) => drop(self.judge(failed)),
         }
     }
 

@@ -181,8 +181,8 @@ async fn tampering_with_the_file_is_found() {
         tampered("UPDATE settlements SET state = 'voided'", "UPDATE settlements SET state = 'settled'");
     assert_eq!(voided.await, [Finding::NotReleased(call.call)]);
     let receipt = tampered(
-        "UPDATE receipts SET envelope = replace(envelope, '\"sig\":\"', '\"sig\":\"AA')",
-        "UPDATE receipts SET envelope = replace(envelope, '\"sig\":\"AA', '\"sig\":\"')",
+        "UPDATE receipts SET envelope = replace(envelope, '\"v\":1', '\"v\":2')",
+        "UPDATE receipts SET envelope = replace(envelope, '\"v\":2', '\"v\":1')",
     );
     assert!(matches!(receipt.await.as_slice(), [Finding::ReceiptChain(_)]));
     let head = tampered("UPDATE receipts SET seq = 2", "UPDATE receipts SET seq = 1");

@@ -213,6 +213,19 @@ async fn f17_a_full_disk_refuses_one_step_and_keeps_those_before_it() {
 }
 
 #[tokio::test]
+async fn f17_what_follows_a_full_disk_at_once_can_be_read_from_the_log_alone() {
+    let world = World::new();
+    assert_eq!(world.note(1).await, Ok(()));
+    world.ends.faults.lock().push(DiskFault::Full);
+    assert!(matches!(world.note(2).await, Err(StoreError::Definite(_))));
+    world.ends.shut();
+    // Queued while the steps before the fault are put back.
+    assert_eq!(world.note(3).await, Ok(()));
+    assert_eq!(world.durable(), [1, 3]);
+    world.ends.open();
+}
+
+#[tokio::test]
 async fn f16_after_a_failed_sync_what_was_answered_is_seen_and_what_was_not_is_given_up() {
     for fault in [DiskFault::SyncLost, DiskFault::SyncKept] {
         let mut world = World::new();
