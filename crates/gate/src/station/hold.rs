@@ -21,7 +21,12 @@ impl Call<Screened> {
             return Ok(self.stamped(|stage| held(stage, None)));
         };
         let (mut barred, mut is_short): (Option<Barred>, bool) = (None, false);
-        let credited = self.with_wallet_credit(bill, gate, now).await?;
+        let signed = bill.payments.iter().find(|payment| payment.funds == Funds::OnSettlement);
+        let credited = match signed {
+            // Boxed: it is large, and few calls are paid on a chain.
+            Some(signed) => Box::pin(self.with_wallet_credit(signed, gate, now)).await?,
+            None => None,
+        };
         for payment in credited.iter().chain(&bill.payments) {
             match self.claim(gate, payment, bill, now).await {
                 Ok(attempt) => {

@@ -4,28 +4,27 @@ use tollgate_domain::{Caller, Rail, UnixMillis};
 use tollgate_ledger::{AccountName, LedgerStore, State};
 use tollgate_rails::{Funds, Payment, SettlementAnswer};
 
-use crate::call::{Bill, Call, Screened};
+use crate::call::{Call, Screened};
 use crate::complete::settlement_of;
 use crate::ports::Ports;
 use crate::station::{Refusal, store_fault};
 use crate::street::Gate;
 
 impl Call<Screened> {
-    /// The signed payment of this bill, paid with credit of the wallet that signed it. Nothing is taken here: the claim decides whether
+    /// A signed payment that moves with its settlement, paid with credit of the wallet that signed it. Nothing is taken here: the claim decides whether
     /// there is enough, and the signature pays if there is not.
     ///
     /// Only while the chain shows no effect of the signature: once it is there everybody can read it, and could spend the wallet's credit
     /// with a quote of their own.
     pub(super) async fn with_wallet_credit<P: Ports>(
         &self,
-        bill: &Bill,
+        signed: &Payment,
         gate: &Gate<P>,
         now: UnixMillis,
     ) -> Result<Option<Payment>, Refusal> {
-        let signed = bill.payments.iter().find(|payment| payment.funds == Funds::OnSettlement);
-        let Some(signed) = signed.filter(|payment| matches!(payment.payer, Caller::Wallet(_))) else {
+        if !matches!(signed.payer, Caller::Wallet(_)) {
             return Ok(None);
-        };
+        }
         let (ledger, holder) = (gate.ports.ledger(), signed.payer.principal());
         let failed = |error| self.refuse(store_fault(error));
         let credit = ledger.balance(&AccountName::Credit(holder.clone()), &signed.asset).await;
