@@ -21,7 +21,7 @@ use crate::fault::Fault;
 use crate::permitted::HeldCall;
 use crate::ports::Ports;
 use crate::receipt::Told;
-use crate::station::store_fault;
+use crate::station::{store_fault, wallet_credit};
 use crate::street::Gate;
 use crate::take::own_reference;
 
@@ -247,6 +247,7 @@ impl<P: Ports> Gate<P> {
         evidence.mpp = mpp;
         if ending.has_answer() {
             evidence.charge = charge.map(Box::new);
+            evidence.note = wallet_credit::note(payment);
         }
         let ending = match ending {
             Ending::PaymentFailed { reason, .. } => {

@@ -13,6 +13,9 @@ use crate::receipt::Told;
 use crate::station::store_fault;
 use crate::street::Gate;
 
+/// How many settlements in doubt are read at once.
+const UNKNOWN_ROWS_MAX: u32 = 256;
+
 /// What one round of recovery did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Recovered {
@@ -47,17 +50,24 @@ impl<P: Ports> Gate<P> {
     /// # Errors
     /// A [`Fault`] when the ledger cannot be read or written.
     pub async fn reconcile(&self) -> Result<Recovered, Fault> {
-        let mut recovered = Recovered::default();
-        let open = self.ports.ledger().open_settlements().await.map_err(store_fault)?;
-        for row in open.into_iter().filter(|row| row.state == State::Unknown) {
-            let ended = self.resume(&row, true).await?.is_terminal();
-            if ended {
-                recovered.ended = recovered.ended.saturating_add(1);
-            } else {
-                recovered.open = recovered.open.saturating_add(1);
+        let (mut recovered, mut after) = (Recovered::default(), None);
+        loop {
+            let unknown = self.ports.ledger().unknown_settlements(after, UNKNOWN_ROWS_MAX).await;
+            let unknown = unknown.map_err(store_fault)?;
+            for row in &unknown {
+                let ended = self.resume(row, true).await?.is_terminal();
+                if ended {
+                    recovered.ended = recovered.ended.saturating_add(1);
+                } else {
+                    recovered.open = recovered.open.saturating_add(1);
+                }
+            }
+            // Whatever stays in doubt is behind: however many there are, each has its turn.
+            after = unknown.last().map(|row| row.call);
+            if after.is_none() {
+                return Ok(recovered);
             }
         }
-        Ok(recovered)
     }
 
     /// Drives on the settlement of one call whose task ended without an ending, such as by a panic: now, and not at the next

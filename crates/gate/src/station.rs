@@ -7,6 +7,7 @@ pub(crate) mod pay;
 pub(crate) mod quote;
 mod receive;
 mod screen;
+pub(crate) mod wallet_credit;
 
 use tollgate_domain::{CallId, ToolRef};
 use tollgate_ledger::{StoreError, StoredAnswer};

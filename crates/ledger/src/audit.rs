@@ -83,7 +83,7 @@ pub enum Finding {
     PayoutMissing(TransferId),
     /// A receipt, or its place in the chain, is not what was signed.
     ReceiptChain(String),
-    /// A settlement names a receipt that is not there.
+    /// A settlement names a receipt that is not there, or money of its call has moved and it names none.
     ReceiptMissing(CallId),
     /// The storage engine's own check complains.
     Storage(String),
@@ -312,6 +312,9 @@ impl Auditor {
             let (asset, splits) = (row.asset.clone(), row.splits.clone());
             self.settlements.insert(row.call, Owner { settle, state, amount, refunded, asset, splits });
         }
+        if has_moved(row) && row.receipt.is_none() {
+            self.findings.push(Finding::ReceiptMissing(row.call));
+        }
         if !row.may_be_repeated() {
             let live = self.live.entry(row.key.clone()).or_default();
             *live = live.saturating_add(1);
@@ -509,6 +512,13 @@ impl Auditor {
             came.checked_sub(left) == Some(expected)
         })
     }
+}
+
+/// Whether a call has ended for which money was taken, also where it went back since. The commit of such an end brings the receipt, which
+/// is kept for ever: none may be missing. Calls that have not ended have none yet.
+fn has_moved(row: &SettlementRow) -> bool {
+    matches!(row.state, State::Settled | State::Delivered | State::Refunded)
+        && !matches!(row.funds, Funds::Free(_))
 }
 
 #[derive(Clone, Copy)]

@@ -62,7 +62,7 @@ pub use command::{
 };
 pub use engine::{Books, EngineError};
 pub use history::CallHistory;
-pub use port::{LedgerStore, PaidCall, RecentCall, Spent, StoreError};
+pub use port::{LedgerStore, PaidCall, PendingSettlements, RecentCall, Spent, StoreError};
 pub use refund::{Refund, Refunded};
 pub use settlement::{
     Effect, Event, IllegalTransition, RefundCause, RefundCauseError, SettlementRow, State, StateError,

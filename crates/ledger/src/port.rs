@@ -63,6 +63,15 @@ pub struct PaidCall {
     pub claimed: UnixMillis,
 }
 
+/// Attempts whose tool has answered and whose money is not decided ([`State::Executed`], [`State::Submitted`], [`State::Unknown`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PendingSettlements {
+    /// How many.
+    pub count: u64,
+    /// When the oldest of them was claimed; `None` when there is none.
+    pub oldest: Option<UnixMillis>,
+}
+
 /// What one principal has spent of one asset.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Spent {
@@ -189,6 +198,17 @@ pub trait LedgerStore: Send + Sync + 'static {
 
     /// Every attempt that has not ended, oldest first: what recovery has to finish at start.
     fn open_settlements(&self) -> impl Future<Output = Result<Vec<SettlementRow>, StoreError>> + Send;
+
+    /// How many attempts wait for their rail, and since when.
+    fn pending_settlements(&self) -> impl Future<Output = Result<PendingSettlements, StoreError>> + Send;
+
+    /// Attempts whose rail gave no definite answer ([`State::Unknown`]), in the order of their calls, those after `after`, at most
+    /// `limit`: what is looked up again from time to time.
+    fn unknown_settlements(
+        &self,
+        after: Option<CallId>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<SettlementRow>, StoreError>> + Send;
 
     /// What a paid call left behind.
     fn answer(&self, call: &CallId) -> impl Future<Output = Result<Option<StoredAnswer>, StoreError>> + Send;

@@ -17,8 +17,8 @@ use tollgate_ledger::budget::{self, Ask, Barrier, Counter, Stops, Usage, Wanted}
 use tollgate_ledger::escrow::{EscrowFilter, EscrowHistory, EscrowPage, EscrowRow, EscrowStore};
 use tollgate_ledger::payout::{PayeeRow, PayoutFilter, PayoutPage, PayoutRow, PayoutStore, ProviderName};
 use tollgate_ledger::{
-    AccountBalance, AccountName, Balances, Command, LedgerStore, Outcome, RecentCall, Record, SettlementRow,
-    Spent, StoreError, StoredAnswer, Transfer,
+    AccountBalance, AccountName, Balances, Command, LedgerStore, Outcome, PendingSettlements, RecentCall,
+    Record, SettlementRow, Spent, StoreError, StoredAnswer, Transfer,
 };
 use tollgate_registry::{Approval, Observed, PinPolicy, PinRecord, Sighting};
 
@@ -396,6 +396,18 @@ impl LedgerStore for Store {
 
     async fn open_settlements(&self) -> Result<Vec<SettlementRow>, StoreError> {
         either!(self, store => store.open_settlements().await)
+    }
+
+    async fn pending_settlements(&self) -> Result<PendingSettlements, StoreError> {
+        either!(self, store => store.pending_settlements().await)
+    }
+
+    async fn unknown_settlements(
+        &self,
+        after: Option<CallId>,
+        limit: u32,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
+        either!(self, store => store.unknown_settlements(after, limit).await)
     }
 
     async fn answer(&self, call: &CallId) -> Result<Option<StoredAnswer>, StoreError> {

@@ -62,6 +62,7 @@ mod ledger;
 mod lock;
 mod open;
 mod payouts;
+mod pending;
 mod pins;
 #[cfg(feature = "postgres")]
 mod postgres;

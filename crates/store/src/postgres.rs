@@ -23,6 +23,7 @@ mod history;
 mod keys;
 mod migrate;
 mod payouts;
+mod pending;
 mod pins;
 mod readers;
 mod rows;
@@ -45,8 +46,8 @@ use tollgate_domain::{
 };
 use tollgate_ledger::budget::{Approval, Ask, Barrier, Counter, Stops, Usage, Wanted};
 use tollgate_ledger::{
-    AccountBalance, AccountName, Balances, Command, LedgerStore, Outcome, RecentCall, Record, SettlementRow,
-    Spent, StoreError, StoredAnswer, Transfer,
+    AccountBalance, AccountName, Balances, Command, LedgerStore, Outcome, PendingSettlements, RecentCall,
+    Record, SettlementRow, Spent, StoreError, StoredAnswer, Transfer,
 };
 
 use self::books::Loaded;
@@ -338,6 +339,27 @@ impl LedgerStore for PostgresStore {
             "WHERE state NOT IN ('settled', 'delivered', 'refunded', 'voided', 'failed', 'in_doubt') AND owner = coalesce($1, owner) ORDER BY id"
         );
         self.rows(query, &[(&owner, Type::INT4)], rows::settlement).await
+    }
+
+    /// Those of this gateway, as of [`Self::open_settlements`].
+    async fn pending_settlements(&self) -> Result<PendingSettlements, StoreError> {
+        let owner = self.identity.map(|identity| identity.gateway);
+        let found = self.row(pending::PENDING, &[(&owner, Type::INT4)], pending::counted).await?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// Those of this gateway, as of [`Self::open_settlements`].
+    async fn unknown_settlements(
+        &self,
+        after: Option<CallId>,
+        limit: u32,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
+        let owner = self.identity.map(|identity| identity.gateway);
+        let (after, limit) = (after.map(|call| *call.as_bytes()), i64::from(limit));
+        let after: &[u8] = after.as_ref().map_or(&[], |bytes| bytes);
+        let asked: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&owner, Type::INT4), (&after, Type::BYTEA), (&limit, Type::INT8)];
+        self.rows(pending::UNKNOWN, &asked, rows::settlement).await
     }
 
     async fn answer(&self, call: &CallId) -> Result<Option<StoredAnswer>, StoreError> {

@@ -39,7 +39,9 @@ macro_rules! transfers {
     };
 }
 
-fn settlement(row: &Row<'_>) -> rusqlite::Result<SettlementRow> {
+pub(crate) use settlements;
+
+pub(crate) fn settlement(row: &Row<'_>) -> rusqlite::Result<SettlementRow> {
     Ok(SettlementRow {
         key: convert::text(row, 0)?,
         attempt: convert::small_count(row, 1)?,

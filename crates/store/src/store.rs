@@ -12,8 +12,8 @@ use tollgate_domain::{
 use tollgate_ledger::audit::Finding;
 use tollgate_ledger::budget::{self, Ask, Barrier, Counter, Stops, Usage, Wanted, Weighed};
 use tollgate_ledger::{
-    AccountBalance, AccountName, Balances, Command, LedgerStore, Outcome, RecentCall, Record, SettlementRow,
-    Spent, StoreError, StoredAnswer, Transfer,
+    AccountBalance, AccountName, Balances, Command, LedgerStore, Outcome, PendingSettlements, RecentCall,
+    Record, SettlementRow, Spent, StoreError, StoredAnswer, Transfer,
 };
 use tollgate_registry::{Approval, Observed, PinPolicy, PinRecord, Sighting};
 
@@ -29,7 +29,7 @@ use crate::readers::Readers;
 use crate::redo::Redo;
 use crate::standing_cache::StandingCache;
 use crate::writer::{Hooks, Writer};
-use crate::{budgets, calls, check, pins, rows};
+use crate::{budgets, calls, check, pending, pins, rows};
 
 /// The ledger file.
 pub(crate) static LEDGER: Schema = Schema {
@@ -50,6 +50,7 @@ pub(crate) static LEDGER: Schema = Schema {
         include_str!("schema/ledger_12.sql"),
         include_str!("schema/ledger_13.sql"),
         include_str!("schema/ledger_14.sql"),
+        include_str!("schema/ledger_15.sql"),
     ],
     // NORMAL would lose acknowledged calls on power loss.
     kept: Kept::OverPowerCut,
@@ -366,6 +367,18 @@ impl LedgerStore for Store {
 
     async fn open_settlements(&self) -> Result<Vec<SettlementRow>, StoreError> {
         self.inner.readers.read(rows::open_settlements).await
+    }
+
+    async fn pending_settlements(&self) -> Result<PendingSettlements, StoreError> {
+        self.inner.readers.read(pending::pending).await
+    }
+
+    async fn unknown_settlements(
+        &self,
+        after: Option<CallId>,
+        limit: u32,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
+        self.inner.readers.read(move |connection| pending::unknown(connection, after, limit)).await
     }
 
     async fn answer(&self, call: &CallId) -> Result<Option<StoredAnswer>, StoreError> {

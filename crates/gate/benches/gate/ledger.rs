@@ -6,7 +6,7 @@ use tollgate_domain::{ApprovalId, AssetId, CallId, PaymentKey, Principal, Receip
 use tollgate_ledger::budget::{Approval, Ask, Barrier, Counter, Stops, Usage, Wanted};
 use tollgate_ledger::{
     AccountBalance, AccountName, Advanced, Balances, Claimed, Command, Event, LedgerStore, Outcome,
-    RecentCall, Record, SettlementRow, Spent, State, StoreError, StoredAnswer, Transfer,
+    PendingSettlements, RecentCall, Record, SettlementRow, Spent, State, StoreError, StoredAnswer, Transfer,
 };
 use tollgate_rails::RailFuture;
 use tollgate_rails::lightning::{
@@ -115,6 +115,18 @@ impl LedgerStore for WillingLedger {
     }
 
     async fn open_settlements(&self) -> Result<Vec<SettlementRow>, StoreError> {
+        unasked()
+    }
+
+    async fn pending_settlements(&self) -> Result<PendingSettlements, StoreError> {
+        unasked()
+    }
+
+    async fn unknown_settlements(
+        &self,
+        _after: Option<CallId>,
+        _limit: u32,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
         unasked()
     }
 

@@ -15,6 +15,7 @@ use crate::charge::{Charge, executed};
 use crate::fault::Fault;
 use crate::ports::Ports;
 use crate::receipt::Told;
+use crate::station::wallet_credit;
 use crate::street::Gate;
 
 impl<P: Ports> Gate<P> {
@@ -69,7 +70,8 @@ impl<P: Ports> Gate<P> {
             let note = "Paid into an escrow: it goes to the server when you accept, or when the window to dispute has passed.";
             Evidence { escrow: Some(Box::new(entrusted)), note: Some(note), ..evidence }
         } else {
-            self.advance(key, call.id, executed, Some(&result), Some(told)).await?
+            let evidence = self.advance(key, call.id, executed, Some(&result), Some(told)).await?;
+            Evidence { note: wallet_credit::note(payment), ..evidence }
         };
         self.ports.reached("after_settled");
         evidence.charge = charge.map(Box::new);
@@ -99,7 +101,7 @@ impl<P: Ports> Gate<P> {
             }
             Rail::X402 => {
                 "Refunded: what was taken is credit of the payer's wallet at this gateway. The same payment sent again with the \
-                 same request spends it; the operator can pay it out."
+                 same request spends it, and so does the next payment that the wallet signs here."
             }
             Rail::L402 => {
                 "Refunded: what was taken is credit that the preimage can spend. The same L402 credential can be used again for \

@@ -21,7 +21,13 @@ impl Call<Screened> {
             return Ok(self.stamped(|stage| held(stage, None)));
         };
         let (mut barred, mut is_short): (Option<Barred>, bool) = (None, false);
-        for payment in &bill.payments {
+        let signed = bill.payments.iter().find(|payment| payment.funds == Funds::OnSettlement);
+        let credited = match signed {
+            // Boxed: it is large, and few calls are paid on a chain.
+            Some(signed) => Box::pin(self.with_wallet_credit(signed, gate, now)).await?,
+            None => None,
+        };
+        for payment in credited.iter().chain(&bill.payments) {
             match self.claim(gate, payment, bill, now).await {
                 Ok(attempt) => {
                     gate.ports.reached("after_claim");
@@ -39,6 +45,8 @@ impl Call<Screened> {
                     let demand = demand.ok().map(Box::new);
                     return Err(self.refuse(Denial::PaymentFailed { reason, demand }));
                 }
+                // Another call has spent the credit of the wallet meanwhile: its signature pays.
+                Err(Unclaimed::Short) if credited.is_some() => {}
                 // Too little credit in this asset: the next asset of the price may do.
                 Err(Unclaimed::Short) => is_short = true,
                 Err(Unclaimed::Priced) => {}

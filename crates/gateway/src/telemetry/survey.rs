@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tollgate_domain::{Amount, AssetId};
 use tollgate_ledger::budget::Spent;
 use tollgate_ledger::escrow::EscrowStore;
-use tollgate_ledger::{LedgerStore, State, StoreError};
+use tollgate_ledger::{LedgerStore, StoreError};
 
 use super::checked::Checked;
 use crate::clock;
@@ -49,14 +49,9 @@ pub async fn look(gateway: &Gateway) -> Result<(), StoreError> {
         *surveyed.checked.lock() = checked;
     }
     let now = clock::now();
-    let (mut pending, mut age_max_ms) = (0, 0);
-    for row in store.open_settlements().await? {
-        if matches!(row.state, State::Executed | State::Submitted | State::Unknown) {
-            pending += 1;
-            age_max_ms = age_max_ms.max(now.millis_since(row.claimed));
-        }
-    }
-    surveyed.pending.store(pending, Ordering::Relaxed);
+    let pending = store.pending_settlements().await?;
+    let age_max_ms = pending.oldest.map_or(0, |oldest| now.millis_since(oldest));
+    surveyed.pending.store(pending.count, Ordering::Relaxed);
     surveyed.age_max_ms.store(age_max_ms, Ordering::Relaxed);
     for asset in gateway.config.assets.iter() {
         let earned = store.earned(asset.id()).await?;

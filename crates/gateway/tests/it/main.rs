@@ -129,6 +129,8 @@ mod unread;
 #[cfg(test)]
 mod upstream_faults;
 #[cfg(test)]
+mod wallet_credit;
+#[cfg(test)]
 mod world;
 #[cfg(test)]
 mod wrap;

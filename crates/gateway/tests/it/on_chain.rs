@@ -25,7 +25,7 @@ pub(crate) struct OnChain {
     pub(crate) chain: Chain,
     pub(crate) journal: Journal,
     pub(crate) gateway: Gateway,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl OnChain {
@@ -66,7 +66,17 @@ impl OnChain {
         );
         std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
         let gateway = Gateway::serve(folder.path(), environment).await;
-        Some(Self { chain, journal, gateway, _folder: folder })
+        Some(Self { chain, journal, gateway, folder })
+    }
+
+    /// Where its settings are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Another house may send from the same account.
+    pub(crate) fn give_relayer(&self, folder: &Path) {
+        write_key(folder, "relayer.key", RELAYER);
     }
 
     pub(crate) fn url(&self) -> String {

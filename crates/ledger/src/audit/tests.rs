@@ -1,6 +1,6 @@
 use super::*;
 use crate::{Balances, Funds, arrival_id, hold_id, resolution_id};
-use tollgate_domain::{Binding, Caller, Digest, Rail, ToolRef, UnixMillis};
+use tollgate_domain::{Binding, Caller, Digest, Rail, ReceiptId, ToolRef, UnixMillis};
 
 /// One settled call of 10, one open call of 5, over Lightning; everything in order.
 #[derive(Clone)]
@@ -51,7 +51,7 @@ fn row(call: u8, units: u128, state: State) -> SettlementRow {
         result: None,
         reference: None,
         reason: None,
-        receipt: None,
+        receipt: Some(ReceiptId::from_bytes([call; 16])),
         refund: None,
         refunded: Amount::ZERO,
         reserved: crate::budget::Reservation::default(),
@@ -168,6 +168,8 @@ fn a_settled_call_without_its_posting_is_found() {
     assert!(findings.contains(&Finding::OrphanHold(hold_id(&paid))), "{findings:?}");
     let findings = World::after(|world| world.rows[0].amount = Amount::new(11));
     assert!(findings.contains(&Finding::NotPosted(paid)), "{findings:?}");
+    let findings = World::after(|world| world.rows[0].asset = "lightning:regtest/sat".parse().unwrap());
+    assert!(findings.contains(&Finding::NotPosted(paid)), "another asset: {findings:?}");
     let hold = hold_id(&paid);
     let findings = World::after(|world| world.transfers[2].kind = TransferKind::VoidPending(hold));
     assert!(findings.contains(&Finding::NotPosted(paid)), "{findings:?}");
@@ -190,6 +192,26 @@ fn open_holds_and_open_settlements_belong_together() {
     assert_eq!(findings, [Finding::OrphanHold(hold_id(&open))]);
     let findings = World::after(|world| drop(world.transfers.remove(4)));
     assert!(findings.contains(&Finding::HoldMissing(open)), "{findings:?}");
+}
+
+#[test]
+fn a_call_whose_money_moved_without_a_receipt_is_found_and_one_that_has_not_ended_needs_none() {
+    let missing = |call: u8| Finding::ReceiptMissing(CallId::from_bytes([call; 16]));
+    assert_eq!(World::after(|world| world.rows[0].receipt = None), [missing(1)]);
+    assert_eq!(World::after(|world| world.rows[1].receipt = None), [], "it has not ended");
+    // What was charged in part, and what went back as a whole.
+    for (state, then) in [(State::Delivered, payable()), (State::Refunded, credit(7))] {
+        let mut auditor = paid_before(state, Some(then));
+        let unsealed = SettlementRow { settle: Settle::Before, receipt: None, ..row(7, 10, state) };
+        auditor.settlement(&unsealed);
+        assert!(auditor.finish().contains(&missing(7)), "{state}");
+    }
+    // A call that was free took nothing.
+    let free = Funds::Free(tollgate_domain::FreeCall { calls: 3, per: tollgate_domain::Period::Day });
+    let free = SettlementRow { funds: free, receipt: None, ..row(7, 0, State::Settled) };
+    let mut auditor = Auditor::default();
+    auditor.settlement(&free);
+    assert_eq!(auditor.finish(), []);
 }
 
 #[test]
@@ -221,6 +243,21 @@ fn a_reservation_that_is_resolved_twice_or_never_was_is_found() {
     assert!(more.iter().any(|finding| matches!(finding, Finding::ResolvesNothing(_))), "{more:?}");
     let less = World::after(|world| world.transfers[2].amount = Amount::new(9));
     assert!(less.contains(&Finding::NotPosted(CallId::from_bytes([1; 16]))), "{less:?}");
+}
+
+#[test]
+fn a_resolution_of_another_movement_is_found_whatever_differs() {
+    let differ: [fn(&mut Transfer); 4] = [
+        |posted| posted.debit = credit(9),
+        |posted| posted.credit = clearing(),
+        |posted| posted.asset = "lightning:regtest/sat".parse().unwrap(),
+        |posted| posted.call = None,
+    ];
+    for differ in differ {
+        let findings = World::after(|world| differ(&mut world.transfers[2]));
+        let other = Finding::ResolvesNothing(resolution_id(&CallId::from_bytes([1; 16])));
+        assert!(findings.contains(&other), "{findings:?}");
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../schema/postgres_7.sql"),
     include_str!("../schema/postgres_8.sql"),
     include_str!("../schema/postgres_9.sql"),
+    include_str!("../schema/postgres_10.sql"),
 ];
 
 /// Only one process migrates at a time: the key of a lock that ends with the transaction.

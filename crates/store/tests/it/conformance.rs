@@ -3,8 +3,8 @@
 use tempfile::TempDir;
 use tollgate_domain::{Amount, Bps, Digest, PaymentKey, Rail, ReceiptId, ToolRef, TransferId};
 use tollgate_ledger::{
-    Advance, Booked, Claim, Claimed, Event, Grant, Granted, LedgerStore, Record, Refusal, Spent, State,
-    StoreError, Transfer, TransferKind, expiry_id,
+    Advance, Booked, Claim, Claimed, Event, Grant, Granted, LedgerStore, PendingSettlements, Record, Refusal,
+    Spent, State, StoreError, Transfer, TransferKind, expiry_id,
 };
 
 use crate::world::*;
@@ -25,6 +25,7 @@ macro_rules! every_promise {
             an_illegal_step_changes_nothing
             a_step_of_nobody_is_refused
             open_settlements_are_those_that_have_not_ended
+            what_waits_for_a_rail_is_counted_and_what_is_in_doubt_is_gone_through
             receipts_are_found_by_id_and_free_calls_have_them_too
             recent_calls_are_the_newest_paid_or_free
             standing_follows_settlements_and_failures
@@ -328,6 +329,44 @@ pub(crate) mod promises {
         assert_eq!(open, [(running.call, State::Executing), (unknown.call, State::Unknown)]);
     }
 
+    pub(crate) async fn what_waits_for_a_rail_is_counted_and_what_is_in_doubt_is_gone_through(
+        store: &impl LedgerStore,
+    ) {
+        assert_eq!(store.pending_settlements().await, Ok(PendingSettlements::default()));
+        let claims: Vec<Claim> = (1..=7_u64)
+            .map(|number| Claim { now: at(100 * number), ..claim(Rail::X402, &format!("0x{number}")) })
+            .collect();
+        let [running, executed_only, submitted, ended, unknown @ ..] = claims.as_slice() else { panic!() };
+        for claim in &claims {
+            fresh(store, claim).await;
+        }
+        step(store, executed_only, [executed()]).await.unwrap();
+        step(store, submitted, [executed(), Event::Submitted]).await.unwrap();
+        store.advance(paid(ended)).await.unwrap();
+        for claim in unknown {
+            let evidence = Event::Unknown { evidence: "timeout".to_owned() };
+            step(store, claim, [executed(), Event::Submitted, evidence]).await.unwrap();
+        }
+        let pending = PendingSettlements { count: 5, oldest: Some(at(200)) };
+        assert_eq!(store.pending_settlements().await, Ok(pending), "neither {running:?} nor {ended:?}");
+
+        let after = async |after, limit| {
+            let rows = store.unknown_settlements(after, limit).await.unwrap();
+            assert!(rows.iter().all(|row| row.state == State::Unknown));
+            rows.iter().map(|row| row.call).collect::<Vec<_>>()
+        };
+        let mut in_doubt: Vec<_> = unknown.iter().map(|claim| claim.call).collect();
+        in_doubt.sort();
+        assert_eq!(after(None, 9).await, in_doubt);
+        assert_eq!(after(None, 2).await, in_doubt[..2]);
+        assert_eq!(after(Some(in_doubt[1]), 2).await, in_doubt[2..]);
+        assert_eq!(after(Some(in_doubt[2]), 2).await, []);
+        step(store, &unknown[0], [settled()]).await.unwrap();
+        let left: Vec<_> = in_doubt.into_iter().filter(|call| *call != unknown[0].call).collect();
+        assert_eq!(after(None, 9).await, left);
+        assert_eq!(store.pending_settlements().await.unwrap().count, 4);
+    }
+
     pub(crate) async fn receipts_are_found_by_id_and_free_calls_have_them_too(store: &impl LedgerStore) {
         let free = call_id();
         let envelope = store.record(free, statement(free)).await.unwrap();
@@ -439,9 +478,9 @@ pub(crate) mod promises {
             .advance(Advance { private: later.clone(), ..advance(&call, [Event::Submitted]) })
             .await
             .unwrap();
-        step(store, &call, [settled()]).await.unwrap();
+        let sealed = step(store, &call, [settled()]).await.unwrap().receipt;
         let answer = store.answer(&call.call).await.unwrap().unwrap();
-        assert_eq!((answer.result, answer.private, answer.receipt), (Some(b"42".to_vec()), later, None));
+        assert_eq!((answer.result, answer.private, answer.receipt), (Some(b"42".to_vec()), later, sealed));
         let another = PaymentKey::new(Rail::X402, "0x2").unwrap();
         assert_eq!(store.settlement(&another).await, Ok(None));
     }

@@ -192,6 +192,11 @@ async fn tampering_with_the_file_is_found() {
         "UPDATE receipts SET call = (SELECT call FROM settlements)",
     );
     assert_eq!(missing.await, [Finding::ReceiptMissing(call.call)]);
+    let unnamed = tampered(
+        "UPDATE settlements SET receipt = NULL",
+        "UPDATE settlements SET receipt = (SELECT id FROM receipts)",
+    );
+    assert_eq!(unnamed.await, [Finding::ReceiptMissing(call.call)]);
 }
 
 #[tokio::test]

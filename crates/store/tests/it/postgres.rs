@@ -1,7 +1,9 @@
 //! The ledger in PostgreSQL: the same promises as of the embedded store, and what only several gateways can show.
 
+mod checked;
 mod copy;
 mod cut;
+mod pending;
 
 use std::collections::BTreeMap;
 

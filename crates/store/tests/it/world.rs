@@ -116,14 +116,22 @@ pub(crate) fn repeat(claim: &Claim) -> Claim {
     Claim { call: call_id(), ..claim.clone() }
 }
 
+/// Sealed if it ends with money moved.
 pub(crate) fn advance(claim: &Claim, events: impl IntoIterator<Item = Event>) -> Advance {
+    let events: Vec<Event> = events.into_iter().collect();
+    let is_end = |event: &Event| match event {
+        Event::Settled { .. } => !claim.settle.takes_first(),
+        Event::Executed { .. } | Event::Measured { .. } => claim.settle.takes_first(),
+        Event::Refunded => true,
+        _ => false,
+    };
     Advance {
         key: claim.key.clone(),
         call: claim.call,
-        events: events.into_iter().collect(),
+        statement: events.iter().any(is_end).then(|| statement(claim.call)),
+        events,
         result: None,
         private: None,
-        statement: None,
         escrow: None,
         now: at(200),
     }

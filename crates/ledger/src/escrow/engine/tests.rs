@@ -392,6 +392,14 @@ fn the_audit_finds_an_escrow_that_its_accounts_belie() {
     assert_eq!(belied(&|row| row.released = Amount::new(1)), [Finding::EscrowDiffers(id(1))]);
     let ended = belied(&|row| row.state = EscrowState::Released);
     assert_eq!(ended, [Finding::EscrowDiffers(id(1)), Finding::EscrowUneven(id(1))]);
+    // What ended before any money came gave nothing out.
+    for (released, refunded, is_even) in [(0, 0, true), (1, 0, false), (0, 1, false)] {
+        let findings = belied(&|row| {
+            row.state = EscrowState::Cancelled;
+            (row.released, row.refunded) = (Amount::new(released), Amount::new(refunded));
+        });
+        assert_eq!(!findings.contains(&Finding::EscrowUneven(id(1))), is_even, "{findings:?}");
+    }
     let mut lost = books.clone();
     lost.escrows.clear();
     assert_eq!(lost.findings(), [Finding::EscrowDiffers(id(1))], "money of no escrow");

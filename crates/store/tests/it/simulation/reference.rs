@@ -182,7 +182,7 @@ impl Reference {
         }
         let state = payment.state;
         self.payments.insert(key, payment);
-        self.receipts += usize::from(is_sealed(events));
+        self.receipts += usize::from(is_sealed(key, events));
         state
     }
 

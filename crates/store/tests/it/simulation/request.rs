@@ -135,8 +135,13 @@ pub(super) fn escrow_id(number: u64) -> EscrowId {
 }
 
 /// What is sealed twice is refused for its id; only what can happen once is sealed.
-pub(super) fn is_sealed(events: &[Step]) -> bool {
-    events.iter().any(|event| matches!(event, Step::Settled | Step::Refunded))
+pub(super) fn is_sealed(key: u64, events: &[Step]) -> bool {
+    let is_end = |event: &Step| match event {
+        Step::Settled | Step::Refunded => true,
+        Step::Executed => is_before(key),
+        _ => false,
+    };
+    events.iter().any(is_end)
 }
 
 /// The id of what is asked for under a number.
@@ -197,7 +202,7 @@ impl Request {
                 events: events.iter().map(|event| event.event()).collect(),
                 result: events.contains(&Step::Executed).then(|| number.to_be_bytes().to_vec()),
                 private: None,
-                statement: is_sealed(events).then(|| statement(call_id(*call))),
+                statement: is_sealed(*key, events).then(|| statement(call_id(*call))),
                 escrow: None,
                 now,
             }),

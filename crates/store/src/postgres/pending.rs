@@ -1,0 +1,20 @@
+//! Settlements that wait for a rail, answered from an index of those alone.
+
+use tokio_postgres::Row;
+use tollgate_ledger::PendingSettlements;
+
+use super::convert::{self, ReadError};
+use super::rows::settlements;
+
+/// Of this gateway, or of all of them. The condition is the one of the index.
+pub(super) const PENDING: &str = "SELECT count(*), min(claimed) FROM settlements \
+     WHERE state IN ('executed', 'submitted', 'unknown') AND owner = coalesce($1, owner)";
+/// The same, those in doubt that are after one call.
+pub(super) const UNKNOWN: &str = settlements!(
+    "WHERE state = 'unknown' AND owner = coalesce($1, owner) AND call > $2 ORDER BY call LIMIT $3"
+);
+
+/// A row of [`PENDING`].
+pub(super) fn counted(row: &Row) -> Result<PendingSettlements, ReadError> {
+    Ok(PendingSettlements { count: convert::count(row, 0)?, oldest: convert::optional_moment(row, 1)? })
+}
