@@ -16,6 +16,9 @@ use crate::telemetry::Watch;
 use crate::unfinished::Unfinished;
 
 /// Vets a call, leases it, and sees it to its end: by its holder's word, or by the clock.
+///
+/// Most of its life it waits, beside any number of others: what comes before and after has boxes of its own, which are gone or not there
+/// yet meanwhile.
 pub(super) async fn lease(
     gateway: Arc<Gateway>,
     request: Request,
@@ -25,10 +28,10 @@ pub(super) async fn lease(
 ) {
     let mut watch = Watch::begin(&gateway, "gate_api");
     let now = clock::now();
-    let vetted = watch.vet(&gateway.gate, request, now).await;
+    let vetted = Box::pin(watch.vet(&gateway.gate, request, now)).await;
     let mut unfinished = vetted.as_ref().ok().map(|vetted| Unfinished::begin(&gateway, vetted.id()));
     let held = match vetted {
-        Ok(vetted) => watch.hold(&gateway.gate, vetted).await,
+        Ok(vetted) => Box::pin(watch.hold(&gateway.gate, vetted)).await,
         Err(refusal) => Err(refusal),
     };
     let held = match held {
@@ -40,7 +43,7 @@ pub(super) async fn lease(
             return;
         }
     };
-    let held = match gateway.gate.take(held).await {
+    let held = match Box::pin(gateway.gate.take(held)).await {
         Ok(ready) => ready,
         Err(not_taken) => {
             unfinished.into_iter().for_each(Unfinished::over);
@@ -77,7 +80,7 @@ pub(super) async fn lease(
         Err(answer) => {
             // Nobody was told that it may run.
             let outcome = Outcome::Lost(FailureKind::Unreachable);
-            drop(watch.complete(&gateway.gate, held, &permitted, outcome).await);
+            drop(Box::pin(watch.complete(&gateway.gate, held, &permitted, outcome)).await);
             unfinished.into_iter().for_each(Unfinished::over);
             drop(reply.send(answer));
             return;
@@ -95,7 +98,7 @@ pub(super) async fn lease(
             }
         },
     };
-    let completed = watch.complete(&gateway.gate, held, &permitted, outcome).await;
+    let completed = Box::pin(watch.complete(&gateway.gate, held, &permitted, outcome)).await;
     unfinished.into_iter().for_each(Unfinished::over);
     let answer = told::completed(&gateway, permitted.call(), completed, is_paid, &resource);
     gateway.leases.end(permitted.call(), granted, answer);
