@@ -64,6 +64,8 @@ mod open;
 mod payouts;
 mod pending;
 mod pins;
+#[cfg(test)]
+mod plan;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(not(feature = "postgres"))]

@@ -1,19 +1,5 @@
 use super::*;
-use crate::store::LEDGER;
-
-fn plan(connection: &Connection, query: &str) -> Vec<String> {
-    let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
-    let nothing = vec![rusqlite::types::Null; explained.parameter_count()];
-    let steps =
-        explained.query_map(rusqlite::params_from_iter(nothing), |row| row.get::<_, String>(3)).unwrap();
-    steps.map(Result::unwrap).collect()
-}
-
-fn file() -> Connection {
-    let connection = Connection::open_in_memory().unwrap();
-    LEDGER.bring_up(&connection, 0).unwrap();
-    connection
-}
+use crate::plan::{empty_ledger, plan};
 
 /// How many proofs are in the small and in the large table.
 fn counts(file: &Connection) -> (u64, u64) {
@@ -29,7 +15,7 @@ fn proof(number: u64) -> [u8; 16] {
 
 #[test]
 fn proofs_move_by_thousands_and_each_attempt_is_spent_once_before_and_after() {
-    let file = file();
+    let file = empty_ledger();
     let (mut proofs, mut redo) = (Proofs::default(), Redo::default());
     let spend = |proofs: &mut Proofs, redo: &mut Redo, number, attempt| {
         proofs.spend(&file, redo, proof(number), attempt)
@@ -56,7 +42,7 @@ fn proofs_move_by_thousands_and_each_attempt_is_spent_once_before_and_after() {
 
 #[test]
 fn what_is_noted_can_be_written_again() {
-    let (one, other) = (file(), file());
+    let (one, other) = (empty_ledger(), empty_ledger());
     let (mut proofs, mut redo) = (Proofs::default(), Redo::default());
     for file in [&one, &other] {
         file.execute("INSERT INTO signers (id, key) VALUES (7, zeroblob(32))", []).unwrap();
@@ -75,7 +61,7 @@ fn what_is_noted_can_be_written_again() {
 
 #[test]
 fn an_attempt_is_found_in_an_index_whatever_was_paid_with() {
-    let file = file();
+    let file = empty_ledger();
     let credit = concat!("SELECT call FROM settlements WHERE key = ?1 AND ", is_credit!());
     assert!(plan(&file, credit).iter().all(|step| step.contains("settlements_credit")));
     let spent = "SELECT settlement FROM proofs WHERE proof = ?1 ORDER BY attempt DESC LIMIT 1";
