@@ -12,7 +12,7 @@ use tollgate_testkit::wrk::Load;
 use crate::client::{Connection, prepared};
 use crate::gateway::Gateway;
 use crate::upstream::Upstream;
-use crate::{figure, float, kilobytes, megabytes, renamed};
+use crate::{figure, float, kilobytes, median, megabytes, renamed};
 
 /// In each minute so many seconds of load; the rest of it is rest, in which what was freed can be given back.
 const LOAD_SECONDS: u32 = 5;
@@ -67,12 +67,13 @@ pub(crate) async fn growth(tollgate: &Path, upstream: &Upstream, minutes: u32) -
     Ok(())
 }
 
-/// The slope of the line of least squares through values that are a minute apart.
+/// The median slope between any two values, which are a minute apart: a minute in which freed pages were not given back yet says
+/// nothing about growth.
 fn slope(values: &[f64]) -> f64 {
-    let count = float(u64::try_from(values.len()).unwrap_or(u64::MAX));
-    let places = || (0..).map(float);
-    let (middle, mean) = ((count - 1.0) / 2.0, values.iter().sum::<f64>() / count);
-    let both: f64 = places().zip(values).map(|(place, value)| (place - middle) * (value - mean)).sum();
-    let place: f64 = places().zip(values).map(|(place, _)| (place - middle).powi(2)).sum();
-    both / place
+    let later = |(at, early): (usize, &f64)| {
+        let early = *early;
+        values.iter().skip(at + 1).zip(1_u64..).map(move |(late, minutes)| (late - early) / float(minutes))
+    };
+    let mut slopes: Vec<f64> = values.iter().enumerate().flat_map(later).collect();
+    median(&mut slopes)
 }
