@@ -124,6 +124,7 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
 
+    #[cold]
     fn error(&self, expected: &'static str) -> JsonError {
         match self.peek() {
             Some(_) => JsonError::Syntax { at: self.at, expected },
@@ -144,37 +145,40 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// What is not strict JSON.
+    #[inline]
     pub fn value(&mut self) -> Result<Range<usize>, JsonError> {
         let start = self.at;
         self.skip()?;
         Ok(start..self.at)
     }
 
+    /// Most values are strings and numbers: they need no call.
+    #[inline(always)]
     fn skip(&mut self) -> Result<(), JsonError> {
         match self.peek() {
-            Some(b'"') => {
-                self.string()?;
-            }
-            Some(b'{') => {
-                self.members(|scanner, _| scanner.skip())?;
-            }
-            Some(b'[') => {
-                self.array(Self::skip)?;
-            }
-            Some(b't') => self.literal(b"true")?,
-            Some(b'f') => self.literal(b"false")?,
-            Some(b'n') => self.literal(b"null")?,
-            Some(b'-' | b'0'..=b'9') => self.number()?,
-            _ => return Err(self.error("the start of a value")),
+            Some(b'"') => self.string().map(|_| ()),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => self.skip_other(),
         }
-        Ok(())
     }
 
-    fn literal(&mut self, word: &'static [u8]) -> Result<(), JsonError> {
-        if !self.rest().starts_with(word) {
+    fn skip_other(&mut self) -> Result<(), JsonError> {
+        match self.peek() {
+            Some(b'{') => self.members(|scanner, _| scanner.skip()),
+            Some(b'[') => self.array(Self::skip).map(|_| ()),
+            Some(b't') => self.literal(b"true"),
+            Some(b'f') => self.literal(b"false"),
+            Some(b'n') => self.literal(b"null"),
+            _ => Err(self.error("the start of a value")),
+        }
+    }
+
+    #[inline]
+    fn literal<const LENGTH: usize>(&mut self, word: &[u8; LENGTH]) -> Result<(), JsonError> {
+        if self.rest().first_chunk() != Some(word) {
             return Err(self.error("true, false or null"));
         }
-        self.at += word.len();
+        self.at += LENGTH;
         Ok(())
     }
 
