@@ -19,6 +19,7 @@ use tollgate_gate::{
 use crate::carrier::Carrier;
 use crate::clock;
 use crate::gateway::Gateway;
+use crate::in_place::boxed;
 use crate::result_scan::{Note, Noted};
 use crate::telemetry::{Arrival, Watch};
 use crate::unfinished::Unfinished;
@@ -46,9 +47,9 @@ pub async fn run(
     let call = vetted.id();
     let (done, ended) = oneshot::channel();
     // The claim is made in that task: a caller who hangs up meanwhile must not leave it without an end.
-    let seeing = see_through(Arc::clone(gateway), watch, Arc::clone(&carrier), vetted, done);
+    let (of_task, carrier_of_task) = (Arc::clone(gateway), Arc::clone(&carrier));
     // Boxed: its future is long, and a runtime moves what it is given a dozen times.
-    gateway.calls.spawn(Box::pin(seeing));
+    gateway.calls.spawn(boxed(|| see_through(of_task, watch, carrier_of_task, vetted, done)));
     answered(gateway, &carrier, call, ended, door, resource_url).await
 }
 

@@ -25,6 +25,7 @@ mod escrow;
 pub mod federation;
 pub mod foundation;
 mod gateway;
+mod in_place;
 pub mod lease;
 pub mod live;
 mod payouts;

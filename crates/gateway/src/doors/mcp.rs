@@ -34,6 +34,7 @@ use crate::doors::rates::admit;
 use crate::doors::{Peer, respond};
 
 use crate::gateway::Gateway;
+use crate::in_place::boxed;
 use crate::reserved::without_demands;
 use crate::telemetry::{Passing, StreamCount};
 
@@ -61,7 +62,7 @@ pub(crate) async fn exchange(
         return unparsed(&gateway, &carrier, request).await;
     }
     // A connection keeps room for the future of its next request: boxed, an idle one does without ten kilobytes.
-    Box::pin(read(gateway, carrier, request, peer)).await
+    boxed(|| read(gateway, carrier, request, peer)).await
 }
 
 /// An exchange with a server that has a policy: messages are read.

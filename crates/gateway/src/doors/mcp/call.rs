@@ -25,6 +25,7 @@ use crate::carrier::{Carrier, outcome_of};
 use crate::clock;
 use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
+use crate::in_place::boxed;
 use crate::reserved::{is_http_demand, is_reserved};
 use crate::result_scan::{NOTE_META, Note, Noted};
 use crate::telemetry::{Arrival, StreamCount, Watch};
@@ -93,7 +94,7 @@ pub(super) async fn call(
     let call = vetted.id();
     // The claim is made in that task: a caller who hangs up meanwhile must not leave it without an end.
     // Boxed: its future is long, and a runtime moves what it is given a dozen times.
-    gateway.calls.spawn(Box::pin(asked.see_through(watch, vetted, (head, frame), reply)));
+    gateway.calls.spawn(boxed(|| asked.see_through(watch, vetted, (head, frame), reply)));
     answered.await.unwrap_or_else(|_| {
         let fault = Fault::Internal("the task of a call ended without a word".to_owned());
         respond(faulted(&fault, Some(call), Door::JsonRpc { id: None }, gateway.naming("")))
