@@ -14,6 +14,7 @@ mod health;
 mod holder;
 mod json_rpc;
 mod mcp;
+mod members;
 mod metrics;
 mod pages;
 mod payments;
@@ -39,6 +40,7 @@ use crate::builtin;
 use crate::control::Control;
 use crate::described::Described;
 use crate::gateway::Gateway;
+use crate::in_place::boxed;
 use crate::live::Live;
 
 /// What every door of the HTTP API says of itself, also where it is closed.
@@ -137,7 +139,10 @@ pub async fn enter(
         let denial = rates::admit(&gateway, Entrance::Shared, peer).err().unwrap_or(unknown);
         return respond(denied(&denial, None, Door::Rest, gateway.naming("")));
     }
-    Box::pin(routed(&live, gateway, request, peer)).await
+    if gate_api::is_asked(&gateway, &request) {
+        return boxed(|| gate_api::exchange(&gateway, request, peer)).await;
+    }
+    boxed(|| routed(&live, gateway, request, peer)).await
 }
 
 async fn routed(

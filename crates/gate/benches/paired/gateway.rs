@@ -18,6 +18,10 @@ const START_MAX: Duration = Duration::from_secs(30);
 /// One atomic unit of the sandbox token, so that charges count calls.
 const PRICE: &str = "0.000001USDC";
 const CREDIT: &str = "100USDC";
+/// How long a held call stays so: longer than a slice takes, so that none ends within it.
+const HELD_MS: u64 = 4_000;
+/// How long all calls of a slice may take to end after that.
+const END_MAX: Duration = Duration::from_secs(60);
 /// The key of the gate API: a bench's gateway stands on loopback and dies with it.
 const GATE_KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -147,6 +151,20 @@ impl Gateway {
         }
     }
 
+    /// Waits until no call is held any more: nobody says how they ended, so they run out.
+    pub(crate) async fn wait_for_held(&mut self) -> Result<(), Box<dyn Error>> {
+        let metrics = self.at("/metrics");
+        let ended = async || metric(&metrics, "tollgate_inflight ").await.is_ok_and(|held| held == 0);
+        Ok(self.process.wait_until(END_MAX, ended).await?)
+    }
+
+    /// How many held calls have run out.
+    pub(crate) async fn held_until_the_end(&self) -> Result<u64, Box<dyn Error>> {
+        const RAN_OUT: &str =
+            "tollgate_calls_total{server=\"elsewhere\",tool=\"echo\",outcome=\"upstream_timed_out\"} ";
+        metric(&self.at("/metrics"), RAN_OUT).await
+    }
+
     /// A call with the API key of somebody who has credit.
     pub(crate) fn prepaid_call(&self) -> Request {
         self.with_key(calls::call(None))
@@ -242,7 +260,7 @@ fn configuration(upstream: &str) -> String {
   elsewhere:
     gate: true
     tools:
-      echo: {{ price: [{PRICE}], deadline_ms: 86400000 }}
+      echo: {{ price: [{PRICE}], deadline_ms: {HELD_MS} }}
 gate_api: {{ key: {GATE_KEY}, leases_max: 1000000 }}
 virtual:
   both:
@@ -268,6 +286,13 @@ fn command(binary: &Path, folder: &Path) -> Command {
         .env("TOLLGATE_LOG", "warn")
         .current_dir(folder);
     command
+}
+
+/// What one line of the metrics says; `name` is all of it before the number.
+async fn metric(url: &str, name: &str) -> Result<u64, Box<dyn Error>> {
+    let metrics = http::get(url, &[]).await?.text();
+    let said = metrics.lines().find_map(|line| line.strip_prefix(name));
+    Ok(said.ok_or_else(|| format!("no metric {name}"))?.parse()?)
 }
 
 fn run(binary: &Path, folder: &Path, arguments: &[&str]) -> Result<String, Box<dyn Error>> {

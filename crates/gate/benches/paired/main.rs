@@ -44,8 +44,8 @@ struct Course {
     relay: Relay,
     nginx: Nginx,
     gateway: Gateway,
-    /// One for calls that are only held, and stay so: it stands still outside its own slices, so that what it does for all of them
-    /// is in no other subject's way.
+    /// One for calls that are only held, and not for longer than a slice: it stands still outside its own slices and until they have
+    /// run out, so that what it does for them is in no other subject's way.
     holding: Gateway,
     payments: Payments,
     /// One round.
@@ -167,6 +167,7 @@ impl Course {
             let report = load(&url, &requests, connections, order).await?;
             let cpu_seconds = self.cpu_seconds(subject)? - before;
             if subject == Subject::Held {
+                self.holding.wait_for_held().await?;
                 self.holding.pause()?;
             }
             self.account(subject, connections, &report);
@@ -225,8 +226,15 @@ impl Course {
         let Credit { spent, .. } = self.gateway.stop_and_audit()?;
         within("prepaid", spent, prepaid, cut_off_max)?;
         self.holding.resume()?;
-        let Credit { held: reserved, .. } = self.holding.stop_and_audit()?;
-        within("held", reserved, held, cut_off_max)
+        let released = self.holding.held_until_the_end().await?;
+        let Credit { held: kept, spent } = self.holding.stop_and_audit()?;
+        within("held", released, held, cut_off_max)?;
+        match (kept, spent) {
+            (0, 0) => Ok(()),
+            _ => {
+                Err(format!("{kept} units of calls that ran out are still held, {spent} were charged").into())
+            }
+        }
     }
 }
 

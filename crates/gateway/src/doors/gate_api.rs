@@ -8,31 +8,62 @@ mod described;
 mod hold;
 mod told;
 
+use std::error::Error;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use http::{HeaderMap, header};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, header};
+use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tollgate_domain::Digest;
+use tollgate_exec::Body;
 use tollgate_gate::{Answer, Denial, Door, Fault, denied, faulted};
 use tollgate_risk::Entrance;
 
 use crate::clock;
 use crate::described::Doors;
-use crate::doors::Peer;
-use crate::doors::execute::{into_response, read};
+use crate::doors::body::within;
+use crate::doors::execute::into_response;
 use crate::doors::rates::admit;
+use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
+use crate::in_place::boxed;
 use crate::lease::Leases;
+
+/// Where a program asks before each call.
+const AUTHORIZE: &str = "/gate/v1/authorize";
+/// Where it says how each ended.
+const COMPLETE: &str = "/gate/v1/complete";
 
 /// The paths of the gate API; there are none unless it is configured.
 pub(super) fn doors() -> Doors {
-    Doors::new(described::SCHEMAS).post("/gate/v1/authorize", authorize, &described::AUTHORIZE).post(
-        "/gate/v1/complete",
+    Doors::new(described::SCHEMAS).post(AUTHORIZE, authorize, &described::AUTHORIZE).post(
+        COMPLETE,
         complete,
         &described::COMPLETE,
     )
+}
+
+/// Whether a request is one of the two that stand before and behind every call of a program: they are answered without a router.
+pub(super) fn is_asked<B>(gateway: &Gateway, request: &Request<B>) -> bool {
+    let is_ours = [AUTHORIZE, COMPLETE].contains(&request.uri().path());
+    is_ours && request.method() == Method::POST && gateway.config.gate_api.is_some()
+}
+
+/// Answers such a request.
+pub(super) async fn exchange(
+    gateway: &Arc<Gateway>,
+    request: Request<Incoming>,
+    peer: Peer,
+) -> http::Response<Body> {
+    let (head, body) = request.into_parts();
+    let answered = match head.uri.path() {
+        AUTHORIZE => authorized(gateway, peer, &head.headers, body).await,
+        _ => completed(gateway, peer, &head.headers, body).await,
+    };
+    respond(answer(gateway, answered))
 }
 
 /// `POST /gate/v1/authorize`: may this call run, and if not, what is its caller to be told.
@@ -43,17 +74,21 @@ async fn authorize(
     body: axum::body::Body,
 ) -> Response {
     let answered = authorized(&gateway, peer, &headers, body).await;
-    rendered(&gateway, answered)
+    into_response(answer(&gateway, answered))
 }
 
-async fn authorized(
+async fn authorized<B>(
     gateway: &Arc<Gateway>,
     peer: Peer,
     headers: &HeaderMap,
-    body: axum::body::Body,
-) -> Result<Answer, Denial> {
+    body: B,
+) -> Result<Answer, Denial>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     check_user(gateway, peer, headers)?;
-    let body = read(gateway, body).await?;
+    let body = within(body, gateway).await?;
     let asked = asked::authorize(&body, peer)?;
     if gateway.tools.elsewhere(&asked.tool).is_none() {
         return Ok(told::denial(gateway, &Denial::UnknownTool(asked.tool), None, ""));
@@ -69,7 +104,7 @@ async fn authorized(
     };
     // In a task of its own: a user who hangs up between claim and lease must not leave a call without an end.
     let (reply, replied) = oneshot::channel();
-    gateway.calls.spawn(hold::lease(Arc::clone(gateway), request, seat, resource, reply));
+    gateway.calls.spawn(boxed(|| hold::lease(Arc::clone(gateway), request, seat, resource, reply)));
     Ok(replied.await.unwrap_or_else(|_| lost_task(gateway)))
 }
 
@@ -81,17 +116,21 @@ async fn complete(
     body: axum::body::Body,
 ) -> Response {
     let answered = completed(&gateway, peer, &headers, body).await;
-    rendered(&gateway, answered)
+    into_response(answer(&gateway, answered))
 }
 
-async fn completed(
+async fn completed<B>(
     gateway: &Arc<Gateway>,
     peer: Peer,
     headers: &HeaderMap,
-    body: axum::body::Body,
-) -> Result<Answer, Denial> {
+    body: B,
+) -> Result<Answer, Denial>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     check_user(gateway, peer, headers)?;
-    let body = read(gateway, body).await?;
+    let body = within(body, gateway).await?;
     let said = asked::complete(&body)?;
     let Some(mut ended) = gateway.leases.say(&said.lease, said.outcome) else {
         return Ok(told::no_such_lease());
@@ -100,9 +139,9 @@ async fn completed(
     Ok(answer.unwrap_or_else(|| lost_task(gateway)))
 }
 
-fn rendered(gateway: &Gateway, answered: Result<Answer, Denial>) -> Response {
+fn answer(gateway: &Gateway, answered: Result<Answer, Denial>) -> Answer {
     let refused = |denial| denied(&denial, None, Door::Rest, gateway.naming(""));
-    into_response(answered.unwrap_or_else(refused))
+    answered.unwrap_or_else(refused)
 }
 
 /// Whoever asks runs tools for money: they show the operator's key, and stand on this machine unless it is said otherwise.

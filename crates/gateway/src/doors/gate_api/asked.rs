@@ -8,48 +8,33 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tollgate_domain::{Digest, FailureKind, Origin, Outcome, ServerName, ToolName, ToolRef};
 use tollgate_gate::{CreditUse, Denial, Found, Request, ToolAnswer, request};
-use tollgate_mcp::{Limits, json};
 use tollgate_rails::carriers::PAYMENT_HEADERS;
 
 use crate::doors::Peer;
+use crate::doors::members::Members;
 use crate::lease::LeaseToken;
 
 /// The longest URL of a resource, and the longest origin.
 const TEXT_BYTES_MAX: usize = 2_048;
 
-/// `POST /gate/v1/authorize`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAuthorize<'a> {
-    /// `server/tool`, or the tool alone beside `server`.
-    tool: String,
-    #[serde(default)]
-    server: Option<ServerName>,
-    #[serde(borrow, default)]
-    arguments: Option<&'a RawValue>,
-    #[serde(default)]
-    args_digest: Option<Digest>,
-    /// Headers of the caller's request; those that identify or pay are looked at.
-    #[serde(default)]
-    headers: BTreeMap<String, Lines>,
-    /// Raw members of the caller's `params._meta`.
-    #[serde(borrow, default)]
-    meta: BTreeMap<String, &'a RawValue>,
-    #[serde(default)]
-    api_key: Option<String>,
-    /// An x402 payment, as in `_meta["x402/payment"]`.
-    #[serde(borrow, default)]
-    payment: Option<&'a RawValue>,
-    /// Whether prepaid credit may be spent without asking.
-    #[serde(default)]
-    auto_pay: bool,
-    /// The URL that is paid for, in a demand.
-    #[serde(default)]
-    resource: Option<String>,
-    /// Where the caller's request comes from (an address): limits of callers who are not known otherwise.
-    #[serde(default)]
-    origin: Option<String>,
-}
+/// The members of `POST /gate/v1/authorize`: which call, what its caller sent (headers that identify or pay, raw members of
+/// `params._meta`, an API key, an x402 payment as in `_meta["x402/payment"]`), whether prepaid credit may be spent without asking, the URL
+/// that is paid for, and where the caller's request comes from (an address): limits of callers who are not known otherwise.
+const AUTHORIZE: &[&str; 11] = &[
+    "tool",
+    "server",
+    "arguments",
+    "args_digest",
+    "headers",
+    "meta",
+    "api_key",
+    "payment",
+    "auto_pay",
+    "resource",
+    "origin",
+];
+/// The members of `POST /gate/v1/complete`.
+const COMPLETE: &[&str; 4] = &["lease", "outcome", "result", "result_digest"];
 
 /// One header line, or several of the same name.
 #[derive(Deserialize)]
@@ -73,36 +58,41 @@ pub(super) struct Authorize {
 
 /// Reads a request to authorize a call.
 pub(super) fn authorize(body: &Bytes, peer: Peer) -> Result<Authorize, Denial> {
-    let raw: RawAuthorize<'_> = strict(
-        body,
-        "{\"tool\",\"arguments\"|\"args_digest\",\"headers\",\"meta\",\"api_key\",\"payment\",\"auto_pay\",\"resource\",\"origin\"}",
-    )?;
-    let tool = tool(raw.server, &raw.tool)?;
-    let arguments = match (raw.arguments, raw.args_digest) {
+    let expected = "{\"tool\",\"arguments\"|\"args_digest\",\"headers\",\"meta\",\"api_key\",\"payment\",\"auto_pay\",\"resource\",\"origin\"}";
+    let wrong = |reason: String| malformed(&format!("{reason}; expected {expected}"));
+    let raw = Members::read(body, AUTHORIZE).map_err(wrong)?;
+    let name: String =
+        raw.value("tool").map_err(wrong)?.ok_or_else(|| wrong("it names no `tool`".to_owned()))?;
+    let tool = tool(raw.value("server").map_err(wrong)?, &name)?;
+    let args_digest: Option<Digest> = raw.value("args_digest").map_err(wrong)?;
+    let arguments = match (raw.raw("arguments"), args_digest) {
         (Some(_), Some(_)) => return Err(malformed("send either `arguments` or `args_digest`")),
-        (Some(raw), None) if raw.get().starts_with('{') => body.slice_ref(raw.get().as_bytes()),
+        (Some(raw), None) if raw.starts_with('{') => body.slice_ref(raw.as_bytes()),
         (Some(_), None) => return Err(malformed("`arguments` is not an object")),
         (None, _) => Bytes::from_static(b"{}"),
     };
-    let mut headers = credentials(raw.headers)?;
-    if let Some(key) = raw.api_key {
+    let mut headers = credentials(raw.value("headers").map_err(wrong)?.unwrap_or_default())?;
+    if let Some(key) = raw.value::<String>("api_key").map_err(wrong)? {
         headers.append(HeaderName::from_static("x-api-key"), value("api_key", &key)?);
     }
-    let own = |raw: &RawValue| Bytes::copy_from_slice(raw.get().as_bytes());
+    let meta: BTreeMap<String, &RawValue> = raw.value("meta").map_err(wrong)?.unwrap_or_default();
+    let own = |raw: &str| Bytes::copy_from_slice(raw.as_bytes());
     let mut meta: BTreeMap<String, Bytes> =
-        raw.meta.iter().map(|(key, raw)| (key.clone(), own(raw))).collect();
-    if let Some(payment) = raw.payment
+        meta.into_iter().map(|(key, raw)| (key, own(raw.get()))).collect();
+    if let Some(payment) = raw.raw("payment")
         && meta.insert("x402/payment".to_owned(), own(payment)).is_some()
     {
         return Err(Denial::PaymentAmbiguous("`payment` and `meta[\"x402/payment\"]`".to_owned()));
     }
-    let resource = raw.resource.unwrap_or_else(|| format!("mcp://tool/{}", tool.tool));
+    let resource: Option<String> = raw.value("resource").map_err(wrong)?;
+    let origin: Option<String> = raw.value("origin").map_err(wrong)?;
+    let auto_pay = raw.value("auto_pay").map_err(wrong)?.unwrap_or(false);
+    let resource = resource.unwrap_or_else(|| format!("mcp://tool/{}", tool.tool));
     let is_long = |text: &str| text.len() > TEXT_BYTES_MAX;
-    if is_long(&resource) || raw.origin.as_deref().is_some_and(is_long) {
+    if is_long(&resource) || origin.as_deref().is_some_and(is_long) {
         return Err(malformed("`resource` and `origin` have at most 2048 bytes"));
     }
-    let origin = raw.origin.as_deref().map_or(peer.origin, Origin::named);
-    let (args_digest, auto_pay) = (raw.args_digest, raw.auto_pay);
+    let origin = origin.as_deref().map_or(peer.origin, Origin::named);
     Ok(Authorize { tool, resource, arguments, args_digest, headers, meta, auto_pay, origin })
 }
 
@@ -158,18 +148,6 @@ fn tool(server: Option<ServerName>, name: &str) -> Result<ToolRef, Denial> {
     Ok(ToolRef { server, tool })
 }
 
-/// `POST /gate/v1/complete`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawComplete<'a> {
-    lease: String,
-    outcome: Word,
-    #[serde(borrow, default)]
-    result: Option<&'a RawValue>,
-    #[serde(default)]
-    result_digest: Option<Digest>,
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Word {
@@ -188,17 +166,24 @@ pub(super) struct Said {
 
 /// Reads the word about the end of a call.
 pub(super) fn complete(body: &Bytes) -> Result<Said, Denial> {
-    let raw: RawComplete<'_> = strict(body, "{\"lease\",\"outcome\",\"result\"|\"result_digest\"}")?;
-    let answer = match (raw.result, raw.result_digest) {
+    let wrong = |reason: String| {
+        malformed(&format!("{reason}; expected {{\"lease\",\"outcome\",\"result\"|\"result_digest\"}}"))
+    };
+    let missing = |name: &str| wrong(format!("it has no `{name}`"));
+    let raw = Members::read(body, COMPLETE).map_err(wrong)?;
+    let lease: String = raw.value("lease").map_err(wrong)?.ok_or_else(|| missing("lease"))?;
+    let word: Word = raw.value("outcome").map_err(wrong)?.ok_or_else(|| missing("outcome"))?;
+    let digest: Option<Digest> = raw.value("result_digest").map_err(wrong)?;
+    let answer = match (raw.raw("result"), digest) {
         (Some(_), Some(_)) => return Err(malformed("send either `result` or `result_digest`")),
-        (Some(raw), None) if raw.get().starts_with('{') => {
-            Some(ToolAnswer::Result(Bytes::copy_from_slice(raw.get().as_bytes())))
+        (Some(raw), None) if raw.starts_with('{') => {
+            Some(ToolAnswer::Result(Bytes::copy_from_slice(raw.as_bytes())))
         }
         (Some(_), None) => return Err(malformed("`result` is not an object")),
         (None, Some(digest)) => Some(ToolAnswer::Digest(digest)),
         (None, None) => None,
     };
-    let outcome = match (raw.outcome, answer) {
+    let outcome = match (word, answer) {
         (Word::Delivered, Some(answer)) => Outcome::Delivered(answer),
         (Word::Delivered, None) => {
             return Err(malformed("what was delivered is named by `result` or `result_digest`"));
@@ -209,14 +194,8 @@ pub(super) fn complete(body: &Bytes) -> Result<Said, Denial> {
         (Word::Abandoned, _) => Outcome::Lost(FailureKind::Abandoned),
     };
     let lease =
-        raw.lease.parse().map_err(|error: crate::lease::LeaseTokenError| malformed(&error.to_string()))?;
+        lease.parse().map_err(|error: crate::lease::LeaseTokenError| malformed(&error.to_string()))?;
     Ok(Said { lease, outcome })
-}
-
-/// Strictly first: two parsers must not read two different requests.
-fn strict<'a, T: Deserialize<'a>>(body: &'a Bytes, expected: &str) -> Result<T, Denial> {
-    json::check(body, Limits::CALLER).map_err(|error| malformed(&error.to_string()))?;
-    serde_json::from_slice(body).map_err(|error| malformed(&format!("{error}; expected {expected}")))
 }
 
 fn malformed(reason: &str) -> Denial {

@@ -11,6 +11,7 @@ use tollgate_gate::{Answer, Denial, Door, Fault, Request, faulted};
 use super::told;
 use crate::clock;
 use crate::gateway::Gateway;
+use crate::in_place::boxed;
 use crate::lease::{LeaseToken, Seat};
 use crate::telemetry::Watch;
 use crate::unfinished::Unfinished;
@@ -28,10 +29,10 @@ pub(super) async fn lease(
 ) {
     let mut watch = Watch::begin(&gateway, "gate_api");
     let now = clock::now();
-    let vetted = Box::pin(watch.vet(&gateway.gate, request, now)).await;
+    let vetted = boxed(|| watch.vet(&gateway.gate, request, now)).await;
     let mut unfinished = vetted.as_ref().ok().map(|vetted| Unfinished::begin(&gateway, vetted.id()));
     let held = match vetted {
-        Ok(vetted) => Box::pin(watch.hold(&gateway.gate, vetted)).await,
+        Ok(vetted) => boxed(|| watch.hold(&gateway.gate, vetted)).await,
         Err(refusal) => Err(refusal),
     };
     let held = match held {
@@ -43,7 +44,7 @@ pub(super) async fn lease(
             return;
         }
     };
-    let held = match Box::pin(gateway.gate.take(held)).await {
+    let held = match boxed(|| gateway.gate.take(held)).await {
         Ok(ready) => ready,
         Err(not_taken) => {
             unfinished.into_iter().for_each(Unfinished::over);
@@ -98,7 +99,7 @@ pub(super) async fn lease(
             }
         },
     };
-    let completed = Box::pin(watch.complete(&gateway.gate, held, &permitted, outcome)).await;
+    let completed = boxed(|| watch.complete(&gateway.gate, held, &permitted, outcome)).await;
     unfinished.into_iter().for_each(Unfinished::over);
     let answer = told::completed(&gateway, permitted.call(), completed, is_paid, &resource);
     gateway.leases.end(permitted.call(), granted, answer);

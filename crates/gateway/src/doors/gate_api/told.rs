@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tollgate_domain::{CallId, UnixMillis};
+use tollgate_domain::{Amount, AssetId, CallId, Rail, UnixMillis};
 use tollgate_gate::{
     Answer, Call, Completed, Denial, Door, Ending, Fault, NotTaken, Ready, Refusal, Verdict, denied, faulted,
     render,
@@ -12,20 +13,37 @@ use tollgate_gate::{
 use crate::gateway::Gateway;
 use crate::lease::LeaseToken;
 
+/// The most usual answer, written without a tree in between.
+#[derive(Serialize)]
+struct Allowed<'a> {
+    decision: &'static str,
+    call_id: CallId,
+    lease: String,
+    fence: u32,
+    deadline: u64,
+    caller: &'a str,
+    paid: Option<Paid<'a>>,
+}
+
+#[derive(Serialize)]
+struct Paid<'a> {
+    amount: Amount,
+    asset: &'a AssetId,
+    rail: Rail,
+}
+
 /// The call may run until its deadline.
 pub(super) fn allowed(held: &Call<Ready>, token: &LeaseToken, deadline: UnixMillis) -> Answer {
-    let paid = held.payment().map(
-        |payment| json!({ "amount": payment.amount, "asset": payment.asset, "rail": payment.key.rail() }),
-    );
-    json_answer(&json!({
-        "decision": "allow",
-        "call_id": held.id(),
-        "lease": token.to_string(),
-        "fence": held.attempt(),
-        "deadline": deadline.get(),
-        "caller": held.principal().as_str(),
-        "paid": paid,
-    }))
+    let paid = held.payment();
+    json_answer(&Allowed {
+        decision: "allow",
+        call_id: held.id(),
+        lease: token.to_string(),
+        fence: held.attempt(),
+        deadline: deadline.get(),
+        caller: held.principal().as_str(),
+        paid: paid.map(|paid| Paid { amount: paid.amount, asset: &paid.asset, rail: paid.key.rail() }),
+    })
 }
 
 /// The call may not run, or has run before.
@@ -163,9 +181,11 @@ fn raw_members(members: Vec<(&'static str, String)>) -> Value {
     Value::Object(members.into_iter().filter_map(member).collect::<Map<String, Value>>())
 }
 
-fn json_answer(body: &Value) -> Answer {
+fn json_answer(body: &impl Serialize) -> Answer {
+    // Names and texts alone: none of them can fail to be written.
+    let body = serde_json::to_vec(body).unwrap_or_default();
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Answer { status: StatusCode::OK, headers, body: Bytes::from(body.to_string()) }
+    Answer { status: StatusCode::OK, headers, body: Bytes::from(body) }
 }
