@@ -10,9 +10,10 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use scanner::StringToken;
 pub use scanner::{Name, Scanner};
+pub(crate) use text::plain_run;
 pub use text::quote;
-pub(crate) use text::{plain_run, quote_into};
 
 /// Bounds of a scan. The size of the text is bounded by whoever read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

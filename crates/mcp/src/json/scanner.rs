@@ -308,6 +308,17 @@ impl<'a> Scanner<'a> {
         if token.escaped { Cow::Owned(text::unescape(inner)) } else { Cow::Borrowed(inner) }
     }
 
+    /// The same as bytes: where nothing was escaped, those of the text.
+    #[inline]
+    pub(crate) fn unescaped(&self, token: &StringToken) -> Cow<'a, [u8]> {
+        let inner = self.text.as_bytes().get(token.inner.clone()).unwrap_or_default();
+        if token.escaped {
+            Cow::Owned(self.unescape(token).into_owned().into_bytes())
+        } else {
+            Cow::Borrowed(inner)
+        }
+    }
+
     #[inline]
     fn enter(&mut self) -> Result<(), JsonError> {
         let depth_max = self.limits.depth_max;
@@ -367,7 +378,7 @@ impl<'a> Scanner<'a> {
 
     /// The members of an object, their names by where they stand.
     #[inline]
-    fn members<E: From<JsonError>>(
+    pub(crate) fn members<E: From<JsonError>>(
         &mut self,
         mut member: impl FnMut(&mut Self, &StringToken) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -435,10 +446,6 @@ impl<'a> Scanner<'a> {
     fn unique_of_many(&self, name: &StringToken, outer: usize, many: &mut Many<'a>) -> bool {
         let met = self.names.get(outer..).unwrap_or_default();
         let plain = || Box::new(met.iter().map(|name| Cow::Borrowed(*name)).collect());
-        let name = match self.unescape(name) {
-            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-        };
-        many.get_or_insert_with(plain).insert(name)
+        many.get_or_insert_with(plain).insert(self.unescaped(name))
     }
 }

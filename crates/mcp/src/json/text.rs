@@ -85,7 +85,7 @@ pub fn quote(text: &str) -> String {
 }
 
 /// Appends [`quote`] of `text`.
-pub(crate) fn quote_into(text: &str, out: &mut String) {
+fn quote_into(text: &str, out: &mut String) {
     out.push('"');
     let mut rest = text;
     loop {
