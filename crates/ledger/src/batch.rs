@@ -1,16 +1,20 @@
 //! Many commands, one commit: each is decided on the books as the ones before it leave them, and what all of them write is
 //! gathered. Nothing is written here. A refused command leaves the batch as it was.
 
+mod changes;
+mod sealer;
+mod seen;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tollgate_domain::{
-    ApprovalId, AssetId, CallId, Digest, EscrowId, PaymentKey, PayoutId, Principal, ReceiptId, ToolRef,
-    TransferId, UnixMillis,
-};
+use tollgate_domain::{AssetId, CallId, EscrowId, PaymentKey, PayoutId, Principal, TransferId};
 
+pub use self::changes::{BatchChanges, Kept, Moved, NewReceipt};
+pub use self::sealer::{Sealed, SealedReceipt, Sealer};
+use self::seen::Seen;
 use crate::booking;
-use crate::budget::{self, Approval, BudgetChanges, Counter, Stops, Usage, Wanted};
+use crate::budget;
 use crate::engine::{self, Books, Changes, ClaimDecision, EngineError};
 use crate::escrow::{self, EscrowChanges, EscrowCommand, EscrowMoved, EscrowReceipt, EscrowRow, MoveEscrow};
 use crate::payout::{
@@ -18,150 +22,8 @@ use crate::payout::{
 };
 use crate::{
     AccountName, Advance, Advanced, Balances, Claim, Claimed, Command, Grant, Granted, Outcome, Record,
-    Refund, Refunded, Refusal, SettlementRow, State, Transfer,
+    Refund, Refunded, Refusal, SettlementRow, Transfer,
 };
-
-/// Seals receipts, each for the place after the one before it.
-pub trait Sealer {
-    /// Signs a statement for the next place in the chain. What was sealed and then not committed is sealed again by whoever
-    /// asks again: the place is taken with the commit.
-    ///
-    /// # Errors
-    /// [`Refusal::NoSigner`], [`Refusal::Seal`]; the place is still free then.
-    fn seal(&mut self, statement: &str) -> Result<Sealed, Refusal>;
-
-    /// The same of what an event of an escrow moved: its statement is spelled out where receipts are.
-    ///
-    /// # Errors
-    /// As [`Self::seal`].
-    fn seal_escrow(&mut self, moved: &EscrowReceipt<'_>) -> Result<Sealed, Refusal>;
-}
-
-/// What sealing gives.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Sealed {
-    /// What is written of it.
-    pub receipt: SealedReceipt,
-    /// The envelope as JSON text, for whoever is answered.
-    pub envelope: String,
-}
-
-/// What is written of a receipt, if there is one, and its envelope.
-fn parted(sealed: Option<Sealed>) -> (Option<SealedReceipt>, Option<String>) {
-    sealed.map(|Sealed { receipt, envelope }| (receipt, envelope)).unzip()
-}
-
-/// A signed receipt with its place in the chain.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SealedReceipt {
-    /// Its id.
-    pub id: ReceiptId,
-    /// Its place in the chain of the key that signed it, from 1.
-    pub seq: u64,
-    /// What the next receipt of this key names as the one before it.
-    pub hash: Digest,
-    /// The envelope, in the form in which the store keeps it.
-    pub kept: String,
-}
-
-/// A sealed receipt to be written.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NewReceipt {
-    /// The call it is for, or the number of the escrow.
-    pub call: CallId,
-    /// Whether the call has no settlement.
-    pub free: bool,
-    /// The receipt.
-    pub sealed: SealedReceipt,
-}
-
-/// A settlement that moved on.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Moved {
-    /// Where it stood.
-    pub before: State,
-    /// Where it stands.
-    pub row: Arc<SettlementRow>,
-}
-
-/// What a call produced, to be kept for whoever repeats its proof. A later step may bring the salts of a later receipt; it does
-/// not take the result away.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// The call.
-    pub call: CallId,
-    /// The result's bytes.
-    pub result: Option<Vec<u8>>,
-    /// For the parties only, as JSON text.
-    pub private: Option<String>,
-    /// When.
-    pub at: UnixMillis,
-}
-
-impl std::fmt::Debug for Kept {
-    /// Neither the result nor the salts: they belong to the caller.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Kept(for {}, {:?} bytes)", self.call, self.result.as_ref().map(Vec::len))
-    }
-}
-
-/// Everything that a batch writes, to be committed together: claims first, then the rest in any order. Of accounts and standings
-/// there is one row each, however many commands touched them.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct BatchChanges {
-    /// New attempts as they were claimed. The store's unique keys have the last word on each.
-    pub claimed: Vec<Arc<SettlementRow>>,
-    /// Attempts that moved on, in order; one that was claimed in this batch too may be among them.
-    pub moved: Vec<Moved>,
-    /// What calls produced, in order.
-    pub kept: Vec<Kept>,
-    /// New receipts, in the order of their chain.
-    pub receipts: Vec<NewReceipt>,
-    /// New transfers, in order.
-    pub transfers: Vec<Transfer>,
-    /// What stands on each account that was touched.
-    pub balances: Vec<(AccountName, AssetId, Balances)>,
-    /// What is remembered of each principal whose standing moved.
-    pub standings: Vec<(Principal, Record)>,
-    /// What changes of budgets.
-    pub budgets: BudgetChanges,
-    /// Escrows that were opened or moved on, in order.
-    pub escrows: Vec<EscrowChanges>,
-    /// Payouts that were asked for or moved on, in order.
-    pub payouts: Vec<PayoutChanges>,
-    /// Providers of whom something else is remembered, in order.
-    pub payees: Vec<PayeeChange>,
-}
-
-impl BatchChanges {
-    /// Whether there is nothing to write.
-    pub fn is_empty(&self) -> bool {
-        let Self {
-            claimed,
-            moved,
-            kept,
-            receipts,
-            transfers,
-            balances,
-            standings,
-            budgets,
-            escrows,
-            payouts,
-            payees,
-        } = self;
-        claimed.is_empty()
-            && moved.is_empty()
-            && kept.is_empty()
-            && receipts.is_empty()
-            && transfers.is_empty()
-            && balances.is_empty()
-            && standings.is_empty()
-            && budgets.is_empty()
-            && escrows.is_empty()
-            && payouts.is_empty()
-            && payees.is_empty()
-    }
-}
 
 /// The commands of one commit so far: what they read, and what they write.
 #[derive(Clone, Debug, Default)]
@@ -456,119 +318,9 @@ impl Batch {
     }
 }
 
-/// The books as the commands of a batch leave them.
-struct Seen<'a, B> {
-    batch: &'a mut Batch,
-    books: &'a mut B,
-}
-
-impl<B: Books> Books for Seen<'_, B> {
-    type Error = B::Error;
-
-    fn settlement(&mut self, key: &PaymentKey) -> Result<Option<Arc<SettlementRow>>, B::Error> {
-        if let Some(known) = self.batch.settlements.get(key) {
-            return Ok(known.clone());
-        }
-        let found = self.books.settlement(key)?;
-        self.batch.settlements.insert(key.clone(), found.clone());
-        Ok(found)
-    }
-
-    fn balances(&mut self, account: &AccountName, asset: &AssetId) -> Result<Balances, B::Error> {
-        let known =
-            self.batch.accounts.get(account).into_iter().flatten().find(|known| known.asset == *asset);
-        if let Some(known) = known {
-            return Ok(known.balances);
-        }
-        let balances = self.books.balances(account, asset)?;
-        let read = Account { asset: asset.clone(), balances, is_changed: false };
-        match self.batch.accounts.get_mut(account) {
-            Some(accounts) => accounts.push(read),
-            None => {
-                self.batch.accounts.insert(account.clone(), vec![read]);
-            }
-        }
-        Ok(balances)
-    }
-
-    fn transfer(&mut self, id: &TransferId) -> Result<Option<Transfer>, B::Error> {
-        match self.batch.booked(&self.batch.named, id) {
-            Some(known) => Ok(Some(known.clone())),
-            None => self.books.transfer(id),
-        }
-    }
-
-    fn resolution(&mut self, pending: &TransferId) -> Result<Option<Transfer>, B::Error> {
-        match self.batch.booked(&self.batch.resolutions, pending) {
-            Some(known) => Ok(Some(known.clone())),
-            None => self.books.resolution(pending),
-        }
-    }
-
-    /// What this batch claimed is counted beside what is committed. What it released is not taken off: a free call comes back with
-    /// the commit, and until then there is one less rather than one more.
-    fn calls(
-        &mut self,
-        caller: &Principal,
-        tool: &ToolRef,
-        since: UnixMillis,
-        most: u64,
-    ) -> Result<u64, B::Error> {
-        let committed = self.books.calls(caller, tool, since, most)?;
-        let is_meant = |row: &&Arc<SettlementRow>| {
-            row.caller == *caller && row.binding.tool == *tool && row.claimed >= since
-        };
-        let claimed = self.batch.claimed.iter().filter(is_meant).count();
-        Ok(committed.saturating_add(u64::try_from(claimed).unwrap_or(u64::MAX)))
-    }
-
-    fn standing(&mut self, principal: &Principal) -> Result<Record, B::Error> {
-        match self.batch.standings.get(principal) {
-            Some(known) => Ok(*known),
-            None => self.books.standing(principal),
-        }
-    }
-
-    fn usage(&mut self, counter: &Counter) -> Result<Option<Usage>, B::Error> {
-        self.batch.budgets.usage(self.books, counter)
-    }
-
-    fn stops(&mut self) -> Result<Arc<Stops>, B::Error> {
-        self.batch.budgets.stops(self.books)
-    }
-
-    fn approval_of(&mut self, wanted: &Wanted) -> Result<Option<Approval>, B::Error> {
-        self.batch.budgets.approval_of(self.books, wanted)
-    }
-
-    fn approval(&mut self, id: &ApprovalId) -> Result<Option<Approval>, B::Error> {
-        self.batch.budgets.approval(self.books, id)
-    }
-
-    fn waiting(&mut self, caller: &Principal, now: UnixMillis) -> Result<u32, B::Error> {
-        self.batch.budgets.waiting(self.books, caller, now)
-    }
-
-    fn escrow(&mut self, id: &EscrowId) -> Result<Option<Arc<EscrowRow>>, B::Error> {
-        match self.batch.open_escrows.get(id) {
-            Some(known) => Ok(Some(Arc::clone(known))),
-            None => self.books.escrow(id),
-        }
-    }
-
-    fn payout(&mut self, id: &PayoutId) -> Result<Option<Arc<PayoutRow>>, B::Error> {
-        match self.batch.known_payouts.get(id) {
-            Some(known) => Ok(Some(Arc::clone(known))),
-            None => self.books.payout(id),
-        }
-    }
-
-    fn payee(&mut self, provider: &ProviderName) -> Result<Option<Arc<PayeeRow>>, B::Error> {
-        match self.batch.known_payees.get(provider) {
-            Some(known) => Ok(Some(Arc::clone(known))),
-            None => self.books.payee(provider),
-        }
-    }
+/// What is written of a receipt, if there is one, and its envelope.
+fn parted(sealed: Option<Sealed>) -> (Option<SealedReceipt>, Option<String>) {
+    sealed.map(|Sealed { receipt, envelope }| (receipt, envelope)).unzip()
 }
 
 #[cfg(test)]

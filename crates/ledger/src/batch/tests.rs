@@ -1,12 +1,12 @@
 use proptest::prelude::*;
-use tollgate_domain::{Amount, Binding, Caller, FreeCall, KeyId, Period, Rail};
+use tollgate_domain::{Amount, Binding, Caller, Digest, FreeCall, KeyId, Period, Rail, ToolRef, UnixMillis};
 
 use super::*;
-
-mod budgets;
 use crate::budget::{Stop, Target};
 use crate::memory::{Chain, Memory};
-use crate::{Clearing, Event, Funds};
+use crate::{Clearing, Event, Funds, State};
+
+mod budgets;
 
 fn asset() -> AssetId {
     "lightning:regtest/msat".parse().unwrap()

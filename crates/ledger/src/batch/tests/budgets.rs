@@ -1,8 +1,11 @@
 //! Budgets as the commands of one batch, and of batches one after the other, leave them.
 
+use tollgate_domain::ApprovalId;
+
 use super::*;
 use crate::budget::{
-    ApprovalEvent, Ask, Barrier, Change, Changed, Counted, Node, NodeKey, Span, WAITING_MAX, Warning,
+    Approval, ApprovalEvent, Ask, Barrier, Change, Changed, Counted, Node, NodeKey, Span, WAITING_MAX,
+    Warning,
 };
 
 fn ask(limit: u128, warn: Option<u128>, approve_above: Option<u128>) -> Ask {
