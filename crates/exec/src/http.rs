@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri, Version};
 use tollgate_domain::ServerName;
@@ -20,8 +20,8 @@ pub struct HttpConfig {
     pub name: ServerName,
     /// Its MCP endpoint: an absolute `http` or `https` URL without user information.
     pub url: Uri,
-    /// A header with the gateway's own credential; it replaces whatever the caller sent under that name.
-    pub credential: Option<Credential>,
+    /// The gateway's own headers, its credential among them; each replaces whatever the caller sent under that name.
+    pub headers: Vec<OwnHeader>,
     /// Request headers that must not reach it: the caller's credentials and payment carriers.
     pub strip: Vec<HeaderName>,
     /// Which addresses may be connected to.
@@ -41,7 +41,7 @@ impl HttpConfig {
         Self {
             name,
             url,
-            credential: None,
+            headers: Vec::new(),
             strip: Vec::new(),
             policy,
             connect_ms_max: 5_000,
@@ -59,24 +59,29 @@ impl fmt::Debug for HttpConfig {
     }
 }
 
-/// A header that shows the upstream who the gateway is.
+/// A header of the gateway's own, such as its credential for the upstream.
 #[derive(Clone)]
-pub struct Credential {
+pub struct OwnHeader {
     pub(crate) name: HeaderName,
     pub(crate) value: HeaderValue,
 }
 
-impl Credential {
-    /// The header `name: value`.
+impl OwnHeader {
+    /// The header `name: value`. Its value is taken for a secret.
     pub fn new(name: HeaderName, mut value: HeaderValue) -> Self {
         value.set_sensitive(true);
         Self { name, value }
     }
+
+    /// Puts it in place of whatever stands under its name.
+    pub(crate) fn put_into(&self, headers: &mut HeaderMap) {
+        headers.insert(self.name.clone(), self.value.clone());
+    }
 }
 
-impl fmt::Debug for Credential {
+impl fmt::Debug for OwnHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Credential({}: [redacted])", self.name)
+        write!(f, "OwnHeader({}: [redacted])", self.name)
     }
 }
 
@@ -96,7 +101,7 @@ pub struct HttpUpstream {
     name: ServerName,
     url: Uri,
     host: HeaderValue,
-    credential: Option<Credential>,
+    headers: Vec<OwnHeader>,
     strip: Vec<HeaderName>,
     head_max: Option<Duration>,
     pool: Pool,
@@ -108,13 +113,13 @@ impl HttpUpstream {
     /// # Errors
     /// [`HttpConfigError`].
     pub fn new(config: HttpConfig) -> Result<Self, HttpConfigError> {
-        let HttpConfig { name, url, credential, strip, policy, .. } = config;
+        let HttpConfig { name, url, headers, strip, policy, .. } = config;
         let Some((url, host)) = endpoint(url) else {
             return Err(HttpConfigError::Url(name));
         };
         let pool = Pool::new(url.clone(), policy, config.connect_ms_max, config.idle_connections_max)?;
         let head_max = config.head_ms_max.map(Duration::from_millis);
-        Ok(Self { name, url, host, credential, strip, head_max, pool })
+        Ok(Self { name, url, host, headers, strip, head_max, pool })
     }
 
     /// One exchange, streamed both ways: [`Upstream::exchange`] without its box.
@@ -149,9 +154,7 @@ impl HttpUpstream {
         strip_hop_by_hop(headers);
         remove(headers, |name| self.strip.contains(name) || (is_ours && *name == CONTENT_LENGTH));
         headers.insert(HOST, self.host.clone());
-        if let Some(Credential { name, value }) = &self.credential {
-            headers.insert(name, value.clone());
-        }
+        self.headers.iter().for_each(|own| own.put_into(headers));
     }
 }
 

@@ -22,7 +22,7 @@ use tollgate_mcp::reply::{self, code};
 use tollgate_mcp::{Era, Frame, Kind, headers, json as raw_json};
 use tollgate_openapi::{Api, OpenApiError, RestRequest, Tool, translate};
 
-use crate::http::{Credential, HttpConfigError, endpoint};
+use crate::http::{HttpConfigError, OwnHeader, endpoint};
 use crate::local::{bare, json, method_not_allowed, modern_status, read_frame, refusal};
 use crate::pool::Pool;
 use crate::room::Room;
@@ -48,8 +48,8 @@ pub struct RestConfig {
     pub document: Bytes,
     /// Its base URL: an absolute `http` or `https` URL without user information, query and fragment.
     pub url: Uri,
-    /// A header with the gateway's own credential. No tool asks for that header.
-    pub credential: Option<Credential>,
+    /// The gateway's own headers, its credential among them. No tool asks for one of them.
+    pub headers: Vec<OwnHeader>,
     /// Which addresses may be connected to.
     pub policy: Policy,
     /// Bounds.
@@ -116,7 +116,7 @@ pub struct RestUpstream {
     api: Api,
     url: Uri,
     host: HeaderValue,
-    credential: Option<Credential>,
+    headers: Vec<OwnHeader>,
     limits: RestLimits,
     room: Option<Arc<Room>>,
     pool: Pool,
@@ -128,11 +128,11 @@ impl RestUpstream {
     /// # Errors
     /// [`RestConfigError`].
     pub fn new(config: RestConfig) -> Result<Self, RestConfigError> {
-        let RestConfig { name, document, url, credential, policy, limits, room } = config;
+        let RestConfig { name, document, url, headers, policy, limits, room } = config;
         let Some((url, host)) = endpoint(url).filter(|(url, _)| url.query().is_none()) else {
             return Err(HttpConfigError::Url(name).into());
         };
-        let own: Vec<&str> = credential.iter().map(|credential| credential.name.as_str()).collect();
+        let own: Vec<&str> = headers.iter().map(|own| own.name.as_str()).collect();
         let api = match translate(&document, &own, limits.document) {
             Ok(api) => api,
             Err(source) => return Err(RestConfigError::Document { name, source }),
@@ -141,7 +141,7 @@ impl RestUpstream {
             tracing::warn!(server = %name, operation = left.operation, reason = left.reason, "an operation is no tool");
         }
         let pool = Pool::new(url.clone(), policy, CONNECT_MS_MAX, IDLE_CONNECTIONS_MAX)?;
-        Ok(Self { name, api, url, host, credential, limits, room, pool })
+        Ok(Self { name, api, url, host, headers, limits, room, pool })
     }
 
     async fn carry(&self, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
@@ -293,7 +293,7 @@ impl RestUpstream {
         Ok(reply::tool_result(era, &[words], structured, &[], false))
     }
 
-    /// The whole request: behind the configured base URL, with the gateway's own credential.
+    /// The whole request: behind the configured base URL, with the gateway's own headers.
     fn addressed(&self, rest: RestRequest) -> Option<Request<Body>> {
         let path = format!("{}{}", self.url.path().trim_end_matches('/'), rest.path_and_query);
         let path: PathAndQuery =
@@ -308,9 +308,7 @@ impl RestUpstream {
         headers.insert(HOST, self.host.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/*;q=0.5, */*;q=0.1"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))));
-        if let Some(Credential { name, value }) = &self.credential {
-            headers.insert(name, value.clone());
-        }
+        self.headers.iter().for_each(|own| own.put_into(headers));
         if let Some((content_type, body)) = rest.body {
             headers.insert(CONTENT_TYPE, content_type);
             *request.body_mut() = Body::Full(body);

@@ -21,7 +21,7 @@ use tollgate_egress::Policy;
 use tollgate_mcp::Frame;
 use tollgate_mcp::reply::code;
 
-use crate::http::{Credential, HttpConfigError};
+use crate::http::{HttpConfigError, OwnHeader};
 use crate::local::{is_modern, method_not_allowed, read_frame, refusal, version_is_modern};
 use crate::messages::{Framing, Messages, Unit};
 use crate::pool::Pool;
@@ -43,8 +43,8 @@ pub struct SseConfig {
     pub name: ServerName,
     /// The URL of its stream of events: an absolute `http` or `https` URL without user information.
     pub url: Uri,
-    /// A header with the gateway's own credential.
-    pub credential: Option<Credential>,
+    /// The gateway's own headers, its credential among them.
+    pub headers: Vec<OwnHeader>,
     /// Which addresses may be connected to.
     pub policy: Policy,
     /// Bounds.
@@ -102,7 +102,7 @@ impl SseUpstream {
         random: fn() -> [u8; 16],
         tasks: TaskTracker,
     ) -> Result<Self, HttpConfigError> {
-        let SseConfig { name, url, credential, policy, limits, room } = config;
+        let SseConfig { name, url, headers, policy, limits, room } = config;
         let Some((url, host)) = crate::http::endpoint(url) else {
             return Err(HttpConfigError::Url(name));
         };
@@ -110,7 +110,7 @@ impl SseUpstream {
         let stop = CancellationToken::new();
         let eras = Eras { legacy: Some(true), modern: Some(false) };
         let desk = Arc::new(Desk::new(name, limits.sessions, eras, tasks, room));
-        let road = Arc::new(Road { pool, url, host, credential, receipt_ms_max: limits.receipt_ms_max });
+        let road = Arc::new(Road { pool, url, host, headers, receipt_ms_max: limits.receipt_ms_max });
         let message_bytes_max = limits.message_bytes_max;
         let server = Server { desk: Arc::clone(&desk), road, message_bytes_max, stop: stop.clone() };
         let sessions = Sessions::new(Arc::clone(&desk), server, random);
@@ -154,7 +154,7 @@ struct Road {
     pool: Pool,
     url: Uri,
     host: HeaderValue,
-    credential: Option<Credential>,
+    headers: Vec<OwnHeader>,
     receipt_ms_max: u64,
 }
 
@@ -205,9 +205,7 @@ impl Road {
         *request.uri_mut() = url;
         let headers = request.headers_mut();
         headers.insert(HOST, self.host.clone());
-        if let Some(Credential { name, value }) = &self.credential {
-            headers.insert(name, value.clone());
-        }
+        self.headers.iter().for_each(|own| own.put_into(headers));
         request
     }
 }

@@ -15,7 +15,7 @@ use tollgate_domain::{Digest, ServerName};
 use tollgate_egress::Policy;
 use tollgate_exec::breaker::BreakerLimits;
 use tollgate_exec::client::ClientLimits;
-use tollgate_exec::http::{Credential, HttpConfig};
+use tollgate_exec::http::{HttpConfig, OwnHeader};
 use tollgate_exec::openapi::{RestConfig, RestLimits};
 use tollgate_exec::probe::{ProbeLimits, Probed};
 use tollgate_exec::sse::{SseConfig, SseLimits};
@@ -185,7 +185,7 @@ fn kept(
 ) -> Option<(Carrier, Arc<McpClient>)> {
     let before = previous.config.servers.get(name)?;
     let is_same = before.transport == server.transport
-        && before.credential == server.credential
+        && before.headers == server.headers
         && before.breaker == server.breaker
         && previous.config.inherited == config.inherited
         // The client's own bound on one exchange: a tool must not be cut off before its deadline.
@@ -209,19 +209,20 @@ async fn upstream(
     tasks: &TaskTracker,
     answers: Option<&Arc<Room>>,
 ) -> anyhow::Result<Arc<dyn Upstream>> {
-    let credential = server.credential.as_ref().map(|c| Credential::new(c.header.clone(), c.value.clone()));
+    let headers =
+        server.headers.iter().map(|own| OwnHeader::new(own.name.clone(), own.value.clone())).collect();
     match &server.transport {
         Transport::Http(url) => {
             let mut config = HttpConfig::new(name.clone(), url.clone(), endpoint_policy(url));
             config.strip = stripped_headers();
-            config.credential = credential;
+            config.headers = headers;
             Ok(Arc::new(HttpUpstream::new(config)?))
         }
         Transport::Sse(url) => {
             let config = SseConfig {
                 name: name.clone(),
                 url: url.clone(),
-                credential,
+                headers,
                 policy: endpoint_policy(url),
                 limits: SseLimits {
                     message_bytes_max: message_bytes_max(&config.limits),
@@ -235,7 +236,7 @@ async fn upstream(
             name: name.clone(),
             document: document::read(document).await.with_context(|| format!("servers.{name}.openapi"))?,
             url: url.clone(),
-            credential,
+            headers,
             policy: endpoint_policy(url),
             limits: RestLimits {
                 message_bytes_max: config.limits.body_bytes_max,

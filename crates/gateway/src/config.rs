@@ -15,9 +15,9 @@ mod source;
 mod understanding;
 
 pub use meaning::{
-    Admin, Breaker, Config, Credential, Document, Escrow, Federation, GateApi, Lightning, LightningBackend,
-    Limits, MediationService, Metrics, Otlp, OtlpHeaders, Receipts, Sampling, SandboxRails, Secret, Server,
-    SessionKey, Settling, Source, TlsFiles, ToolPolicy, Transport, X402,
+    Admin, Breaker, Config, Document, Escrow, Federation, GateApi, Lightning, LightningBackend, Limits,
+    MediationService, Metrics, Otlp, OtlpHeaders, OwnHeader, Receipts, Sampling, SandboxRails, Secret,
+    Server, SessionKey, Settling, Source, TlsFiles, ToolPolicy, Transport, X402,
 };
 pub use overlay::{ORIGIN as ADMIN_ORIGIN, Overlay};
 pub use payouts::{Payouts, Provider, destination};

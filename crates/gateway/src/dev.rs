@@ -63,7 +63,7 @@ pub fn demo_server(binary: &Path) -> Result<BTreeMap<ServerName, Server>, DevErr
             env: Vec::new(),
             cwd: None,
         },
-        credential: None,
+        headers: Vec::new(),
         tools: BTreeMap::from(tools),
         every_tool: Some(ToolPolicy::default()),
         payment_as_http: false,

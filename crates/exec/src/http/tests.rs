@@ -126,7 +126,7 @@ async fn hop_by_hop_headers_end_at_the_gateway_in_both_directions() {
 }
 
 #[tokio::test]
-async fn o2_the_configured_credential_replaces_what_the_caller_sent() {
+async fn o2_the_configured_headers_replace_what_the_caller_sent() {
     let (journal, mut heads) = mpsc::channel(1);
     let peer = Peer::http(move |request: Request<hyper::body::Incoming>| {
         let journal = journal.clone();
@@ -143,6 +143,7 @@ async fn o2_the_configured_credential_replaces_what_the_caller_sent() {
         headers.append("authorization", HeaderValue::from_static("Bearer caller-1"));
         headers.append("authorization", HeaderValue::from_static("Bearer caller-2"));
         headers.append("x-payment", HeaderValue::from_static("proof"));
+        headers.append("x-tenant", HeaderValue::from_static("somebody"));
         request
     };
     // Positive control: a plain upstream passes everything on but the URL.
@@ -151,19 +152,22 @@ async fn o2_the_configured_credential_replaces_what_the_caller_sent() {
     assert_eq!(url, "/mcp");
     assert_eq!(values(&seen, "authorization"), ["Bearer caller-1", "Bearer caller-2"]);
     assert_eq!(values(&seen, "x-payment"), ["proof"]);
+    assert_eq!(values(&seen, "x-tenant"), ["somebody"]);
 
     let config = HttpConfig {
-        credential: Some(Credential::new(
-            http::header::AUTHORIZATION,
-            HeaderValue::from_static("Bearer own"),
-        )),
+        headers: vec![
+            OwnHeader::new(http::header::AUTHORIZATION, HeaderValue::from_static("Bearer own")),
+            OwnHeader::new(HeaderName::from_static("x-tenant"), HeaderValue::from_static("own")),
+        ],
         strip: vec![http::header::AUTHORIZATION, HeaderName::from_static("x-payment")],
         ..peer.config()
     };
-    assert!(!format!("{config:?} {:?}", config.credential).contains("Bearer own"));
+    let shown = format!("{config:?} {:?}", config.headers);
+    assert!(shown.contains("x-tenant") && !shown.contains("own"), "{shown}");
     HttpUpstream::new(config).unwrap().forward(request()).await.unwrap();
     let (_, seen) = heads.recv().await.unwrap();
     assert_eq!(values(&seen, "authorization"), ["Bearer own"]);
+    assert_eq!(values(&seen, "x-tenant"), ["own"]);
     assert_eq!(values(&seen, "x-payment"), Vec::<&str>::new());
 }
 

@@ -61,10 +61,10 @@ impl World {
             document: DOCUMENT.into(),
             policy: Policy::public().allow_url(&url),
             url,
-            credential: Some(Credential::new(
-                http::header::AUTHORIZATION,
-                HeaderValue::from_static("Bearer own"),
-            )),
+            headers: vec![
+                OwnHeader::new(http::header::AUTHORIZATION, HeaderValue::from_static("Bearer own")),
+                OwnHeader::new(HeaderName::from_static("x-tenant"), HeaderValue::from_static("acme")),
+            ],
             limits,
             room: None,
         };
@@ -167,8 +167,8 @@ async fn n5_a_call_becomes_one_request_to_the_configured_address() {
     let sent = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
     assert!(sent("host").unwrap().starts_with("127.0.0.1:"));
     assert_eq!(
-        (sent("authorization"), sent("x-trace"), sent("traceparent"), sent("x-payment")),
-        (Some("Bearer own"), Some("t1"), Some("00-aa-bb-01"), None)
+        (sent("authorization"), sent("x-tenant"), sent("x-trace"), sent("traceparent"), sent("x-payment")),
+        (Some("Bearer own"), Some("acme"), Some("t1"), Some("00-aa-bb-01"), None)
     );
 }
 
@@ -305,7 +305,7 @@ async fn a_base_url_with_a_query_and_a_document_that_is_none_are_refused() {
         document: document.into(),
         policy: Policy::public(),
         url: url.parse().unwrap(),
-        credential: None,
+        headers: Vec::new(),
         limits: RestLimits::default(),
         room: None,
     };

@@ -130,7 +130,7 @@ impl World {
             name: "old".parse().unwrap(),
             policy: Policy::public().allow_url(&url),
             url,
-            credential: None,
+            headers: Vec::new(),
             limits,
             room: None,
         };
@@ -305,7 +305,7 @@ async fn f44_a_server_without_a_stream_of_events_is_told_apart_from_one_that_is_
     let config = |url: &Uri| SseConfig {
         name: "old".parse().unwrap(),
         url: url.clone(),
-        credential: None,
+        headers: Vec::new(),
         policy: Policy::public().allow_url(url),
         limits: SseLimits::default(),
         room: None,

@@ -62,9 +62,9 @@ pub(crate) struct AddArgs {
     /// How the URL is spoken to: streamable-http (default) or sse.
     #[arg(long, value_name = "WORD", requires = "url", value_parser = ["streamable-http", "sse"])]
     transport: Option<String>,
-    /// The gateway's own credential for the server, such as "Authorization: Bearer ${TOKEN}".
+    /// A header of the gateway's own for the server, such as its credential, "Authorization: Bearer ${TOKEN}". Repeatable.
     #[arg(long, value_name = "NAME: VALUE", requires = "url")]
-    header: Option<String>,
+    header: Vec<String>,
     /// An environment variable for the program. Repeatable.
     #[arg(long, value_name = "NAME=VALUE", requires = "command")]
     env: Vec<String>,
@@ -94,9 +94,9 @@ pub(crate) struct ProbeArgs {
     /// A server at this URL instead, which need not be in the file.
     #[arg(long, value_name = "URL", conflicts_with = "name")]
     url: Option<String>,
-    /// With --url: a header with a credential, such as "Authorization: Bearer ${TOKEN}".
+    /// With --url: a header, such as "Authorization: Bearer ${TOKEN}". Repeatable.
     #[arg(long, value_name = "NAME: VALUE", requires = "url")]
-    header: Option<String>,
+    header: Vec<String>,
     /// How long one answer may take, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     timeout: u64,

@@ -242,8 +242,8 @@ impl std::fmt::Debug for GateApi {
 pub struct Server {
     /// How it is reached.
     pub transport: Transport,
-    /// The gateway's own credential for it.
-    pub credential: Option<Credential>,
+    /// The gateway's own headers for it, its credential among them.
+    pub headers: Vec<OwnHeader>,
     /// The policy of single tools.
     pub tools: BTreeMap<ToolName, ToolPolicy>,
     /// The policy of all other tools; `None` with empty `tools` means: no policy, streamed unparsed.
@@ -287,18 +287,18 @@ impl Server {
     }
 }
 
-/// A header that shows a server who this gateway is.
+/// A header of the gateway's own for a server; it may hold a credential.
 #[derive(Clone, PartialEq)]
-pub struct Credential {
+pub struct OwnHeader {
     /// The header.
-    pub header: http::HeaderName,
+    pub name: http::HeaderName,
     /// Its value.
     pub value: http::HeaderValue,
 }
 
-impl std::fmt::Debug for Credential {
+impl std::fmt::Debug for OwnHeader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: [redacted]", self.header)
+        write!(f, "{}: [redacted]", self.name)
     }
 }
 

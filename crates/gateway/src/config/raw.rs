@@ -206,6 +206,9 @@ pub struct RawServer {
     pub cwd: Option<String>,
     /// This gateway's own credential for the server; it replaces whatever a caller sends under that name.
     pub credential: Option<RawCredential>,
+    /// More headers of this gateway's own for `url`, such as `x-tenant: acme` or `x-api-key: ${SEARCH_KEY}`; each replaces whatever a
+    /// caller sends under that name.
+    pub headers: BTreeMap<String, String>,
     /// The policy of single tools, by name.
     pub tools: BTreeMap<String, RawTool>,
     /// The policy of every tool that `tools` does not name.

@@ -381,12 +381,45 @@ fn a_gate_server_needs_a_key_and_named_tools_and_nothing_to_reach() {
         ("{ gate: true, tools: { render: {} }, breaker: { rest_ms: 1 } }", key, "servers.app.breaker"),
         ("{ gate: true, tools: { render: {} }, payment_as_http: true }", key, "servers.app.payment_as_http"),
         ("{ gate: true, tools: { render: {} }, names: plain }", key, "servers.app.names"),
+        ("{ gate: true, tools: { render: {} }, headers: { x: a } }", key, "servers.app.headers"),
     ] {
         let Problems(problems) = gate(server, key).unwrap_err();
         assert_eq!(problems[0].at, at, "{server}");
     }
     let Problems(problems) = load_text(&format!("servers:\n  app: {good}\n"), &[]).unwrap_err();
     assert_eq!(problems[0].at, "servers.app", "no gate API");
+}
+
+#[test]
+fn a_server_gets_the_headers_that_are_written_for_it_and_none_of_the_exchanges_own() {
+    let up = |settings: &str| {
+        let text = format!("servers:\n  up: {{ {settings} }}\n");
+        load_text(&text, &[("KEY", "s3cret")]).map(|config| config.servers[&"up".parse().unwrap()].clone())
+    };
+    let url = "url: \"http://127.0.0.1:1/mcp\"";
+    let server = up(&format!(
+        "{url}, credential: {{ value: \"Bearer ${{KEY}}\" }}, headers: {{ X-Api-Key: \"${{KEY}}\", x-tenant: acme }}"
+    ));
+    let server = server.unwrap();
+    let headers: Vec<(&str, &str)> =
+        server.headers.iter().map(|own| (own.name.as_str(), own.value.to_str().unwrap())).collect();
+    assert_eq!(headers, [("authorization", "Bearer s3cret"), ("x-api-key", "s3cret"), ("x-tenant", "acme")]);
+    assert!(!format!("{server:?}").contains("s3cret"), "{server:?}");
+    for (more, at) in [
+        ("headers: { \"x y\": a }", "servers.up.headers.x y"),
+        ("headers: { x: \"a\\nb\" }", "servers.up.headers.x"),
+        ("headers: { x: \"\" }", "servers.up.headers.x"),
+        ("headers: { x-a: a, X-A: b }", "servers.up.headers.x-a"),
+        ("headers: { Authorization: a }, credential: { value: b }", "servers.up.headers.Authorization"),
+        ("headers: { Host: a }", "servers.up.headers.Host"),
+        ("headers: { accept: a }", "servers.up.headers.accept"),
+        ("headers: { Mcp-Session-Id: a }", "servers.up.headers.Mcp-Session-Id"),
+    ] {
+        let Problems(problems) = up(&format!("{url}, {more}")).unwrap_err();
+        assert_eq!(problems[0].at, at, "{more}");
+    }
+    let Problems(problems) = up("command: [x], headers: { x: a }").unwrap_err();
+    assert_eq!(problems[0].at, "servers.up.headers", "a program has no headers");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod builtin;
 mod escrow;
 mod federation;
 mod gate_api;
+mod own_headers;
 mod payouts;
 mod price;
 mod rates;
@@ -20,13 +21,13 @@ use tollgate_store::DatabaseUrl;
 use tollgate_till::{Complaint, QUOTE_TTL_SECONDS, gate_secret};
 
 use super::meaning::{
-    Admin, Breaker, Config, Credential, Database, Document, Lightning, Limits, Metrics, Receipts,
-    SandboxRails, Secret, Server, Source, TlsFiles, ToolPolicy, Transport, X402,
+    Admin, Breaker, Config, Database, Document, Lightning, Limits, Metrics, Receipts, SandboxRails, Secret,
+    Server, Source, TlsFiles, ToolPolicy, Transport, X402,
 };
 use super::raw::RawShare;
 use super::raw::{
-    RawBreaker, RawConfig, RawCredential, RawDatabase, RawLimits, RawMetrics, RawServer, RawTls, RawTool,
-    RawTransport, RawWord,
+    RawBreaker, RawConfig, RawDatabase, RawLimits, RawMetrics, RawServer, RawTls, RawTool, RawTransport,
+    RawWord,
 };
 use super::{Environment, Problem, Problems};
 
@@ -248,6 +249,9 @@ impl Reader<'_> {
         if raw.cwd.is_some() && raw.command.is_empty() {
             self.refuse(&format!("{at}.cwd"), "is about a `command` only");
         }
+        if !raw.headers.is_empty() && raw.url.is_none() {
+            self.refuse(&format!("{at}.headers"), "is about a `url` only: a program has `env`");
+        }
         let tools = self.tools(at, &raw.tools, assets, floor);
         let every_tool = raw
             .every_tool
@@ -255,7 +259,7 @@ impl Reader<'_> {
             .and_then(|tool| self.tool(&format!("{at}.every_tool"), tool, assets, floor));
         Some(Server {
             transport: transport?,
-            credential: raw.credential.as_ref().and_then(|raw| self.credential(at, raw)),
+            headers: self.own_headers(at, raw),
             tools,
             every_tool,
             payment_as_http: raw.payment_as_http,
@@ -351,19 +355,6 @@ impl Reader<'_> {
             }
         }
         tools
-    }
-
-    fn credential(&mut self, at: &str, raw: &RawCredential) -> Option<Credential> {
-        let name = raw.header.as_deref().unwrap_or("authorization");
-        let header = self.parse(&format!("{at}.credential.header"), name, "a header name")?;
-        let value = raw.value.as_deref().unwrap_or_default();
-        match http::HeaderValue::from_str(value) {
-            Ok(value) if !value.is_empty() => Some(Credential { header, value }),
-            Ok(_) | Err(_) => {
-                self.refuse(&format!("{at}.credential.value"), "is empty or not a header value");
-                None
-            }
-        }
     }
 
     fn tool(&mut self, at: &str, raw: &RawTool, assets: &Assets, floor: Bps) -> Option<ToolPolicy> {

@@ -46,10 +46,9 @@ pub fn masked(settings: &Value) -> Value {
 
 fn mask_server(server: &mut Value) {
     mask_at(server, "/credential/value");
-    for value in
-        server.get_mut("env").and_then(Value::as_object_mut).into_iter().flat_map(|env| env.values_mut())
-    {
-        mask(value);
+    for values in ["env", "headers"] {
+        let values = server.get_mut(values).and_then(Value::as_object_mut);
+        values.into_iter().flat_map(|values| values.values_mut()).for_each(mask);
     }
     for name in ["url", "openapi"] {
         if let Some(Value::String(url)) = server.get_mut(name) {
@@ -142,7 +141,8 @@ mod tests {
                 "command": ["npx", "server", "--api-key", "s3cret", "--token=s3cret", "--port", "80"],
                 "env": { "TOKEN": "s3cret", "OTHER": "${OTHER}" },
             }, "c": { "url": "https://c.example/mcp", "credential": { "value": "Bearer ${C_TOKEN}" } },
-            "d": { "url": "https://d.example/s/s3cret-0b81f2c96a7d4e53/mcp" } },
+            "d": { "url": "https://d.example/s/s3cret-0b81f2c96a7d4e53/mcp" },
+            "e": { "url": "https://e.example/mcp", "headers": { "x-key": "s3cret", "x-other": "${OTHER}" } } },
             "telemetry": { "otlp": { "endpoint": "https://o.example/otlp?key=s3cret" } },
             "metrics": { "token": "s3cret" },
             "gate_api": { "key": "s3cret" },
@@ -168,6 +168,7 @@ mod tests {
         assert_eq!(shown["federation"]["session_keys"], json!(["***", "${OLDER}", "own"]));
         assert_eq!(shown["payment"]["lightning"]["lnbits_url"], "https://ln.example");
         assert_eq!(servers["d"]["url"], "https://d.example/s/***/mcp");
+        assert_eq!(servers["e"]["headers"], json!({ "x-key": "***", "x-other": "${OTHER}" }));
         assert!(is_masked(&servers["a"]) && is_masked(&servers["b"]) && is_masked(&servers["d"]));
         assert!(!is_masked(&servers["c"]), "control: a reference can be sent back");
     }

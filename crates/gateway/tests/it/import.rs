@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::json;
+use tollgate_testkit::journal_server::{Journal, Script};
 
 use crate::servers::{errors, lines, out, refused, run, succeeds};
 use crate::world::{Gateway, TOLLGATE, call, delivered};
@@ -159,6 +160,49 @@ async fn one_bad_server_stops_all_unless_it_is_said_otherwise() {
         yaml(folder.path()),
         "servers:\n  old:\n    url: https://old.example/sse\n    transport: sse\n"
     );
+}
+
+#[tokio::test]
+async fn several_headers_and_a_file_of_variables_come_along_and_stay_secret() {
+    let journal = Journal::start(Script::echo()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let servers = json!({ "servers": {
+        "up": { "type": "http", "url": journal.url(), "headers": {
+            "Authorization": "Bearer tok-s3cret", "X-Tenant": "acme", "X-Api-Key": "key-s3cret",
+        } },
+        "program": {
+            "command": "sh", "args": ["-c", format!("case \"$DB_HOST\" in db-s*t) exec {TOLLGATE} demo-server;; esac")],
+            "envFile": "${workspaceFolder}/program.env", "env": { "LOG_LEVEL": "info" },
+        },
+    } });
+    write(folder.path(), ".vscode/mcp.json", &servers.to_string());
+    write(folder.path(), "program.env", "# Of the project.\nexport DB_HOST='db-s3cret'\nLOG_LEVEL=debug\n");
+    let import = ["server", "import", ".vscode/mcp.json"];
+    let dry = run(folder.path(), &[&import[..], &["--dry-run"]].concat());
+    let done = run(folder.path(), &import);
+    let listed = run(folder.path(), &["server", "list", "--json"]);
+    for said in [&dry, &done, &listed] {
+        let said = format!("{}{}", out(said), errors(said));
+        assert!(!said.contains("s3cret"), "{said}");
+    }
+    assert!(done.status.success(), "{}{}", out(&done), errors(&done));
+    assert!(!yaml(folder.path()).contains("s3cret"), "{}", yaml(folder.path()));
+    let env = std::fs::read_to_string(folder.path().join(".env")).unwrap();
+    assert_eq!(env.matches("s3cret").count(), 3, "{env}");
+
+    // What was taken over is what it was: the program starts with its variable only, the server gets its headers.
+    let gateway = Gateway::dev(folder.path()).await;
+    for server in ["program", "up"] {
+        let at = format!("{}/servers/{server}/mcp", gateway.url);
+        delivered(&call(&at, "echo", &json!({ "text": "x" }), &json!({}), &[("x-tenant", "somebody")]).await);
+    }
+    let calls = journal.calls_to("echo");
+    let sent = |name: &str| calls[0].header(name);
+    assert_eq!(
+        (sent("authorization"), sent("x-tenant"), sent("x-api-key")),
+        (Some("Bearer tok-s3cret"), Some("acme"), Some("key-s3cret"))
+    );
+    assert!(!gateway.whole_log().contains("s3cret"), "{}", gateway.whole_log());
 }
 
 #[tokio::test]

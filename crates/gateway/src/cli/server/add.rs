@@ -67,9 +67,7 @@ fn described(args: &AddArgs) -> anyhow::Result<Value> {
     if let Some(cwd) = &args.cwd {
         server.insert("cwd".to_owned(), json!(cwd));
     }
-    if let Some(header) = &args.header {
-        server.insert("credential".to_owned(), credential(header)?);
-    }
+    server.extend(own_headers(&args.header)?);
     let mut env = Map::new();
     for text in &args.env {
         let (name, value) =
@@ -91,14 +89,38 @@ fn described(args: &AddArgs) -> anyhow::Result<Value> {
     Ok(Value::Object(server))
 }
 
-/// A header as this gateway's credential for a server.
-pub(super) fn credential(header: &str) -> anyhow::Result<Value> {
-    let (name, value) = header.split_once(':').context("--header is not \"Name: value\"")?;
-    let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
-    Ok(match name.as_str() {
-        "authorization" => json!({ "value": value }),
-        _ => json!({ "header": name, "value": value }),
-    })
+/// Headers as a server's settings: see [`headers_of`].
+pub(super) fn own_headers(headers: &[String]) -> anyhow::Result<Map<String, Value>> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for header in headers {
+        // Not the text itself: what was meant for a value may be a secret.
+        let (name, value) = header.split_once(':').context("--header is not \"Name: value\"")?;
+        let name = name.trim().to_ascii_lowercase();
+        if all.iter().any(|(known, _)| *known == name) {
+            bail!("--header {name} is given twice");
+        }
+        all.push((name, value.trim().to_owned()));
+    }
+    Ok(headers_of(all))
+}
+
+/// Headers by their names in lower case as a server's settings: the only one is its credential, and of several `authorization`.
+pub(super) fn headers_of(headers: Vec<(String, String)>) -> Map<String, Value> {
+    let is_alone = headers.len() == 1;
+    let (mut server, mut others) = (Map::new(), Map::new());
+    for (name, value) in headers {
+        match name.as_str() {
+            "authorization" => drop(server.insert("credential".to_owned(), json!({ "value": value }))),
+            _ if is_alone => {
+                drop(server.insert("credential".to_owned(), json!({ "header": name, "value": value })));
+            }
+            _ => drop(others.insert(name, json!(value))),
+        }
+    }
+    if !others.is_empty() {
+        server.insert("headers".to_owned(), Value::Object(others));
+    }
+    server
 }
 
 /// The prices of single tools, and that of every other one.

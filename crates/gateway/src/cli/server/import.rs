@@ -3,6 +3,7 @@
 //! Nothing is written when one of them cannot be taken over, unless that is asked for. The client's file stays as it is.
 
 mod entry;
+mod env_file;
 mod placeholders;
 mod source;
 
@@ -73,7 +74,7 @@ impl Import<'_> {
     ) -> anyhow::Result<Outcome> {
         let before = self.vault.count();
         let refused = |problems: Vec<String>| Ok(Outcome::Refused(problems));
-        let Translated { name, mut server, mut notes } =
+        let Translated { name, mut server, kept_apart, mut notes } =
             match entry::translate(source, label, entry, config, &self.vault) {
                 Ok(translated) => translated,
                 Err(Refused::Skipped(why)) => return Ok(Outcome::Skipped(why)),
@@ -84,6 +85,7 @@ impl Import<'_> {
                 "its name becomes {name}, which another server of these files has already"
             )]);
         }
+        notes.extend(self.vault.keep_apart(&name, &mut server, kept_apart)?);
         notes.extend(self.vault.conceal(&name, &mut server)?);
         let existing = if self.args.replace { Existing::Replaced } else { Existing::Kept };
         let problems = match self.settings.with(&name, &server, existing) {

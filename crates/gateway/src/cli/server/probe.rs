@@ -9,7 +9,7 @@ use tollgate_domain::ServerName;
 use tollgate_exec::probe::{Introduced, Offered, ProbeLimits, Probed, Spoken};
 use tollgate_registry::{Definition, Report, scan, visible};
 
-use super::add::credential;
+use super::add::own_headers;
 use super::list::way;
 use super::settings::Settings;
 use super::{ProbeArgs, environment, invalid};
@@ -42,7 +42,7 @@ pub(super) async fn probe(args: ProbeArgs) -> anyhow::Result<ExitCode> {
     let environment = environment()?;
     let limits = ProbeLimits { answer_ms_max: args.timeout.saturating_mul(1_000), ..ProbeLimits::default() };
     let seen = match &args.url {
-        Some(url) => vec![at_url(url, args.header.as_deref(), &environment, limits).await?],
+        Some(url) => vec![at_url(url, &args.header, &environment, limits).await?],
         None => {
             let settings = Settings::open(&args.file.config)?;
             if !settings.exists() {
@@ -85,13 +85,14 @@ async fn of_file(config: &Config, name: Option<&str>, limits: ProbeLimits) -> an
 /// A server that is in no file: streamable HTTP, else the first HTTP transport.
 async fn at_url(
     url: &str,
-    header: Option<&str>,
+    headers: &[String],
     environment: &Environment,
     limits: ProbeLimits,
 ) -> anyhow::Result<Seen> {
-    // Only the variables that a credential refers to: no setting of this gateway's own matters here.
-    let header = header.map(|header| environment.fill(header)).transpose();
-    let header = header
+    // Only the variables that they refer to: no setting of this gateway's own matters here.
+    let headers: Result<Vec<String>, String> =
+        headers.iter().map(|header| environment.fill(header)).collect();
+    let headers = headers
         .map_err(|name| anyhow::anyhow!("--header names ${{{name}}}, which is not set in the environment"))?;
     let bare = Environment::of(
         ["PATH", "HOME"]
@@ -101,8 +102,8 @@ async fn at_url(
     let mut first = None;
     for transport in ["streamable-http", "sse"] {
         let mut server = json!({ "url": url, "transport": transport });
-        if let (Some(header), Some(members)) = (&header, server.as_object_mut()) {
-            members.insert("credential".to_owned(), credential(header)?);
+        if let Some(members) = server.as_object_mut() {
+            members.extend(own_headers(&headers)?);
         }
         let tree = json!({ "servers": { UNNAMED: server } });
         let config = load_tree(tree, "the command line".to_owned(), &bare, &Overrides::default(), None)?;

@@ -3,6 +3,7 @@
 //! What looks like a secret is a guess from names and forms: better one variable too many than one password in a file that is
 //! shown around. Values are never printed.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
@@ -69,6 +70,21 @@ impl Vault {
                 note(&format!("the value of {name}"), &variable);
             }
         }
+        if let Some(headers) = settings.get_mut("headers").and_then(Value::as_object_mut) {
+            for (name, value) in headers {
+                let text = value.as_str().unwrap_or_default().to_owned();
+                let secret = looks::behind_scheme(&text);
+                // Whatever stands behind the word of a scheme is one.
+                let has_scheme = secret.len() < text.len() && !text.contains("${");
+                if !has_scheme && !looks::secret(name, secret) {
+                    continue;
+                }
+                let scheme = text.strip_suffix(secret).unwrap_or_default();
+                let variable = self.keep(server, name, secret)?;
+                *value = json!(format!("{scheme}${{{variable}}}"));
+                note(&format!("the header {name}"), &variable);
+            }
+        }
         if let Some(value) = settings.pointer_mut("/credential/value") {
             let text = value.as_str().unwrap_or_default().to_owned();
             if !text.contains("${") && !text.is_empty() {
@@ -90,6 +106,31 @@ impl Vault {
         }
         if let Some(command) = settings.get_mut("command").and_then(Value::as_array_mut) {
             self.conceal_arguments(server, command, &mut note)?;
+        }
+        Ok(notes)
+    }
+
+    /// Adds variables of a program that stood in a file of their own: somebody kept them out of the settings, so they stay out of ours,
+    /// whatever they look like.
+    ///
+    /// # Errors
+    /// When a value cannot be kept in `.env`.
+    pub(super) fn keep_apart(
+        &mut self,
+        server: &str,
+        settings: &mut Value,
+        variables: BTreeMap<String, String>,
+    ) -> anyhow::Result<Vec<String>> {
+        let mut notes = Vec::new();
+        for (name, value) in variables {
+            if !value.is_empty() {
+                let variable = self.keep(server, &name, &value)?;
+                notes.push(format!("{server}: {name} of its envFile goes into {FILE} as {variable}"));
+                settings["env"][&name] = json!(format!("${{{variable}}}"));
+            } else {
+                // What is empty counts as not set in `.env`.
+                settings["env"][&name] = json!("");
+            }
         }
         Ok(notes)
     }

@@ -60,8 +60,18 @@ pub(super) fn key(name: &str) -> String {
 
 /// How a server is reached comes first; the rest in its own order.
 fn ordered(members: &Map<String, Value>) -> Vec<(&String, &Value)> {
-    const FIRST: &[&str] =
-        &["openapi", "url", "transport", "command", "cwd", "env", "credential", "tools", "every_tool"];
+    const FIRST: &[&str] = &[
+        "openapi",
+        "url",
+        "transport",
+        "command",
+        "cwd",
+        "env",
+        "credential",
+        "headers",
+        "tools",
+        "every_tool",
+    ];
     let place = |name: &str| FIRST.iter().position(|first| *first == name).unwrap_or(FIRST.len());
     let mut all: Vec<(&String, &Value)> = members.iter().collect();
     all.sort_by_key(|(name, _)| place(name));

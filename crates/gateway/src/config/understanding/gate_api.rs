@@ -79,6 +79,7 @@ impl Reader<'_> {
             ("list_callable_only", server.list_callable_only),
             ("transport", server.transport.is_some()),
             ("env", !server.env.is_empty()),
+            ("headers", !server.headers.is_empty()),
             ("names", server.names != RawNames::default()),
         ];
         for (key, is_set) in unused {

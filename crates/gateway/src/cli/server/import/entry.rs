@@ -1,9 +1,14 @@
 //! One server of a client's file as a server of ours.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use serde_json::{Map, Value, json};
 use tollgate_domain::ServerName;
 
+use super::super::add::headers_of;
 use super::super::vault::Vault;
+use super::env_file;
 use super::placeholders::{resolved, shown};
 use super::source::Source;
 use crate::config::Config;
@@ -30,10 +35,9 @@ const IGNORED: &[&str] = &[
 ];
 /// Members without which the server would not be what it was.
 const NEEDED: &[(&str, &str)] = &[
-    ("envFile", "write its variables into `env` or into .env"),
-    ("auth", "Tollgate has one header as its credential for a server: write it into `headers`"),
-    ("oauth", "Tollgate has one header as its credential for a server: write it into `headers`"),
-    ("headersHelper", "Tollgate has one header as its credential for a server: write it into `headers`"),
+    ("auth", "Tollgate shows a server who it is by a header: write it into `headers`"),
+    ("oauth", "Tollgate shows a server who it is by a header: write it into `headers`"),
+    ("headersHelper", "what it would print belongs into `headers`"),
 ];
 
 /// A server, ready for the configuration.
@@ -41,6 +45,8 @@ const NEEDED: &[(&str, &str)] = &[
 pub(super) struct Translated {
     pub(super) name: String,
     pub(super) server: Value,
+    /// Variables of its program that stood in a file of their own, by name.
+    pub(super) kept_apart: BTreeMap<String, String>,
     pub(super) notes: Vec<String>,
 }
 
@@ -74,12 +80,13 @@ pub(super) fn translate(
     if let Some(why) = own(entry, config) {
         return Err(Refused::Skipped(why));
     }
-    let mut reading = Reading { source, vault, problems: Vec::new(), notes: Vec::new() };
+    let mut reading =
+        Reading { source, vault, kept_apart: BTreeMap::new(), problems: Vec::new(), notes: Vec::new() };
     let name = reading.name(label);
     let server = reading.server(entry);
-    let Reading { problems, notes, .. } = reading;
+    let Reading { kept_apart, problems, notes, .. } = reading;
     match (name, problems.is_empty()) {
-        (Some(name), true) => Ok(Translated { name: name.to_string(), server, notes }),
+        (Some(name), true) => Ok(Translated { name: name.to_string(), server, kept_apart, notes }),
         _ => Err(Refused::Problems(problems)),
     }
 }
@@ -122,6 +129,7 @@ fn port(url: &http::Uri) -> u16 {
 struct Reading<'a> {
     source: &'a Source,
     vault: &'a Vault,
+    kept_apart: BTreeMap<String, String>,
     problems: Vec<String>,
     notes: Vec<String>,
 }
@@ -165,6 +173,7 @@ impl Reading<'_> {
             "cwd",
             "disabled",
             "env",
+            "envFile",
             "headers",
             "httpUrl",
             "serverUrl",
@@ -192,6 +201,9 @@ impl Reading<'_> {
         if let Some(url) = self.text("url", url) {
             server.insert("url".to_owned(), json!(url));
         }
+        if entry.get("envFile").is_some_and(|file| !file.is_null()) {
+            self.problems.push("`envFile` is about a `command` only: take it out there".to_owned());
+        }
         let word =
             entry.get("type").or_else(|| entry.get("transport")).and_then(Value::as_str).unwrap_or("http");
         match word.to_ascii_lowercase().as_str() {
@@ -205,21 +217,16 @@ impl Reading<'_> {
         else {
             return;
         };
-        let Some((name, value)) = headers.iter().next().filter(|_| headers.len() == 1) else {
-            let names: Vec<String> = headers.keys().map(|name| shown(name)).collect();
-            self.problems.push(format!(
-                "it has {} headers ({}), and a server has one credential",
-                names.len(),
-                names.join(", ")
-            ));
-            return;
-        };
-        let Some(value) = self.text(&format!("header {}", shown(name)), value) else { return };
-        let credential = match name.to_ascii_lowercase().as_str() {
-            "authorization" => json!({ "value": value }),
-            name => json!({ "header": name, "value": value }),
-        };
-        server.insert("credential".to_owned(), credential);
+        let mut all: Vec<(String, String)> = Vec::new();
+        for (label, value) in headers {
+            let name = label.to_ascii_lowercase();
+            if all.iter().any(|(known, _)| *known == name) {
+                self.problems.push(format!("header {} is named twice", shown(label)));
+            } else if let Some(value) = self.text(&format!("header {}", shown(label)), value) {
+                all.push((name, value));
+            }
+        }
+        server.extend(headers_of(all));
     }
 
     fn program(&mut self, entry: &Map<String, Value>, command: &Value, server: &mut Map<String, Value>) {
@@ -247,11 +254,17 @@ impl Reading<'_> {
         {
             server.insert("cwd".to_owned(), json!(cwd));
         }
+        self.kept_apart = self.env_file(entry.get("envFile").unwrap_or(&Value::Null));
         let mut env = Map::new();
         match entry.get("env") {
             None | Some(Value::Null) => {}
             Some(Value::Object(variables)) => {
-                for (name, value) in variables.iter().filter(|(_, value)| !value.is_null()) {
+                for (name, value) in variables {
+                    // What stands here counts more than the file, and nothing means that it is not set.
+                    self.kept_apart.remove(name);
+                    if value.is_null() {
+                        continue;
+                    }
                     if let Some(value) = self.text(&format!("the value of {}", shown(name)), value) {
                         env.insert(name.clone(), json!(value));
                     }
@@ -261,6 +274,23 @@ impl Reading<'_> {
         }
         if !env.is_empty() {
             server.insert("env".to_owned(), Value::Object(env));
+        }
+    }
+
+    /// The variables in the file that `envFile` names.
+    fn env_file(&mut self, named: &Value) -> BTreeMap<String, String> {
+        if named.is_null() {
+            return BTreeMap::new();
+        }
+        let Some(path) = self.text("`envFile`", named) else { return BTreeMap::new() };
+        let read = self.vault.environment().fill(&path).map_err(|name| format!("{name} is not set"));
+        let read = read.and_then(|path| env_file::read(Path::new(&path), self.source.workspace.as_deref()));
+        match read {
+            Ok(variables) => variables,
+            Err(problem) => {
+                self.problems.push(format!("`envFile` {}: {problem}", shown(&path)));
+                BTreeMap::new()
+            }
         }
     }
 

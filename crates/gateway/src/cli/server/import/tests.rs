@@ -65,6 +65,35 @@ fn programs_and_urls_become_servers() {
 }
 
 #[test]
+fn of_several_headers_authorization_is_the_credential() {
+    assert_eq!(
+        one(r#"{ "url": "https://a/mcp", "headers": { "X-Tenant": "acme", "Authorization": "Bearer ${API_TOKEN}" } }"#)
+            .unwrap(),
+        json!({ "url": "https://a/mcp", "credential": { "value": "Bearer ${API_TOKEN}" }, "headers": { "x-tenant": "acme" } })
+    );
+    assert_eq!(
+        one(r#"{ "url": "https://a/mcp", "headers": { "X-A": "1", "X-B": "${API_TOKEN}" } }"#).unwrap(),
+        json!({ "url": "https://a/mcp", "headers": { "x-a": "1", "x-b": "${API_TOKEN}" } })
+    );
+}
+
+#[test]
+fn variables_of_an_env_file_are_those_that_env_does_not_name() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.env"), "A=file\nB=file\nC=file\n").unwrap();
+    let mut source = Source::parse(
+        "test",
+        r#"{ "servers": { "x": { "command": "x", "envFile": "${workspaceFolder}/a.env", "env": { "B": "own", "C": null } } } }"#,
+    )
+    .unwrap();
+    source.workspace = Some(folder.path().to_owned());
+    let (label, entry) = &source.entries[0];
+    let translated = translate(&source, label, entry, &config(), &vault()).unwrap();
+    assert_eq!(translated.kept_apart, [("A".to_owned(), "file".to_owned())].into());
+    assert_eq!(translated.server["env"], json!({ "B": "own" }));
+}
+
+#[test]
 fn placeholders_become_references_or_are_refused_by_name() {
     let argument = |text: &str| one(&json!({ "command": "x", "args": [text] }).to_string());
     for (given, becomes) in [
@@ -94,12 +123,18 @@ fn what_would_not_be_the_same_server_is_refused_by_name() {
     assert!(one(r#"{ "command": "x", "autoApprove": [] }"#).is_ok(), "control");
     for (entry, named) in [
         (r#"{ "command": "x", "cwd": ["/srv"] }"#, "`cwd`"),
-        (r#"{ "command": "x", "envFile": ".env" }"#, "`envFile`"),
+        (
+            r#"{ "command": "x", "envFile": "${workspaceFolder}/.none" }"#,
+            "`envFile` /projects/here/.none: it cannot",
+        ),
+        (r#"{ "command": "x", "envFile": [] }"#, "`envFile`"),
+        (r#"{ "url": "https://a/", "envFile": ".env" }"#, "`envFile`"),
         (r#"{ "url": "https://a/", "auth": {} }"#, "`auth`"),
         (r#"{ "url": "https://a/", "command": "x" }"#, "both"),
         (r#"{ "args": [] }"#, "neither"),
         (r#"{ "url": "https://a/", "type": "websocket" }"#, "websocket"),
-        (r#"{ "url": "https://a/", "headers": { "A": "1", "B": "2" } }"#, "2 headers (A, B)"),
+        (r#"{ "url": "https://a/", "headers": { "A": "1", "a": "2" } }"#, "named twice"),
+        (r#"{ "url": "https://a/", "headers": { "A": "1", "B": ["2"] } }"#, "header B is no text"),
         (r#"{ "command": ["x"] }"#, "is no text"),
         (r#""x""#, "no object"),
     ] {

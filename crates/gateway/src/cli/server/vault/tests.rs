@@ -67,6 +67,41 @@ fn a_url_and_a_credential_keep_their_secrets_out_of_the_file() {
 }
 
 #[test]
+fn of_several_headers_those_that_look_like_secrets_are_kept_out_of_the_file() {
+    let mut settings = json!({ "url": "https://a.example/mcp", "headers": {
+        "x-api-key": "abcdef", "x-other": "Bearer tok", "x-tenant": "acme", "x-token": "${THERE}",
+    } });
+    let mut vault = vault(&[]);
+    let notes = vault.conceal("up", &mut settings).unwrap().join("\n");
+    assert_eq!(
+        settings["headers"],
+        json!({ "x-api-key": "${UP_X_API_KEY}", "x-other": "Bearer ${UP_X_OTHER}", "x-tenant": "acme", "x-token": "${THERE}" })
+    );
+    assert!(
+        notes.contains("the header x-other") && !notes.contains("tok") && !notes.contains("abcdef"),
+        "{notes}"
+    );
+}
+
+#[test]
+fn what_stood_in_a_file_of_its_own_stays_out_of_the_settings_whatever_it_looks_like() {
+    let mut settings = json!({ "command": ["x"], "env": { "MODE": "fast" } });
+    let mut vault = vault(&[]);
+    let variables = [("HOST", "db.example"), ("PASSWORD", "${not} a 'reference'"), ("NOTHING", "")];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let notes = vault.keep_apart("db", &mut settings, variables.into()).unwrap().join("\n");
+    assert_eq!(
+        settings["env"],
+        json!({ "MODE": "fast", "HOST": "${DB_HOST}", "PASSWORD": "${DB_PASSWORD}", "NOTHING": "" })
+    );
+    assert_eq!(vault.environment().fill("${DB_PASSWORD}").unwrap(), "${not} a 'reference'");
+    assert!(
+        notes.contains("DB_HOST") && !notes.contains("db.example") && !notes.contains("reference"),
+        "{notes}"
+    );
+}
+
+#[test]
 fn a_secret_is_replaced_where_it_stands_and_nowhere_else() {
     let mut settings = json!({
         "url": "https://a.example/a/mcp?key=a&token=b&page=a",
