@@ -394,8 +394,12 @@ impl LedgerStore for Store {
         either!(self, store => store.settlement_by_call(call).await)
     }
 
-    async fn open_settlements(&self) -> Result<Vec<SettlementRow>, StoreError> {
-        either!(self, store => store.open_settlements().await)
+    async fn open_settlements(
+        &self,
+        after: Option<CallId>,
+        limit: u32,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
+        either!(self, store => store.open_settlements(after, limit).await)
     }
 
     async fn pending_settlements(&self) -> Result<PendingSettlements, StoreError> {
