@@ -2,7 +2,7 @@
 
 mod checked;
 mod copy;
-mod cut;
+pub(crate) mod cut;
 mod pending;
 
 use std::collections::BTreeMap;
