@@ -170,6 +170,18 @@ impl Store {
         either!(self, store => store.is_open())
     }
 
+    /// Whether a call of this caller has not ended and is another gateway's to end. Never where the ledger is in files.
+    ///
+    /// # Errors
+    /// [`StoreError::Definite`] when it cannot be read.
+    pub async fn is_open_elsewhere(&self, call: &CallId, caller: &Principal) -> Result<bool, StoreError> {
+        match &self.backend {
+            Backend::Embedded(_) => Ok(false),
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(shared) => shared.database.is_open_elsewhere(call, caller).await,
+        }
+    }
+
     /// What is booked as earned in an asset, over all servers and as long as this ledger lives.
     ///
     /// # Errors

@@ -164,6 +164,20 @@ impl PostgresStore {
         self.writer.is_open()
     }
 
+    pub(crate) async fn is_open_elsewhere(
+        &self,
+        call: &CallId,
+        caller: &Principal,
+    ) -> Result<bool, StoreError> {
+        let owner = self.identity.map(|identity| identity.gateway);
+        let asked: [(&(dyn ToSql + Sync), Type); 3] = [
+            (&call.as_bytes().as_slice(), Type::BYTEA),
+            (&caller.to_string(), Type::TEXT),
+            (&owner, Type::INT4),
+        ];
+        Ok(self.row(pending::OPEN_ELSEWHERE, &asked, |_| Ok(())).await?.is_some())
+    }
+
     pub(crate) async fn earned(&self, asset: &AssetId) -> Result<Amount, StoreError> {
         let query = "SELECT least(coalesce(sum(credits_posted), 0), 340282366920938463463374607431768211455)::text \
              FROM accounts WHERE asset = $1 AND starts_with(name, 'payable:')";

@@ -12,6 +12,9 @@ pub(super) const OPEN: &str = settlements!(
      AND owner = coalesce($1, owner) AND id > coalesce((SELECT id FROM settlements WHERE call = $2), 0) \
      ORDER BY id LIMIT $3"
 );
+/// One call of a caller, if it is open and of another gateway.
+pub(super) const OPEN_ELSEWHERE: &str = "SELECT 1 FROM settlements WHERE call = $1 AND caller = $2 AND owner <> $3 \
+     AND state NOT IN ('settled', 'delivered', 'refunded', 'voided', 'failed', 'in_doubt')";
 /// Of this gateway, or of all of them. The condition is the one of the index.
 pub(super) const PENDING: &str = "SELECT count(*), min(claimed) FROM settlements \
      WHERE state IN ('executed', 'submitted', 'unknown') AND owner = coalesce($1, owner)";
