@@ -54,6 +54,7 @@ codes! {
     PAYMENT_FAILED = "payment_failed", 402, -31017, AfterChange;
     RESULT_EXPIRED = "result_expired", 410, -31064, AfterChange;
     AUTHORIZATION_UNKNOWN = "authorization_unknown", 404, -31061, AfterChange;
+    AUTHORIZATION_ELSEWHERE = "authorization_elsewhere", 409, -31065, Later;
     AUTHORIZATION_OTHER_CALL = "authorization_other_call", 409, -31062, AfterChange;
     NOT_YOURS = "not_yours", 403, -31063, AfterChange;
     RATE_LIMITED = "rate_limited", 429, -31018, Later;

@@ -84,6 +84,8 @@ pub enum Denial {
     },
     /// No such authorization waits for this caller: never given, used, or run out.
     AuthorizationUnknown,
+    /// The authorization was given by another of several gateways, and its call has not ended: it waits there, or runs.
+    AuthorizationElsewhere,
     /// The authorization was given for another call; carries what differs.
     AuthorizationOtherCall(&'static str),
     /// What was asked for is somebody else's.
@@ -196,6 +198,7 @@ impl Denial {
             Self::PriceUnknown(_) => code::PRICE_UNKNOWN,
             Self::PriceAboveMaximum { .. } => code::PRICE_ABOVE_MAXIMUM,
             Self::AuthorizationUnknown => code::AUTHORIZATION_UNKNOWN,
+            Self::AuthorizationElsewhere => code::AUTHORIZATION_ELSEWHERE,
             Self::AuthorizationOtherCall(_) => code::AUTHORIZATION_OTHER_CALL,
             Self::NotYours => code::NOT_YOURS,
             Self::PaymentRequired(_) => code::PAYMENT_REQUIRED,
@@ -259,6 +262,9 @@ impl Denial {
             Self::AuthorizationUnknown => {
                 "No such authorization of this caller: it was never given, has been used, or has run out."
                     .to_owned()
+            }
+            Self::AuthorizationElsewhere => {
+                "The authorization was given by another gateway, which alone executes it: its price is still reserved there.".to_owned()
             }
             Self::AuthorizationOtherCall(differs) => {
                 format!("The authorization was given for another call: {differs} differs.")
@@ -358,6 +364,9 @@ impl Denial {
             Self::AuthorizationUnknown => {
                 "Ask for a new one at `POST /api/v1/payments/authorize`; what the old one reserved was released unless it was used."
             }
+            Self::AuthorizationElsewhere => {
+                "Execute at the gateway that gave it, or send the same request again until it gets there; unused, it runs out and the credit comes back."
+            }
             Self::AuthorizationOtherCall(_) => {
                 "Send the tool and the arguments that were authorized; the authorization is still good."
             }
@@ -432,6 +441,7 @@ impl Denial {
             | Self::PriceUnknown(_)
             | Self::PriceAboveMaximum { .. }
             | Self::AuthorizationUnknown
+            | Self::AuthorizationElsewhere
             | Self::AuthorizationOtherCall(_)
             | Self::NotYours
             | Self::PaymentAmbiguous(_)

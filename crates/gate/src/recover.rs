@@ -13,8 +13,8 @@ use crate::receipt::Told;
 use crate::station::store_fault;
 use crate::street::Gate;
 
-/// How many settlements in doubt are read at once.
-const UNKNOWN_ROWS_MAX: u32 = 256;
+/// How many settlements are read at once, however many are open.
+const ROWS_MAX: u32 = 256;
 
 /// What one round of recovery did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -25,6 +25,13 @@ pub struct Recovered {
     pub open: usize,
 }
 
+impl Recovered {
+    fn count(&mut self, state: State) {
+        let rows = if state.is_terminal() { &mut self.ended } else { &mut self.open };
+        *rows = rows.saturating_add(1);
+    }
+}
+
 impl<P: Ports> Gate<P> {
     /// Drives every open settlement towards its end. Run at start, before any call is taken; and again from time to time
     /// for those whose rail is silent.
@@ -32,17 +39,20 @@ impl<P: Ports> Gate<P> {
     /// # Errors
     /// A [`Fault`] when the ledger cannot be read or written.
     pub async fn recover(&self) -> Result<Recovered, Fault> {
-        let mut recovered = Recovered::default();
-        for row in self.ports.ledger().open_settlements().await.map_err(store_fault)? {
-            let state = self.resume(&row, self.ports.may_have_run(row.call)).await?;
-            tracing::info!(call = %row.call, key = %row.key, from = %row.state, to = %state, "settlement resumed");
-            if state.is_terminal() {
-                recovered.ended = recovered.ended.saturating_add(1);
-            } else {
-                recovered.open = recovered.open.saturating_add(1);
+        let (mut recovered, mut after) = (Recovered::default(), None);
+        loop {
+            let open = self.ports.ledger().open_settlements(after, ROWS_MAX).await.map_err(store_fault)?;
+            for row in &open {
+                let state = self.resume(row, self.ports.may_have_run(row.call)).await?;
+                tracing::info!(call = %row.call, key = %row.key, from = %row.state, to = %state, "settlement resumed");
+                recovered.count(state);
+            }
+            // What stays open is behind, too.
+            after = open.last().map(|row| row.call);
+            if after.is_none() {
+                return Ok(recovered);
             }
         }
-        Ok(recovered)
     }
 
     /// Drives the settlements whose rail gave no definite answer; calls in flight are left alone.
@@ -52,15 +62,10 @@ impl<P: Ports> Gate<P> {
     pub async fn reconcile(&self) -> Result<Recovered, Fault> {
         let (mut recovered, mut after) = (Recovered::default(), None);
         loop {
-            let unknown = self.ports.ledger().unknown_settlements(after, UNKNOWN_ROWS_MAX).await;
+            let unknown = self.ports.ledger().unknown_settlements(after, ROWS_MAX).await;
             let unknown = unknown.map_err(store_fault)?;
             for row in &unknown {
-                let ended = self.resume(row, true).await?.is_terminal();
-                if ended {
-                    recovered.ended = recovered.ended.saturating_add(1);
-                } else {
-                    recovered.open = recovered.open.saturating_add(1);
-                }
+                recovered.count(self.resume(row, true).await?);
             }
             // Whatever stays in doubt is behind: however many there are, each has its turn.
             after = unknown.last().map(|row| row.call);

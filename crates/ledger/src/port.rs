@@ -196,8 +196,13 @@ pub trait LedgerStore: Send + Sync + 'static {
         call: &CallId,
     ) -> impl Future<Output = Result<Option<SettlementRow>, StoreError>> + Send;
 
-    /// Every attempt that has not ended, oldest first: what recovery has to finish at start.
-    fn open_settlements(&self) -> impl Future<Output = Result<Vec<SettlementRow>, StoreError>> + Send;
+    /// Attempts that have not ended, oldest first, those claimed after the one of the call `after`, at most `limit`: what recovery
+    /// has to finish at start.
+    fn open_settlements(
+        &self,
+        after: Option<CallId>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<SettlementRow>, StoreError>> + Send;
 
     /// How many attempts wait for their rail, and since when.
     fn pending_settlements(&self) -> impl Future<Output = Result<PendingSettlements, StoreError>> + Send;

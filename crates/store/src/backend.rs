@@ -170,6 +170,18 @@ impl Store {
         either!(self, store => store.is_open())
     }
 
+    /// Whether a call of this caller has not ended and is another gateway's to end. Never where the ledger is in files.
+    ///
+    /// # Errors
+    /// [`StoreError::Definite`] when it cannot be read.
+    pub async fn is_open_elsewhere(&self, call: &CallId, caller: &Principal) -> Result<bool, StoreError> {
+        match &self.backend {
+            Backend::Embedded(_) => Ok(false),
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(shared) => shared.database.is_open_elsewhere(call, caller).await,
+        }
+    }
+
     /// What is booked as earned in an asset, over all servers and as long as this ledger lives.
     ///
     /// # Errors
@@ -394,8 +406,12 @@ impl LedgerStore for Store {
         either!(self, store => store.settlement_by_call(call).await)
     }
 
-    async fn open_settlements(&self) -> Result<Vec<SettlementRow>, StoreError> {
-        either!(self, store => store.open_settlements().await)
+    async fn open_settlements(
+        &self,
+        after: Option<CallId>,
+        limit: u32,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
+        either!(self, store => store.open_settlements(after, limit).await)
     }
 
     async fn pending_settlements(&self) -> Result<PendingSettlements, StoreError> {

@@ -164,6 +164,20 @@ impl PostgresStore {
         self.writer.is_open()
     }
 
+    pub(crate) async fn is_open_elsewhere(
+        &self,
+        call: &CallId,
+        caller: &Principal,
+    ) -> Result<bool, StoreError> {
+        let owner = self.identity.map(|identity| identity.gateway);
+        let asked: [(&(dyn ToSql + Sync), Type); 3] = [
+            (&call.as_bytes().as_slice(), Type::BYTEA),
+            (&caller.to_string(), Type::TEXT),
+            (&owner, Type::INT4),
+        ];
+        Ok(self.row(pending::OPEN_ELSEWHERE, &asked, |_| Ok(())).await?.is_some())
+    }
+
     pub(crate) async fn earned(&self, asset: &AssetId) -> Result<Amount, StoreError> {
         let query = "SELECT least(coalesce(sum(credits_posted), 0), 340282366920938463463374607431768211455)::text \
              FROM accounts WHERE asset = $1 AND starts_with(name, 'payable:')";
@@ -332,13 +346,16 @@ impl LedgerStore for PostgresStore {
     }
 
     /// Those of this gateway. What another gateway left open is its own to finish: only it knows which of its calls were sent.
-    async fn open_settlements(&self) -> Result<Vec<SettlementRow>, StoreError> {
+    async fn open_settlements(
+        &self,
+        after: Option<CallId>,
+        limit: u32,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
         let owner = self.identity.map(|identity| identity.gateway);
-        // The condition is the one of the index.
-        let query = settlements!(
-            "WHERE state NOT IN ('settled', 'delivered', 'refunded', 'voided', 'failed', 'in_doubt') AND owner = coalesce($1, owner) ORDER BY id"
-        );
-        self.rows(query, &[(&owner, Type::INT4)], rows::settlement).await
+        let (after, limit) = (after.map(|call| call.as_bytes().to_vec()), i64::from(limit));
+        let asked: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&owner, Type::INT4), (&after, Type::BYTEA), (&limit, Type::INT8)];
+        self.rows(pending::OPEN, &asked, rows::settlement).await
     }
 
     /// Those of this gateway, as of [`Self::open_settlements`].

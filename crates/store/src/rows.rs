@@ -134,16 +134,6 @@ pub(crate) fn settlement_by_call(
     query.query_row(params![call.as_bytes()], settlement).optional()
 }
 
-/// Every attempt that has not ended, oldest first.
-pub(crate) fn open_settlements(connection: &Connection) -> rusqlite::Result<Vec<SettlementRow>> {
-    // The condition is the one of the index, word for word, so that the index is used.
-    let mut query = connection.prepare_cached(settlements!(
-        "WHERE state <> 'settled' AND state <> 'delivered' AND state <> 'refunded' AND state <> 'voided' \
-         AND state <> 'failed' AND state <> 'in_doubt' ORDER BY id"
-    ))?;
-    query.query_map([], settlement)?.collect()
-}
-
 /// The latest attempts that changed at `since` or later, the newest first, at most `limit`.
 pub(crate) fn settlements_since(
     connection: &Connection,

@@ -365,8 +365,12 @@ impl LedgerStore for Store {
         self.inner.readers.read(move |connection| rows::settlement_by_call(connection, &call)).await
     }
 
-    async fn open_settlements(&self) -> Result<Vec<SettlementRow>, StoreError> {
-        self.inner.readers.read(rows::open_settlements).await
+    async fn open_settlements(
+        &self,
+        after: Option<CallId>,
+        limit: u32,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
+        self.inner.readers.read(move |connection| pending::open(connection, after, limit)).await
     }
 
     async fn pending_settlements(&self) -> Result<PendingSettlements, StoreError> {

@@ -122,6 +122,8 @@ pub enum TillError {
     },
 }
 
+/// How many open settlements are read at once, however many there are.
+const ROWS_MAX: u32 = 256;
 /// Says in a data directory that its ledger is in a database, without a password: whoever looks for a file is told.
 const ELSEWHERE: &str = "ledger.database";
 
@@ -186,11 +188,18 @@ impl Till {
 
 /// Sandbox money is on our books from the claim on: what waits for a rail is not sandbox money.
 async fn without_real_money(store: &Store) -> Result<(), TillError> {
-    let open = store.open_settlements().await?;
-    let real: Vec<CallId> =
-        open.iter().filter(|row| !row.funds.settles_on_our_books()).map(|row| row.call).collect();
-    match real.first() {
-        Some(first) => Err(TillError::RealMoneyOpen { calls: real.len(), first: *first }),
-        None => Ok(()),
+    let (mut calls, mut first, mut after) = (0_usize, None, None);
+    loop {
+        let open = store.open_settlements(after, ROWS_MAX).await?;
+        for row in open.iter().filter(|row| !row.funds.settles_on_our_books()) {
+            calls = calls.saturating_add(1);
+            first = first.or(Some(row.call));
+        }
+        after = open.last().map(|row| row.call);
+        match (after, first) {
+            (Some(_), _) => {}
+            (None, Some(first)) => return Err(TillError::RealMoneyOpen { calls, first }),
+            (None, None) => return Ok(()),
+        }
     }
 }

@@ -114,7 +114,11 @@ impl LedgerStore for WillingLedger {
         unasked()
     }
 
-    async fn open_settlements(&self) -> Result<Vec<SettlementRow>, StoreError> {
+    async fn open_settlements(
+        &self,
+        _after: Option<CallId>,
+        _limit: u32,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
         unasked()
     }
 

@@ -9,8 +9,11 @@ use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
-use tollgate_domain::{Amount, CallId, Digest, Money, ServerName, ToolRef};
-use tollgate_gate::{Answer, CreditUse, Denial, Door, Found, Presentation, Refusal, denied, render, request};
+use tollgate_domain::{Amount, CallId, Digest, Money, Principal, ServerName, ToolRef};
+use tollgate_gate::{
+    Answer, CreditUse, Denial, Door, Fault, Found, Presentation, Refusal, Verdict, denied, render, request,
+};
+use tollgate_ledger::StoreError;
 use tollgate_mcp::{Limits, canonical, json};
 
 use crate::authorizations::{Done, Execution};
@@ -106,15 +109,15 @@ async fn answer(
                 Some(_) | None => turned_away(gateway, Denial::AuthorizationUnknown, Door::Rest),
             }
         }
-        Err(denial) => turned_away(gateway, denial, Door::Rest),
+        Err(verdict) => turned_away(gateway, verdict, Door::Rest),
     };
     let Refusal { call, verdict, .. } = refusal;
     render(&verdict, call, Door::Rest, gateway.naming(url))
 }
 
 /// A call that was refused before it could be read as one: counted and logged like any other.
-pub(crate) fn turned_away(gateway: &Arc<Gateway>, denial: Denial, door: Door<'_>) -> Refusal {
-    let refusal = Refusal::denied(denial);
+pub(crate) fn turned_away(gateway: &Arc<Gateway>, verdict: impl Into<Verdict>, door: Door<'_>) -> Refusal {
+    let refusal = Refusal { call: None, tool: None, verdict: Box::new(verdict.into()) };
     Watch::begin(gateway, door.word()).refused(&refusal);
     refusal
 }
@@ -125,7 +128,7 @@ async fn prepared(
     uri: &Uri,
     body: &Bytes,
     peer: Peer,
-) -> Result<Prepared, Denial> {
+) -> Result<Prepared, Verdict> {
     let malformed = |reason: String| Denial::MalformedFrame { json_rpc: -32_600, reason };
     // Strictly first: two parsers must not read two different calls.
     json::check(body, Limits::CALLER).map_err(|error| malformed(error.to_string()))?;
@@ -136,7 +139,7 @@ async fn prepared(
     let arguments =
         parsed.arguments.map_or(Bytes::from_static(b"{}"), |raw| body.slice_ref(raw.get().as_bytes()));
     if !arguments.starts_with(b"{") {
-        return Err(Denial::InvalidArguments(vec!["arguments must be an object".to_owned()]));
+        return Err(Denial::InvalidArguments(vec!["arguments must be an object".to_owned()]).into());
     }
     let maximum = most(gateway, &tool, parsed.max_price);
     let found = Found {
@@ -151,27 +154,43 @@ async fn prepared(
     let request = request(found, |_| None)?;
     match parsed.authorization {
         None => Ok(Prepared::Afresh(Box::new(request))),
-        Some(call) => authorized(gateway, headers, &request, call),
+        Some(call) => authorized(gateway, headers, &request, call).await,
     }
 }
 
 /// Takes the authorization of a call: once, by its caller, for its tool and arguments.
-fn authorized(
+async fn authorized(
     gateway: &Gateway,
     headers: &HeaderMap,
     request: &tollgate_gate::Request,
     call: CallId,
-) -> Result<Prepared, Denial> {
+) -> Result<Prepared, Verdict> {
     if request.presented != Presentation::Nothing {
-        return Err(Denial::PaymentAmbiguous("an authorization and a payment".to_owned()));
+        return Err(Denial::PaymentAmbiguous("an authorization and a payment".to_owned()).into());
     }
     let caller = key_holder(gateway, headers)?.principal();
     let args = canonical::digest(&request.arguments).map(Digest::from_bytes);
     let args = args.map_err(|error| Denial::InvalidArguments(vec![error.to_string()]))?;
     let maximum = request.maximum.as_ref();
     let execution = Execution { caller: &caller, tool: &request.tool, args, maximum };
-    let begin = gateway.authorizations.take(call, execution)?;
-    Ok(Prepared::Authorized { call, server: request.tool.server.clone(), begin })
+    match gateway.authorizations.take(call, execution) {
+        Ok(begin) => Ok(Prepared::Authorized { call, server: request.tool.server.clone(), begin }),
+        Err(Denial::AuthorizationUnknown) if is_elsewhere(gateway, &call, &caller).await? => {
+            Err(Denial::AuthorizationElsewhere.into())
+        }
+        Err(denial) => Err(denial.into()),
+    }
+}
+
+/// Whether a call of this caller is open at another of several gateways.
+async fn is_elsewhere(gateway: &Gateway, call: &CallId, caller: &Principal) -> Result<bool, Fault> {
+    gateway.gate.ports().store.is_open_elsewhere(call, caller).await.map_err(|error| {
+        tracing::error!(%error, "an authorization cannot be looked for at other gateways");
+        match error {
+            StoreError::Busy => Fault::StoreBusy,
+            other => Fault::Internal(other.to_string()),
+        }
+    })
 }
 
 /// The tool that a name means; its server is asked for its list first if it has none.
@@ -271,7 +290,11 @@ pub(crate) const EXECUTE: Operation = Operation {
             ),
         )
     }],
-    codes: &[UNREAD, STREET, &["authorization_unknown", "authorization_other_call"]],
+    codes: &[
+        UNREAD,
+        STREET,
+        &["authorization_unknown", "authorization_elsewhere", "authorization_other_call"],
+    ],
 };
 
 /// What these operations name.

@@ -1,14 +1,19 @@
 //! `kill -9` at every step right of the claim: nobody is charged twice, nobody is charged without a result or a void, and
 //! the books balance.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tollgate_attest::Signer;
+use tollgate_domain::{Amount, Binding, CallId, Caller, Digest, PaymentKey, Rail, Settle, ToolRef};
+use tollgate_ledger::{Advance, Claim, Claimed, Event, Funds, LedgerStore as _};
+use tollgate_store::{Options, Store};
 use tollgate_testkit::http::Answer;
 use tollgate_testkit::journal_server::{Behaviour, Script};
 use tollgate_testkit::peers::anvil::PAYER;
 
 use crate::on_chain::{FUNDS, OnChain};
 use crate::world::{
-    Gateway, PRICE, PRICED, START, World, call, call_body, code, delivered, modern_headers, statement,
+    Gateway, PRICE, PRICED, START, World, call, call_body, code, delivered, modern_headers, now, statement,
 };
 
 /// Makes a call that the gateway dies of: no answer comes.
@@ -52,6 +57,74 @@ impl Doomed {
     async fn again(&self) -> Answer {
         self.world.call_with("echo", &self.arguments, &self.meta).await
     }
+}
+
+/// A call that another process claimed and never sent, over money that arrived.
+fn left_open(number: u128) -> Claim {
+    let holder = Caller::Preimage(*Digest::of(&number.to_be_bytes()).as_bytes()).principal();
+    Claim {
+        key: PaymentKey::new(Rail::L402, format!("left-{number}")).unwrap(),
+        call: CallId::from_bytes(number.to_be_bytes()),
+        caller: holder.clone(),
+        payer: holder.clone(),
+        settle: Settle::After,
+        reference: String::new(),
+        splits: Default::default(),
+        binding: Binding {
+            tool: ToolRef { server: "up".parse().unwrap(), tool: "echo".parse().unwrap() },
+            args: Digest::of(b"{}"),
+            price_version: 1,
+            quote: None,
+        },
+        amount: Amount::new(PRICE),
+        asset: "lightning:regtest/msat".parse().unwrap(),
+        funds: Funds::Arrived { holder },
+        proof: "left".into(),
+        expires: now().plus_millis(600_000),
+        budget: Default::default(),
+        now: now(),
+    }
+}
+
+#[tokio::test]
+async fn f1_however_many_calls_a_crash_left_open_each_is_taken_up_at_start() {
+    /// More than are read at once, of each kind.
+    const EACH: usize = 300;
+    let mut world = World::paid_echo().await;
+    world.gateway.kill();
+    let data = world.folder.path().join("data");
+    let signer = Signer::from_seed(&[7; 32]).unwrap();
+    let store = Store::open(&data, signer, Options::default()).unwrap();
+    let claims: Vec<Claim> = (1..=2 * EACH).map(|number| left_open(number as u128)).collect();
+    join_all(claims.iter().map(|claim| store.claim(claim.clone()))).await.into_iter().for_each(|claimed| {
+        assert_eq!(claimed, Ok(Claimed::Fresh { attempt: 1 }));
+    });
+    // Every other one waits for an operator, and goes on waiting.
+    let manual = claims.iter().step_by(2).map(|claim| {
+        let why = || "left".to_owned();
+        let events = vec![
+            Event::Executed { result: Digest::of(b"42") },
+            Event::Submitted,
+            Event::Unknown { evidence: why() },
+            Event::HandedOver { reason: why() },
+        ];
+        store.advance(Advance {
+            key: claim.key.clone(),
+            call: claim.call,
+            events,
+            result: None,
+            private: None,
+            statement: None,
+            escrow: None,
+            now: now(),
+        })
+    });
+    assert!(join_all(manual).await.iter().all(Result::is_ok));
+    drop(store);
+    world.gateway = world.gateway.started_again().await;
+    let said = world.gateway.whole_log();
+    assert!(said.contains(&format!("recovered: {EACH} settlement(s) ended, {EACH} still open")), "{said}");
+    world.gateway.assert_books_in_order();
 }
 
 #[tokio::test]

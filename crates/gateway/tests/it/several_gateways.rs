@@ -12,6 +12,8 @@ use tollgate_testkit::peers::available;
 use tollgate_testkit::peers::postgres::{self, Database};
 
 use crate::escrow::{Party, until_state};
+use crate::paid_calls::until_known;
+use crate::payments::{Agent, execution};
 use crate::payouts::{self, WALLET, Withdrawer};
 use crate::world::{
     Gateway, PRICE, PRICED, START, World, call, call_body, code, command, delivered, modern_headers,
@@ -122,6 +124,41 @@ async fn p3_f13_two_hundred_copies_of_one_proof_over_two_processes_run_the_tool_
     }
     delivered(&pair.first.paid_call("echo", &arguments).await);
     assert_eq!(pair.journal().executions(), 2, "control: another proof runs it again");
+    assert_eq!(pair.trial_balance(), "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_authorization_is_executed_where_it_was_given_and_the_other_gateway_says_so_and_charges_nothing() {
+    let Some(pair) = Pair::new(Script::echo(), "echo").await else { return };
+    let (here, stranger) =
+        (Agent::new(&pair.first, "0.01USDC").await, Agent::new(&pair.first, "0.01USDC").await);
+    let at_the_other = |agent: &Agent| Agent {
+        id: agent.id.clone(),
+        bearer: agent.bearer.clone(),
+        url: pair.second.url.clone(),
+    };
+    let (there, stranger) = (at_the_other(&here), at_the_other(&stranger));
+    for agent in [&there, &stranger] {
+        until_known(async || agent.spending(&agent.id).await).await;
+    }
+    let arguments = json!({ "n": 1 });
+    let authorization = here.authorized(&arguments).await;
+    let (credit, body) = (format!("credit:{}", here.id), execution(&arguments, &authorization));
+    let refused = there.post("execute", &body).await;
+    assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (409, "authorization_elsewhere"));
+    assert_eq!(refused.json().unwrap()["error"]["retryable"], true, "it passes at the gateway that gave it");
+    assert_eq!(code(&stranger.post("execute", &body).await), "authorization_unknown", "it is not theirs");
+    assert_eq!(pair.journal().executions(), 0);
+    assert_eq!(pair.second.account(&credit), [0, PRICE, PRICE, 0], "reserved once, and still");
+
+    let executed = here.post("execute", &body).await;
+    assert_eq!(executed.status, 200, "control: {}", executed.text());
+    for agent in [&here, &there] {
+        assert_eq!(code(&agent.post("execute", &body).await), "authorization_unknown", "it is good once");
+    }
+    assert_eq!(pair.journal().executions(), 1);
+    assert_eq!(pair.second.account(&credit), [PRICE, PRICE, 0, 0]);
+    pair.first.gateway.assert_books_in_order();
     assert_eq!(pair.trial_balance(), "");
 }
 

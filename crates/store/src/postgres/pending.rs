@@ -1,4 +1,4 @@
-//! Settlements that wait for a rail, answered from an index of those alone.
+//! Settlements that have not ended, and those of them that wait for a rail; each answered from an index of those alone.
 
 use tokio_postgres::Row;
 use tollgate_ledger::PendingSettlements;
@@ -6,6 +6,15 @@ use tollgate_ledger::PendingSettlements;
 use super::convert::{self, ReadError};
 use super::rows::settlements;
 
+/// Of this gateway, or of all of them, those claimed after the one of a call. The condition is the one of the index.
+pub(super) const OPEN: &str = settlements!(
+    "WHERE state NOT IN ('settled', 'delivered', 'refunded', 'voided', 'failed', 'in_doubt') \
+     AND owner = coalesce($1, owner) AND id > coalesce((SELECT id FROM settlements WHERE call = $2), 0) \
+     ORDER BY id LIMIT $3"
+);
+/// One call of a caller, if it is open and of another gateway.
+pub(super) const OPEN_ELSEWHERE: &str = "SELECT 1 FROM settlements WHERE call = $1 AND caller = $2 AND owner <> $3 \
+     AND state NOT IN ('settled', 'delivered', 'refunded', 'voided', 'failed', 'in_doubt')";
 /// Of this gateway, or of all of them. The condition is the one of the index.
 pub(super) const PENDING: &str = "SELECT count(*), min(claimed) FROM settlements \
      WHERE state IN ('executed', 'submitted', 'unknown') AND owner = coalesce($1, owner)";

@@ -308,14 +308,16 @@ struct Settlements {
 
 impl Settlements {
     fn of(changes: &BatchChanges) -> Self {
-        let mut of_call: HashMap<CallId, (bool, usize)> = HashMap::new();
+        // With the attempt: a call that was claimed before may be claimed once more behind its end. The unique key refuses that
+        // one, and must not meet the attempt before it in its place.
+        let mut of_call: HashMap<(CallId, u32), (bool, usize)> = HashMap::new();
         let mut settlements = Self { claimed: changes.claimed.clone(), moved: Vec::new() };
         for (place, row) in settlements.claimed.iter().enumerate() {
-            of_call.insert(row.call, (true, place));
+            of_call.insert((row.call, row.attempt), (true, place));
         }
         for moved in &changes.moved {
             let row = Arc::clone(&moved.row);
-            match of_call.get(&row.call) {
+            match of_call.get(&(row.call, row.attempt)) {
                 Some((true, place)) => {
                     if let Some(slot) = settlements.claimed.get_mut(*place) {
                         *slot = row;
@@ -327,7 +329,7 @@ impl Settlements {
                     }
                 }
                 None => {
-                    of_call.insert(row.call, (false, settlements.moved.len()));
+                    of_call.insert((row.call, row.attempt), (false, settlements.moved.len()));
                     settlements.moved.push((moved.before, row));
                 }
             }

@@ -316,17 +316,29 @@ pub(crate) mod promises {
     }
 
     pub(crate) async fn open_settlements_are_those_that_have_not_ended(store: &impl LedgerStore) {
-        let (running, ended, unknown) =
+        // The order is that of the claims, which here is not that of the calls.
+        let (unknown, ended, running) =
             (claim(Rail::X402, "0x1"), claim(Rail::X402, "0x2"), claim(Rail::X402, "0x3"));
+        assert!(unknown.call < running.call);
         for claim in [&running, &ended, &unknown] {
             fresh(store, claim).await;
         }
         store.advance(paid(&ended)).await.unwrap();
         let evidence = Event::Unknown { evidence: "timeout".to_owned() };
         step(store, &unknown, [executed(), Event::Submitted, evidence]).await.unwrap();
-        let open = store.open_settlements().await.unwrap();
-        let open: Vec<_> = open.iter().map(|row| (row.call, row.state)).collect();
-        assert_eq!(open, [(running.call, State::Executing), (unknown.call, State::Unknown)]);
+        let open = async |after, limit| {
+            let open = store.open_settlements(after, limit).await.unwrap();
+            open.iter().map(|row| (row.call, row.state)).collect::<Vec<_>>()
+        };
+        let (first, last) = ((running.call, State::Executing), (unknown.call, State::Unknown));
+        assert_eq!(open(None, 9).await, [first, last]);
+        // In pages, whether or not what was on the page before has ended since.
+        assert_eq!(open(None, 1).await, [first]);
+        assert_eq!(open(Some(running.call), 9).await, [last]);
+        assert_eq!(open(Some(ended.call), 9).await, [last]);
+        step(store, &running, [voided()]).await.unwrap();
+        assert_eq!(open(Some(running.call), 9).await, [last]);
+        assert_eq!(open(Some(unknown.call), 9).await, []);
     }
 
     pub(crate) async fn what_waits_for_a_rail_is_counted_and_what_is_in_doubt_is_gone_through(

@@ -41,7 +41,7 @@ async fn everything_acknowledged_is_there_after_a_restart() {
     assert_eq!(store.trial_balance().await.unwrap(), before);
     let answer = answered(&store, &done).await;
     assert_eq!((answer.result.as_deref(), answer.receipt), (Some(b"42".as_slice()), Some(receipt)));
-    let open = store.open_settlements().await.unwrap();
+    let open = store.open_settlements(None, 999).await.unwrap();
     assert_eq!(open.iter().map(|row| row.call).collect::<Vec<_>>(), [running.call]);
     assert_eq!(store.standing(&alice()).await.unwrap().settled, 1);
     // The chain of receipts goes on where it stopped.
@@ -80,7 +80,11 @@ async fn f13_a_second_gateway_on_one_directory_is_refused() {
     fresh(&first, &claim(Rail::X402, "0x1")).await;
     drop(first);
     let second = open(&directory);
-    assert_eq!(second.open_settlements().await.unwrap().len(), 1, "control: free once the first is gone");
+    assert_eq!(
+        second.open_settlements(None, 999).await.unwrap().len(),
+        1,
+        "control: free once the first is gone"
+    );
 }
 
 #[tokio::test]
@@ -141,7 +145,7 @@ async fn f12_a_newer_schema_is_refused_and_not_a_byte_changes() {
 
     tool_on(&directory).pragma_update(None, "user_version", known).unwrap();
     let store = open_again().unwrap();
-    assert_eq!(store.open_settlements().await.unwrap().len(), 1, "control: its own version opens");
+    assert_eq!(store.open_settlements(None, 999).await.unwrap().len(), 1, "control: its own version opens");
 }
 
 #[tokio::test]

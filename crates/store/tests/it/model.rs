@@ -250,7 +250,7 @@ async fn run(commands: Vec<Command>) {
         let owed = balances(&store, &payable()).await;
         assert_eq!((owed.credits_posted.get(), owed.credits_pending.get()), (model.owed, model.reserved));
         let open: BTreeSet<CallId> =
-            store.open_settlements().await.unwrap().iter().map(|row| row.call).collect();
+            store.open_settlements(None, 999).await.unwrap().iter().map(|row| row.call).collect();
         let attempts = model.attempts.values();
         let expected: BTreeSet<CallId> =
             attempts.filter(|attempt| !attempt.state.is_terminal()).map(|attempt| attempt.call).collect();

@@ -2,7 +2,7 @@
 
 mod checked;
 mod copy;
-mod cut;
+pub(crate) mod cut;
 mod pending;
 
 use std::collections::BTreeMap;
@@ -249,7 +249,7 @@ async fn each_gateway_has_its_own_chain_of_receipts_and_drives_its_own_settlemen
     fresh(&one.store, &here).await;
     fresh(&other.store, &there).await;
     for (gateway, call) in [(&one, here.call), (&other, there.call)] {
-        let open = gateway.store.open_settlements().await.unwrap();
+        let open = gateway.store.open_settlements(None, 99).await.unwrap();
         assert_eq!(open.iter().map(|row| row.call).collect::<Vec<_>>(), [call]);
     }
     one.store.advance(paid(&here)).await.unwrap();

@@ -10,30 +10,38 @@
 //! credit and no limit of payouts is overrun (reference), receipts verify and are all there (auditor, reference), what was acknowledged
 //! is there after a crash (reference), and every open payment, escrow and payout can still be driven to its end (the last steps of each seed).
 //!
-//! 200 seeds by default. `TOLLGATE_SEED=n` tries that one alone, `TOLLGATE_SEEDS=n` so many.
+//! Once over one gateway's files, and once over a database of PostgreSQL with two gateways, whose batches wait for each other, whose
+//! connections are lost, and whose processes are replaced in the middle of one.
+//!
+//! 200 seeds by default, 8 over the database (`simulation/database.rs`). `TOLLGATE_SEED=n` tries that one alone, `TOLLGATE_SEEDS=n` so many.
 
 mod broken;
 mod clients;
 mod crash;
+#[cfg(feature = "postgres")]
+mod database;
 mod dice;
 mod escrows;
+mod file;
 mod machine;
+#[cfg(feature = "postgres")]
+mod pause;
 mod payouts;
 mod reference;
 mod request;
 mod seen;
 mod tally;
 
+use tollgate_ledger::Command;
 use tollgate_ledger::escrow::EscrowStore as _;
 use tollgate_ledger::payout::PayoutStore as _;
-use tollgate_ledger::{Command, LedgerStore as _};
 
 use self::broken::Broken;
 use self::clients::Clients;
-use self::crash::Moment;
 use self::dice::Dice;
 use self::escrows::{Act, EscrowAsk, Party, Verdict};
-use self::machine::Machine;
+use self::file::Files;
+use self::machine::{Answer, Machine, Told};
 use self::payouts::{By, PayoutAsk, Turn};
 use self::reference::{Account, Reference};
 use self::request::{KEYS, PRINCIPALS, Request, Step, What};
@@ -49,8 +57,8 @@ const LONG_MS: u64 = 30 * DAY_MS;
 const DAY_MS: u64 = 86_400_000;
 
 /// One whole life of a ledger.
-struct Simulation {
-    machine: Machine,
+struct Simulation<M> {
+    machine: M,
     reference: Reference,
     clients: Clients,
     dice: Dice,
@@ -59,15 +67,14 @@ struct Simulation {
     now: u64,
     broken: Option<Broken>,
     tally: Tally,
-    dies_at_an_end: bool,
     /// How often the clock has jumped: first ahead, then back.
     jumps: u8,
 }
 
-impl Simulation {
-    fn new(seed: u64, broken: Option<Broken>) -> Self {
+impl<M: Machine> Simulation<M> {
+    fn new(machine: M, seed: u64, broken: Option<Broken>) -> Self {
         Self {
-            machine: Machine::start(),
+            machine,
             reference: Reference::default(),
             clients: Clients::new(),
             dice: Dice::new(seed),
@@ -75,7 +82,6 @@ impl Simulation {
             now: 1_800_000_000_000,
             broken,
             tally: Tally::default(),
-            dies_at_an_end: false,
             jumps: 0,
         }
     }
@@ -88,7 +94,7 @@ impl Simulation {
         self.drive_on().await?;
         self.end_escrows().await?;
         self.end_payouts().await?;
-        let findings = self.machine.store.check().await.unwrap();
+        let findings = self.machine.store().check().await.unwrap();
         if !findings.is_empty() {
             return Err(format!("the auditor: {findings:?}"));
         }
@@ -138,82 +144,91 @@ impl Simulation {
             }
             delivered.push(request);
         }
-        let moment = match self.dice.below(10) {
-            0 => Some(Moment::Before),
-            1 => Some(Moment::After),
-            2 | 3 => Some(Moment::Torn(self.dice.roll())),
-            4 | 5 => Some(Moment::End(self.dice.roll())),
-            _ => None,
-        };
-        if let Some(moment) = moment {
-            self.dies_at_an_end = matches!(moment, Moment::End(_));
-            self.machine.crash.arm(moment, &self.machine.directory, &self.machine.next_directory());
-        }
-        self.deliver(delivered).await
+        let others = M::HAS_OTHERS && self.dice.percent(60);
+        let beside = if others { self.dice.place(delivered.len() + 1) } else { 0 };
+        let beside = delivered.split_off(delivered.len() - beside);
+        self.machine.arm(&mut self.dice);
+        self.deliver_to_both(delivered, beside).await
     }
 
     /// Delivers a batch; after a crash, finds out how far it came.
     async fn deliver(&mut self, delivered: Vec<Request>) -> Result<(), String> {
+        self.deliver_to_both(delivered, Vec::new()).await
+    }
+
+    /// The same, with another batch at another gateway meanwhile.
+    async fn deliver_to_both(&mut self, here: Vec<Request>, beside: Vec<Request>) -> Result<(), String> {
         let (id, units) = (self.clients.number(), 1);
         let first = Request { what: What::Grant { id, to: 0, units }, now: self.now };
-        let mut commands: Vec<Command> = delivered.iter().map(Request::command).collect();
+        let mut commands: Vec<Command> = here.iter().map(Request::command).collect();
         if let Some(broken) = self.broken {
             broken.tamper(&mut commands, self.clients.number());
         }
-        let answers = self.machine.batch(first.command(), &commands).await;
+        let commands_beside: Vec<Command> = beside.iter().map(Request::command).collect();
+        let told = self.machine.batch(first.command(), &commands, &commands_beside).await?;
         let expected_first = self.reference.carry_out(&first);
-        if said(&first.command(), &answers[0]).map_err(|error| error.to_string())? != expected_first {
-            return Err(format!("{first:?} is {:?}", answers[0]));
+        if said(&first.command(), &told.first).map_err(|error| error.to_string())? != expected_first {
+            return Err(format!("{first:?} is {:?}", told.first));
         }
-        // Whoever looks has the open transaction ended, so that a crash at its end comes now and not at some time.
-        self.machine.store.trial_balance().await.map_err(|error| error.to_string())?;
-        let is_dead = self.machine.crash.is_dead();
-        let mut after = self.reference.clone();
+        let seen = Seen::of(self.machine.store()).await;
         // A command that breaks the transaction makes the store commit each alone: what a crash leaves is a beginning of them.
-        let mut beginnings = vec![after.clone()];
-        let mut expected = Vec::with_capacity(delivered.len());
-        for request in &delivered {
-            expected.push(after.carry_out(request));
-            beginnings.push(after.clone());
-        }
-        if is_dead {
-            self.machine.restart();
-            self.tally.crashes += 1;
-            let seen = Seen::of(&self.machine.store).await;
-            let came_to = beginnings.iter().rposition(|beginning| seen == Seen::expected(beginning));
-            let is_told_early = self.broken == Some(Broken::AnswersEarly) && came_to != Some(delivered.len());
-            let Some(came_to) = came_to.filter(|_| !is_told_early) else {
-                return Err(format!(
-                    "after the crash no beginning of {delivered:?} is there: {seen:?} in place of {:?}",
-                    Seen::expected(&after)
-                ));
-            };
-            // Everything was answered before that.
-            if self.dies_at_an_end && came_to != delivered.len() {
-                return Err(format!("{came_to} of {delivered:?} outlived the end of their transaction"));
-            }
-            self.tally.came_through += u64::from(came_to == delivered.len());
-            self.reference = beginnings.swap_remove(came_to);
-            // Nobody was told: everybody asks again.
-            self.under_way.extend(delivered);
-            return Ok(());
-        }
-        for ((request, answer), expected) in delivered.iter().zip(&answers[1..]).zip(expected) {
-            let said = said(&request.command(), answer).map_err(|error| format!("{request:?}: {error}"))?;
-            if said != expected {
-                return Err(format!("{request:?} is {answer:?} in place of {expected}"));
-            }
-            self.tally.count(&request.what, &said);
-        }
-        self.reference = after;
-        let (seen, expected) = (Seen::of(&self.machine.store).await, Seen::expected(&self.reference));
-        if seen != expected {
-            return Err(format!("after {delivered:?}: {seen:?} in place of {expected:?}"));
-        }
+        let least = match (told.died, self.broken) {
+            (Some(_), Some(Broken::AnswersEarly)) | (None, _) => here.len(),
+            (Some(least), _) => least,
+        };
+        let mut wrong = Vec::new();
+        let course = (least..=here.len()).rev().find_map(|came| {
+            let followed = self.follow(&told, &here[..came], &beside, &seen);
+            let followed =
+                followed.map_err(|what| wrong.push(format!("with {came} of {}: {what}", here.len())));
+            followed.ok().map(|after| (came, after))
+        });
+        let Some((came, (after, tally))) = course else {
+            return Err(format!("{told:?} to {here:?} and {beside:?} beside it: {}", wrong.join("; ")));
+        };
+        (self.reference, self.tally) = (after, tally);
+        self.tally.crashes += u64::from(told.died.is_some());
+        self.tally.came_through += u64::from(told.died.is_some() && came == here.len());
         // An answer may be lost on its way all the same.
-        let lost: Vec<_> = delivered.into_iter().filter(|_| self.dice.percent(5)).collect();
-        self.under_way.extend(lost);
+        let mut unheard: Vec<_> = beside.into_iter().filter(|_| self.dice.percent(5)).collect();
+        // And where the process died nobody was told: everybody asks again.
+        unheard.extend(here.into_iter().filter(|_| told.died.is_some() || self.dice.percent(5)));
+        self.under_way.extend(unheard);
         Ok(())
+    }
+
+    /// What is to be, if so much of the batch came through and all that was beside it: if that is what was said, and is seen.
+    fn follow(
+        &self,
+        told: &Told,
+        here: &[Request],
+        beside: &[Request],
+        seen: &Seen,
+    ) -> Result<(Reference, Tally), String> {
+        let (mut after, mut tally) = (self.reference.clone(), self.tally.clone());
+        let parts: [(&[Request], &[Answer]); 2] = [(here, &told.answers), (beside, &told.beside)];
+        let [one, other] = if told.beside_came_first { [parts[1], parts[0]] } else { parts };
+        for (requests, answers) in [one, other] {
+            for (place, request) in requests.iter().enumerate() {
+                let expected = after.carry_out(request);
+                let Some(answer) = answers.get(place) else { continue };
+                let said =
+                    said(&request.command(), answer).map_err(|error| format!("{request:?}: {error}"))?;
+                if said != expected {
+                    return Err(format!("{request:?} is {answer:?} in place of {expected}"));
+                }
+                tally.count(&request.what, &said);
+            }
+        }
+        let expected = Seen::expected(&after);
+        if *seen != expected {
+            return Err(format!("{seen:?} in place of {expected:?}"));
+        }
+        tally.beside += u64::from(!here.is_empty() && !beside.is_empty());
+        if let Some(fault) = told.fault {
+            *tally.faults.entry(fault).or_default() += 1;
+        }
+        Ok((after, tally))
     }
 
     /// Drives every payment on to an end, as a gateway does when it starts: none is stuck.
@@ -236,8 +251,10 @@ impl Simulation {
             self.deliver(vec![Request { what, now: self.now }]).await?;
             self.tally.ended += 1;
         }
-        let open = self.machine.store.open_settlements().await.unwrap();
-        if open.is_empty() { Ok(()) } else { Err(format!("{} payments are stuck", open.len())) }
+        match self.machine.open_settlements().await {
+            0 => Ok(()),
+            open => Err(format!("{open} payments are stuck")),
+        }
     }
 
     /// Has every deadline pass, and the operator decide what nobody else did: nothing stays on the account of any escrow.
@@ -252,7 +269,7 @@ impl Simulation {
                 self.deliver(vec![Request { what: What::Escrow(ask), now: self.now }]).await?;
             }
         }
-        let store = &self.machine.store;
+        let store = self.machine.store();
         let due = store.due_escrows(crate::world::at(u64::MAX / 4), 99).await.unwrap();
         let holds = |(account, totals): (&Account, &[u128; 4])| {
             matches!(account, Account::Escrow(_) | Account::Stake(_)) && totals[0] != totals[1]
@@ -281,7 +298,7 @@ impl Simulation {
                 self.deliver(vec![Request { what: What::Payout(ask), now: self.now }]).await?;
             }
         }
-        let open = self.machine.store.open_payouts(99).await.unwrap();
+        let open = self.machine.store().open_payouts(99).await.unwrap();
         let is_over = self.reference.payouts.values().all(|payout| payout.is_over());
         if open.is_empty() && is_over { Ok(()) } else { Err(format!("payouts are stuck: {open:?}")) }
     }
@@ -296,31 +313,39 @@ fn end_of(number: u64, phase: &str) -> EscrowAsk {
 
 fn simulate(seed: u64, broken: Option<Broken>) -> Result<Tally, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(Simulation::new(seed, broken).run())
+    runtime.block_on(Simulation::new(Files::start(), seed, broken).run())
 }
 
 fn number(name: &str) -> Option<u64> {
     std::env::var_os(name).map(|number| number.to_str().unwrap().parse().unwrap())
 }
 
-/// Every fourth seed, from this one on; or the one that was asked for.
-fn every_fourth_seed_from(first: u64) {
-    if let Some(seed) = number("TOLLGATE_SEED") {
-        if seed % 4 == first {
-            println!(
-                "{:?}",
-                simulate(seed, None).unwrap_or_else(|wrong| panic!("TOLLGATE_SEED={seed}: {wrong}"))
-            );
+/// The seeds from this one on, in steps; or the one that was asked for, if it is among them.
+fn seeds(first: u64, step: u64, default: u64) -> Vec<u64> {
+    match number("TOLLGATE_SEED") {
+        Some(seed) => [seed].into_iter().filter(|seed| seed % step == first).collect(),
+        None => {
+            let all = first..number("TOLLGATE_SEEDS").unwrap_or(default);
+            all.step_by(usize::try_from(step).unwrap()).collect()
         }
-        return;
     }
+}
+
+/// What came of these seeds. A single one need not be eventful.
+fn add_up(seeds: &[u64], mut simulate: impl FnMut(u64) -> Result<Tally, String>) -> Option<Tally> {
     let mut all = Tally::default();
-    for seed in (first..number("TOLLGATE_SEEDS").unwrap_or(SEEDS)).step_by(4) {
-        let tally = simulate(seed, None).unwrap_or_else(|wrong| panic!("TOLLGATE_SEED={seed}: {wrong}"));
-        all += tally;
+    for seed in seeds {
+        all += simulate(*seed).unwrap_or_else(|wrong| panic!("TOLLGATE_SEED={seed}: {wrong}"));
     }
     println!("{all:?}");
-    all.assert_eventful();
+    (seeds.len() > 1).then_some(all)
+}
+
+/// Every fourth seed, from this one on.
+fn every_fourth_seed_from(first: u64) {
+    if let Some(all) = add_up(&seeds(first, 4, SEEDS), |seed| simulate(seed, None)) {
+        all.assert_eventful();
+    }
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Payouts on real books: what is asked for, who is let in, and that nothing leaves twice whatever happens.
 
 use proptest::prelude::*;
-use tollgate_domain::{AssetId, Caller, KeyId, PayoutId, Principal, TransferId};
+use tollgate_domain::{AssetId, CallId, Caller, KeyId, PayoutId, Principal, TransferId};
 
 use super::*;
-use crate::audit::Finding;
+use crate::audit::{Auditor, Finding};
 use crate::memory::Memory;
 use crate::payout::{PayoutLimits, PayoutRail, payout_id_for};
 use crate::{Balances, Clearing, Command, Outcome};
@@ -379,6 +379,83 @@ fn the_auditor_finds_a_payout_whose_reservation_is_another_and_one_without() {
     assert_eq!(wrong.findings(), [Finding::PayoutDiffers(row.id)], "settled, and nothing was posted");
     wrong.payouts.clear();
     assert_eq!(wrong.findings(), [Finding::PayoutMissing(hold_of(&row.id))]);
+}
+
+/// What the auditor finds about payouts alone: the accounts are not shown to it.
+fn audited(transfers: &[Transfer], rows: &[PayoutRow]) -> Vec<Finding> {
+    let mut auditor = Auditor::default();
+    transfers.iter().for_each(|transfer| auditor.transfer(transfer));
+    rows.iter().for_each(|row| auditor.payout(row));
+    let is_of_payouts =
+        |finding: &Finding| matches!(finding, Finding::PayoutDiffers(_) | Finding::PayoutMissing(_));
+    auditor.finish().into_iter().filter(is_of_payouts).collect()
+}
+
+/// A payout of 100 that is held, and what reserves it.
+fn held() -> (PayoutRow, Transfer) {
+    let mut books = books();
+    let row = PayoutRow::clone(&books.request(request("one", 100)).unwrap());
+    let hold = books.transfers.iter().find(|transfer| transfer.id == hold_of(&row.id)).unwrap().clone();
+    (row, hold)
+}
+
+#[test]
+fn the_auditor_finds_a_reservation_of_another_account_asset_amount_or_call() {
+    let (row, hold) = held();
+    assert_eq!(audited(&[hold.clone()], &[row.clone()]), [], "control");
+    let others = [
+        Transfer { debit: "payable:other".parse().unwrap(), ..hold.clone() },
+        Transfer { credit: AccountName::Clearing(Clearing::L402), ..hold.clone() },
+        Transfer { asset: "lightning:regtest/msat".parse().unwrap(), ..hold.clone() },
+        Transfer { amount: Amount::new(99), ..hold.clone() },
+        Transfer { call: Some(CallId::from_bytes([1; 16])), ..hold.clone() },
+    ];
+    for other in others {
+        assert_eq!(audited(&[other.clone()], &[row.clone()]), [Finding::PayoutDiffers(row.id)], "{other:?}");
+    }
+    assert_eq!(audited(&[], &[row.clone()]), [Finding::PayoutDiffers(row.id)], "and none at all");
+}
+
+#[test]
+fn the_auditor_finds_a_payout_whose_money_did_not_go_the_way_of_its_state() {
+    use PayoutState::{Cancelled, Failed, Held, Requested, Settled, Submitted, Unknown};
+    let (row, hold) = held();
+    let resolved = |kind, amount| {
+        let amount = Amount::new(amount);
+        vec![hold.clone(), Transfer { id: release_of(&row.id), kind, amount, ..hold.clone() }]
+    };
+    let (post, void) = (TransferKind::PostPending(hold.id), TransferKind::VoidPending(hold.id));
+    let open = vec![hold.clone()];
+    let ways = [open, resolved(post, 100), resolved(post, 99), resolved(void, 100)];
+    for (states, right) in
+        [([Requested, Held, Submitted, Unknown].as_slice(), 0), (&[Settled], 1), (&[Failed, Cancelled], 3)]
+    {
+        for state in states {
+            let row = PayoutRow { state: *state, ..row.clone() };
+            for (way, transfers) in ways.iter().enumerate() {
+                let found = audited(transfers, std::slice::from_ref(&row));
+                let expected = if way == right { vec![] } else { vec![Finding::PayoutDiffers(row.id)] };
+                assert_eq!(found, expected, "{state} with {transfers:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_auditor_finds_earnings_that_leave_without_a_payout_and_nothing_else_of_the_kind() {
+    let (row, hold) = held();
+    assert_eq!(audited(&[hold.clone()], &[]), [Finding::PayoutMissing(hold.id)]);
+    let id = TransferId::from_bytes([9; 16]);
+    let second = Transfer { id, ..hold.clone() };
+    assert_eq!(audited(&[hold.clone(), second], &[row]), [Finding::PayoutMissing(id)], "beside a known one");
+    let credit = AccountName::Credit(who(1));
+    for other in [
+        Transfer { call: Some(CallId::from_bytes([1; 16])), ..hold.clone() },
+        Transfer { debit: credit.clone(), ..hold.clone() },
+        Transfer { credit, ..hold.clone() },
+    ] {
+        assert_eq!(audited(&[other.clone()], &[]), [], "{other:?}");
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! A way to the database that is cut in the middle of a commit.
+//! A way to the database that is cut: in the middle of a commit, or all of it at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// What becomes of the next commit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Cut {
+pub(crate) enum Cut {
     /// It reaches the server, and its answer reaches nobody.
     AnswerLost,
     /// It never reaches the server.
@@ -18,9 +19,10 @@ pub(super) enum Cut {
 }
 
 /// The way; it ends with this value.
-pub(super) struct Way {
-    pub(super) port: u16,
+pub(crate) struct Way {
+    pub(crate) port: u16,
     next: Arc<AtomicU8>,
+    severs: mpsc::Sender<oneshot::Sender<()>>,
     _connections: JoinSet<()>,
 }
 
@@ -28,37 +30,57 @@ pub(super) struct Way {
 const COMMIT: &[u8] = b"COMMIT\0";
 
 impl Way {
-    pub(super) async fn to(server: u16) -> Self {
+    pub(crate) async fn to(server: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let next = Arc::new(AtomicU8::new(0));
+        let (severs, mut severing) = mpsc::channel::<oneshot::Sender<()>>(1);
         let (mut connections, waiting) = (JoinSet::new(), Arc::clone(&next));
         connections.spawn(async move {
-            let mut open = JoinSet::new();
-            while let Ok((client, _)) = listener.accept().await {
-                let next = Arc::clone(&waiting);
-                open.spawn(async move {
-                    let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
-                    carry(client, server, &next).await;
-                });
+            let (mut open, sever) = (JoinSet::new(), watch::Sender::new(()));
+            loop {
+                tokio::select! {
+                    accepted = listener.accept() => {
+                        let Ok((client, _)) = accepted else { return };
+                        let (next, severed) = (Arc::clone(&waiting), sever.subscribe());
+                        open.spawn(async move {
+                            let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+                            carry(client, server, &next, severed).await;
+                        });
+                    }
+                    Some(_ended) = open.join_next() => {}
+                    Some(done) = severing.recv() => {
+                        sever.send_replace(());
+                        while open.join_next().await.is_some() {}
+                        done.send(()).unwrap();
+                    }
+                }
             }
         });
-        Self { port, next, _connections: connections }
+        Self { port, next, severs, _connections: connections }
+    }
+
+    /// Ends every connection that is open now, and waits until the server has noticed and undone what was not committed. Others
+    /// may come.
+    pub(crate) async fn sever(&self) {
+        let (done, severed) = oneshot::channel();
+        self.severs.send(done).await.unwrap();
+        severed.await.unwrap();
     }
 
     /// Cuts the next commit, once.
-    pub(super) fn cut(&self, cut: Cut) {
+    pub(crate) fn cut(&self, cut: Cut) {
         self.next.store(if cut == Cut::AnswerLost { 1 } else { 2 }, Ordering::SeqCst);
     }
 
     /// Whether the commit that was to be cut has come.
-    pub(super) fn has_cut(&self) -> bool {
+    pub(crate) fn has_cut(&self) -> bool {
         self.next.load(Ordering::SeqCst) == 0
     }
 }
 
 /// Carries both directions until one of them ends or is cut; then both end.
-async fn carry(client: TcpStream, server: TcpStream, next: &AtomicU8) {
+async fn carry(client: TcpStream, server: TcpStream, next: &AtomicU8, mut severed: watch::Receiver<()>) {
     client.set_nodelay(true).unwrap();
     server.set_nodelay(true).unwrap();
     let (from_client, mut to_client) = client.into_split();
@@ -72,6 +94,10 @@ async fn carry(client: TcpStream, server: TcpStream, next: &AtomicU8) {
             }
         }
         _ended = tokio::io::copy(&mut from_server, &mut to_client) => {}
+        _severed = severed.changed() => {
+            // The way there ended with `forward`; the server's session is over when it closes its own side.
+            let _ended = tokio::io::copy(&mut from_server, &mut tokio::io::sink()).await;
+        }
     }
 }
 

@@ -1,69 +1,56 @@
-//! A gateway's store, its files, and what is left of them when it dies.
+//! What is simulated: a ledger with whoever writes it, and what is heard from there.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use tollgate_ledger::{Command, Outcome, StoreError};
+use tollgate_store::Store;
 
-use futures_util::future::{join, join_all};
-use tempfile::TempDir;
-use tollgate_ledger::{Command, LedgerStore as _, Outcome, StoreError};
-use tollgate_store::{Options, Store};
+use super::dice::Dice;
 
-use super::crash::Crash;
-use crate::world::signer;
+pub(super) type Answer = Result<Outcome, StoreError>;
 
-/// A gateway's store that can crash.
-pub(super) struct Machine {
-    folder: TempDir,
-    pub(super) directory: PathBuf,
-    pub(super) store: Store,
-    pub(super) crash: Arc<Crash>,
-    lives: u32,
-}
+/// A ledger whose writers can come to harm.
+pub(super) trait Machine {
+    /// Whether there is another gateway beside the one that has a batch.
+    const HAS_OTHERS: bool;
 
-impl Machine {
-    pub(super) fn start() -> Self {
-        let folder = TempDir::new().unwrap();
-        let directory = folder.path().join("0");
-        let (store, crash) = Self::open(&directory);
-        Self { folder, directory, store, crash, lives: 0 }
-    }
+    /// One of the next batches comes to harm.
+    fn arm(&mut self, dice: &mut Dice);
 
-    fn open(directory: &std::path::Path) -> (Store, Arc<Crash>) {
-        let crash = Arc::new(Crash::default());
-        let failpoints: Arc<dyn tollgate_store::Failpoints> = Arc::<Crash>::clone(&crash);
-        let options = Options { failpoints: Some(failpoints), ..Options::default() };
-        (Store::open(directory, signer(), options).unwrap(), crash)
-    }
-
-    pub(super) fn next_directory(&self) -> PathBuf {
-        self.folder.path().join((self.lives + 1).to_string())
-    }
-
-    /// Opens what the crash has left.
-    pub(super) fn restart(&mut self) {
-        let directory = self.next_directory();
-        self.lives += 1;
-        let (store, crash) = Self::open(&directory);
-        (self.store, self.crash) = (store, crash);
-        std::fs::remove_dir_all(&self.directory).unwrap();
-        self.directory = directory;
-    }
-
-    /// Has these commands committed together, behind one that is committed alone.
-    pub(super) async fn batch(
-        &self,
+    /// Has `commands` committed together behind `first`, which is committed alone, and those `beside` them at another gateway.
+    ///
+    /// # Errors
+    /// What must never be.
+    async fn batch(
+        &mut self,
         first: Command,
         commands: &[Command],
-    ) -> Vec<Result<Outcome, StoreError>> {
-        self.crash.shut();
-        let behind = async {
-            self.crash.reached.notified().await;
-            let queued = commands.iter().map(|command| self.store.commit(command.clone()));
-            // Polled in this order: by the time that the gate opens, all of them are in the queue.
-            let (answers, ()) = join(join_all(queued), async { self.crash.open() }).await;
-            answers
-        };
-        let (before, answers) = join(self.store.commit(first), behind).await;
-        std::iter::once(before).chain(answers).collect()
+        beside: &[Command],
+    ) -> Result<Told, String>;
+
+    /// The ledger as somebody sees it who lives.
+    fn store(&self) -> &Store;
+
+    /// How many settlements are not driven to their end yet, by whoever drives them.
+    async fn open_settlements(&self) -> usize;
+}
+
+/// What was heard of a batch.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) first: Answer,
+    /// Of a process that died: as far as it was heard.
+    pub(super) answers: Vec<Answer>,
+    pub(super) beside: Vec<Answer>,
+    /// Whether what was beside it came before it.
+    pub(super) beside_came_first: bool,
+    /// When the process died: how many of its commands are there at least.
+    pub(super) died: Option<usize>,
+    /// What befell it, if anything did.
+    pub(super) fault: Option<&'static str>,
+}
+
+impl Told {
+    /// Nothing befell it.
+    pub(super) fn of(first: Answer, answers: Vec<Answer>, beside: Vec<Answer>) -> Self {
+        Self { first, answers, beside, beside_came_first: false, died: None, fault: None }
     }
 }

@@ -12,6 +12,9 @@ pub(super) struct Tally {
     pub(super) refused: u64,
     pub(super) again: u64,
     pub(super) ended: u64,
+    /// How often two gateways had a batch at once, and what befell them.
+    pub(super) beside: u64,
+    pub(super) faults: BTreeMap<&'static str, u64>,
     /// What came of escrows, and of payouts.
     pub(super) escrows: BTreeMap<String, u64>,
     pub(super) payouts: BTreeMap<String, u64>,
@@ -32,7 +35,7 @@ impl Tally {
 
     /// A simulation in which nothing happens shows nothing.
     pub(super) fn assert_eventful(&self) {
-        let Self { crashes, came_through, refused, again, ended, escrows, payouts } = self;
+        let Self { crashes, came_through, refused, again, ended, escrows, payouts, .. } = self;
         assert!(*crashes > 50 && *came_through > 10 && crashes - came_through > 10, "{self:?}");
         assert!(*refused > 100 && *again > 20 && *ended > 20, "{self:?}");
         let ends =
@@ -50,6 +53,10 @@ impl std::ops::AddAssign for Tally {
         self.refused += one.refused;
         self.again += one.again;
         self.ended += one.ended;
+        self.beside += one.beside;
+        for (fault, times) in one.faults {
+            *self.faults.entry(fault).or_default() += times;
+        }
         for (sum, part) in [(&mut self.escrows, one.escrows), (&mut self.payouts, one.payouts)] {
             for (said, times) in part {
                 *sum.entry(said).or_default() += times;
