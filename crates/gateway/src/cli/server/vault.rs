@@ -122,15 +122,22 @@ impl Vault {
         variables: BTreeMap<String, String>,
     ) -> anyhow::Result<Vec<String>> {
         let mut notes = Vec::new();
+        let Some(settings) = settings.as_object_mut().filter(|_| !variables.is_empty()) else {
+            return Ok(notes);
+        };
+        let Some(env) = settings.entry("env").or_insert_with(|| json!({})).as_object_mut() else {
+            return Ok(notes);
+        };
         for (name, value) in variables {
-            if !value.is_empty() {
+            // What is empty counts as not set in `.env`.
+            let reference = if value.is_empty() {
+                String::new()
+            } else {
                 let variable = self.keep(server, &name, &value)?;
                 notes.push(format!("{server}: {name} of its envFile goes into {FILE} as {variable}"));
-                settings["env"][&name] = json!(format!("${{{variable}}}"));
-            } else {
-                // What is empty counts as not set in `.env`.
-                settings["env"][&name] = json!("");
-            }
+                format!("${{{variable}}}")
+            };
+            env.insert(name, json!(reference));
         }
         Ok(notes)
     }

@@ -1,5 +1,7 @@
 //! Payouts on real books: what is asked for, who is let in, and that nothing leaves twice whatever happens.
 
+use std::slice;
+
 use proptest::prelude::*;
 use tollgate_domain::{AssetId, CallId, Caller, KeyId, PayoutId, Principal, TransferId};
 
@@ -402,7 +404,7 @@ fn held() -> (PayoutRow, Transfer) {
 #[test]
 fn the_auditor_finds_a_reservation_of_another_account_asset_amount_or_call() {
     let (row, hold) = held();
-    assert_eq!(audited(&[hold.clone()], &[row.clone()]), [], "control");
+    assert_eq!(audited(slice::from_ref(&hold), slice::from_ref(&row)), [], "control");
     let others = [
         Transfer { debit: "payable:other".parse().unwrap(), ..hold.clone() },
         Transfer { credit: AccountName::Clearing(Clearing::L402), ..hold.clone() },
@@ -411,9 +413,13 @@ fn the_auditor_finds_a_reservation_of_another_account_asset_amount_or_call() {
         Transfer { call: Some(CallId::from_bytes([1; 16])), ..hold.clone() },
     ];
     for other in others {
-        assert_eq!(audited(&[other.clone()], &[row.clone()]), [Finding::PayoutDiffers(row.id)], "{other:?}");
+        assert_eq!(
+            audited(slice::from_ref(&other), slice::from_ref(&row)),
+            [Finding::PayoutDiffers(row.id)],
+            "{other:?}"
+        );
     }
-    assert_eq!(audited(&[], &[row.clone()]), [Finding::PayoutDiffers(row.id)], "and none at all");
+    assert_eq!(audited(&[], slice::from_ref(&row)), [Finding::PayoutDiffers(row.id)], "and none at all");
 }
 
 #[test]
@@ -433,7 +439,7 @@ fn the_auditor_finds_a_payout_whose_money_did_not_go_the_way_of_its_state() {
         for state in states {
             let row = PayoutRow { state: *state, ..row.clone() };
             for (way, transfers) in ways.iter().enumerate() {
-                let found = audited(transfers, std::slice::from_ref(&row));
+                let found = audited(transfers, slice::from_ref(&row));
                 let expected = if way == right { vec![] } else { vec![Finding::PayoutDiffers(row.id)] };
                 assert_eq!(found, expected, "{state} with {transfers:?}");
             }
@@ -444,7 +450,7 @@ fn the_auditor_finds_a_payout_whose_money_did_not_go_the_way_of_its_state() {
 #[test]
 fn the_auditor_finds_earnings_that_leave_without_a_payout_and_nothing_else_of_the_kind() {
     let (row, hold) = held();
-    assert_eq!(audited(&[hold.clone()], &[]), [Finding::PayoutMissing(hold.id)]);
+    assert_eq!(audited(slice::from_ref(&hold), &[]), [Finding::PayoutMissing(hold.id)]);
     let id = TransferId::from_bytes([9; 16]);
     let second = Transfer { id, ..hold.clone() };
     assert_eq!(audited(&[hold.clone(), second], &[row]), [Finding::PayoutMissing(id)], "beside a known one");
@@ -454,7 +460,7 @@ fn the_auditor_finds_earnings_that_leave_without_a_payout_and_nothing_else_of_th
         Transfer { debit: credit.clone(), ..hold.clone() },
         Transfer { credit, ..hold.clone() },
     ] {
-        assert_eq!(audited(&[other.clone()], &[]), [], "{other:?}");
+        assert_eq!(audited(slice::from_ref(&other), &[]), [], "{other:?}");
     }
 }
 
