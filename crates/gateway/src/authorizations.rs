@@ -1,7 +1,7 @@
 //! Calls that are authorized and wait for their execution: their price is reserved, their tool is not asked yet.
 //!
-//! The table is memory only: of several gateways, the one that authorized a call is the one that executes it. What it must not forget over a crash stands in the settlement row: a call that was never sent is
-//! released at the next start, like any other.
+//! The table is memory only: of several gateways, the one that authorized a call is the one that executes it. What it must not forget
+//! over a crash stands in the settlement row: a call that was never sent is released at the next start, like any other.
 
 use std::collections::HashMap;
 use std::sync::Arc;
