@@ -13,12 +13,14 @@ mod client;
 #[expect(dead_code, reason = "the other bench uses more of it")]
 mod gateway;
 mod growth;
+#[path = "../common/program.rs"]
+mod program;
 #[path = "../paired/upstream.rs"]
 #[expect(dead_code, reason = "the other bench wants its processor time")]
 mod upstream;
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -29,6 +31,7 @@ use tollgate_testkit::wrk::{Load, Request};
 
 use client::{Connection, Timed, prepared};
 use gateway::{Gateway, Installed};
+use program::Arguments;
 use upstream::Upstream;
 
 const STARTS: usize = 7;
@@ -40,15 +43,13 @@ const LOAD_SECONDS: u32 = 1;
 const TAILS: usize = 9;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.iter().any(|argument| argument == "--upstream") {
+    let arguments = Arguments::read();
+    if arguments.has("--upstream") {
         return upstream::serve();
     }
-    let value = |name: &str| arguments.iter().skip_while(|argument| *argument != name).nth(1);
-    let tollgate = PathBuf::from(value("--tollgate").ok_or("name the gateway's binary: --tollgate PATH")?);
-    let only = value("--only");
-    let wanted = |part: &str| only.is_none_or(|only| only == part);
-    let minutes = value("--growth").map(|minutes| minutes.parse()).transpose()?;
+    let tollgate = arguments.tollgate()?;
+    let wanted = |part: &str| arguments.wants(part);
+    let minutes = arguments.value("--growth").map(str::parse).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let upstream = Upstream::start().await?;

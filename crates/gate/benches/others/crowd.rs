@@ -37,11 +37,13 @@ const UNREAD_BYTES: u32 = 4_096;
 /// Until buffers on the way are full, and again until what was theirs is given back.
 const SETTLES: Duration = Duration::from_secs(1);
 
-const GREEDY: usize = 20;
+const GREEDY: u32 = 20;
 /// Of each connection: five thousand calls a second together.
 const GREEDY_EVERY: Duration = Duration::from_millis(4);
 
 impl Flood {
+    pub(crate) const ALL: [Self; 3] = [Self::Slow, Self::Readers, Self::Greedy];
+
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Slow => "slow",
@@ -84,10 +86,11 @@ impl Crowd {
                 let mut tasks = tokio::task::JoinSet::new();
                 match flood {
                     Flood::Greedy => {
-                        for _ in 0..GREEDY {
+                        for number in 0..GREEDY {
                             let socket = TcpStream::connect(&authority).await?;
                             socket.set_nodelay(true)?;
-                            tasks.spawn(greedy(socket, echo.clone(), Arc::clone(&own)));
+                            let begins = spread(GREEDY_EVERY, number, GREEDY);
+                            tasks.spawn(greedy(socket, echo.clone(), begins, Arc::clone(&own)));
                         }
                     }
                     Flood::Slow | Flood::Readers => {
@@ -105,7 +108,7 @@ impl Crowd {
                                 socket.set_nodelay(true)?;
                                 let (first, rest) = request.split_at(*at_once);
                                 socket.write_all(first).await?;
-                                let begins = SLOW_EVERY.mul_f64(f64::from(number) / f64::from(SLOW));
+                                let begins = spread(SLOW_EVERY, number, SLOW);
                                 tasks.spawn(sluggish(socket, rest.to_vec(), begins, Arc::clone(&own)));
                             }
                         }
@@ -154,7 +157,6 @@ fn head_length(request: &[u8]) -> usize {
 
 /// Sends what is left byte by byte, then reads so.
 async fn sluggish(mut socket: TcpStream, rest: Vec<u8>, begins: Duration, done: Arc<Done>) -> io::Result<()> {
-    // Not all in the same moment.
     sleep(begins).await;
     for byte in rest {
         sleep(SLOW_EVERY).await;
@@ -172,8 +174,14 @@ async fn sluggish(mut socket: TcpStream, rest: Vec<u8>, begins: Duration, done: 
     }
 }
 
+/// When one of so many begins: not all in the same moment.
+fn spread(every: Duration, number: u32, of: u32) -> Duration {
+    every.mul_f64(f64::from(number) / f64::from(of))
+}
+
 /// Calls at a fixed rate, whatever comes.
-async fn greedy(mut socket: TcpStream, call: Vec<u8>, done: Arc<Done>) -> io::Result<()> {
+async fn greedy(mut socket: TcpStream, call: Vec<u8>, begins: Duration, done: Arc<Done>) -> io::Result<()> {
+    sleep(begins).await;
     let mut tick = interval(GREEDY_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut answer = Vec::with_capacity(8_192);

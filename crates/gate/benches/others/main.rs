@@ -5,17 +5,19 @@
 //! asks for several times what it may (F63). What others send is made by a thread of its own at a fixed rate as well: a load that takes the
 //! processors from everybody would say nothing about the gateway.
 //!
-//! `cargo bench -p tollgate-gate --bench others -- --tollgate PATH [--quick]` prints one JSON object per ratio. `cargo xtask bench` runs it
-//! and judges.
+//! `cargo bench -p tollgate-gate --bench others -- --tollgate PATH [--quick] [--only CROWD,…]` prints one JSON object per ratio; a crowd
+//! is `slow`, `readers` or `flood`. `cargo xtask bench` runs it and judges.
 
 #[path = "../footprint/client.rs"]
 #[expect(dead_code, reason = "the other bench times streams as well")]
 mod client;
 mod crowd;
+#[path = "../common/program.rs"]
+#[expect(dead_code, reason = "the other benches look at the books as well")]
+mod program;
 mod world;
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
@@ -23,6 +25,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use client::{Connection, prepared};
 use crowd::{Crowd, Flood};
+use program::Arguments;
 use world::World;
 
 const ROUNDS: usize = 9;
@@ -34,19 +37,18 @@ const CALLS: usize = 500;
 const EVERY: Duration = Duration::from_millis(5);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let tollgate = arguments.iter().skip_while(|argument| *argument != "--tollgate").nth(1);
-    let tollgate = PathBuf::from(tollgate.ok_or("name the gateway's binary: --tollgate PATH")?);
-    let rounds = if arguments.iter().any(|argument| argument == "--quick") { ROUNDS_QUICK } else { ROUNDS };
+    let arguments = Arguments::read();
+    let tollgate = arguments.tollgate()?;
+    let rounds = if arguments.has("--quick") { ROUNDS_QUICK } else { ROUNDS };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let world = World::start(&tollgate).await?;
+        let world = World::start(tollgate).await?;
         let mut caller = Caller::of(&world).await?;
         // Connections are open, caches are filled.
         caller.slice().await?;
         for round in 0..rounds {
             note(&format!("round {} of {rounds}", round + 1));
-            for flood in [Flood::Slow, Flood::Readers, Flood::Greedy] {
+            for flood in Flood::ALL.into_iter().filter(|flood| arguments.wants(flood.word())) {
                 let (alone, beside) = if round.is_multiple_of(2) {
                     let alone = caller.slice().await?;
                     (alone, caller.beside(&world, flood).await?)
@@ -58,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 figure(&format!("p50_beside_{}", flood.word()), beside.p50_us / alone.p50_us);
             }
         }
-        world.stop()
+        Ok(())
     })
 }
 

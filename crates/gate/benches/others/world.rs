@@ -1,27 +1,20 @@
 //! A gateway with a limit for each caller, three of them, and a mock upstream on a thread of its own.
 
 use std::error::Error;
-use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
+use std::path::PathBuf;
 
-use tempfile::TempDir;
-use tollgate_testkit::http;
 use tollgate_testkit::journal_server::{Behaviour, Endless, Journal, Script};
-use tollgate_testkit::peers::port;
-use tollgate_testkit::process::Guarded;
 use tollgate_testkit::wrk::Request;
 
-const START_MAX: Duration = Duration::from_secs(30);
+use crate::program::{Program, Running};
+
 /// What each caller may, a second: more than the one who behaves well asks, and a fifth of what the greedy one does.
 pub(crate) const CALLS_PER_SECOND: u32 = 1_000;
 
 pub(crate) struct World {
-    process: Guarded,
-    url: String,
+    running: Running,
     pub(crate) keys: Keys,
     _upstream: Journal,
-    _folder: TempDir,
 }
 
 /// The secrets of callers.
@@ -32,35 +25,19 @@ pub(crate) struct Keys {
 }
 
 impl World {
-    pub(crate) async fn start(tollgate: &Path) -> Result<Self, Box<dyn Error>> {
+    pub(crate) async fn start(tollgate: PathBuf) -> Result<Self, Box<dyn Error>> {
         let script = Script::bench().tool("endless", Behaviour::Endless(Endless::Events));
         let upstream = Journal::start_on_own_thread(script)?;
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-        std::fs::write(folder.path().join("tollgate.yaml"), configuration(&upstream.url()))?;
-        let key = |name: &str| -> Result<String, Box<dyn Error>> {
-            let mut command = command(tollgate, folder.path());
-            let output =
-                command.args(["keys", "create", "--name", name, "--json", "--data", "data"]).output()?;
-            let key: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-            Ok(key.get("secret").and_then(serde_json::Value::as_str).ok_or("a key has a secret")?.to_owned())
-        };
+        let program = Program::installed(tollgate, &configuration(&upstream.url()))?;
+        let key = |name: &str| Ok::<_, Box<dyn Error>>(program.key(name)?.secret);
         let keys = Keys { good: key("good")?, greedy: key("greedy")?, slow: key("slow")? };
-        let address = format!("127.0.0.1:{}", port::free()?);
-        let mut command = command(tollgate, folder.path());
-        command.args(["dev", "--config", "tollgate.yaml", "--listen", &address, "--data", "data"]);
-        let mut process = Guarded::spawn(&command, &folder.path().join("gateway.log"))?;
-        let url = format!("http://{address}");
-        let ready = format!("{url}/readyz");
-        process
-            .wait_until(START_MAX, async || {
-                http::get(&ready, &[]).await.is_ok_and(|answer| answer.status == 200)
-            })
-            .await?;
-        Ok(Self { process, url, keys, _upstream: upstream, _folder: folder })
+        let mut running = program.spawn()?;
+        running.until_ready().await?;
+        Ok(Self { running, keys, _upstream: upstream })
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("{}/servers/up/mcp", self.url)
+        self.running.at("/servers/up/mcp")
     }
 
     /// A call of a tool by the holder of a key.
@@ -77,11 +54,6 @@ impl World {
                 r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}","arguments":{{"text":"hello"}}}}}}"#
             ),
         }
-    }
-
-    pub(crate) fn stop(mut self) -> Result<(), Box<dyn Error>> {
-        self.process.kill();
-        Ok(())
     }
 }
 
@@ -100,16 +72,4 @@ limits:
   rates: [{{ rate: {CALLS_PER_SECOND}/second, burst: {CALLS_PER_SECOND}, per: caller }}]
 "
     )
-}
-
-fn command(binary: &Path, folder: &Path) -> Command {
-    let mut command = Command::new(binary);
-    command
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("HOME", folder)
-        .env("TOKIO_WORKER_THREADS", "1")
-        .env("TOLLGATE_LOG", "warn")
-        .current_dir(folder);
-    command
 }

@@ -1,20 +1,16 @@
 //! The gateway under test: `tollgate dev` with several servers over one upstream, a key with credit, and its books.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
-use tempfile::TempDir;
-use tollgate_testkit::peers::port;
-use tollgate_testkit::process::Guarded;
 use tollgate_testkit::wrk::Request;
 use tollgate_testkit::{cpu, http};
 
 use crate::calls;
+use crate::program::{ApiKey, Program, Running};
 
-const START_MAX: Duration = Duration::from_secs(30);
 /// One atomic unit of the sandbox token, so that charges count calls.
 const PRICE: &str = "0.000001USDC";
 const CREDIT: &str = "100USDC";
@@ -27,11 +23,8 @@ const GATE_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// A running gateway. It dies with this value.
 pub(crate) struct Gateway {
-    process: Guarded,
-    binary: PathBuf,
-    url: String,
+    running: Running,
     key: ApiKey,
-    folder: TempDir,
 }
 
 /// What became of a key's credit, in atomic units: a call costs one.
@@ -40,55 +33,30 @@ pub(crate) struct Credit {
     pub(crate) held: u64,
 }
 
-#[derive(serde::Deserialize)]
-struct ApiKey {
-    id: String,
-    secret: String,
-}
-
 /// Configuration, key and credit of a gateway that does not run yet.
 pub(crate) struct Installed {
-    binary: PathBuf,
-    folder: TempDir,
+    program: Program,
     key: ApiKey,
 }
 
 impl Installed {
     pub(crate) fn new(binary: PathBuf, upstream: &str) -> Result<Self, Box<dyn Error>> {
-        // Beside the build, on a real disk: a commit to memory would cost nothing.
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-        std::fs::write(folder.path().join("tollgate.yaml"), configuration(upstream))?;
-        let key: ApiKey = serde_json::from_str(&run(
-            &binary,
-            folder.path(),
-            &["keys", "create", "--name", "bench", "--json"],
-        )?)?;
-        run(&binary, folder.path(), &["credit", "add", &key.id, CREDIT])?;
-        Ok(Self { binary, folder, key })
+        let program = Program::installed(binary, &configuration(upstream))?;
+        let key = program.key("bench")?;
+        program.run(&["credit", "add", &key.id, CREDIT])?;
+        Ok(Self { program, key })
     }
 
     /// Starts it, and does not wait.
     pub(crate) fn spawn(self) -> Result<Gateway, Box<dyn Error>> {
-        let Self { binary, folder, key } = self;
-        let address = format!("127.0.0.1:{}", port::free()?);
-        let url = format!("http://{address}");
-        let mut command = command(&binary, folder.path());
-        command.args(["dev", "--config", "tollgate.yaml", "--listen", &address, "--data", "data"]);
-        let process = Guarded::spawn(&command, &folder.path().join("gateway.log"))?;
-        Ok(Gateway { process, binary, url, key, folder })
+        Ok(Gateway { running: self.program.spawn()?, key: self.key })
     }
 }
 
 impl Gateway {
     pub(crate) async fn start(binary: PathBuf, upstream: &str) -> Result<Self, Box<dyn Error>> {
         let mut gateway = Installed::new(binary, upstream)?.spawn()?;
-        let ready = gateway.at("/readyz");
-        gateway
-            .process
-            .wait_until(START_MAX, async || {
-                http::get(&ready, &[]).await.is_ok_and(|answer| answer.status == 200)
-            })
-            .await?;
+        gateway.running.until_ready().await?;
         gateway.prove_that_calls_are_paid().await?;
         gateway.prove_that_calls_are_checked().await?;
         gateway.prove_that_calls_are_held().await?;
@@ -97,17 +65,17 @@ impl Gateway {
 
     /// It stands still: connections stay open, nothing runs.
     pub(crate) fn pause(&self) -> Result<(), Box<dyn Error>> {
-        Ok(self.process.pause()?)
+        Ok(self.running.process.pause()?)
     }
 
     /// It goes on.
     pub(crate) fn resume(&self) -> Result<(), Box<dyn Error>> {
-        Ok(self.process.resume()?)
+        Ok(self.running.process.resume()?)
     }
 
     /// The process group, for its account.
     pub(crate) fn group(&self) -> u32 {
-        self.process.group()
+        self.running.process.group()
     }
 
     /// The server without any policy.
@@ -131,7 +99,7 @@ impl Gateway {
     }
 
     pub(crate) fn at(&self, path: &str) -> String {
-        format!("{}{path}", self.url)
+        self.running.at(path)
     }
 
     /// Where a program asks that runs the tool itself.
@@ -155,7 +123,7 @@ impl Gateway {
     pub(crate) async fn wait_for_held(&mut self) -> Result<(), Box<dyn Error>> {
         let metrics = self.at("/metrics");
         let ended = async || metric(&metrics, "tollgate_inflight ").await.is_ok_and(|held| held == 0);
-        Ok(self.process.wait_until(END_MAX, ended).await?)
+        Ok(self.running.process.wait_until(END_MAX, ended).await?)
     }
 
     /// How many held calls have run out.
@@ -185,9 +153,8 @@ impl Gateway {
     }
 
     /// Stops the gateway, has its books checked, and says what became of the key's credit.
-    pub(crate) fn stop_and_audit(mut self) -> Result<Credit, Box<dyn Error>> {
-        self.process.kill();
-        let report = run(&self.binary, self.folder.path(), &["ledger", "check", "--json"])?;
+    pub(crate) fn stop_and_audit(self) -> Result<Credit, Box<dyn Error>> {
+        let report = self.running.stop().run(&["ledger", "check", "--json"])?;
         let report: Value = serde_json::from_str(&report)?;
         let account = format!("credit:{}", self.key.id);
         let rows =
@@ -274,32 +241,9 @@ limits:
     )
 }
 
-/// A command of the gateway's binary, with nothing of the developer's own set-up.
-fn command(binary: &Path, folder: &Path) -> Command {
-    let mut command = Command::new(binary);
-    command
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("HOME", folder)
-        // As nginx: one thread that moves bytes, and no line for each call.
-        .env("TOKIO_WORKER_THREADS", "1")
-        .env("TOLLGATE_LOG", "warn")
-        .current_dir(folder);
-    command
-}
-
 /// What one line of the metrics says; `name` is all of it before the number.
 async fn metric(url: &str, name: &str) -> Result<u64, Box<dyn Error>> {
     let metrics = http::get(url, &[]).await?.text();
     let said = metrics.lines().find_map(|line| line.strip_prefix(name));
     Ok(said.ok_or_else(|| format!("no metric {name}"))?.parse()?)
-}
-
-fn run(binary: &Path, folder: &Path, arguments: &[&str]) -> Result<String, Box<dyn Error>> {
-    let output = command(binary, folder).args(arguments).args(["--data", "data"]).output()?;
-    if !output.status.success() {
-        let errors = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("tollgate {}: {errors}", arguments.join(" ")).into());
-    }
-    Ok(String::from_utf8(output.stdout)?)
 }

@@ -14,6 +14,8 @@
 
 mod calls;
 mod gateway;
+#[path = "../common/program.rs"]
+mod program;
 mod relay;
 mod samples;
 mod upstream;
@@ -26,6 +28,7 @@ use tollgate_testkit::wrk::{Load, Order, Report, Request};
 
 use calls::Payments;
 use gateway::{Credit, Gateway};
+use program::Arguments;
 use relay::Relay;
 use samples::{Sample, Subject};
 use upstream::Upstream;
@@ -64,25 +67,22 @@ struct Answered {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.iter().any(|argument| argument == "--upstream") {
+    let arguments = Arguments::read();
+    if arguments.has("--upstream") {
         return upstream::serve();
     }
-    let value = |name: &str| arguments.iter().skip_while(|argument| *argument != name).nth(1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    if let Some(upstream) = value("--relay") {
+    if let Some(upstream) = arguments.value("--relay") {
         return runtime.block_on(relay::serve(upstream.parse()?));
     }
-    let tollgate = PathBuf::from(value("--tollgate").ok_or("name the gateway's binary: --tollgate PATH")?);
+    let tollgate = arguments.tollgate()?;
     let mut slices = slices();
-    if let Some(words) = value("--only") {
-        slices.retain(|(subject, _)| words.split(',').any(|word| subject.word() == word));
-    }
-    if let Some(connections) = value("--connections") {
+    slices.retain(|(subject, _)| arguments.wants(subject.word()));
+    if let Some(connections) = arguments.value("--connections") {
         let wanted: u32 = connections.parse()?;
         slices.retain(|(_, connections)| *connections == wanted);
     }
-    let rounds = if arguments.iter().any(|argument| argument == "--quick") { ROUNDS_QUICK } else { ROUNDS };
+    let rounds = if arguments.has("--quick") { ROUNDS_QUICK } else { ROUNDS };
     runtime.block_on(async {
         let mut course = Course::start(tollgate, slices).await?;
         course.warm_up().await?;
