@@ -174,6 +174,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Definite`] when it cannot be read.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "without a database there is no other gateway")
+    )]
     pub async fn is_open_elsewhere(&self, call: &CallId, caller: &Principal) -> Result<bool, StoreError> {
         match &self.backend {
             Backend::Embedded(_) => Ok(false),
