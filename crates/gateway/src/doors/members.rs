@@ -46,8 +46,7 @@ impl<'a, const N: usize> Members<'a, N> {
 
     /// The raw value under a name; `None` where it is absent or null.
     pub(crate) fn raw(&self, name: &str) -> Option<&'a str> {
-        let place = self.names.iter().position(|known| *known == name)?;
-        (*self.raw.get(place)?).filter(|raw| *raw != "null")
+        self.said(name).filter(|raw| *raw != "null")
     }
 
     /// The value under a name; `None` where it is absent or null.
@@ -55,8 +54,21 @@ impl<'a, const N: usize> Members<'a, N> {
     /// # Errors
     /// Why it is not what it should be, for people.
     pub(crate) fn value<T: Deserialize<'a>>(&self, name: &str) -> Result<Option<T>, String> {
-        let read = self.raw(name).map(serde_json::from_str).transpose();
-        read.map_err(|error| format!("`{name}`: {error}"))
+        self.present(name).map(Option::flatten)
+    }
+
+    /// The value under a name; `None` where it is absent. Null is a value like any other.
+    ///
+    /// # Errors
+    /// Why it is not what it should be, for people.
+    pub(crate) fn present<T: Deserialize<'a>>(&self, name: &str) -> Result<Option<T>, String> {
+        let said = self.said(name).map(serde_json::from_str).transpose();
+        said.map_err(|error| format!("`{name}`: {error}"))
+    }
+
+    fn said(&self, name: &str) -> Option<&'a str> {
+        let place = self.names.iter().position(|known| *known == name)?;
+        *self.raw.get(place)?
     }
 }
 
@@ -105,6 +117,10 @@ mod tests {
         let body = Bytes::from_static(br#"{"tool":"x","auto_pay":"yes"}"#);
         let members = Members::read(&body, NAMES).expect("an object");
         assert_eq!(members.value::<String>("tool"), Ok(Some("x".to_owned())));
+        let null = Bytes::from_static(br#"{"auto_pay":null}"#);
+        let null = Members::read(&null, NAMES).expect("an object");
+        assert_eq!(null.value::<bool>("auto_pay"), Ok(None));
+        assert!(null.present::<bool>("auto_pay").is_err_and(|reason| reason.contains("null")));
         let refused = members.value::<bool>("auto_pay").expect_err("a string");
         assert!(refused.starts_with("`auto_pay`: ") && refused.contains("expected a boolean"), "{refused}");
     }

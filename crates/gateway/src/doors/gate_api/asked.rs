@@ -71,11 +71,11 @@ pub(super) fn authorize(body: &Bytes, peer: Peer) -> Result<Authorize, Denial> {
         (Some(_), None) => return Err(malformed("`arguments` is not an object")),
         (None, _) => Bytes::from_static(b"{}"),
     };
-    let mut headers = credentials(raw.value("headers").map_err(wrong)?.unwrap_or_default())?;
+    let mut headers = credentials(raw.present("headers").map_err(wrong)?.unwrap_or_default())?;
     if let Some(key) = raw.value::<String>("api_key").map_err(wrong)? {
         headers.append(HeaderName::from_static("x-api-key"), value("api_key", &key)?);
     }
-    let meta: BTreeMap<String, &RawValue> = raw.value("meta").map_err(wrong)?.unwrap_or_default();
+    let meta: BTreeMap<String, &RawValue> = raw.present("meta").map_err(wrong)?.unwrap_or_default();
     let own = |raw: &str| Bytes::copy_from_slice(raw.as_bytes());
     let mut meta: BTreeMap<String, Bytes> =
         meta.into_iter().map(|(key, raw)| (key, own(raw.get()))).collect();
@@ -86,7 +86,7 @@ pub(super) fn authorize(body: &Bytes, peer: Peer) -> Result<Authorize, Denial> {
     }
     let resource: Option<String> = raw.value("resource").map_err(wrong)?;
     let origin: Option<String> = raw.value("origin").map_err(wrong)?;
-    let auto_pay = raw.value("auto_pay").map_err(wrong)?.unwrap_or(false);
+    let auto_pay = raw.present("auto_pay").map_err(wrong)?.unwrap_or(false);
     let resource = resource.unwrap_or_else(|| format!("mcp://tool/{}", tool.tool));
     let is_long = |text: &str| text.len() > TEXT_BYTES_MAX;
     if is_long(&resource) || origin.as_deref().is_some_and(is_long) {
