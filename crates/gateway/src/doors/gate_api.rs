@@ -37,7 +37,8 @@ const AUTHORIZE: &str = "/gate/v1/authorize";
 /// Where it says how each ended.
 const COMPLETE: &str = "/gate/v1/complete";
 
-/// The paths of the gate API; there are none unless it is configured.
+/// The paths of the gate API; there are none unless it is configured. They stand in the router for what they say of themselves and for
+/// whoever comes with another method: [`exchange`] answers before it.
 pub(super) fn doors() -> Doors {
     Doors::new(described::SCHEMAS).post(AUTHORIZE, authorize, &described::AUTHORIZE).post(
         COMPLETE,
