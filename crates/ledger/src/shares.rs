@@ -38,6 +38,9 @@ impl Earning<'_> {
         for (place, (had, (payee, has))) in had.zip(has).enumerate() {
             parts.push((share_id(&self.id, place), payee, had, has));
         }
+        // What comes back first: of one unit more or less the floors of two payees may move, and the remainder the other way. What it
+        // takes is not on the holding account before.
+        parts.sort_by_key(|(_, _, had, has)| has >= had);
         for (id, payee, had, has) in parts {
             let payable = AccountName::Payable(payee.clone());
             let (debit, credit, amount) = match has.checked_sub(had) {

@@ -71,6 +71,26 @@ proptest! {
     }
 }
 
+#[test]
+fn a_refund_by_which_the_remainder_grows_is_booked() {
+    let two_fifths = |place| (payee(place), Bps::new(4_000));
+    let mut books = Memory::default();
+    books.grant(&alice(), 5);
+    let splits = Splits::new([two_fifths(0), two_fifths(1)]).unwrap();
+    let claim = Claim { amount: Amount::new(5), splits, ..claim_of(Rail::Credit, Funds::Credit(alice()), 1) };
+    books.claim(&claim);
+    books.advance(&claim, [executed(), Event::Submitted, settled()]).unwrap();
+    let stands = |books: &Memory| {
+        let payable = |name: ServerName| has(books, AccountName::Payable(name));
+        (payable(payee(0)), payable(payee(1)), payable("demo".parse().unwrap()))
+    };
+    assert_eq!(stands(&books), (2, 2, 1));
+    // Of four, the floors of two fifths are one each: two come back, and one of them is the server's.
+    assert_eq!(give_back(&mut books, &refund_of(&claim, 100, 1, 0)), Ok(Amount::new(1)));
+    assert_eq!(stands(&books), (1, 1, 2));
+    assert_eq!(has(&books, AccountName::Credit(alice())), 1);
+}
+
 fn claim_payer(claim: &Claim) -> Principal {
     match &claim.funds {
         Funds::Credit(principal) => principal.clone(),
