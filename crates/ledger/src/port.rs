@@ -85,12 +85,28 @@ pub struct Spent {
     pub reserved: Amount,
 }
 
-/// The books. Every write is one durable, atomic step: it is answered after it has been committed, and never before.
+/// The books. Every write is one durable, atomic step: it is answered after it has been committed, and never before, but for
+/// [`LedgerStore::decide`].
 ///
 /// Each method may fail with any [`StoreError`]; reads never answer `Busy`, `Unknown` or `Refused`.
 pub trait LedgerStore: Send + Sync + 'static {
     /// Carries out one command. Answered after the commit; a command that is refused has written nothing.
     fn commit(&self, command: Command) -> impl Future<Output = Result<Outcome, StoreError>> + Send;
+
+    /// Carries out one command, and answers as soon as it is decided, before it is durable. Nothing that is asked for after the
+    /// answer becomes durable without it: whoever ends what it began hears of no end that a crash could undo. A crash, or a disk that fails, in
+    /// between takes it back. A store may answer later, after the commit.
+    fn decide(&self, command: Command) -> impl Future<Output = Result<Outcome, StoreError>> + Send {
+        self.commit(command)
+    }
+
+    /// [`Command::Claim`], answered as soon as it is [decided](LedgerStore::decide).
+    fn claim_ahead(&self, claim: Claim) -> impl Future<Output = Result<Claimed, StoreError>> + Send {
+        answered(self.decide(Command::Claim(claim)), |outcome| match outcome {
+            Outcome::Claimed(claimed) => Some(claimed),
+            _ => None,
+        })
+    }
 
     /// [`Command::Claim`].
     fn claim(&self, claim: Claim) -> impl Future<Output = Result<Claimed, StoreError>> + Send {

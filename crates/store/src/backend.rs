@@ -369,6 +369,10 @@ impl LedgerStore for Store {
         either!(self, store => store.commit(command).await)
     }
 
+    async fn decide(&self, command: Command) -> Result<Outcome, StoreError> {
+        either!(self, store => store.decide(command).await)
+    }
+
     async fn expired(
         &self,
         since: UnixMillis,

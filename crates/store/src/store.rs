@@ -303,6 +303,10 @@ impl LedgerStore for Store {
         self.inner.writer.write(move |batch| batch.command(&command))
     }
 
+    fn decide(&self, command: Command) -> impl Future<Output = Result<Outcome, StoreError>> + Send {
+        self.inner.writer.decide(move |batch| batch.command(&command))
+    }
+
     async fn expired(
         &self,
         since: UnixMillis,

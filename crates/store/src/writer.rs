@@ -23,7 +23,7 @@ use tollgate_ledger::{Refusal, StoreError};
 use crate::redo_log::RedoLog;
 use checkpoints::Checkpoints;
 pub(crate) use hooks::Hooks;
-use job::{Job, Task};
+use job::{Awaited, Job, Task};
 use thread::WriterThread;
 
 /// How many commands share one step at most. The writer never waits for more: making a step durable itself gathers the next one.
@@ -173,18 +173,31 @@ impl<S: Session> Writer<S> {
         W: Fn(&mut Batch<'_, S>) -> Result<T, Failure> + Send + 'static,
     {
         // What waits is part of every future above it: no more than the receiver of an answer.
-        let queued = self.queue(work);
-        async move { queued?.await.unwrap_or_else(|_| Err(StoreError::Unknown("the writer stopped".to_owned()))) }
+        answered(self.queue(work, Awaited::Commit))
+    }
+
+    /// As [`Self::write`], and answers when it is decided. It is durable no later than anything that is queued after the answer;
+    /// until then a failure of its step takes it back, of which only the log is told.
+    pub(crate) fn decide<T, W>(
+        &self,
+        work: W,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + use<S, T, W>
+    where
+        T: Send + 'static,
+        W: Fn(&mut Batch<'_, S>) -> Result<T, Failure> + Send + 'static,
+    {
+        answered(self.queue(work, Awaited::Decision))
     }
 
     fn queue<T: Send + 'static>(
         &self,
         work: impl Fn(&mut Batch<'_, S>) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
+        awaited: Awaited,
+    ) -> Result<Answer<T>, StoreError> {
         if !self.is_open() {
             return Err(StoreError::Closed);
         }
-        let (task, answer) = Task::new(work);
+        let (task, answer) = Task::new(work, awaited);
         let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
         queue.try_send(Queued::Job(Box::new(task))).map_err(|error| match error {
             mpsc::TrySendError::Full(_) => StoreError::Busy,
@@ -192,6 +205,12 @@ impl<S: Session> Writer<S> {
         })?;
         Ok(answer)
     }
+}
+
+type Answer<T> = oneshot::Receiver<Result<T, StoreError>>;
+
+async fn answered<T>(queued: Result<Answer<T>, StoreError>) -> Result<T, StoreError> {
+    queued?.await.unwrap_or_else(|_| Err(StoreError::Unknown("the writer stopped".to_owned())))
 }
 
 impl<S> Drop for Writer<S> {

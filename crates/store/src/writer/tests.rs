@@ -104,14 +104,12 @@ impl World {
 
     /// Writes a number. 13 is refused; a number that is there breaks the transaction.
     async fn note(&self, number: i64) -> Result<(), StoreError> {
-        let work = move |batch: &mut Batch<'_, Stateless>| {
-            if number == 13 {
-                return Err(Failure::Refused(StoreError::Definite("unlucky".to_owned())));
-            }
-            batch.connection.execute("INSERT INTO notes VALUES (?1)", [number])?;
-            Ok(())
-        };
-        self.writer.as_ref().unwrap().write(work).await
+        self.writer.as_ref().unwrap().write(noting(number)).await
+    }
+
+    /// The same, answered once it is decided.
+    async fn note_ahead(&self, number: i64) -> Result<(), StoreError> {
+        self.writer.as_ref().unwrap().decide(noting(number)).await
     }
 
     /// What another connection sees.
@@ -140,6 +138,16 @@ impl World {
             answers.push(note.await);
         }
         answers
+    }
+}
+
+fn noting(number: i64) -> impl Fn(&mut Batch<'_, Stateless>) -> Result<(), Failure> {
+    move |batch| {
+        if number == 13 {
+            return Err(Failure::Refused(StoreError::Definite("unlucky".to_owned())));
+        }
+        batch.connection.execute("INSERT INTO notes VALUES (?1)", [number])?;
+        Ok(())
     }
 }
 
@@ -182,6 +190,52 @@ async fn nothing_is_answered_or_seen_before_its_commit() {
     world.script.open();
     assert_eq!(note.await, Ok(()));
     assert_eq!(world.notes(), [1]);
+}
+
+#[tokio::test]
+async fn what_is_awaited_ahead_is_answered_when_it_is_decided_and_durable_no_later_than_what_follows() {
+    let world = World::new(8);
+    world.script.shut();
+    assert_eq!(world.note_ahead(1).await, Ok(()), "its commit stands before a gate that is shut");
+    assert!(world.notes().is_empty(), "nothing of it is durable");
+    world.script.reached();
+    let mut behind = pin!(world.note(2));
+    assert_eq!(polled(behind.as_mut()), None, "control: whoever waits for the commit waits");
+    world.script.open();
+    assert_eq!(behind.await, Ok(()));
+    assert_eq!(world.notes(), [1, 2]);
+    assert!(matches!(world.note_ahead(13).await, Err(StoreError::Definite(_))), "a refusal is said as well");
+}
+
+#[tokio::test]
+async fn what_was_answered_ahead_is_taken_back_by_a_disk_that_fails() {
+    let world = World::new(8);
+    world.script.faults.lock().push(DiskFault::Full);
+    assert_eq!(world.note_ahead(1).await, Ok(()));
+    assert_eq!(world.note(2).await, Ok(()), "there is space again");
+    assert_eq!(world.notes(), [2]);
+
+    let world = World::new(8);
+    world.script.faults.lock().push(DiskFault::SyncLost);
+    assert_eq!(world.note_ahead(1).await, Ok(()));
+    assert_eq!(world.note(2).await, Err(StoreError::Closed), "what would end it is not answered");
+    assert!(world.notes().is_empty());
+}
+
+#[tokio::test]
+async fn nobody_is_answered_ahead_in_a_step_that_another_command_breaks() {
+    let world = World::new(8);
+    world.script.shut();
+    let mut first = pin!(world.note(0));
+    assert_eq!(polled(first.as_mut()), None);
+    world.script.reached();
+    let (mut ahead, mut breaks) = (pin!(world.note_ahead(1)), pin!(world.note(0)));
+    assert_eq!(polled(ahead.as_mut()), None);
+    assert_eq!(polled(breaks.as_mut()), None);
+    world.script.open();
+    assert_eq!((first.await, ahead.await), (Ok(()), Ok(())));
+    assert!(matches!(breaks.await, Err(StoreError::Definite(_))));
+    assert_eq!(world.notes(), [0, 1]);
 }
 
 #[tokio::test]
@@ -231,7 +285,7 @@ async fn a_command_whose_caller_went_away_is_carried_out() {
         let work = |batch: &mut Batch<'_, Stateless>| {
             Ok(batch.connection.execute("INSERT INTO notes VALUES (7)", [])?)
         };
-        let (task, answer) = Task::new(work);
+        let (task, answer) = Task::new(work, Awaited::Commit);
         let queue = writer.queue.as_ref().unwrap();
         queue.try_send(Queued::Job(Box::new(task))).ok().unwrap();
         Box::pin(async move { answer.await.unwrap().map(drop) })

@@ -188,7 +188,7 @@ impl<S: Session> WriterThread<S> {
         }
         let written = self.connection.total_changes();
         self.session.begin(&self.connection, is_first).map_err(Failed::Before)?;
-        for job in jobs {
+        for job in &mut *jobs {
             let mut batch = Batch { connection: &self.connection, session: &mut self.session };
             job.apply(&mut batch).map_err(Failed::Before)?;
         }
@@ -196,6 +196,7 @@ impl<S: Session> WriterThread<S> {
             Failure::Refused(refusal) => Failed::Refused(refusal),
             Failure::Database(error) => Failed::Before(error),
         })?;
+        jobs.iter_mut().for_each(|job| job.decided());
         let rows = self.connection.total_changes().wrapping_sub(written);
         let step = self.session.redo(rows);
         if rows == 0 && step.is_none_or(<[u8]>::is_empty) {
