@@ -37,6 +37,8 @@ pub struct Listed {
     pub price: Pricing,
     /// When the money for it moves.
     pub settle: Settle,
+    /// Whether it may run while the claim of prepaid credit is being committed.
+    pub overlaps: bool,
     /// Who shares what it earns.
     pub splits: Splits,
     /// The version of the offer: in its lower half of the price list, in its upper half of the tool's definition.

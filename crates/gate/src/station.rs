@@ -10,7 +10,7 @@ mod screen;
 pub(crate) mod wallet_credit;
 
 use tollgate_domain::{CallId, ToolRef};
-use tollgate_ledger::{StoreError, StoredAnswer};
+use tollgate_ledger::{Refusal as LedgerRefusal, StoreError, StoredAnswer};
 
 pub(crate) use authenticate::open;
 
@@ -90,6 +90,11 @@ impl<S> Call<S> {
 pub(crate) fn store_fault(error: StoreError) -> Fault {
     match error {
         StoreError::Busy => Fault::StoreBusy,
+        // Only a claim that a call ran ahead of can be gone: its step found no space.
+        StoreError::Refused(LedgerRefusal::NoSuchSettlement(key)) => {
+            tracing::error!(%key, "a tool ran, and its claim was not kept: nothing is charged");
+            Fault::StoreBusy
+        }
         // A commit without a definite answer closes the store as well.
         StoreError::Closed | StoreError::Unknown(_) => Fault::StoreClosed(error.to_string()),
         other => {

@@ -272,7 +272,7 @@ fn list(
             return None;
         }
     };
-    let ToolPolicy { price, settle, splits, requirement, deadline_ms, .. } = policy.policy(&name);
+    let ToolPolicy { price, settle, overlaps, splits, requirement, deadline_ms, .. } = policy.policy(&name);
     let schema_digest = Digest::of(&definition.input_schema);
     let listed = Listed {
         tool: ToolRef { server: server.clone(), tool: name.clone() },
@@ -284,6 +284,7 @@ fn list(
         ),
         price,
         settle,
+        overlaps,
         splits,
         schema: Some(Arc::new(schema::Compiled::new(&definition.input_schema))),
         schema_digest,

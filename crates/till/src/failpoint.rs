@@ -1,6 +1,7 @@
 //! Named stop points of crash tests, compiled in with the `failpoints` feature only: when the point named by
 //! `TOLLGATE_FAILPOINT` is reached, the process kills itself without any cleaning up, as `kill -9` would. `name:3` means
-//! the third time, `panic name` that the point panics instead. `TOLLGATE_CLOCK_AHEAD` names a file that says how many milliseconds
+//! the third time, `panic name` that the point panics instead, `hold name` that whoever comes there waits while there is a file
+//! that `TOLLGATE_HOLD` names; beside it is one more with `.reached` in its name then. `TOLLGATE_CLOCK_AHEAD` names a file that says how many milliseconds
 //! the gateway's clock is ahead, and may be changed while it runs.
 
 /// Called at each named point.
@@ -42,11 +43,27 @@ mod armed {
     /// Called at each named point.
     pub fn reached(point: &str) {
         let Some((name, left)) = armed() else { return };
+        if let Some(held) = name.strip_prefix("hold ") {
+            return if held == point {
+                hold()
+            };
+        }
         let (panics, name) = name.strip_prefix("panic ").map_or((false, name.as_str()), |name| (true, name));
         let due = name == point && left.fetch_sub(1, Ordering::SeqCst) == 1;
         assert!(!(due && panics), "the failpoint {point} was reached");
         if due && kill(Pid::this(), Signal::SIGKILL).is_err() {
             std::process::abort();
+        }
+    }
+
+    fn hold() {
+        let Some(file) = std::env::var_os("TOLLGATE_HOLD").map(std::path::PathBuf::from) else { return };
+        if file.exists() {
+            // A test that has ended takes its folder away, and this file with it.
+            let _said = std::fs::write(file.with_extension("reached"), "");
+        }
+        while file.exists() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
         }
     }
 

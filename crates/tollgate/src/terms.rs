@@ -24,6 +24,7 @@ pub struct Terms {
     price: String,
     description: Option<String>,
     settle: Settle,
+    overlaps: bool,
     api_key: bool,
     min_reputation: Option<String>,
     deadline: Duration,
@@ -38,6 +39,7 @@ impl Terms {
             price: price.into(),
             description: None,
             settle: Settle::After,
+            overlaps: false,
             api_key: false,
             min_reputation: None,
             deadline: Duration::from_secs(60),
@@ -57,6 +59,15 @@ impl Terms {
     #[must_use]
     pub fn settled_before(mut self) -> Self {
         self.settle = Settle::Before;
+        self
+    }
+
+    /// The work may begin while the claim of prepaid credit is being committed; its answer waits for both. For work that only reads: a
+    /// crash in that moment can cost you a run for which nobody paid. Any other payment is claimed first all the same, and
+    /// everything that is [settled before](Self::settled_before).
+    #[must_use]
+    pub fn overlapping(mut self) -> Self {
+        self.overlaps = true;
         self
     }
 
@@ -107,6 +118,7 @@ impl Terms {
             price_version: u32::from(price.version()),
             price: price.into(),
             settle: self.settle,
+            overlaps: self.overlaps,
             splits: Default::default(),
             schema: None,
             schema_digest: Digest::of(b"{}"),

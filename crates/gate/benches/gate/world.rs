@@ -218,6 +218,7 @@ fn listed(tool: ToolRef, price: Price) -> Listed {
         requirement: Requirement::default(),
         price: price.into(),
         settle: Default::default(),
+        overlaps: false,
         splits: Default::default(),
         price_version: 1,
         schema: None,

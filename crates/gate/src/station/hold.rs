@@ -1,4 +1,4 @@
-use tollgate_domain::{Asset, CallId, Money, Principal, UnixMillis};
+use tollgate_domain::{Asset, CallId, Money, Principal, Rail, Settle, UnixMillis};
 use tollgate_ledger::budget::Warning;
 use tollgate_ledger::{Claim, Claimed, LedgerStore};
 use tollgate_rails::x402::settler::reason;
@@ -15,7 +15,7 @@ use crate::take::own_reference;
 
 impl Call<Screened> {
     /// Claims the payment and reserves the price, durably, in one atomic insert. From here on the call ends in exactly one
-    /// settlement or void. A free call needs neither.
+    /// settlement or void. A free call needs neither. Of a tool that may run ahead, a claim of credit is decided and on its way to the disk.
     pub(crate) async fn hold<P: Ports>(self, gate: &Gate<P>, now: UnixMillis) -> Result<Call<Held>, Refusal> {
         let Some(bill) = &self.stage.paid.bill else {
             return Ok(self.stamped(|stage| held(stage, None)));
@@ -113,7 +113,13 @@ impl Call<Screened> {
             now,
         };
         let refused = |verdict: Verdict| Err(Unclaimed::Refused(Box::new(verdict)));
-        match gate.ports.ledger().claim(claim).await {
+        let ledger = gate.ports.ledger();
+        let claimed = if self.runs_ahead(payment, bill.quote.settle) {
+            ledger.claim_ahead(claim).await
+        } else {
+            ledger.claim(claim).await
+        };
+        match claimed {
             Ok(Claimed::Fresh { attempt }) => Ok(attempt),
             Ok(Claimed::Warned { attempt, warnings }) => {
                 for Warning { counter, warn, used } in &warnings {
@@ -163,6 +169,12 @@ impl Call<Screened> {
             }
             Err(error) => refused(store_fault(error).into()),
         }
+    }
+
+    /// Whether the tool may run while the claim is being committed. A crash in between forgets the claim: then the tool has run for nothing,
+    /// and nobody has paid or got an answer. A proof that counts once is never spent so; it could be shown again.
+    fn runs_ahead(&self, payment: &Payment, settle: Settle) -> bool {
+        self.listed.overlaps && settle == Settle::After && payment.key.rail() == Rail::Credit
     }
 
     /// A later attempt may be paid from what went back of an earlier one: then no rail is asked to move that money again.

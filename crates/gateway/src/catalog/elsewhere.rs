@@ -36,6 +36,7 @@ fn listed(tool: ToolRef, policy: &ToolPolicy) -> Listed {
         price_version: price_version(&policy.price, None),
         price: policy.price.clone(),
         settle: policy.settle,
+        overlaps: policy.overlaps,
         splits: policy.splits.clone(),
         schema: None,
         schema_digest: Digest::of(b"{}"),

@@ -58,13 +58,15 @@ impl Tools {
 /// A list under another policy.
 fn under(listed: &HashMap<ToolName, Entry>, policy: &Server) -> HashMap<ToolName, Entry> {
     let entry = |(name, entry): (&ToolName, &Entry)| {
-        let ToolPolicy { price, settle, splits, requirement, deadline_ms, .. } = policy.policy(name);
+        let ToolPolicy { price, settle, overlaps, splits, requirement, deadline_ms, .. } =
+            policy.policy(name);
         let definition = entry.definition.as_ref().filter(|_| policy.pins.drift != Drift::Off);
         let listed = Listed {
             requirement,
             price_version: price_version(&price, definition),
             price,
             settle,
+            overlaps,
             splits,
             deadline_ms: if deadline_ms == 0 { DEADLINE_MS } else { deadline_ms },
             ..entry.listed.as_ref().clone()

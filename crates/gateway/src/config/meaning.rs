@@ -352,6 +352,8 @@ pub struct ToolPolicy {
     pub price: Pricing,
     /// When the money for it moves.
     pub settle: Settle,
+    /// Whether it may run while the claim of prepaid credit is being committed.
+    pub overlaps: bool,
     /// Who shares what it earns.
     pub splits: Splits,
     /// What it asks of callers.

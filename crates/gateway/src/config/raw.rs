@@ -337,6 +337,10 @@ pub struct RawTool {
     /// such a tool asks for an API key. Default: after.
     #[schemars(extend("enum" = ["after", "before", "escrow", null]))]
     pub settle: Option<String>,
+    /// Whether the tool may run while the claim of prepaid credit is being committed; its answer waits for both. For tools that only read: a
+    /// crash in that moment can cost you a run for which nobody paid. Payments by x402 and Lightning are claimed first all
+    /// the same. Only with `settle: after`. Default: false.
+    pub overlap: bool,
     /// Who shares what the tool earns with its server: a share for each payee, such as `reviewers: 0.2`, rounded down; the remainder is
     /// the server's. Each payee has an account `payable:<payee>`. Default: nobody.
     pub splits: BTreeMap<String, RawShare>,

@@ -45,6 +45,26 @@ fn a_whole_file_means_what_it_says() {
 }
 
 #[test]
+fn a_tool_overlaps_its_claim_where_nothing_is_taken_before_it_runs() {
+    let with = |settle: &str| {
+        let tool = format!("min_reputation: 0.6, overlap: true, settle: {settle}");
+        load_text(&WHOLE.replace("min_reputation: 0.6", &tool), &[])
+    };
+    let overlaps = |config: &Config| {
+        let server = &config.servers[&"weather".parse().unwrap()];
+        server.policy(&"forecast".parse().unwrap()).overlaps
+    };
+    assert!(overlaps(&with("after").unwrap()));
+    assert!(!overlaps(&load_text(WHOLE, &[]).unwrap()), "only where it is said");
+    for settle in ["before", "escrow"] {
+        let Problems(problems) = with(settle).unwrap_err();
+        let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+        assert_eq!(problem.at, "servers.weather.tools.forecast.overlap");
+        assert!(problem.message.contains(settle), "{}", problem.message);
+    }
+}
+
+#[test]
 fn every_problem_is_reported_at_once_with_its_place_and_origin() {
     let yaml = WHOLE
         .replace("0.01USDC", "0.0000001USDC")

@@ -366,9 +366,16 @@ impl Reader<'_> {
             None => Bps::ZERO,
         };
         let settle = self.settle(at, raw.settle.as_deref(), price.as_ref().is_some_and(Pricing::is_free));
+        if raw.overlap && settle != Settle::After {
+            let message = format!(
+                "with `settle: {settle}` the money is taken before the tool runs: leave out one of the two"
+            );
+            self.refuse(&format!("{at}.overlap"), message);
+        }
         let splits = self.splits(at, &raw.splits);
         Some(ToolPolicy {
             settle,
+            overlaps: raw.overlap,
             splits,
             price: price?,
             // An escrow takes days, and nobody else can be known again.

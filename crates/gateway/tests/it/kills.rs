@@ -8,7 +8,7 @@ mod clients;
 mod pair;
 
 use serde_json::Value;
-use tollgate_testkit::journal_server::Script;
+use tollgate_testkit::journal_server::{Behaviour, Script};
 
 use self::clients::{Clients, Lane, Paying, Secrets};
 use crate::paid_calls::api_key;
@@ -18,6 +18,9 @@ use crate::world::{PRICE, PRICED, START, World, soon};
 const KILLS: u64 = 8;
 /// Of each way to pay.
 const LANES: usize = 2;
+/// A tool that only reads, and may run while its claim is being committed.
+const READS: &str = "read";
+const OVERLAPS: &str = "{ price: [0.01USDC, 10sat], overlap: true }";
 /// The price over Lightning, in millisatoshi.
 const PRICE_MSAT: u128 = 10_000;
 
@@ -53,7 +56,9 @@ async fn kill_once(mut world: World, clients: &Clients, turn: u64) -> World {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f7_killed_again_and_again_under_load_everybody_is_told_and_charged_exactly_as_told() {
     let limits = "limits: { calls_per_minute: 1000000, offers_per_minute: 1000000 }\n";
-    let mut world = World::with(Script::echo(), &[("echo", PRICED)], limits, &[]).await;
+    let (script, tools) =
+        (Script::echo().tool(READS, Behaviour::Echo), [("echo", PRICED), (READS, OVERLAPS)]);
+    let mut world = World::with(script, &tools, limits, &[]).await;
     let (id, secret) = api_key(&world.gateway);
     assert!(world.gateway.cli(&["credit", "add", &id, "1000USDC"]).status.success());
     let secrets = Secrets::of([&world.gateway], vec![("an API key", secret.clone())]);
@@ -63,7 +68,8 @@ async fn f7_killed_again_and_again_under_load_everybody_is_told_and_charged_exac
     world.gateway = world.gateway.killed_and_restarted().await;
     let [prepaid, lightning, sandbox] =
         [Paying::Prepaid, Paying::Lightning, Paying::Sandbox].map(|paying| Lane { tool: "echo", paying });
-    let lanes = clients.begin([prepaid, lightning, sandbox].repeat(LANES));
+    let ahead = Lane { tool: READS, paying: Paying::Prepaid };
+    let lanes = clients.begin([prepaid, ahead, lightning, sandbox].repeat(LANES));
     let kills = kills();
     for turn in 0..kills {
         world = kill_once(world, &clients, turn).await;
@@ -74,22 +80,23 @@ async fn f7_killed_again_and_again_under_load_everybody_is_told_and_charged_exac
     let told = clients.end(lanes).await;
     let unanswered = clients.unanswered();
     println!("{kills} kills, {} calls, {unanswered} times no answer: {}", told.calls(), told.summary());
-    let [prepaid, lightning, sandbox] = [prepaid, lightning, sandbox].map(|lane| told.delivered(lane));
+    let lanes = [prepaid, ahead, lightning, sandbox].map(|lane| told.delivered(lane));
     assert!(
-        prepaid > 0 && lightning > 0 && sandbox > 0 && unanswered > 0,
+        unanswered > 0 && lanes.iter().all(|calls| *calls > 0),
         "the load was under way: {}",
         told.summary()
     );
+    let [prepaid, ahead, lightning, sandbox] = lanes;
 
     world.gateway.assert_books_in_order();
     // Nobody is charged without a result, nobody has a result without being charged, and each once.
-    let paid = PRICE * (prepaid + sandbox);
+    let paid = PRICE * (prepaid + ahead + sandbox);
     assert_eq!(account(&world, "payable:up", "eip155:"), [0, paid, 0, 0]);
     assert_eq!(account(&world, "payable:up", "lightning:"), [0, PRICE_MSAT * lightning, 0, 0]);
     let [spent, _, reserved, _] = account(&world, &format!("credit:{id}"), "eip155:");
-    assert_eq!((spent, reserved), (PRICE * prepaid, 0));
+    assert_eq!((spent, reserved), (PRICE * (prepaid + ahead), 0));
     assert_eq!(world.payer_balance().await, START - PRICE * sandbox);
-    told.assert_ran_once(&world.journal);
+    told.assert_ran_once(&world.journal, Some(READS));
     told.assert_receipts_kept(&world.gateway);
     clients.assert_unsaid(&world.gateway);
 }

@@ -71,6 +71,8 @@ mod on_chain;
 #[cfg(test)]
 mod operators;
 #[cfg(test)]
+mod overlapping;
+#[cfg(test)]
 mod paid_before;
 #[cfg(test)]
 mod paid_calls;

@@ -127,7 +127,7 @@ async fn f7_f13_two_gateways_on_one_database_are_killed_and_cut_off_and_everybod
     let [debits, credits, reserved, _] = pair.first.gateway.account(&format!("credit:{id}"));
     assert_eq!((credits - debits, reserved), (GRANTED - PRICE * (after + before + escrow), 0));
     assert_eq!(pair.first.payer_balance().await, START - PRICE * sandbox);
-    told.assert_ran_once(&pair.first.journal);
+    told.assert_ran_once(&pair.first.journal, None);
     told.assert_receipts_kept(&pair.second);
     assert_eq!(pair.database.psql("SELECT count(DISTINCT signer) FROM tollgate.receipts").unwrap(), "2");
 }
