@@ -10,6 +10,7 @@ use tollgate_ledger::budget::{
 };
 
 use crate::convert::{self, millis};
+use crate::later::Later;
 use crate::redo::Redo;
 
 macro_rules! approvals {
@@ -122,27 +123,14 @@ pub(crate) fn waiting(connection: &Connection, caller: &Principal, now: UnixMill
 pub(crate) fn write(
     connection: &Connection,
     redo: &mut Redo,
+    later: &mut Later,
     changes: &BudgetChanges,
 ) -> rusqlite::Result<()> {
     if changes.is_empty() {
         return Ok(());
     }
-    let upsert = "INSERT INTO budget_usage (node, asset, span, start, last, used) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-         ON CONFLICT (node, asset, span) DO UPDATE \
-         SET start = excluded.start, last = excluded.last, used = excluded.used";
     for (counter, usage) in &changes.usages {
-        redo.execute(
-            connection,
-            upsert,
-            params![
-                counter.node.as_str(),
-                counter.asset.as_str(),
-                counter.span.word(),
-                millis(usage.start),
-                millis(usage.last),
-                usage.used.to_string(),
-            ],
-        )?;
+        later.set_usage(redo, counter, usage)?;
     }
     for approval in &changes.approvals {
         write_approval(connection, approval)?;

@@ -19,6 +19,7 @@ use tollgate_ledger::{
 
 use crate::account_cache::{AccountCache, Place};
 use crate::attempts::Attempts;
+use crate::later::Later;
 use crate::receipts::Chain;
 use crate::redo::Redo;
 use crate::standing_cache::StandingCache;
@@ -33,6 +34,7 @@ pub(crate) struct LedgerSession {
     standings: Arc<StandingCache>,
     accounts: AccountCache,
     attempts: Attempts,
+    later: Later,
     /// The commands of the open step.
     commands: Commands,
     /// Standings that the open step moved.
@@ -50,6 +52,7 @@ impl LedgerSession {
             standings,
             accounts: AccountCache::default(),
             attempts: Attempts::default(),
+            later: Later::default(),
             commands: Commands::default(),
             moved: Vec::new(),
             redo: Redo::default(),
@@ -82,8 +85,8 @@ impl Session for LedgerSession {
 
     fn flush(&mut self, connection: &Connection) -> Result<(), Failure> {
         let changes = self.commands.take_changes();
-        let Self { redo, chain, accounts, attempts, .. } = self;
-        written::write(connection, redo, chain, accounts, attempts, &changes)?;
+        let Self { redo, chain, accounts, attempts, later, .. } = self;
+        written::write(connection, redo, chain, accounts, attempts, later, &changes)?;
         self.moved = changes.standings;
         Ok(())
     }
@@ -93,11 +96,13 @@ impl Session for LedgerSession {
     }
 
     fn ending(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        self.later.end(connection, &mut self.redo)?;
         self.attempts.end(connection, &mut self.redo)
     }
 
     fn undone(&mut self) {
         self.attempts.forget();
+        self.later.forget();
     }
 
     fn committed(&mut self) {
@@ -109,8 +114,8 @@ impl Session for LedgerSession {
 impl Batch<'_, LedgerSession> {
     /// Decides a command. What it writes is written when the transaction ends.
     pub(crate) fn command(&mut self, command: &Command) -> Result<Outcome, Failure> {
-        let LedgerSession { chain, accounts, commands, attempts, redo, .. } = self.session;
-        let mut file = File { connection: self.connection, accounts, attempts, redo };
+        let LedgerSession { chain, accounts, commands, attempts, later, redo, .. } = self.session;
+        let mut file = File { connection: self.connection, accounts, attempts, later, redo };
         Ok(commands.apply(&mut file, &mut chain.sealer(self.connection), command)?)
     }
 }
@@ -129,6 +134,7 @@ pub(crate) struct File<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) accounts: &'a mut AccountCache,
     pub(crate) attempts: &'a mut Attempts,
+    pub(crate) later: &'a Later,
     pub(crate) redo: &'a mut Redo,
 }
 
@@ -149,6 +155,7 @@ impl Books for File<'_> {
         let Some((id, balances)) = rows::account(self.connection, account, asset)? else {
             return Ok(Balances::default());
         };
+        let balances = self.later.balances(id).unwrap_or(balances);
         self.accounts.put(account, asset, Place { id, balances });
         Ok(balances)
     }
@@ -173,11 +180,17 @@ impl Books for File<'_> {
     }
 
     fn standing(&mut self, principal: &Principal) -> rusqlite::Result<Record> {
-        rows::standing(self.connection, principal)
+        match self.later.standing(principal) {
+            Some(record) => Ok(record),
+            None => rows::standing(self.connection, principal),
+        }
     }
 
     fn usage(&mut self, counter: &Counter) -> rusqlite::Result<Option<Usage>> {
-        budgets::usage(self.connection, counter)
+        match self.later.usage(counter) {
+            Some(usage) => Ok(Some(usage)),
+            None => budgets::usage(self.connection, counter),
+        }
     }
 
     fn stops(&mut self) -> rusqlite::Result<Arc<Stops>> {

@@ -58,6 +58,7 @@ mod failpoints;
 mod history;
 mod invoices;
 mod keys;
+mod later;
 mod ledger;
 mod lock;
 mod open;

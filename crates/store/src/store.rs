@@ -22,6 +22,7 @@ use crate::attempts::Attempts;
 use crate::budgets::Forgotten;
 use crate::database::{self, Kept, Opener, Schema};
 use crate::keys::{self, KeyRecord, NewKey};
+use crate::later::Later;
 use crate::ledger::{File, LedgerSession};
 use crate::lock::DirectoryLock;
 use crate::open::{OpenError, Options};
@@ -326,7 +327,7 @@ impl LedgerStore for Store {
         let foreseen = self.inner.readers.read_here(|connection| {
             let accounts = &mut AccountCache::default();
             let (attempts, redo) = (&mut Attempts::default(), &mut Redo::default());
-            let mut books = File { connection, accounts, attempts, redo };
+            let mut books = File { connection, accounts, attempts, later: &Later::default(), redo };
             let barrier = |(ask, wanted): (Ask, Wanted)| {
                 Ok(match budget::weigh(&mut books, &ask, &wanted, nobody, now)? {
                     Weighed::Within { .. } => None,

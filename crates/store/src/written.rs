@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
-use tollgate_domain::{AssetId, Principal};
-use tollgate_ledger::{AccountName, Balances, BatchChanges, NewReceipt, Record, Refusal, Transfer};
+use tollgate_domain::AssetId;
+use tollgate_ledger::{AccountName, Balances, BatchChanges, NewReceipt, Refusal, Transfer};
 
 use crate::account_cache::{AccountCache, Place};
 use crate::attempts::Attempts;
 use crate::budgets;
 use crate::convert::{integer, millis};
-use crate::database::{exactly_one, is_taken};
+use crate::database::is_taken;
 use crate::escrows;
+use crate::later::Later;
 use crate::payouts;
 use crate::receipts::Chain;
 use crate::redo::Redo;
@@ -25,6 +26,7 @@ pub(crate) fn write(
     chain: &mut Chain,
     accounts: &mut AccountCache,
     attempts: &mut Attempts,
+    later: &mut Later,
     changes: &BatchChanges,
 ) -> Result<(), Failure> {
     for row in &changes.claimed {
@@ -39,14 +41,14 @@ pub(crate) fn write(
     for receipt in &changes.receipts {
         insert_receipt(connection, redo, chain.signer(connection)?, receipt)?;
     }
-    let accounts = write_balances(connection, redo, accounts, &changes.balances)?;
+    let accounts = write_balances(connection, redo, accounts, later, &changes.balances)?;
     for transfer in &changes.transfers {
         insert_transfer(connection, redo, &accounts, transfer)?;
     }
     for (principal, record) in &changes.standings {
-        write_standing(connection, redo, principal, record)?;
+        later.set_standing(redo, principal, *record)?;
     }
-    budgets::write(connection, redo, &changes.budgets)?;
+    budgets::write(connection, redo, later, &changes.budgets)?;
     for escrow in &changes.escrows {
         escrows::write(connection, escrow)?;
     }
@@ -98,24 +100,22 @@ fn write_balances<'a>(
     connection: &Connection,
     redo: &mut Redo,
     known: &mut AccountCache,
+    later: &mut Later,
     accounts: &'a [(AccountName, AssetId, Balances)],
 ) -> rusqlite::Result<Places<'a>> {
-    let update = "UPDATE accounts SET debits_pending = ?2, debits_posted = ?3, credits_pending = ?4, credits_posted = ?5 \
-         WHERE id = ?1";
     let insert = "INSERT INTO accounts (asset, name, debits_pending, debits_posted, credits_pending, credits_posted) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let mut places = Places::with_capacity(accounts.len());
     for (name, asset, balances) in accounts {
-        let Balances { debits_pending, debits_posted, credits_pending, credits_posted } = balances;
-        let [debits_pending, debits_posted, credits_pending, credits_posted] =
-            [debits_pending, debits_posted, credits_pending, credits_posted].map(ToString::to_string);
         let id = match known.get(name, asset) {
             Some(Place { id, .. }) => {
-                let row = params![id, debits_pending, debits_posted, credits_pending, credits_posted];
-                exactly_one(redo.execute(connection, update, row)?)?;
+                later.set_balances(redo, id, *balances)?;
                 id
             }
             None => {
+                let Balances { debits_pending, debits_posted, credits_pending, credits_posted } = balances;
+                let [debits_pending, debits_posted, credits_pending, credits_posted] =
+                    [debits_pending, debits_posted, credits_pending, credits_posted].map(ToString::to_string);
                 redo.execute(
                     connection,
                     insert,
@@ -162,23 +162,5 @@ fn insert_transfer(
             transfer.expires.map(millis),
         ],
     )?;
-    Ok(())
-}
-
-fn write_standing(
-    connection: &Connection,
-    redo: &mut Redo,
-    principal: &Principal,
-    record: &Record,
-) -> rusqlite::Result<()> {
-    let upsert = "INSERT INTO standings (principal, reputation, settled, failed) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT (principal) DO UPDATE \
-         SET reputation = excluded.reputation, settled = excluded.settled, failed = excluded.failed";
-    redo.execute(connection, upsert, params![
-        principal.as_str(),
-        record.reputation.get(),
-        integer(record.settled),
-        integer(record.failed),
-    ])?;
     Ok(())
 }
