@@ -90,7 +90,9 @@ fn compared() -> Vec<Compared> {
             figure: rate,
         },
         Compared { what: "… held", pair: pair("held", "nginx", 32), figure: rate },
+        Compared { what: "… held, overlapping", pair: pair("held_ahead", "nginx", 32), figure: rate },
         Compared { what: "… prepaid", pair: pair("prepaid", "nginx", 32), figure: rate },
+        Compared { what: "… prepaid, overlapping", pair: pair("prepaid_ahead", "nginx", 32), figure: rate },
         Compared { what: "… x402", pair: pair("x402", "nginx_paying", 32), figure: rate },
         Compared {
             what: "32 connections, CPU per request: without any policy",
@@ -107,6 +109,7 @@ fn compared() -> Vec<Compared> {
         },
         Compared { what: "… held", pair: pair("held", "nginx", 32), figure: cpu },
         Compared { what: "… prepaid", pair: pair("prepaid", "nginx", 32), figure: cpu },
+        Compared { what: "… prepaid, overlapping", pair: pair("prepaid_ahead", "nginx", 32), figure: cpu },
         Compared { what: "… x402", pair: pair("x402", "nginx_paying", 32), figure: cpu },
         Compared {
             what: "1 connection, median latency: upstream alone",
@@ -115,7 +118,9 @@ fn compared() -> Vec<Compared> {
         },
         Compared { what: "… without any policy", pair: pair("plain", "nginx", 1), figure: p50 },
         Compared { what: "… held", pair: pair("held", "nginx", 1), figure: p50 },
+        Compared { what: "… held, overlapping", pair: pair("held_ahead", "nginx", 1), figure: p50 },
         Compared { what: "… prepaid", pair: pair("prepaid", "nginx", 1), figure: p50 },
+        Compared { what: "… prepaid, overlapping", pair: pair("prepaid_ahead", "nginx", 1), figure: p50 },
         Compared { what: "… x402", pair: pair("x402", "nginx", 1), figure: p50 },
     ]
 }

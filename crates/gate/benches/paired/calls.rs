@@ -71,8 +71,8 @@ pub(crate) fn modern(tool: &str) -> Request {
 }
 
 /// The body with which a program that runs the tool itself asks whether it may, for a caller with this API key.
-pub(crate) fn held(api_key: &str) -> String {
-    format!(r#"{{"tool":"elsewhere/echo","arguments":{ARGUMENTS},"api_key":"{api_key}","auto_pay":true}}"#)
+pub(crate) fn held(tool: &str, api_key: &str) -> String {
+    format!(r#"{{"tool":"elsewhere/{tool}","arguments":{ARGUMENTS},"api_key":"{api_key}","auto_pay":true}}"#)
 }
 
 /// Sends one prepared call.

@@ -88,6 +88,11 @@ impl Gateway {
         self.at("/servers/paid/mcp")
     }
 
+    /// The same, where the tool runs while its claim is committed.
+    pub(crate) fn paid_ahead_url(&self) -> String {
+        self.at("/servers/ahead/mcp")
+    }
+
     /// The server with a free tool that only keys may call.
     pub(crate) fn gated_url(&self) -> String {
         self.at("/servers/gated/mcp")
@@ -107,15 +112,16 @@ impl Gateway {
         self.at("/gate/v1/authorize")
     }
 
-    /// The same call as such a program asks for it: its price is reserved durably, and nothing is run.
-    pub(crate) fn held_call(&self) -> Request {
+    /// The same call as such a program asks for it: its price is reserved durably, and nothing is run. The tool `look` may run ahead of
+    /// that.
+    pub(crate) fn held_call(&self, tool: &str) -> Request {
         let headers = [
             ("Content-Type", "application/json".to_owned()),
             ("Authorization", format!("Bearer {GATE_KEY}")),
         ];
         Request {
             headers: headers.map(|(name, value)| (name.to_owned(), value)).to_vec(),
-            body: calls::held(&self.key.secret),
+            body: calls::held(tool, &self.key.secret),
         }
     }
 
@@ -128,9 +134,15 @@ impl Gateway {
 
     /// How many held calls have run out.
     pub(crate) async fn held_until_the_end(&self) -> Result<u64, Box<dyn Error>> {
-        const RAN_OUT: &str =
-            "tollgate_calls_total{server=\"elsewhere\",tool=\"echo\",outcome=\"upstream_timed_out\"} ";
-        metric(&self.at("/metrics"), RAN_OUT).await
+        let mut ran_out = 0;
+        for tool in ["echo", "look"] {
+            let of_tool = format!(
+                "tollgate_calls_total{{server=\"elsewhere\",tool=\"{tool}\",outcome=\"upstream_timed_out\"}} "
+            );
+            // A tool that was never called has no line.
+            ran_out += metric(&self.at("/metrics"), &of_tool).await.unwrap_or(0);
+        }
+        Ok(ran_out)
     }
 
     /// A call with the API key of somebody who has credit.
@@ -184,7 +196,7 @@ impl Gateway {
 
     /// With credit a call is held; without, it is to be paid.
     async fn prove_that_calls_are_held(&self) -> Result<(), Box<dyn Error>> {
-        let held = self.held_call();
+        let held = self.held_call("echo");
         let unpaid = Request { body: held.body.replace(&self.key.secret, ""), ..held.clone() };
         let url = self.holding_url();
         let (unpaid, held) =
@@ -218,6 +230,11 @@ fn configuration(upstream: &str) -> String {
     payment_as_http: true
     tools:
       echo: {{ price: [{PRICE}] }}
+  ahead:
+    url: {upstream}
+    payment_as_http: true
+    tools:
+      echo: {{ price: [{PRICE}], overlap: true }}
   gated:
     url: {upstream}
     every_tool: {{ api_key: true }}
@@ -228,6 +245,7 @@ fn configuration(upstream: &str) -> String {
     gate: true
     tools:
       echo: {{ price: [{PRICE}], deadline_ms: {HELD_MS} }}
+      look: {{ price: [{PRICE}], deadline_ms: {HELD_MS}, overlap: true }}
 gate_api: {{ key: {GATE_KEY}, leases_max: 1000000 }}
 virtual:
   both:

@@ -1,7 +1,7 @@
 //! The gateway beside nginx: the same load on both, in turns, within one run.
 //!
 //! Every process stays up for the whole run: a mock upstream, nginx, a relay of bare bytes, and one `tollgate dev` with
-//! servers in front of that upstream: without any policy, with one, two as one, and one whose tool costs something; and another one that
+//! servers in front of that upstream: without any policy, with one, two as one, and two whose tool costs something; and another one that
 //! is only asked to hold calls. Rounds of one-second slices go over all of
 //! them, every other round in reverse order, so that what a shared machine does to one it does to its neighbour as well.
 //! What counts afterwards are ratios within a round.
@@ -154,19 +154,27 @@ impl Course {
                 Subject::Prepaid => {
                     (self.gateway.paid_url(), vec![self.gateway.prepaid_call()], Order::Around)
                 }
-                Subject::Held => (self.holding.holding_url(), vec![self.holding.held_call()], Order::Around),
+                Subject::PrepaidAhead => {
+                    (self.gateway.paid_ahead_url(), vec![self.gateway.prepaid_call()], Order::Around)
+                }
+                Subject::Held => {
+                    (self.holding.holding_url(), vec![self.holding.held_call("echo")], Order::Around)
+                }
+                Subject::HeldAhead => {
+                    (self.holding.holding_url(), vec![self.holding.held_call("look")], Order::Around)
+                }
                 Subject::X402 => {
                     let requests = self.payments.calls_for_a_slice(&self.gateway, connections).await?;
                     (self.gateway.paid_url(), requests, Order::Once)
                 }
             };
-            if subject == Subject::Held {
+            if subject.is_held() {
                 self.holding.resume()?;
             }
             let before = self.cpu_seconds(subject)?;
             let report = load(&url, &requests, connections, order).await?;
             let cpu_seconds = self.cpu_seconds(subject)? - before;
-            if subject == Subject::Held {
+            if subject.is_held() {
                 self.holding.wait_for_held().await?;
                 self.holding.pause()?;
             }
@@ -186,12 +194,13 @@ impl Course {
             Subject::Direct => self.upstream.cpu_time()?,
             Subject::Nginx | Subject::NginxPaying => self.nginx.cpu_time()?,
             Subject::Relay => self.relay.cpu_time()?,
-            Subject::Held => self.holding.cpu_time()?,
+            Subject::Held | Subject::HeldAhead => self.holding.cpu_time()?,
             Subject::Plain
             | Subject::Routed
             | Subject::Gated
             | Subject::Federated
             | Subject::Prepaid
+            | Subject::PrepaidAhead
             | Subject::X402 => self.gateway.cpu_time()?,
         };
         Ok(time.as_secs_f64())
@@ -207,8 +216,8 @@ impl Course {
             | Subject::Routed
             | Subject::Gated
             | Subject::Federated => return,
-            Subject::Prepaid => self.answered.prepaid += report.requests,
-            Subject::Held => self.answered.held += report.requests,
+            Subject::Prepaid | Subject::PrepaidAhead => self.answered.prepaid += report.requests,
+            Subject::Held | Subject::HeldAhead => self.answered.held += report.requests,
             Subject::X402 => {
                 self.answered.x402 += report.requests;
                 self.payments.learn(connections, report);
@@ -253,8 +262,16 @@ fn within(what: &str, charged: u64, answered: u64, cut_off_max: u64) -> Result<(
 /// One round: what is compared stands side by side.
 fn slices() -> Vec<(Subject, u32)> {
     let saturated = Subject::ALL.into_iter();
-    let alone =
-        [Subject::Direct, Subject::Held, Subject::Nginx, Subject::Plain, Subject::Prepaid, Subject::X402];
+    let alone = [
+        Subject::Direct,
+        Subject::Held,
+        Subject::HeldAhead,
+        Subject::Nginx,
+        Subject::Plain,
+        Subject::Prepaid,
+        Subject::PrepaidAhead,
+        Subject::X402,
+    ];
     let [many, one] = CONNECTIONS;
     saturated.map(|subject| (subject, many)).chain(alone.map(|subject| (subject, one))).collect()
 }

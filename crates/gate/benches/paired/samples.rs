@@ -22,8 +22,12 @@ pub(crate) enum Subject {
     Federated,
     /// The gateway, a call paid from an API key's credit.
     Prepaid,
+    /// The same of a tool that runs while its claim is committed.
+    PrepaidAhead,
     /// A gateway of its own, a call that is only held: claimed and reserved in one durable step, and run by whoever asks.
     Held,
+    /// The same of a tool that may run while that step is committed.
+    HeldAhead,
     /// nginx, with bodies that carry a payment.
     NginxPaying,
     /// The gateway, a call paid by x402.
@@ -41,17 +45,24 @@ pub(crate) struct Sample {
 }
 
 impl Subject {
+    /// Whether it is a call that is only held.
+    pub(crate) const fn is_held(self) -> bool {
+        matches!(self, Self::Held | Self::HeldAhead)
+    }
+
     /// In the order of a round: nginx beside what is compared with it.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Direct,
         Self::Plain,
         Self::Nginx,
         Self::Held,
+        Self::HeldAhead,
         Self::Routed,
         Self::Gated,
         Self::Relay,
         Self::Federated,
         Self::Prepaid,
+        Self::PrepaidAhead,
         Self::NginxPaying,
         Self::X402,
     ];
@@ -66,7 +77,9 @@ impl Subject {
             Self::Gated => "gated",
             Self::Federated => "federated",
             Self::Prepaid => "prepaid",
+            Self::PrepaidAhead => "prepaid_ahead",
             Self::Held => "held",
+            Self::HeldAhead => "held_ahead",
             Self::NginxPaying => "nginx_paying",
             Self::X402 => "x402",
         }
