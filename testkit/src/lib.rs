@@ -7,7 +7,7 @@
 //! - [`peers`]: a chain, a Lightning wallet, published clients and servers, installed on first use;
 //! - [`conformance`]: the official MCP suites, directly and through the gateway;
 //! - [`otlp`]: a collector of traces and metrics;
-//! - [`nginx`], [`wrk`], [`cpu`], [`clock`]: what a bench compares with and measures by;
+//! - [`nginx`], [`wrk`], [`cpu`], [`memory`], [`queues`], [`clock`]: what a bench compares with, and what is measured by;
 //! - [`http`], [`process`]: what the others stand on.
 //!
 //! ```
@@ -37,4 +37,5 @@ pub mod nginx;
 pub mod otlp;
 pub mod peers;
 pub mod process;
+pub mod queues;
 pub mod wrk;

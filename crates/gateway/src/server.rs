@@ -27,6 +27,7 @@ use tollgate_exec::Body;
 use self::drain::Drain;
 use self::http1::Pace;
 use self::unread::Unread;
+pub(crate) use self::unread::keep_little_unsent;
 use crate::control::Control;
 use crate::doors;
 use crate::gateway::Gateway;

@@ -103,9 +103,12 @@ pub(crate) fn overrides(args: &ServeArgs) -> Overrides {
 }
 
 pub(super) async fn bind(listen: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(listen)
+    let listener = TcpListener::bind(listen)
         .await
-        .with_context(|| format!("listen on {listen}; choose another with --listen if it is taken"))
+        .with_context(|| format!("listen on {listen}; choose another with --listen if it is taken"))?;
+    // Before anybody can have connected who is served: a connection has what its listener had when it came.
+    server::keep_little_unsent(&listener);
+    Ok(listener)
 }
 
 /// A gateway that serves.

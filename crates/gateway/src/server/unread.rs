@@ -1,7 +1,7 @@
 //! A connection whose other end must read: an answer that lies unread for too long ends it.
 //!
-//! What waits to be written is bounded in bytes anyway; this bounds how long it may occupy memory, a connection and, where the
-//! answer is a stream, the server behind it (F59).
+//! What waits to be written is bounded in bytes: in the gateway by its buffers, in the kernel by [`keep_little_unsent`]. [`Unread`]
+//! bounds how long it may occupy memory, a connection and, where the answer is a stream, the server behind it (F59).
 
 use std::io;
 use std::pin::Pin;
@@ -9,11 +9,27 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Sleep;
 
 #[cfg(test)]
 mod tests;
+
+/// How much the kernel takes of an answer beyond what it has sent already. It grows a connection's buffer to megabytes
+/// (`tcp_wmem`), of which a reader who has stopped never takes anything, and which are nobody's memory in any account of a process.
+/// What is on its way does not count, so that a fast reader far away is served as fast as before.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES_MAX: u32 = 128 * 1024;
+
+/// Bounds what the kernel keeps of the answers on each connection that the listener accepts from now on (`TCP_NOTSENT_LOWAT`, tcp(7)).
+/// Elsewhere than on Linux the bound is the system's own.
+#[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "other systems have no such option"))]
+pub(crate) fn keep_little_unsent(listener: &TcpListener) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket2::SockRef::from(listener).set_tcp_notsent_lowat(UNSENT_BYTES_MAX) {
+        tracing::warn!(%error, "no TCP_NOTSENT_LOWAT: of each answer that nobody reads the kernel may keep megabytes");
+    }
+}
 
 /// A connection that fails once nothing could be written for so long.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tollgate_testkit::http::get;
 use tollgate_testkit::journal_server::{Behaviour, Endless, Script};
-use tollgate_testkit::memory;
+use tollgate_testkit::{memory, queues};
 
 use crate::crowds::{descriptors, raw_call};
 use crate::world::{
@@ -179,4 +179,51 @@ async fn f59_streams_that_nobody_reads_hold_a_bounded_buffer_each_and_others_are
         eprintln!("{held} bytes for each of {} callers who do not read: {what}", unread_count());
         assert!(held < 1 << 20, "{what}: {held} bytes each");
     }
+}
+
+/// More than the kernel may keep of an answer that nobody reads, and far less than it keeps by itself.
+const QUEUE_BYTES_MAX: u64 = 512 * 1024;
+
+/// What waits in the kernel at the end of a connection that the port serves.
+fn queued(port: u16, caller: &TcpStream) -> u64 {
+    let caller = caller.local_addr().unwrap().port();
+    queues::unsent_bytes(port, caller).unwrap().expect("the connection is open")
+}
+
+#[tokio::test]
+async fn f59_of_an_answer_that_nobody_reads_the_kernel_keeps_little() {
+    const LOOKS: u32 = 20;
+    let script = Script::echo().tool("events", Behaviour::Endless(Endless::Events));
+    let journal = tollgate_testkit::journal_server::Journal::start(script).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config =
+        format!("servers: {{ up: {{ url: '{}' }} }}\nlimits: {{ unread_ms_max: 600000 }}\n", journal.url());
+    std::fs::write(folder.path().join("tollgate.yaml"), config).unwrap();
+    let gateway = Gateway::dev(folder.path()).await;
+    let request = raw_call("events", &json!({}), &json!({}));
+
+    // Until nothing moves any more, however often others are answered meanwhile: more will not come.
+    let caller = unread(gateway.port, &request).await;
+    let (mut settled, mut looks) = (0, 0);
+    soon(async {
+        while looks < LOOKS {
+            let answer = call(&gateway.mcp(), "echo", &json!({}), &json!({}), &[]).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let now = queued(gateway.port, &caller);
+            looks = if now > 0 && now == settled { looks + 1 } else { 0 };
+            settled = now;
+        }
+    })
+    .await;
+    assert!(settled < QUEUE_BYTES_MAX, "{settled} bytes");
+
+    // Control: the same request, the same answer and the same reader, at a listener as the system makes it.
+    let control = unread(journal.address().port(), &request).await;
+    soon(async {
+        while queued(journal.address().port(), &control) < 2 * QUEUE_BYTES_MAX {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(journal.abandoned(), 0, "nobody was given up");
 }
