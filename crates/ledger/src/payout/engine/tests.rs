@@ -454,14 +454,32 @@ fn the_auditor_finds_earnings_that_leave_without_a_payout_and_nothing_else_of_th
     let id = TransferId::from_bytes([9; 16]);
     let second = Transfer { id, ..hold.clone() };
     assert_eq!(audited(&[hold.clone(), second], &[row]), [Finding::PayoutMissing(id)], "beside a known one");
-    let credit = AccountName::Credit(who(1));
     for other in [
         Transfer { call: Some(CallId::from_bytes([1; 16])), ..hold.clone() },
-        Transfer { debit: credit.clone(), ..hold.clone() },
-        Transfer { credit, ..hold.clone() },
+        Transfer { debit: AccountName::Credit(who(1)), ..hold.clone() },
+        Transfer { kind: TransferKind::Posted, ..hold.clone() },
     ] {
         assert_eq!(audited(slice::from_ref(&other), &[]), [], "{other:?}");
     }
+}
+
+#[test]
+fn the_auditor_finds_sandbox_money_that_moves_without_a_payout() {
+    let mut books = books();
+    let wallet = Destination::new(PayoutRail::Sandbox, asset(), destination('a').to()).unwrap();
+    books.list(ListChange::Configured(vec![wallet.clone()]), 0);
+    let row = books.request(RequestPayout { destination: wallet, ..request("one", 100) }).unwrap();
+    assert_eq!(books.findings(), [], "control");
+    let missing = [Finding::PayoutMissing(hold_of(&row.id))];
+    let mut wrong = books.clone();
+    wrong.payouts.clear();
+    assert_eq!(wrong.findings(), missing, "reserved");
+    for event in [submit(), settled()] {
+        books.move_on(row.id, Actor::Gateway, event).unwrap();
+    }
+    assert_eq!(books.findings(), [], "control");
+    books.payouts.clear();
+    assert_eq!(books.findings(), missing, "and settled");
 }
 
 #[derive(Clone, Debug)]
