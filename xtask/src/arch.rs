@@ -83,7 +83,7 @@ const DRAWING: &[Room] = &[
         arrows: &["ledger", "rails", "trust", "risk", "attest", "mcp", "domain"],
         never: IO,
     },
-    Room { floor: 2, name: "exec", arrows: &["mcp", "openapi", "domain", "egress"], never: EDGE },
+    Room { floor: 2, name: "exec", arrows: &["risk", "mcp", "openapi", "domain", "egress"], never: EDGE },
     Room { floor: 2, name: "payer", arrows: &["rails", "mcp", "domain", "egress"], never: EDGE },
     Room {
         floor: 2,

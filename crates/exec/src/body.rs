@@ -14,8 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::UpstreamError;
 use crate::gather::Gathered;
-use crate::room::{Room, Share};
 use crate::upstream::Source;
+use tollgate_risk::room::{Room, Share};
 
 /// A chunk that is not queued behind others: a queue of the largest messages would be memory without a bound worth the name.
 const LARGE_BYTES_MIN: usize = 64 * 1024;

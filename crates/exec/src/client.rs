@@ -14,8 +14,8 @@ use tollgate_mcp::{Era, Frame, Kind, RequestId, headers, json, reply, result};
 
 use crate::messages::{Framing, Messages};
 use crate::retry::RetryBudget;
-use crate::room::Room;
 use crate::{Body, Health, Upstream, UpstreamError};
+use tollgate_risk::room::Room;
 
 mod announcements;
 

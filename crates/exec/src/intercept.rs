@@ -23,8 +23,8 @@ use crate::body::{BodySender, Gone};
 use crate::headers::remove;
 use crate::messages::{Framing, Messages, Piece};
 use crate::resume::{Resumable, Resume};
-use crate::room::Room;
 use crate::{Body, BodyError, UpstreamError};
+use tollgate_risk::room::Room;
 
 /// Bounds of one answer.
 #[derive(Clone, Copy, Debug)]

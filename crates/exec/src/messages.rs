@@ -10,8 +10,8 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use tollgate_mcp::{sse, values};
 
-use crate::room::{Room, Share};
 use crate::{Body, UpstreamError};
+use tollgate_risk::room::{Room, Share};
 
 /// What carries the messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -25,8 +25,8 @@ use tollgate_openapi::{Api, OpenApiError, RestRequest, Tool, translate};
 use crate::http::{HttpConfigError, OwnHeader, endpoint};
 use crate::local::{bare, json, method_not_allowed, modern_status, read_frame, refusal};
 use crate::pool::Pool;
-use crate::room::Room;
 use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
+use tollgate_risk::room::Room;
 
 /// Legacy versions that have streamable HTTP, the newest first.
 const LEGACY_VERSIONS: [&str; 3] = ["2025-11-25", "2025-06-18", "2025-03-26"];

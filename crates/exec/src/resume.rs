@@ -11,8 +11,8 @@ use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue
 use http::{HeaderMap, Method, Request};
 
 use crate::messages::{Framing, Messages, Piece, Unit};
-use crate::room::Room;
 use crate::{Body, Upstream, UpstreamError};
+use tollgate_risk::room::Room;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// How long to wait where the server names no time: what official clients do.

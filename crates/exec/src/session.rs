@@ -9,8 +9,8 @@ use tokio_util::task::TaskTracker;
 use tollgate_domain::ServerName;
 use tollgate_mcp::{Frame, Kind, RequestId};
 
-use crate::room::{Room, Share};
 use crate::{Eras, UpstreamError};
+use tollgate_risk::room::{Room, Share};
 
 pub(crate) mod answer;
 mod board;

@@ -25,9 +25,9 @@ use crate::http::{HttpConfigError, OwnHeader};
 use crate::local::{is_modern, method_not_allowed, read_frame, refusal, version_is_modern};
 use crate::messages::{Framing, Messages, Unit};
 use crate::pool::Pool;
-use crate::room::Room;
 use crate::session::{Board, Desk, Line, LineEnded, Opener, SessionLimits, Sessions, Sink};
 use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
+use tollgate_risk::room::Room;
 
 const CONNECT_MS_MAX: u64 = 5_000;
 const IDLE_CONNECTIONS_MAX: usize = 64;

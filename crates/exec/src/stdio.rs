@@ -18,9 +18,9 @@ use tokio_util::task::TaskTracker;
 use tollgate_domain::ServerName;
 
 use crate::local::{is_modern, method_not_allowed, read_frame, version_is_modern};
-use crate::room::Room;
 use crate::session::{Desk, SessionLimits, Sessions};
 use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
+use tollgate_risk::room::Room;
 
 mod modern;
 mod process;

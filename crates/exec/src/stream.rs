@@ -9,8 +9,8 @@ use tollgate_mcp::{Frame, Kind, RequestId};
 
 use crate::intercept::{Limits, strip_body_headers};
 use crate::messages::{Framing, Messages, Piece, Unit};
-use crate::room::Room;
 use crate::{Body, UpstreamError};
+use tollgate_risk::room::Room;
 
 /// The messages of one response.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use tollgate_domain::{FailureKind, ServerName};
 
 use crate::Body;
 use crate::breaker::Resting;
-use crate::room::Full;
+use tollgate_risk::room::Full;
 
 /// A boxed future: upstreams are a run-time plural (`Arc<dyn Upstream>`).
 pub type BoxFuture<'a, T> = futures_util::future::BoxFuture<'a, T>;

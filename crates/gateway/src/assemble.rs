@@ -20,14 +20,12 @@ use tollgate_exec::openapi::{RestConfig, RestLimits};
 use tollgate_exec::probe::{ProbeLimits, Probed};
 use tollgate_exec::sse::{SseConfig, SseLimits};
 use tollgate_exec::stdio::{StdioConfig, StdioLimits};
-use tollgate_exec::{
-    Health, HttpUpstream, McpClient, RestUpstream, Room, SseUpstream, StdioUpstream, Upstream,
-};
+use tollgate_exec::{Health, HttpUpstream, McpClient, RestUpstream, SseUpstream, StdioUpstream, Upstream};
 use tollgate_federation::Keys;
 use tollgate_gate::{Gate, GateLimits};
 use tollgate_mcp::origin::AllowedHosts;
 use tollgate_rails::carriers::PAYMENT_HEADERS;
-use tollgate_risk::{AtOnce, Limits};
+use tollgate_risk::{AtOnce, Limits, Room};
 use tollgate_till::{CALLERS_MAX, FINALITY_MS};
 
 use crate::builtin::BuiltinTools;

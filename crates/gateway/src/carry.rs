@@ -10,11 +10,11 @@ use http::HeaderMap;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate_domain::{CallId, FailureKind, Outcome};
-use tollgate_exec::room::Share;
 use tollgate_gate::{
     Answer, Call, Completed, Denial, Door, Ending, Fault, Held, Refusal, Screened, ToolAnswer, delivered,
     denied, faulted,
 };
+use tollgate_risk::room::Share;
 
 use crate::carrier::Carrier;
 use crate::clock;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 use tollgate_attest::PublicKey;
 use tollgate_domain::ServerName;
-use tollgate_exec::Room;
 use tollgate_federation::Keys as HandleKeys;
 use tollgate_gate::{Gate, Mode, Naming};
 use tollgate_mcp::origin::AllowedHosts;
 use tollgate_risk::AtOnce;
+use tollgate_risk::Room;
 use tollgate_store::ControlStore;
 use tollgate_till::{KeySnapshot, PayoutRails};
 

@@ -1,7 +1,8 @@
-//! Is this behaviour normal: how fast callers may go on.
+//! Is this behaviour normal: how fast callers may go on, how much of theirs is under way at once, and how much memory that takes.
 //!
 //! Owns the limits: rules with a rate each, what they count, whom they tell apart, and the buckets that follow from it, in
-//! bounded memory. What happens to a call that is limited is decided by whoever asks.
+//! bounded memory; and the [`Room`] that bodies or answers share. What happens to a call that is limited, or finds no room, is decided
+//! by whoever asks.
 //!
 //! Invariants: in no span of time does a limit admit more than its burst and what came back meanwhile; a call that one limit
 //! refuses takes nothing from any other. This crate never reads a clock (it is told `now`), never computes in floats, and
@@ -45,10 +46,12 @@ mod buckets;
 mod limits;
 mod plan;
 mod rate;
+pub mod room;
 mod rule;
 
 pub use at_once::{AtOnce, Place};
 pub use limits::{Ask, Asking, Crowded, Entrance, Limited, Limits, Seen, Shared};
 pub use plan::{Plan, TooHeavy, Weights};
 pub use rate::{Rate, Refill, RefillError};
+pub use room::Room;
 pub use rule::{Counts, Label, Part, PartError, Per, Rule, Scope};

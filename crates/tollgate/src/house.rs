@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use tollgate_attest::PublicKey;
 use tollgate_domain::{Assets, ServerName};
 use tollgate_gate::{Gate, GateLimits, Listed, Mode};
+use tollgate_risk::Room;
 use tollgate_till::{FINALITY_MS, Funding, Till, clock, keys, limits, spending};
 
 use crate::catalog::Goods;
@@ -24,6 +25,10 @@ const UPKEEP_MS: u64 = 2_000;
 pub(crate) struct House {
     pub(crate) gate: Gate<OwnPorts>,
     pub(crate) limits: Limits,
+    /// What the bodies of all requests take together.
+    pub(crate) bodies: Arc<Room>,
+    /// What all answers take together, until their callers have read them.
+    pub(crate) answers: Arc<Room>,
     pub(crate) receipt_keys: Vec<PublicKey>,
     /// What only sandbox money has; its routes pay from it.
     #[cfg(feature = "axum")]
@@ -94,6 +99,8 @@ impl House {
         let house = Arc::new(Self {
             gate,
             limits: settings.limits,
+            bodies: Room::new(settings.limits.bodies_bytes_max.max(settings.limits.body_bytes_max)),
+            answers: Room::new(settings.limits.answers_bytes_max.max(settings.limits.answer_bytes_max)),
             receipt_keys: till.receipt_keys,
             #[cfg(feature = "axum")]
             dev: till.dev,

@@ -17,6 +17,7 @@ use crate::error::{OpenError, SettingsError};
 /// The name under which a server's tools stand on receipts and in the books, where none is given.
 const SERVER: &str = "own";
 const BYTES_MAX: usize = 4 * 1024 * 1024;
+const TOGETHER_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// What a [`Tollgate`](crate::Tollgate) is opened with.
 ///
@@ -45,7 +46,9 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) body_bytes_max: usize,
+    pub(crate) bodies_bytes_max: usize,
     pub(crate) answer_bytes_max: usize,
+    pub(crate) answers_bytes_max: usize,
     pub(crate) calls_per_minute: u32,
     pub(crate) offers_per_minute: u32,
 }
@@ -66,7 +69,9 @@ struct RawSettings {
 #[serde(deny_unknown_fields, default)]
 struct RawLimits {
     body_bytes_max: Option<usize>,
+    bodies_bytes_max: Option<usize>,
     answer_bytes_max: Option<usize>,
+    answers_bytes_max: Option<usize>,
     calls_per_minute: Option<u32>,
     offers_per_minute: Option<u32>,
 }
@@ -108,7 +113,9 @@ impl Settings {
     /// payment:
     ///   x402: { network: base-sepolia, pay_to: "${PAY_TO}" }
     ///   lightning: { lnbits_url: "${LNBITS_URL}", lnbits_invoice_key: "${LNBITS_INVOICE_KEY}" }
-    /// limits: { body_bytes_max: 4194304, answer_bytes_max: 4194304, calls_per_minute: 6000, offers_per_minute: 600 }
+    /// limits:
+    ///   { body_bytes_max: 4194304, bodies_bytes_max: 134217728, answer_bytes_max: 4194304, answers_bytes_max: 134217728,
+    ///     calls_per_minute: 6000, offers_per_minute: 600 }
     /// receipts: { free_calls: false, result_ttl_seconds: 86400 }
     /// ```
     ///
@@ -138,7 +145,9 @@ impl Settings {
             environment: Environment::default(),
             limits: Limits {
                 body_bytes_max: BYTES_MAX,
+                bodies_bytes_max: TOGETHER_BYTES_MAX,
                 answer_bytes_max: BYTES_MAX,
+                answers_bytes_max: TOGETHER_BYTES_MAX,
                 calls_per_minute: 6_000,
                 offers_per_minute: 600,
             },
@@ -162,7 +171,9 @@ impl Settings {
         let default = Self::of(data, Mode::Live);
         let limits = Limits {
             body_bytes_max: raw.limits.body_bytes_max.unwrap_or(default.limits.body_bytes_max),
+            bodies_bytes_max: raw.limits.bodies_bytes_max.unwrap_or(default.limits.bodies_bytes_max),
             answer_bytes_max: raw.limits.answer_bytes_max.unwrap_or(default.limits.answer_bytes_max),
+            answers_bytes_max: raw.limits.answers_bytes_max.unwrap_or(default.limits.answers_bytes_max),
             calls_per_minute: raw.limits.calls_per_minute.unwrap_or(default.limits.calls_per_minute),
             offers_per_minute: raw.limits.offers_per_minute.unwrap_or(default.limits.offers_per_minute),
         };
@@ -215,10 +226,28 @@ impl Settings {
         self
     }
 
+    /// How much the bodies of all requests behind tolls may take together, in bytes; those up to 16 KiB pass always. One that finds
+    /// no room is refused with `no_room` (503) before anything is charged. Default: 128 MiB, and at least as much as one body.
+    #[must_use]
+    pub fn bodies_bytes_max(mut self, bytes: usize) -> Self {
+        self.limits.bodies_bytes_max = bytes;
+        self
+    }
+
     /// The largest answer of what has a price, in bytes: it is kept until it is paid, and for repeated payments. Default: 4 MiB.
     #[must_use]
     pub fn answer_bytes_max(mut self, bytes: usize) -> Self {
         self.limits.answer_bytes_max = bytes;
+        self
+    }
+
+    /// How much all answers of HTTP services behind tolls may take together, in bytes, each until its caller has read it; those up
+    /// to 16 KiB pass always. One that finds no room is dropped with `upstream_no_room` (503) and charged nothing; one that would
+    /// flow is not begun where there is no room for a largest answer (`no_room`, 503), and breaks off, charged nothing, if the room is
+    /// taken while it flows. Default: 128 MiB, and at least as much as one answer.
+    #[must_use]
+    pub fn answers_bytes_max(mut self, bytes: usize) -> Self {
+        self.limits.answers_bytes_max = bytes;
         self
     }
 

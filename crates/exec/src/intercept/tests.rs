@@ -3,7 +3,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::peer::{Peer, chunk, full, post, text};
-use crate::room::Share;
+use tollgate_risk::room::Share;
 
 const ANSWER: &str = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"secret"}]}}"#;
 const OTHER: &str = r#"{"jsonrpc":"2.0","id":8,"result":{"content":[{"type":"text","text":"secret"}]}}"#;

@@ -8,7 +8,7 @@ use tollgate_mcp::Frame;
 use super::*;
 use crate::client::{ClientLimits, McpClient};
 use crate::peer::{chunk, post, text};
-use crate::room::Share;
+use tollgate_risk::room::Share;
 
 /// A server of both eras in POSIX shell. What a call does stands in the tool's name.
 const PEER: &str = r#"

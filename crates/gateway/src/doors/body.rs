@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
-use tollgate_exec::room::{Full, Room, Share};
 use tollgate_gate::Denial;
+use tollgate_risk::room::{Full, Room, Share};
 
 use crate::gateway::Gateway;
 

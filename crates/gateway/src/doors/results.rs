@@ -9,9 +9,9 @@ use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::json;
 use tollgate_domain::{CallId, ReceiptId};
-use tollgate_exec::room::{Full, Share};
 use tollgate_gate::{Denial, Door, Evidence, Fault, delivered, denied, faulted, render};
 use tollgate_ledger::LedgerStore;
+use tollgate_risk::room::{Full, Share};
 
 use crate::described::{Access, Doors, Group, Operation, Parameter, Place, Shape, Told};
 use crate::doors::asked::Segments;

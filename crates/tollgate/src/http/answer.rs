@@ -11,6 +11,7 @@ use tollgate_gate::{
 
 use super::arrived::Arrived;
 use super::{Body, stored};
+use crate::house::House;
 use crate::run::Ended;
 
 /// The id of the call, on every answer that has one.
@@ -21,9 +22,9 @@ pub(super) const RECEIPT: HeaderName = HeaderName::from_static("tollgate-receipt
 const REPEATED: HeaderName = HeaderName::from_static("tollgate-repeated");
 
 /// The answer to a call that is not carried out.
-pub(super) fn refused(arrived: &Arrived, refusal: &Refusal) -> Response<Body> {
+pub(super) fn refused(house: &House, arrived: &Arrived, refusal: &Refusal) -> Response<Body> {
     if let Verdict::Repeated(kept) = &*refusal.verdict {
-        return repeated(arrived, kept);
+        return repeated(house, arrived, kept);
     }
     tracing::debug!(call = ?refusal.call, tool = ?refusal.tool, verdict = refusal.verdict.word(), "call refused");
     let resource_url = arrived.resource_url();
@@ -32,8 +33,9 @@ pub(super) fn refused(arrived: &Arrived, refusal: &Refusal) -> Response<Body> {
 }
 
 /// The kept answer of a payment that was used for this very request before.
-fn repeated(arrived: &Arrived, kept: &tollgate_ledger::StoredAnswer) -> Response<Body> {
-    let Some(mut response) = kept.result.as_deref().and_then(stored::read) else {
+fn repeated(house: &House, arrived: &Arrived, kept: &tollgate_ledger::StoredAnswer) -> Response<Body> {
+    let read = kept.result.as_deref().and_then(|result| stored::read(result, &house.answers));
+    let Some(mut response) = read else {
         let differs = "it was used for this very request, whose answer is not kept any more".to_owned();
         return say_no(arrived, &Denial::PaymentReplayed { differs }, kept.call);
     };

@@ -1,12 +1,15 @@
 //! Bodies of requests and answers.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
+use tollgate_risk::Room;
+use tollgate_risk::room::{self, Share};
 
 use super::BoxError;
 
@@ -64,4 +67,50 @@ impl http_body::Body for Body {
             Kind::Boxed(body) => body.size_hint(),
         }
     }
+}
+
+/// Why a body is not there whole.
+pub(super) enum NotHeld {
+    /// It is longer than it may be.
+    TooLarge,
+    /// What all of them may take together is taken.
+    NoRoom,
+    /// It broke off.
+    Broken(BoxError),
+}
+
+impl From<room::Full> for NotHeld {
+    fn from(room::Full: room::Full) -> Self {
+        Self::NoRoom
+    }
+}
+
+/// Reads the whole of a body, which holds its share of the room for as long as any part of it is kept.
+pub(super) async fn whole<B>(body: B, bytes_max: usize, room: &Arc<Room>) -> Result<Bytes, NotHeld>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let mut body = pin!(body);
+    let mut share = Share::default();
+    // Most bodies are one piece, which stays where it is.
+    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| NotHeld::Broken(error.into()))?;
+        let Ok(piece) = frame.into_data() else { continue };
+        let length = first.len().max(all.len()).saturating_add(piece.len());
+        if length > bytes_max {
+            return Err(NotHeld::TooLarge);
+        }
+        share.grow(room, length)?;
+        if length == piece.len() {
+            first = piece;
+        } else {
+            if all.is_empty() {
+                all.extend_from_slice(&first);
+            }
+            all.extend_from_slice(&piece);
+        }
+    }
+    Ok(share.keep(if all.is_empty() { first } else { all.freeze() }))
 }

@@ -2,20 +2,23 @@
 //!
 //! From the moment the first piece may flow, the answer is made to its end whether or not its caller still listens: who
 //! hangs up before the last piece has had the others, and pays. The caller may come back with the same payment for the whole.
-//! The handler never waits for a slow reader: what was made is kept anyway.
+//! The handler never waits for a slow reader: what was made is kept anyway. It holds its share of the room for answers until
+//! it is settled and its reader is gone.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Request, Response, header, response};
-use http_body::Frame;
+use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, StreamBody};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tollgate_domain::{CallId, FailureKind, Outcome};
 use tollgate_gate::{Call, Completed, Ending, Evidence, Fault, Held, HeldCall, Permitted, ToolAnswer};
+use tollgate_risk::Room;
+use tollgate_risk::room::{Full, Share};
 use tower::Service;
 
 use super::arrived::Arrived;
@@ -83,7 +86,6 @@ async fn carry_out<S, B, R>(
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
-    let bytes_max = house.limits.answer_bytes_max;
     let ready = match house.gate.take(held).await {
         Ok(ready) => ready,
         Err(not_taken) => {
@@ -102,7 +104,9 @@ async fn carry_out<S, B, R>(
         match answered(inner, request).await {
             None => First::Ended(Worked::lost(FailureKind::Broken)),
             Some(response) if response.status().is_success() => First::Flowing(response),
-            Some(response) => First::Ended(whole(response, bytes_max).await),
+            Some(response) => {
+                First::Ended(whole(response, house.limits.answer_bytes_max, &house.answers).await)
+            }
         }
     };
     let first = tokio::select! {
@@ -115,7 +119,10 @@ async fn carry_out<S, B, R>(
         First::Ended(worked) => return end_at_once(&house, &permitted, held, worked, begin).await,
     };
     let kept_of = (parts.status, parts.headers.clone());
-    let flow = Flow::default();
+    let flow = Flow::within(&house);
+    if let Err(kind) = flow.announced(body.size_hint()) {
+        return end_at_once(&house, &permitted, held, Worked::lost(kind), begin).await;
+    }
     answer::name_call(&mut parts.headers, call);
     let reader = flow.reader();
     if begin.send(Begun::Flowing(head(parts, reader))).is_err() {
@@ -123,7 +130,7 @@ async fn carry_out<S, B, R>(
         drop(complete(&house, &permitted, held, lost).await);
         return;
     }
-    let outcome = match flow.fill(&permitted, deadline, body, bytes_max).await {
+    let outcome = match flow.fill(&permitted, deadline, body).await {
         Ok(()) => {
             Outcome::Delivered(ToolAnswer::Result(stored::written(kept_of.0, &kept_of.1, &flow.whole())))
         }
@@ -168,10 +175,19 @@ fn trailers(call: CallId, evidence: &Evidence) -> HeaderMap {
 }
 
 /// The pieces of one answer, between the handler that makes them and the caller who reads them.
-#[derive(Default)]
 struct Flow {
-    pieces: Arc<Mutex<Vec<Bytes>>>,
+    made: Arc<Mutex<Made>>,
     progress: watch::Sender<Progress>,
+    bytes_max: usize,
+    room: Arc<Room>,
+}
+
+/// What was made of an answer so far.
+#[derive(Default)]
+struct Made {
+    pieces: Vec<Bytes>,
+    bytes: usize,
+    share: Share,
 }
 
 /// How far an answer has come.
@@ -190,22 +206,51 @@ enum End {
     Broken,
 }
 
+impl Made {
+    /// Takes a piece in; returns how many there were before.
+    fn push(&mut self, piece: Bytes, bytes_max: usize, room: &Arc<Room>) -> Result<usize, FailureKind> {
+        let bytes = self.bytes.saturating_add(piece.len());
+        if bytes > bytes_max {
+            tracing::warn!(bytes_max, "a flowing answer is too large; not charged");
+            return Err(FailureKind::Broken);
+        }
+        self.share.grow(room, bytes).map_err(no_room)?;
+        let before = self.pieces.len();
+        self.pieces.push(piece);
+        self.bytes = bytes;
+        Ok(before)
+    }
+}
+
+fn no_room(Full: Full) -> FailureKind {
+    tracing::warn!("no room for a flowing answer beside the others; not charged");
+    FailureKind::NoRoom
+}
+
 impl Flow {
+    fn within(house: &House) -> Self {
+        Self {
+            made: Arc::default(),
+            progress: watch::Sender::default(),
+            bytes_max: house.limits.answer_bytes_max,
+            room: Arc::clone(&house.answers),
+        }
+    }
+
+    /// Takes room for what the handler says to come: what finds none is refused in words while nothing of it has flown.
+    fn announced(&self, size: SizeHint) -> Result<(), FailureKind> {
+        let announced = usize::try_from(size.lower()).unwrap_or(usize::MAX).min(self.bytes_max);
+        self.made.lock().share.grow(&self.room, announced).map_err(no_room)
+    }
+
     /// Takes in what the handler makes, and releases all but the latest piece.
-    async fn fill<R>(
-        &self,
-        permitted: &Permitted,
-        deadline: Instant,
-        body: R,
-        bytes_max: usize,
-    ) -> Result<(), FailureKind>
+    async fn fill<R>(&self, permitted: &Permitted, deadline: Instant, body: R) -> Result<(), FailureKind>
     where
         R: http_body::Body<Data = Bytes>,
         R::Error: Into<BoxError>,
     {
         let filling = async {
             let mut body = std::pin::pin!(body);
-            let mut bytes = 0_usize;
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|error| {
                     tracing::warn!(error = %error.into(), "a flowing answer broke off; not charged");
@@ -215,17 +260,7 @@ impl Flow {
                 if piece.is_empty() {
                     continue;
                 }
-                bytes = bytes.saturating_add(piece.len());
-                if bytes > bytes_max {
-                    tracing::warn!(bytes_max, "a flowing answer is too large; not charged");
-                    return Err(FailureKind::Broken);
-                }
-                let released = {
-                    let mut pieces = self.pieces.lock();
-                    let released = pieces.len();
-                    pieces.push(piece);
-                    released
-                };
+                let released = self.made.lock().push(piece, self.bytes_max, &self.room)?;
                 self.progress.send_modify(|progress| progress.released = released);
             }
             Ok(())
@@ -234,11 +269,11 @@ impl Flow {
     }
 
     fn whole(&self) -> Vec<u8> {
-        self.pieces.lock().concat()
+        self.made.lock().pieces.concat()
     }
 
     fn end(&self, trailers: Option<HeaderMap>) {
-        let all = self.pieces.lock().len();
+        let all = self.made.lock().pieces.len();
         self.progress.send_modify(|progress| match trailers {
             Some(trailers) => *progress = Progress { released: all, end: Some(End::Whole(trailers)) },
             None => progress.end = Some(End::Broken),
@@ -247,25 +282,25 @@ impl Flow {
 
     /// The reading side. Reads what is there at its own pace.
     fn reader(&self) -> Body {
-        let pieces = Arc::clone(&self.pieces);
-        let reading = (pieces, self.progress.subscribe(), Some(0_usize));
-        let frames = stream::unfold(reading, |(pieces, mut progress, next)| async move {
+        let made = Arc::clone(&self.made);
+        let reading = (made, self.progress.subscribe(), Some(0_usize));
+        let frames = stream::unfold(reading, |(made, mut progress, next)| async move {
             let next = next?;
             loop {
                 let now = progress.borrow_and_update().clone();
                 if next < now.released {
-                    let piece = pieces.lock().get(next).cloned().unwrap_or_default();
-                    return Some((Ok(Frame::data(piece)), (pieces, progress, Some(next.saturating_add(1)))));
+                    let piece = made.lock().pieces.get(next).cloned().unwrap_or_default();
+                    return Some((Ok(Frame::data(piece)), (made, progress, Some(next.saturating_add(1)))));
                 }
                 match now.end {
                     Some(End::Whole(trailers)) => {
-                        return Some((Ok(Frame::trailers(trailers)), (pieces, progress, None)));
+                        return Some((Ok(Frame::trailers(trailers)), (made, progress, None)));
                     }
-                    Some(End::Broken) => return Some((Err(broken()), (pieces, progress, None))),
+                    Some(End::Broken) => return Some((Err(broken()), (made, progress, None))),
                     None => {}
                 }
                 if progress.changed().await.is_err() {
-                    return Some((Err(broken()), (pieces, progress, None)));
+                    return Some((Err(broken()), (made, progress, None)));
                 }
             }
         });

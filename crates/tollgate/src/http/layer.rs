@@ -8,17 +8,22 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Limited};
 use tollgate_domain::{FailureKind, Outcome};
 use tollgate_gate::{Call, Denial, Held, Listed, Refusal, ToolAnswer};
+use tollgate_risk::Room;
+use tollgate_risk::room::Full;
 use tollgate_till::clock;
 use tower::{Layer, Service, ServiceExt};
 
 use super::arrived::Arrived;
+use super::body::{self, NotHeld};
 use super::{Body, BoxError, answer, flow, stored};
 use crate::house::House;
 use crate::paid::Paid;
 use crate::run::{Worked, run};
+
+/// When whoever found no room may come back.
+const FULL_RETRY_MS: u64 = 1_000;
 
 /// The toll before an HTTP service, as a tower layer. Made by [`Tollgate::price`](crate::Tollgate::price).
 ///
@@ -92,22 +97,29 @@ impl Toll {
         let mut arrived = Arrived::new(&self.house, parts);
         let held = match self.authorized(&arrived, body).await {
             Ok(held) => held,
-            Err(refusal) => return answer::refused(&arrived, &refusal),
+            Err(refusal) => return answer::refused(&self.house, &arrived, &refusal),
         };
         let (held, body) = held;
         let inner_request = arrived.for_handler(Paid::of(&held), body);
         if self.is_flowing {
             return flow::exchange(&self.house, arrived, held, inner, inner_request).await;
         }
-        let bytes_max = self.house.limits.answer_bytes_max;
+        let house = Arc::clone(&self.house);
         let work = async move {
             let Some(response) = answered(inner, inner_request).await else {
                 return Worked::lost(FailureKind::Broken);
             };
-            whole(response, bytes_max).await
+            whole(response, house.limits.answer_bytes_max, &house.answers).await
         };
         let ended = run(&self.house, held, work).await;
         answer::ended(&arrived, ended)
+    }
+
+    /// An answer that has begun to flow can be refused in words no more, so it is begun where there is room for the largest. It takes
+    /// none of it before it grows: many that stay small may flow at once.
+    fn room_to_flow(&self) -> Result<(), Denial> {
+        let largest = self.house.limits.answer_bytes_max;
+        self.house.answers.ask(largest).map_err(|Full| Denial::NoRoom { retry_after_ms: FULL_RETRY_MS })
     }
 
     /// The first half of the street, with the body that was read for it.
@@ -117,17 +129,19 @@ impl Toll {
         B::Error: Into<BoxError>,
     {
         arrived.check_host(self.house.mode()).map_err(Refusal::denied)?;
+        if self.is_flowing {
+            self.room_to_flow().map_err(Refusal::denied)?;
+        }
         let bytes_max = self.house.limits.body_bytes_max;
-        let body = match Limited::new(body, bytes_max).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-                return Err(Refusal::denied(Denial::BodyTooLarge { bytes_max }));
-            }
-            Err(_) => {
-                let reason = "the body broke off".to_owned();
-                return Err(Refusal::denied(Denial::MalformedFrame { json_rpc: -32_600, reason }));
-            }
-        };
+        let body = body::whole(body, bytes_max, &self.house.bodies).await.map_err(|why| {
+            Refusal::denied(match why {
+                NotHeld::TooLarge => Denial::BodyTooLarge { bytes_max },
+                NotHeld::NoRoom => Denial::NoRoom { retry_after_ms: FULL_RETRY_MS },
+                NotHeld::Broken(_) => {
+                    Denial::MalformedFrame { json_rpc: -32_600, reason: "the body broke off".to_owned() }
+                }
+            })
+        })?;
         let request = arrived.request(self.listed.tool.clone(), &body).map_err(Refusal::denied)?;
         let held = self.house.gate.authorize(request, clock::now()).await?;
         Ok((held, body))
@@ -150,17 +164,29 @@ where
 }
 
 /// A whole answer: delivered if it is a 2xx.
-pub(super) async fn whole<R>(response: Response<R>, bytes_max: usize) -> Worked<Response<Body>>
+pub(super) async fn whole<R>(
+    response: Response<R>,
+    bytes_max: usize,
+    room: &Arc<Room>,
+) -> Worked<Response<Body>>
 where
     R: http_body::Body<Data = Bytes>,
     R::Error: Into<BoxError>,
 {
     let (parts, body) = response.into_parts();
-    let body = match Limited::new(body, bytes_max).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) => {
-            tracing::warn!(%error, bytes_max, "the answer behind a toll broke off or is too large; not charged");
+    let body = match body::whole(body, bytes_max, room).await {
+        Ok(body) => body,
+        Err(NotHeld::TooLarge) => {
+            tracing::warn!(bytes_max, "the answer behind a toll is too large; not charged");
             return Worked::lost(FailureKind::Broken);
+        }
+        Err(NotHeld::Broken(error)) => {
+            tracing::warn!(error, "the answer behind a toll broke off; not charged");
+            return Worked::lost(FailureKind::Broken);
+        }
+        Err(NotHeld::NoRoom) => {
+            tracing::warn!("no room for the answer behind a toll beside the others; not charged");
+            return Worked::lost(FailureKind::NoRoom);
         }
     };
     let kept = ToolAnswer::Result(stored::written(parts.status, &parts.headers, &body));

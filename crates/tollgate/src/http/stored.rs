@@ -1,10 +1,14 @@
 //! An HTTP answer as it is kept for repeated payments, and as a receipt's digest of the result is made of it.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
+use tollgate_risk::Room;
+use tollgate_risk::room::Share;
 
 use super::Body;
 
@@ -47,15 +51,15 @@ pub(super) fn written(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> B
     serde_json::to_vec(&kept).unwrap_or_default().into()
 }
 
-/// The answer that was kept; `None` where it is none of ours.
-pub(super) fn read(kept: &[u8]) -> Option<Response<Body>> {
+/// The answer that was kept; `None` where it is none of ours. It was paid for, so it is not refused for want of room.
+pub(super) fn read(kept: &[u8], room: &Arc<Room>) -> Option<Response<Body>> {
     let kept: Kept = serde_json::from_slice(kept).ok()?;
     let body: Bytes = match (kept.body, kept.body_base64) {
         (Some(text), None) => text.into(),
         (None, Some(text)) => STANDARD.decode(text).ok()?.into(),
         (Some(_), Some(_)) | (None, None) => return None,
     };
-    let mut response = Response::new(Body::from(body));
+    let mut response = Response::new(Body::from(Share::promised(room, body.len()).keep(body)));
     *response.status_mut() = StatusCode::from_u16(kept.status).ok()?;
     for (name, value) in kept.headers {
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(&value)) {
@@ -81,12 +85,12 @@ mod tests {
             headers.insert("set-cookie", HeaderValue::from_static("session=secret"));
             let kept = written(StatusCode::CREATED, &headers, body);
             assert!(!String::from_utf8_lossy(&kept).contains("secret"));
-            let response = read(&kept).unwrap();
+            let response = read(&kept, &Room::new(0)).unwrap();
             assert_eq!(response.status(), StatusCode::CREATED);
             assert_eq!(response.headers()["content-type"], "text/plain");
             assert_eq!(response.headers().get_all("link").iter().count(), 2);
             assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), body);
         }
-        assert!(read(b"{\"content\":[]}").is_none(), "a tool's result is no HTTP answer");
+        assert!(read(b"{\"content\":[]}", &Room::new(0)).is_none(), "a tool's result is no HTTP answer");
     }
 }

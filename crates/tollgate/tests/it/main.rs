@@ -16,6 +16,8 @@ mod peers;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod room;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod tools;

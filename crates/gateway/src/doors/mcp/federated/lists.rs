@@ -5,12 +5,12 @@ use futures_util::future::join_all;
 use http::{Response, StatusCode};
 use tollgate_domain::{FailureKind, ServerName};
 use tollgate_exec::Body;
-use tollgate_exec::room::{Full, Share};
 use tollgate_federation::{Cursor, Failure, Features, Kind, Page, Part, merged, page};
 use tollgate_gate::Fault;
 use tollgate_mcp::json::{self, quote};
 use tollgate_mcp::reply::{self, code};
 use tollgate_mcp::{Era, Frame, RequestId, raw};
+use tollgate_risk::room::{Full, Share};
 
 use super::super::list::{shown, viewer};
 use super::asking::{Answered, Asking, json_response, unanswered};

@@ -10,10 +10,10 @@ use http_body_util::StreamBody;
 use parking_lot::Mutex;
 use tollgate_domain::ServerName;
 use tollgate_exec::intercept::Limits;
-use tollgate_exec::room::{Room, Share};
 use tollgate_exec::{Body, BodyError, Item, MessageStream, UpstreamError};
 use tollgate_federation::{EventId, Principal, TaskIds, Translator};
 use tollgate_mcp::{Frame, Kind, RequestId, headers, sse};
+use tollgate_risk::room::{Room, Share};
 
 use super::asking::Asking;
 use super::listening::Said;

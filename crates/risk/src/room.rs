@@ -26,6 +26,24 @@ impl Room {
         Arc::new(Self { bytes_max, taken: AtomicUsize::new(0), refused: AtomicU64::new(0) })
     }
 
+    /// Whether so many bytes would find room now. It takes nothing, so that others may come first: for what is better refused before
+    /// it begins than when it has grown.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn ask(&self, bytes: usize) -> Result<(), Full> {
+        if self.with(self.taken(), bytes).is_some() {
+            return Ok(());
+        }
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Err(Full)
+    }
+
+    /// What would be taken with so much more.
+    fn with(&self, taken: usize, more: usize) -> Option<usize> {
+        taken.checked_add(more).filter(|taken| *taken <= self.bytes_max)
+    }
+
     /// How many bytes are held now.
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
@@ -69,9 +87,9 @@ impl Share {
         if length <= SMALL_BYTES_MAX || length <= self.bytes() {
             return Ok(());
         }
-        let more = length - self.bytes();
-        let left = |taken: usize| taken.checked_add(more).filter(|taken| *taken <= room.bytes_max);
-        if room.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_err() {
+        let more = length.saturating_sub(self.bytes());
+        let with_it = |taken: usize| room.with(taken, more);
+        if room.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, with_it).is_err() {
             room.refused.fetch_add(1, Ordering::Relaxed);
             return Err(Full);
         }
@@ -84,8 +102,9 @@ impl Share {
     pub fn part(&mut self, length: usize, rest: usize) -> Self {
         let Some(held) = &mut self.0 else { return Self(None) };
         let rest = if rest <= SMALL_BYTES_MAX { 0 } else { rest.min(held.bytes) };
-        let length = if length <= SMALL_BYTES_MAX { 0 } else { length.min(held.bytes - rest) };
-        held.room.taken.fetch_sub(held.bytes - rest - length, Ordering::Relaxed);
+        let length = if length <= SMALL_BYTES_MAX { 0 } else { length.min(held.bytes.saturating_sub(rest)) };
+        let gone = held.bytes.saturating_sub(rest).saturating_sub(length);
+        held.room.taken.fetch_sub(gone, Ordering::Relaxed);
         held.bytes = rest;
         if length == 0 {
             return Self(None);
@@ -152,6 +171,16 @@ mod tests {
         assert_eq!(second.grow(&room, SMALL_BYTES_MAX + 1), Ok(()), "control: there is room now");
         drop(second);
         assert_eq!(room.taken(), 0);
+    }
+
+    #[test]
+    fn whoever_asks_is_told_and_takes_nothing() {
+        let room = Room::new(100_000);
+        assert_eq!((room.ask(100_000), room.taken()), (Ok(()), 0));
+        let mut share = Share::default();
+        assert_eq!(share.grow(&room, 20_000), Ok(()));
+        assert_eq!((room.ask(80_001), room.ask(usize::MAX), room.refused()), (Err(Full), Err(Full), 2));
+        assert_eq!((room.ask(80_000), room.taken()), (Ok(()), 20_000), "control");
     }
 
     #[test]
