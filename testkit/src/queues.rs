@@ -11,19 +11,37 @@ use std::io;
 /// When `/proc` cannot be read.
 pub fn unsent_bytes(from: u16, to: u16) -> io::Result<Option<u64>> {
     let table = fs::read_to_string("/proc/net/tcp")?;
-    Ok(table.lines().skip(1).find_map(|line| unsent_in(line, from, to)))
+    let mut ends = table.lines().filter_map(End::of);
+    Ok(ends.find(|end| (end.from, end.to) == (from, to)).map(|end| end.unsent))
 }
 
-fn unsent_in(line: &str, from: u16, to: u16) -> Option<u64> {
-    let mut columns = line.split_ascii_whitespace().skip(1);
-    let is_at = |address: Option<&str>, port: u16| {
-        let (_, hex) = address?.rsplit_once(':')?;
-        (u16::from_str_radix(hex, 16).ok()? == port).then_some(())
-    };
-    is_at(columns.next(), from)?;
-    is_at(columns.next(), to)?;
-    let (unsent, _unread) = columns.nth(1)?.split_once(':')?;
-    u64::from_str_radix(unsent, 16).ok()
+/// The same of all connections from one port to any of several, together.
+///
+/// # Errors
+/// As [`unsent_bytes`].
+pub fn unsent_from(from: u16, to: &[u16]) -> io::Result<u64> {
+    let table = fs::read_to_string("/proc/net/tcp")?;
+    let ends = table.lines().filter_map(End::of);
+    let theirs = ends.filter(|end| end.from == from && to.contains(&end.to));
+    Ok(theirs.map(|end| end.unsent).fold(0, u64::saturating_add))
+}
+
+/// One end of a connection, as a line of the table tells it.
+struct End {
+    from: u16,
+    to: u16,
+    unsent: u64,
+}
+
+impl End {
+    /// Nothing for the line of headings.
+    fn of(line: &str) -> Option<Self> {
+        let mut columns = line.split_ascii_whitespace().skip(1);
+        let port = |address: &str| u16::from_str_radix(address.rsplit_once(':')?.1, 16).ok();
+        let (from, to) = (port(columns.next()?)?, port(columns.next()?)?);
+        let (unsent, _unread) = columns.nth(1)?.split_once(':')?;
+        Some(Self { from, to, unsent: u64::from_str_radix(unsent, 16).ok()? })
+    }
 }
 
 #[cfg(test)]
@@ -51,5 +69,8 @@ mod tests {
         assert_eq!(unsent_bytes(to, from).unwrap(), Some(0), "the other way nothing was sent");
         assert_eq!(unsent_bytes(from, other.local_addr().unwrap().port()).unwrap(), Some(0));
         assert_eq!(unsent_bytes(from, from).unwrap(), None);
+        let others = other.local_addr().unwrap().port();
+        assert_eq!(unsent_from(from, &[to, others]).unwrap(), unsent);
+        assert_eq!(unsent_from(from, &[others]).unwrap(), 0);
     }
 }

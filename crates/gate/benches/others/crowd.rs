@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
+use tollgate_testkit::queues;
 
 use crate::client::prepared;
 use crate::world::World;
@@ -21,7 +22,8 @@ use crate::world::World;
 pub(crate) enum Flood {
     /// Heads and bodies sent byte by byte (F60).
     Slow,
-    /// Answers of many small events without an end, read a little at a time (F60).
+    /// Answers of many small events without an end, read a little at a time (F60). What waits for each of them in the kernel is bounded,
+    /// so that it is the gateway that they read from: without a bound they would live on what came in the first moments, for minutes.
     Readers,
     /// Five times as many calls as a caller may make (F63).
     Greedy,
@@ -34,8 +36,12 @@ const SLOW_EVERY: Duration = Duration::from_millis(100);
 const SLOW_READ_BYTES: usize = 1_024;
 /// What the kernel keeps for one of them.
 const UNREAD_BYTES: u32 = 4_096;
-/// Until buffers on the way are full, and again until what was theirs is given back.
+/// Between two looks at whether buffers on the way are full, and until what was theirs is given back.
 const SETTLES: Duration = Duration::from_secs(1);
+/// What waits for readers never stands still; a hundredth more than at the last look is no flood any more.
+const SETTLED: u64 = 100;
+/// Looks until it must have settled.
+const LOOKS_MAX: u32 = 120;
 
 const GREEDY: u32 = 20;
 /// Of each connection: five thousand calls a second together.
@@ -84,6 +90,7 @@ impl Crowd {
         let thread = std::thread::Builder::new().name("crowd".to_owned()).spawn(move || {
             runtime.block_on(async move {
                 let mut tasks = tokio::task::JoinSet::new();
+                let (mut readers, mut port) = (Vec::new(), 0);
                 match flood {
                     Flood::Greedy => {
                         for number in 0..GREEDY {
@@ -106,6 +113,8 @@ impl Crowd {
                                 let address = authority.parse().map_err(io::Error::other)?;
                                 let mut socket = socket.connect(address).await?;
                                 socket.set_nodelay(true)?;
+                                port = socket.peer_addr()?.port();
+                                readers.push(socket.local_addr()?.port());
                                 let (first, rest) = request.split_at(*at_once);
                                 socket.write_all(first).await?;
                                 let begins = spread(SLOW_EVERY, number, SLOW);
@@ -114,7 +123,7 @@ impl Crowd {
                         }
                     }
                 }
-                sleep(SETTLES).await;
+                settle(port, &readers).await?;
                 let _waited_for = gathered.send(());
                 tokio::select! {
                     _ = stopped => {}
@@ -149,6 +158,20 @@ impl Crowd {
         }
         Err(format!("{:?}: {little} bytes, {served} calls served, {refused} refused", self.flood).into())
     }
+}
+
+/// Waits until what waits for the crowd at a port grows no more: the flood in which an answer without an end begins is not what is timed.
+async fn settle(port: u16, crowd: &[u16]) -> io::Result<()> {
+    let mut before = None;
+    for _ in 0..LOOKS_MAX {
+        sleep(SETTLES).await;
+        let waiting = queues::unsent_from(port, crowd)?;
+        if before.is_some_and(|before: u64| waiting <= before.saturating_add(before / SETTLED)) {
+            return Ok(());
+        }
+        before = Some(waiting);
+    }
+    Err(io::Error::other("what waits for the crowd did not stop growing"))
 }
 
 fn head_length(request: &[u8]) -> usize {

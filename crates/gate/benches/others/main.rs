@@ -1,8 +1,8 @@
 //! What a well-behaved caller notices of others who are not: its slowest calls beside them, by its slowest calls alone.
 //!
 //! A few kept connections make a free call with an API key at a fixed rate, far below what the gateway can do. In alternating slices of one
-//! run they are alone, beside callers who send heads and bodies byte by byte, or who read so (F60), or beside a tenant who
-//! asks for several times what it may (F63). What others send is made by a thread of its own at a fixed rate as well: a load that takes the
+//! run they are alone, beside callers who send heads and bodies byte by byte (F60), beside those who read endless answers a little at a
+//! time, once what waits for them has stopped growing (F60), or beside a tenant who asks for several times what it may (F63). What others send is made by a thread of its own at a fixed rate as well: a load that takes the
 //! processors from everybody would say nothing about the gateway.
 //!
 //! `cargo bench -p tollgate-gate --bench others -- --tollgate PATH [--quick] [--only CROWD,…]` prints one JSON object per ratio; a crowd
