@@ -79,7 +79,7 @@ pub enum Finding {
     EscrowUneven(EscrowId),
     /// The reservation of a payout is not what its state says.
     PayoutDiffers(PayoutId),
-    /// Earnings are reserved for a payout, and no payout says so.
+    /// Earnings or credit are reserved for a payout, and no payout says so.
     PayoutMissing(TransferId),
     /// A receipt, or its place in the chain, is not what was signed.
     ReceiptChain(String),
@@ -126,7 +126,7 @@ impl fmt::Display for Finding {
             Self::EscrowUneven(id) => write!(f, "{id} ended without giving out exactly what came in"),
             Self::PayoutDiffers(id) => write!(f, "what is reserved for {id} is not what its state says"),
             Self::PayoutMissing(id) => {
-                write!(f, "{id} reserves earnings for a payout and belongs to none")
+                write!(f, "{id} reserves money for a payout and belongs to none")
             }
             Self::ReceiptChain(reason) => write!(f, "receipts: {reason}"),
             Self::ReceiptMissing(call) => write!(f, "the receipt of {call} is not there"),

@@ -18,7 +18,7 @@ use crate::budget;
 use crate::engine::{self, Books, Changes, ClaimDecision, EngineError};
 use crate::escrow::{self, EscrowChanges, EscrowCommand, EscrowMoved, EscrowReceipt, EscrowRow, MoveEscrow};
 use crate::payout::{
-    self, PayeeChange, PayeeRow, PayoutAnswer, PayoutChanges, PayoutCommand, PayoutRow, ProviderName,
+    self, Payee, PayeeChange, PayeeRow, PayoutAnswer, PayoutChanges, PayoutCommand, PayoutRow,
 };
 use crate::{
     AccountName, Advance, Advanced, Balances, Claim, Claimed, Command, Grant, Granted, Outcome, Record,
@@ -44,7 +44,7 @@ pub struct Batch {
     escrows: Vec<EscrowChanges>,
     known_payouts: HashMap<PayoutId, Arc<PayoutRow>>,
     payouts: Vec<PayoutChanges>,
-    known_payees: HashMap<ProviderName, Arc<PayeeRow>>,
+    known_payees: HashMap<Payee, Arc<PayeeRow>>,
     payees: Vec<PayeeChange>,
 }
 
@@ -278,7 +278,7 @@ impl Batch {
                 self.payouts.push(payout);
             }
             if let Some(payee) = changes.payee.take() {
-                self.known_payees.insert(payee.row.provider.clone(), Arc::clone(&payee.row));
+                self.known_payees.insert(payee.row.payee.clone(), Arc::clone(&payee.row));
                 self.payees.push(payee);
             }
             self.book(changes);

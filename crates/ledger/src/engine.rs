@@ -11,7 +11,7 @@ use tollgate_domain::{
 use crate::budget::{self, Approval, Barrier, Counter, Stops, Usage, Wanted, Warning, Weighed};
 use crate::draft::Draft;
 use crate::escrow::{self, EscrowChanges, EscrowRow};
-use crate::payout::{PayeeChange, PayeeRow, PayoutChanges, PayoutRow, ProviderName};
+use crate::payout::{Payee, PayeeChange, PayeeRow, PayoutChanges, PayoutRow};
 use crate::{
     AccountName, Advance, Balances, BookingError, Claim, Effect, Event, Funds, Grant, Granted, Record,
     RefundCause, Refusal, SettlementRow, State, Transfer, TransferKind, Verdict,
@@ -108,11 +108,11 @@ pub trait Books {
     /// When the books cannot be read.
     fn payout(&mut self, id: &PayoutId) -> Result<Option<Arc<PayoutRow>>, Self::Error>;
 
-    /// What is remembered of a provider.
+    /// What is remembered of a payee.
     ///
     /// # Errors
     /// When the books cannot be read.
-    fn payee(&mut self, provider: &ProviderName) -> Result<Option<Arc<PayeeRow>>, Self::Error>;
+    fn payee(&mut self, payee: &Payee) -> Result<Option<Arc<PayeeRow>>, Self::Error>;
 }
 
 /// Why there is no decision.

@@ -14,7 +14,7 @@ use crate::batch::{Batch, BatchChanges, Moved, Sealed, SealedReceipt, Sealer};
 use crate::budget::{Approval, ApprovalState, Counter, Stop, Stops, Target, Usage, Wanted};
 use crate::engine::{Books, Changes, EngineError};
 use crate::escrow::{EscrowChanges, EscrowReceipt, EscrowRecord, EscrowRow};
-use crate::payout::{PayeeChange, PayeeRow, PayoutChanges, PayoutRow, ProviderName};
+use crate::payout::{Payee, PayeeChange, PayeeRow, PayoutChanges, PayoutRow};
 use crate::{
     AccountBalance, AccountName, Balances, Command, Outcome, Record, Refusal, SettlementRow, State, Transfer,
 };
@@ -34,7 +34,7 @@ pub(crate) struct Memory {
     pub(crate) escrows: BTreeMap<EscrowId, Arc<EscrowRow>>,
     pub(crate) records: Vec<(EscrowId, EscrowRecord)>,
     pub(crate) payouts: BTreeMap<PayoutId, Arc<PayoutRow>>,
-    pub(crate) payees: BTreeMap<ProviderName, Arc<PayeeRow>>,
+    pub(crate) payees: BTreeMap<Payee, Arc<PayeeRow>>,
 }
 
 impl Books for Memory {
@@ -97,8 +97,8 @@ impl Books for Memory {
     fn payout(&mut self, id: &PayoutId) -> Result<Option<Arc<PayoutRow>>, Infallible> {
         Ok(self.payouts.get(id).cloned())
     }
-    fn payee(&mut self, provider: &ProviderName) -> Result<Option<Arc<PayeeRow>>, Infallible> {
-        Ok(self.payees.get(provider).cloned())
+    fn payee(&mut self, payee: &Payee) -> Result<Option<Arc<PayeeRow>>, Infallible> {
+        Ok(self.payees.get(payee).cloned())
     }
 }
 
@@ -174,8 +174,8 @@ impl Memory {
             self.payouts.insert(row.id, row);
         }
         for PayeeChange { before, row } in changes.payees {
-            assert_eq!(self.payees.get(&row.provider).map_or(0, |known| known.version), before);
-            self.payees.insert(row.provider.clone(), row);
+            assert_eq!(self.payees.get(&row.payee).map_or(0, |known| known.version), before);
+            self.payees.insert(row.payee.clone(), row);
         }
     }
 

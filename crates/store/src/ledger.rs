@@ -11,7 +11,7 @@ use tollgate_domain::{
 };
 use tollgate_ledger::budget::{Approval, Counter, Stops, Usage, Wanted};
 use tollgate_ledger::escrow::EscrowRow;
-use tollgate_ledger::payout::{PayeeRow, PayoutRow, ProviderName};
+use tollgate_ledger::payout::{Payee, PayeeRow, PayoutRow};
 use tollgate_ledger::{
     AccountName, Balances, Batch as Commands, Books, Command, EngineError, Outcome, Record, SettlementRow,
     Transfer,
@@ -217,7 +217,7 @@ impl Books for File<'_> {
         Ok(payouts::by_id(self.connection, id)?.map(Arc::new))
     }
 
-    fn payee(&mut self, provider: &ProviderName) -> rusqlite::Result<Option<Arc<PayeeRow>>> {
-        Ok(payouts::payee(self.connection, provider)?.map(Arc::new))
+    fn payee(&mut self, payee: &Payee) -> rusqlite::Result<Option<Arc<PayeeRow>>> {
+        Ok(payouts::payee(self.connection, payee)?.map(Arc::new))
     }
 }

@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use tollgate_domain::PayoutId;
 use tollgate_ledger::StoreError;
 use tollgate_ledger::payout::{
-    PayeeChange, PayeeRow, PayoutChanges, PayoutFilter, PayoutPage, PayoutRow, PayoutStore, ProviderName,
+    Payee, PayeeChange, PayeeRow, PayoutChanges, PayoutFilter, PayoutPage, PayoutRow, PayoutStore,
+    ProviderName,
 };
 
 use crate::convert::{self, integer};
@@ -21,11 +22,11 @@ pub(crate) fn write(connection: &Connection, changes: &PayoutChanges) -> rusqlit
     let changed = match before {
         None => connection
             .prepare_cached(
-                "INSERT INTO payouts (id, provider, state, version, standing) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO payouts (id, payee, state, version, standing) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
             .execute(params![
                 row.id.as_bytes(),
-                row.provider.as_str(),
+                row.source.payee().as_str(),
                 row.state.word(),
                 integer(row.version),
                 standing,
@@ -45,17 +46,17 @@ pub(crate) fn write(connection: &Connection, changes: &PayoutChanges) -> rusqlit
     exactly_one(changed)
 }
 
-/// Writes what is remembered of a provider, provided that it still was what was read.
+/// Writes what is remembered of a payee, provided that it still was what was read.
 pub(crate) fn write_payee(connection: &Connection, change: &PayeeChange) -> rusqlite::Result<()> {
     let PayeeChange { before, row } = change;
     let standing = stored::payee_text(row).map_err(failed)?;
     let mut upsert = connection.prepare_cached(
-        "INSERT INTO payees (provider, version, standing) VALUES (?1, ?3, ?4) \
-         ON CONFLICT (provider) DO UPDATE SET version = excluded.version, standing = excluded.standing \
+        "INSERT INTO payees (payee, version, standing) VALUES (?1, ?3, ?4) \
+         ON CONFLICT (payee) DO UPDATE SET version = excluded.version, standing = excluded.standing \
          WHERE version = ?2",
     )?;
     let changed =
-        upsert.execute(params![row.provider.as_str(), integer(*before), integer(row.version), standing])?;
+        upsert.execute(params![row.payee.as_str(), integer(*before), integer(row.version), standing])?;
     exactly_one(changed)
 }
 
@@ -66,14 +67,14 @@ fn failed(error: stored::Malformed) -> rusqlite::Error {
 /// The columns of a payout, in the order in which [`payout`] reads them.
 macro_rules! payouts {
     ($tail:expr) => {
-        concat!("SELECT id, provider, state, version, standing, seq FROM payouts ", $tail)
+        concat!("SELECT id, payee, state, version, standing, seq FROM payouts ", $tail)
     };
 }
 
 fn payout(row: &Row<'_>) -> rusqlite::Result<PayoutRow> {
     let columns = stored::Columns {
         id: convert::id(row, 0)?,
-        provider: row.get_ref(1)?.as_str()?,
+        payee: row.get_ref(1)?.as_str()?,
         state: row.get_ref(2)?.as_str()?,
         version: convert::count(row, 3)?,
     };
@@ -87,15 +88,15 @@ pub(crate) fn by_id(connection: &Connection, id: &PayoutId) -> rusqlite::Result<
     query.query_row(params![id.as_bytes()], payout).optional()
 }
 
-/// What is remembered of a provider.
-pub(crate) fn payee(connection: &Connection, provider: &ProviderName) -> rusqlite::Result<Option<PayeeRow>> {
+/// What is remembered of a payee.
+pub(crate) fn payee(connection: &Connection, payee: &Payee) -> rusqlite::Result<Option<PayeeRow>> {
     let mut query =
-        connection.prepare_cached("SELECT provider, version, standing FROM payees WHERE provider = ?1")?;
+        connection.prepare_cached("SELECT payee, version, standing FROM payees WHERE payee = ?1")?;
     let read = |row: &Row<'_>| {
         stored::payee(row.get_ref(0)?.as_str()?, convert::count(row, 1)?, row.get_ref(2)?.as_str()?)
             .map_err(|error| convert::malformed(2, Type::Text, error))
     };
-    query.query_row(params![provider.as_str()], read).optional()
+    query.query_row(params![payee.as_str()], read).optional()
 }
 
 /// Every payout, in the order in which they were asked for.
@@ -109,7 +110,7 @@ pub(crate) fn each(connection: &Connection, mut visit: impl FnMut(PayoutRow)) ->
 
 fn page(connection: &Connection, filter: &PayoutFilter, limit: u32) -> rusqlite::Result<PayoutPage> {
     let mut query = connection.prepare_cached(payouts!(
-        "WHERE (?1 IS NULL OR provider = ?1) AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR seq < ?3) \
+        "WHERE (?1 IS NULL OR payee = ?1) AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR seq < ?3) \
          ORDER BY seq DESC LIMIT ?4"
     ))?;
     let found = query.query_map(
@@ -155,7 +156,7 @@ impl PayoutStore for Store {
     }
 
     async fn payee(&self, provider: &ProviderName) -> Result<Option<PayeeRow>, StoreError> {
-        let provider = provider.clone();
+        let provider = Payee::Provider(provider.clone());
         self.readers().read(move |connection| payee(connection, &provider)).await
     }
 }

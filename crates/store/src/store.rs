@@ -52,6 +52,7 @@ pub(crate) static LEDGER: Schema = Schema {
         include_str!("schema/ledger_13.sql"),
         include_str!("schema/ledger_14.sql"),
         include_str!("schema/ledger_15.sql"),
+        include_str!("schema/ledger_16.sql"),
     ],
     // NORMAL would lose acknowledged calls on power loss.
     kept: Kept::OverPowerCut,

@@ -1,4 +1,5 @@
-//! `tollgate payout` and `tollgate revenue`: withdrawals as a provider, the operator's word on them, and what was earned.
+//! `tollgate payout` and `tollgate revenue`: withdrawals as a provider, the operator's word on them, credit that goes back to wallets, and
+//! what was earned.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ pub(crate) enum PayoutsCommand {
     },
     /// Withdraw, as a provider. Exit 1 if it is refused.
     Request(RequestArgs),
+    /// Send credit of a wallet back to the wallet, as the operator. Exit 1 if it is refused.
+    Credit(CreditArgs),
     /// Give up a payout that was not submitted yet, as the operator. Exit 1 if it is too late.
     Cancel(DecideArgs),
     /// Let a large payout go, as the operator. Exit 1 if it does not wait for that.
@@ -79,6 +82,25 @@ pub(crate) struct RequestArgs {
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreditArgs {
+    /// Whose credit, and where it goes: the address of the wallet (0x…).
+    wallet: String,
+    /// How much, in atomic units.
+    #[arg(long, value_name = "UNITS")]
+    amount: u128,
+    /// Of what: a symbol such as USDC, or the id of an asset.
+    #[arg(long)]
+    asset: String,
+    /// A word that means this payout for ever: asking again under it pays once.
+    #[arg(long, value_name = "WORD")]
+    id: String,
+    #[command(flatten)]
+    gateway: RunningGateway,
+    #[command(flatten)]
+    data: DataArgs,
 }
 
 #[derive(Debug, Args)]
@@ -125,6 +147,7 @@ pub(crate) async fn run(command: PayoutsCommand) -> anyhow::Result<ExitCode> {
             list(filter, limit, &assets.assets()?, &data).await
         }
         PayoutsCommand::Request(args) => request(args).await,
+        PayoutsCommand::Credit(args) => credit(args).await,
         PayoutsCommand::Cancel(args) => decide(args, "cancel").await,
         PayoutsCommand::Approve(args) => decide(args, "approve").await,
         PayoutsCommand::Destinations(args) => destinations(args).await,
@@ -147,14 +170,13 @@ async fn list(
 fn line(row: &PayoutRow) -> String {
     let found = row.reference.as_deref().or(row.evidence.as_deref()).unwrap_or_default();
     format!(
-        "{}  {}  {:<10} {:>12} {}  {}/{} -> {}  {found}",
+        "{}  {}  {:<10} {:>12} {}  {} -> {}  {found}",
         row.created,
         row.id,
         row.state.word(),
         row.amount,
         row.destination.asset(),
-        row.provider,
-        row.server,
+        row.source,
         row.destination
     )
 }
@@ -200,6 +222,17 @@ fn in_words(is_done: bool, said: &Value) -> String {
         text(said, "/asset"),
         text(said, "/destination")
     )
+}
+
+async fn credit(args: CreditArgs) -> anyhow::Result<ExitCode> {
+    let body = json!({
+        "wallet": args.wallet, "amount": Amount::new(args.amount), "asset": args.asset, "id": args.id,
+    });
+    let (command, of) = ("tollgate payout credit", json!(args.wallet));
+    let asked = Asked { command, of, path: "payouts", body: Some(body) };
+    let (is_done, said) = args.gateway.ask(&args.data, asked).await?;
+    Out::line(&if args.data.json { said.to_string() } else { in_words(is_done, &said) });
+    Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::from(FINDING) })
 }
 
 async fn decide(args: DecideArgs, word: &str) -> anyhow::Result<ExitCode> {

@@ -14,6 +14,8 @@ use super::{Lightning, LightningBackend, Settling, X402};
 pub struct Payouts {
     /// Who is paid out.
     pub providers: BTreeMap<ProviderName, Provider>,
+    /// How much credit of wallets may go back to them, over all wallets; nothing of an asset without limits.
+    pub wallet_credit: BTreeMap<AssetId, PayoutLimits>,
     /// What pays.
     pub funding: Option<PayoutFunding>,
 }

@@ -85,7 +85,7 @@ pub(super) fn needing_restart(now: &Config, next: &Config) -> Vec<&'static str> 
         ("payment.x402", *x402 == next.x402),
         ("payment.lightning", *lightning == next.lightning),
         (
-            "payouts: confirmations, lnbits_admin_key, the first provider",
+            "payouts: confirmations, lnbits_admin_key, the first provider or limit of wallet_credit",
             payouts.funding == next.payouts.funding,
         ),
         ("GATE_HMAC_SECRET", *secret == next.secret),

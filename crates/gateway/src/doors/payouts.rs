@@ -4,6 +4,7 @@
 
 mod described;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
@@ -11,14 +12,14 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tollgate_domain::{Amount, Caller, KeyId, PayoutId, ServerName, UnixMillis};
+use tollgate_domain::{Amount, AssetId, Caller, KeyId, PayoutId, ServerName, UnixMillis};
 use tollgate_gate::{Denial, Fault};
 use tollgate_ledger::payout::{
-    Actor, MovePayout, PayoutAnswer, PayoutCommand, PayoutEvent, PayoutFilter, PayoutLimits, PayoutRefusal,
-    PayoutRow, PayoutStore, ProviderName, RequestPayout, payout_id_for,
+    Actor, Destination, MovePayout, PayoutAnswer, PayoutCommand, PayoutEvent, PayoutFilter, PayoutLimits,
+    PayoutRefusal, PayoutRow, PayoutStore, ProviderName, RequestPayout, Source, payout_id_for,
 };
 use tollgate_ledger::{AccountName, Balances, LedgerStore, StoreError};
-use tollgate_rails::payout::PayoutOrder;
+use tollgate_rails::payout::{PayoutOrder, PayoutRail};
 
 pub(super) use self::described::{ID, PAGE, PERIOD, PROVIDER, REPORT};
 use super::asked::{Segments, read_json};
@@ -104,7 +105,7 @@ pub(crate) async fn request(
         align(ledger(&gateway), name, provider).await?;
         let answered = ledger(&gateway).payout_command(PayoutCommand::Request(request)).await?;
         let (row, replayed) = payout_of(answered)?;
-        tracing::info!(payout = %row.id, provider = %row.provider, by = %row.by, amount = %row.amount, replayed, "a payout was asked for");
+        tracing::info!(payout = %row.id, source = %row.source, by = row.source.asked_by(), amount = %row.amount, replayed, "a payout was asked for");
         let status = if replayed { StatusCode::OK } else { StatusCode::CREATED };
         Ok(at_place(shown(status, &gateway, &row), &format!("/api/v1/payouts/{}", row.id)))
     };
@@ -132,16 +133,7 @@ fn understood(
     let config = &gateway.config;
     let found = destination(config.x402.as_ref(), config.lightning.as_ref(), &asked.destination);
     let destination = found.map_err(unpayable)?;
-    let known = asked.asset.parse().ok().and_then(|id| config.assets.by_id(&id));
-    let asset = known.or_else(|| config.assets.by_symbol(&asked.asset));
-    if asset.is_none_or(|asset| asset.id() != destination.asset()) {
-        return Err(unpayable(format!(
-            "the destination takes {}, which is another asset",
-            destination.asset()
-        )));
-    }
-    let no_rail = || unpayable(format!("this gateway pays nothing over {}", destination.rail()));
-    let rail = rail(gateway, &destination).ok_or_else(no_rail)?;
+    let rail = rail_to(gateway, &destination, &asked.asset)?;
     let by = Caller::ApiKey(key).principal();
     let now = clock::now();
     let mut order = PayoutOrder {
@@ -152,24 +144,42 @@ fn understood(
     };
     let hash = rail.read(&order, now).map_err(unpayable)?;
     order.id = payout_id_for(&by, word, hash.as_ref());
-    // An asset without limits is not paid out at all.
-    let limits = provider.limits.get(destination.asset()).cloned().unwrap_or(PayoutLimits {
-        cool_off_ms: 0,
-        least: Amount::ZERO,
-        per_payout: Amount::ZERO,
-        per_day: Amount::ZERO,
-        approve_above: None,
-    });
+    let limits = limits_of(&provider.limits, destination.asset());
     Ok(RequestPayout {
         id: order.id,
-        provider: name.clone(),
-        server,
-        by,
+        source: Source::Earned { provider: name.clone(), server, by },
         destination,
         amount: asked.amount,
         invoice: order.invoice.map(Into::into),
         limits,
         now,
+    })
+}
+
+/// What carries this asset, by its id or symbol, to this destination.
+pub(super) fn rail_to<'a>(
+    gateway: &'a Gateway,
+    destination: &Destination,
+    asset: &str,
+) -> Result<&'a Arc<dyn PayoutRail>, PayoutRefusal> {
+    let assets = &gateway.config.assets;
+    let known = asset.parse().ok().and_then(|id| assets.by_id(&id));
+    if known.or_else(|| assets.by_symbol(asset)).is_none_or(|asset| asset.id() != destination.asset()) {
+        let reason = format!("the destination takes {}, which is another asset", destination.asset());
+        return Err(PayoutRefusal::Unpayable(reason));
+    }
+    let no_rail = || format!("this gateway pays nothing over {}", destination.rail());
+    rail(gateway, destination).ok_or_else(|| PayoutRefusal::Unpayable(no_rail()))
+}
+
+/// The limits of an asset; one without any is not paid out at all.
+pub(super) fn limits_of(limits: &BTreeMap<AssetId, PayoutLimits>, asset: &AssetId) -> PayoutLimits {
+    limits.get(asset).cloned().unwrap_or(PayoutLimits {
+        cool_off_ms: 0,
+        least: Amount::ZERO,
+        per_payout: Amount::ZERO,
+        per_day: Amount::ZERO,
+        approve_above: None,
     })
 }
 
@@ -235,11 +245,14 @@ pub(super) fn page(query: &str) -> Result<(PayoutFilter, u32), String> {
     Ok((filter, limit))
 }
 
-/// The payout of this id, for whoever withdraws for its provider.
-async fn found(gateway: &Gateway, id: &str, key: KeyId) -> Result<PayoutRow, No> {
+/// The payout of this id, and its provider, for whoever withdraws for that one.
+async fn found(gateway: &Gateway, id: &str, key: KeyId) -> Result<(PayoutRow, ProviderName), No> {
     let id: PayoutId = id.parse().map_err(|error| malformed(format!("{error}")))?;
     let row = ledger(gateway).payout(&id).await?;
-    let mine = row.filter(|row| provider_of(gateway, row.provider.as_str(), key).is_some());
+    let mine = row.and_then(|row| {
+        let provider = row.source.provider()?.clone();
+        provider_of(gateway, provider.as_str(), key).map(|_| (row, provider))
+    });
     mine.ok_or_else(|| PayoutRefusal::NotFound(id).into())
 }
 
@@ -251,7 +264,7 @@ pub(crate) async fn show(
 ) -> Response {
     let found = async {
         let key = withdrawer(&gateway, &headers)?;
-        let row = found(&gateway, &id, key).await?;
+        let (row, _) = found(&gateway, &id, key).await?;
         Ok(shown(StatusCode::OK, &gateway, &row))
     };
     answer(&gateway, found.await)
@@ -265,9 +278,9 @@ pub(crate) async fn cancel(
 ) -> Response {
     let cancelled = async {
         let key = withdrawer(&gateway, &headers)?;
-        let row = found(&gateway, &id, key).await?;
+        let (row, provider) = found(&gateway, &id, key).await?;
         let principal = Caller::ApiKey(key).principal();
-        let by = Actor::Provider { provider: row.provider.clone(), principal };
+        let by = Actor::Provider { provider, principal };
         let event = PayoutEvent::Cancel;
         let step = MovePayout { id: row.id, by, event, expected: None, now: clock::now() };
         let (row, _) = payout_of(ledger(&gateway).payout_command(PayoutCommand::Move(step)).await?)?;

@@ -3,17 +3,22 @@
 use serde_json::{Value, json};
 use tollgate_domain::{Asset, Assets, ServerName, UnixMillis};
 use tollgate_ledger::Balances;
-use tollgate_ledger::payout::{ListedDestination, PayoutRow};
+use tollgate_ledger::payout::{ListedDestination, PayoutRow, Source};
 
 /// A payout. Its instruction is not shown: it may be a bearer secret.
 pub(crate) fn payout(row: &PayoutRow, assets: &Assets) -> Value {
     let asset = assets.by_id(row.destination.asset());
+    let (provider, server, wallet) = match &row.source {
+        Source::Earned { provider, server, .. } => (Some(provider.as_str()), Some(server), None),
+        Source::Credit { wallet, .. } => (None, None, Some(wallet)),
+    };
     json!({
         "payout_id": row.id,
         "state": row.state.word(),
-        "provider": row.provider.as_str(),
-        "server": row.server,
-        "requested_by": row.by,
+        "provider": provider,
+        "server": server,
+        "credit_of": wallet,
+        "requested_by": row.source.asked_by(),
         "rail": row.destination.rail().word(),
         "destination": row.destination.to(),
         "amount": row.amount,

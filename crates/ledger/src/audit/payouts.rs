@@ -23,7 +23,8 @@ impl Payouts {
     pub(super) fn findings(&self, holds: &BTreeMap<TransferId, Hold>) -> Vec<Finding> {
         let differs = |row: &&PayoutRow| {
             let Some(hold) = holds.get(&hold_of(&row.id)) else { return true };
-            let is_its_own = hold.debit == AccountName::Payable(row.server.clone())
+            let is_its_own = hold.debit == row.source.account()
+                && row.source.may_reach(&row.destination)
                 && hold.credit == row.destination.account()
                 && hold.asset == *row.destination.asset()
                 && hold.amount == row.amount
@@ -41,8 +42,15 @@ impl Payouts {
         let mut findings: Vec<Finding> =
             self.rows.iter().filter(differs).map(|row| Finding::PayoutDiffers(row.id)).collect();
         let known: BTreeSet<TransferId> = self.rows.iter().map(|row| hold_of(&row.id)).collect();
-        // Nothing but a payout reserves earnings for no call, wherever they go: sandbox money does not leave the books.
-        let is_of_payout = |hold: &Hold| hold.call.is_none() && matches!(hold.debit, AccountName::Payable(_));
+        // Nothing but a payout reserves earnings for no call, wherever they go (sandbox money does not leave the books), or credit that
+        // leaves the books.
+        let is_of_payout = |hold: &Hold| {
+            let leaves = matches!(
+                (&hold.debit, &hold.credit),
+                (AccountName::Payable(_), _) | (AccountName::Credit(_), AccountName::Clearing(_))
+            );
+            hold.call.is_none() && leaves
+        };
         let orphans = holds.iter().filter(|(id, hold)| is_of_payout(hold) && !known.contains(id));
         findings.extend(orphans.map(|(id, _)| Finding::PayoutMissing(*id)));
         findings

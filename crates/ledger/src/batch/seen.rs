@@ -10,7 +10,7 @@ use super::{Account, Batch};
 use crate::budget::{Approval, Counter, Stops, Usage, Wanted};
 use crate::engine::Books;
 use crate::escrow::EscrowRow;
-use crate::payout::{PayeeRow, PayoutRow, ProviderName};
+use crate::payout::{Payee, PayeeRow, PayoutRow};
 use crate::{AccountName, Balances, Record, SettlementRow, Transfer};
 
 /// The books as the commands of a batch leave them.
@@ -120,10 +120,10 @@ impl<B: Books> Books for Seen<'_, B> {
         }
     }
 
-    fn payee(&mut self, provider: &ProviderName) -> Result<Option<Arc<PayeeRow>>, B::Error> {
-        match self.batch.known_payees.get(provider) {
+    fn payee(&mut self, payee: &Payee) -> Result<Option<Arc<PayeeRow>>, B::Error> {
+        match self.batch.known_payees.get(payee) {
             Some(known) => Ok(Some(Arc::clone(known))),
-            None => self.books.payee(provider),
+            None => self.books.payee(payee),
         }
     }
 }

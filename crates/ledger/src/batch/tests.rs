@@ -151,9 +151,11 @@ fn payout() -> PayoutRow {
     let destination = payout::Destination::new(payout::PayoutRail::Lightning, asset(), &key).unwrap();
     PayoutRow {
         id: PayoutId::from_bytes([1; 16]),
-        provider: "acme".parse().unwrap(),
-        server: "weather".parse().unwrap(),
-        by: alice(),
+        source: payout::Source::Earned {
+            provider: "acme".parse().unwrap(),
+            server: "weather".parse().unwrap(),
+            by: alice(),
+        },
         destination,
         amount: Amount::new(1),
         invoice: None,

@@ -4,11 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use tollgate_domain::{AdminKeyId, Amount, Digest, PayoutId, Principal, ServerName, UnixMillis};
+use tollgate_domain::{AdminKeyId, Amount, Digest, PayoutId, Principal, UnixMillis};
 
 use super::destination::Destination;
 use super::provider::ProviderName;
 use super::row::{ListedBy, PayeeRow, PayoutRow};
+use super::source::Source;
 use super::state::PayoutEvent;
 
 /// Who acts on a payout. Written `provider`, `operator`, `operator:<admin key>`, `gateway`.
@@ -96,14 +97,10 @@ pub struct PayoutLimits {
 /// Asks for a payout. The same id with the same request is the same payout.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RequestPayout {
-    /// Its id, see [`payout_id_for`].
+    /// Its id, see [`payout_id_for`] and [`credit_payout_id_for`].
     pub id: PayoutId,
-    /// Who is paid.
-    pub provider: ProviderName,
-    /// Whose earnings it takes.
-    pub server: ServerName,
-    /// Who asks.
-    pub by: Principal,
+    /// Whose money it takes, and who asks.
+    pub source: Source,
     /// Where it goes.
     pub destination: Destination,
     /// How much.
@@ -167,13 +164,22 @@ pub enum PayoutAnswer {
     Listed(Arc<PayeeRow>),
 }
 
+/// The id of the payout of a wallet's credit that operators ask for under a key of their own.
+pub fn credit_payout_id_for(wallet: &Principal, key: &str) -> PayoutId {
+    // Whoever else asks is an API key, never a wallet; the prefix keeps them apart all the same.
+    cut(Digest::of(format!("payout/credit/{wallet}\n{key}").as_bytes()))
+}
+
 /// The id of the payout that somebody asks for under an idempotency key, or with an invoice, which is paid once whoever brings it.
 pub fn payout_id_for(by: &Principal, key: &str, payment_hash: Option<&[u8; 32]>) -> PayoutId {
-    let digest = match payment_hash {
+    cut(match payment_hash {
         Some(hash) => Digest::of(&[b"payout/invoice/".as_slice(), hash].concat()),
         // A principal holds no line break.
         None => Digest::of(format!("payout/{by}\n{key}").as_bytes()),
-    };
+    })
+}
+
+fn cut(digest: Digest) -> PayoutId {
     let mut bytes = [0; 16];
     for (slot, byte) in bytes.iter_mut().zip(digest.as_bytes()) {
         *slot = *byte;

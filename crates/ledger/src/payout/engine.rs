@@ -6,13 +6,13 @@ use tollgate_domain::{Amount, UnixMillis};
 
 use super::command::{Actor, ChangeList, ListChange, MovePayout, PayoutAnswer, PayoutCommand, RequestPayout};
 use super::destination::Destination;
-use super::provider::ProviderName;
 use super::refusal::PayoutRefusal;
 use super::row::{Counted, ListedBy, ListedDestination, PayeeRow, PayoutRow, hold_of, release_of};
+use super::source::{Payee, Source};
 use super::state::{PayoutEffect, PayoutEvent, PayoutState};
 use crate::draft::Draft;
 use crate::engine::{Books, Changes, EngineError};
-use crate::{AccountName, Refusal, Transfer, TransferKind};
+use crate::{Refusal, Transfer, TransferKind};
 
 /// How long a payout counts in the limit per day, in milliseconds.
 const DAY_MS: u64 = 86_400_000;
@@ -21,7 +21,7 @@ const DAY_MS: u64 = 86_400_000;
 const REMEMBERED_MS: u64 = 2 * DAY_MS;
 /// How many destinations a provider may have.
 const DESTINATIONS_MAX: usize = 64;
-/// How many payouts a provider may ask for within a day.
+/// How many payouts a payee may have within a day.
 const PAYOUTS_PER_DAY_MAX: usize = 256;
 /// How much of a rail's words is kept.
 const EVIDENCE_CHARS_MAX: usize = 512;
@@ -35,7 +35,7 @@ pub struct PayoutChanges {
     pub row: Arc<PayoutRow>,
 }
 
-/// A provider of whom something else is remembered now.
+/// A payee of whom something else is remembered now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PayeeChange {
     /// Its version before; 0: nothing was remembered.
@@ -63,9 +63,9 @@ fn refused<E>(refusal: PayoutRefusal) -> EngineError<E> {
     EngineError::Refused(Refusal::Payout(Box::new(refusal)))
 }
 
-fn payee<B: Books>(books: &mut B, provider: &ProviderName) -> Result<Arc<PayeeRow>, EngineError<B::Error>> {
-    let known = books.payee(provider).map_err(EngineError::Books)?;
-    Ok(known.unwrap_or_else(|| Arc::new(PayeeRow::new(provider.clone()))))
+fn payee<B: Books>(books: &mut B, payee: Payee) -> Result<Arc<PayeeRow>, EngineError<B::Error>> {
+    let known = books.payee(&payee).map_err(EngineError::Books)?;
+    Ok(known.unwrap_or_else(|| Arc::new(PayeeRow::new(payee))))
 }
 
 fn requested<B: Books>(
@@ -78,13 +78,13 @@ fn requested<B: Books>(
             false => Err(refused(PayoutRefusal::KeyReused(request.id))),
         };
     }
-    let before = payee(books, &request.provider)?;
+    let before = payee(books, request.source.payee())?;
     let mut after = PayeeRow::clone(&before);
     after.counted.retain(|counted| request.now < counted.at.plus_millis(REMEMBERED_MS));
     may_go(&after, request).map_err(refused)?;
-    let (asset, debit) = (request.destination.asset(), AccountName::Payable(request.server.clone()));
+    let (asset, debit) = (request.destination.asset(), request.source.account());
     let mut draft = Draft::new(books);
-    // The account itself may go below zero, by refunds: nothing is paid out of it then.
+    // An account of earnings may go below zero, by refunds: nothing is paid out of it then.
     let available = draft.balances(&debit, asset)?.available().unwrap_or_default();
     if request.amount > available {
         return Err(refused(PayoutRefusal::Funds { available, needed: request.amount }));
@@ -92,9 +92,7 @@ fn requested<B: Books>(
     let needs_approval = request.limits.approve_above.is_some_and(|above| request.amount > above);
     let row = Arc::new(PayoutRow {
         id: request.id,
-        provider: request.provider.clone(),
-        server: request.server.clone(),
-        by: request.by.clone(),
+        source: request.source.clone(),
         destination: request.destination.clone(),
         amount: request.amount,
         invoice: request.invoice.clone(),
@@ -118,9 +116,7 @@ fn requested<B: Books>(
 
 /// Whether a payout is the one that is asked for. The limits may have changed since.
 fn is_same(row: &PayoutRow, request: &RequestPayout) -> bool {
-    row.provider == request.provider
-        && row.server == request.server
-        && row.by == request.by
+    row.source.is_same(&request.source)
         && row.destination == request.destination
         && row.amount == request.amount
         && row.invoice == request.invoice
@@ -128,11 +124,18 @@ fn is_same(row: &PayoutRow, request: &RequestPayout) -> bool {
 
 /// Whether this may go there, and be so much.
 fn may_go(payee: &PayeeRow, request: &RequestPayout) -> Result<(), PayoutRefusal> {
-    let RequestPayout { destination, amount, limits, now, .. } = request;
-    let unlisted = || PayoutRefusal::Unlisted(request.provider.clone());
-    let until = payee.listed(destination).ok_or_else(unlisted)?.added.plus_millis(limits.cool_off_ms);
-    if *now < until {
-        return Err(PayoutRefusal::CoolingOff { until });
+    let RequestPayout { source, destination, amount, limits, now, .. } = request;
+    if let Source::Earned { provider, .. } = source {
+        let unlisted = || PayoutRefusal::Unlisted(provider.clone());
+        let until = payee.listed(destination).ok_or_else(unlisted)?.added.plus_millis(limits.cool_off_ms);
+        if *now < until {
+            return Err(PayoutRefusal::CoolingOff { until });
+        }
+    }
+    if !source.may_reach(destination) {
+        let reason = "credit of a wallet goes back to the wallet's own address on a chain, and nowhere else (in the sandbox it is \
+                      the wallet's balance already)";
+        return Err(PayoutRefusal::Unpayable(reason.to_owned()));
     }
     if amount.is_zero() || *amount < limits.least {
         return Err(PayoutRefusal::TooSmall { least: limits.least.max(Amount::new(1)) });
@@ -159,7 +162,7 @@ fn moved<B: Books>(
 ) -> Result<(PayoutAnswer, Option<Changes>), EngineError<B::Error>> {
     let not_found = || refused(PayoutRefusal::NotFound(step.id));
     let row = books.payout(&step.id).map_err(EngineError::Books)?.ok_or_else(not_found)?;
-    if matches!(&step.by, Actor::Provider { provider, .. } if *provider != row.provider) {
+    if matches!(&step.by, Actor::Provider { provider, .. } if row.source.provider() != Some(provider)) {
         return Err(not_found());
     }
     let (state, effect) = row.state.apply(&step.event, &step.by).map_err(refused)?;
@@ -174,7 +177,7 @@ fn moved<B: Books>(
     };
     let mut released = None;
     if effect == PayoutEffect::Void {
-        let before = payee(books, &row.provider)?;
+        let before = payee(books, row.source.payee())?;
         let mut payee = PayeeRow::clone(&before);
         payee.counted.retain(|counted| counted.payout != row.id);
         released = Some(changed(&before, payee));
@@ -212,7 +215,7 @@ fn transfer(row: &PayoutRow, kind: TransferKind, note: &str, now: UnixMillis) ->
     Transfer {
         id: if kind == TransferKind::Pending { hold_of(&row.id) } else { release_of(&row.id) },
         kind,
-        debit: AccountName::Payable(row.server.clone()),
+        debit: row.source.account(),
         credit: row.destination.account(),
         asset: row.destination.asset().clone(),
         amount: row.amount,
@@ -232,7 +235,7 @@ fn listed<B: Books>(
     books: &mut B,
     change: &ChangeList,
 ) -> Result<(PayoutAnswer, Option<Changes>), EngineError<B::Error>> {
-    let before = payee(books, &change.provider)?;
+    let before = payee(books, Payee::Provider(change.provider.clone()))?;
     let mut after = PayeeRow::clone(&before);
     match &change.change {
         ListChange::Add(destination, by) => add(&mut after, destination, *by, change.now),

@@ -4,10 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use tollgate_domain::{AdminKeyId, Amount, Digest, PayoutId, Principal, ServerName, TransferId, UnixMillis};
+use tollgate_domain::{AdminKeyId, Amount, Digest, PayoutId, TransferId, UnixMillis};
 
 use super::destination::Destination;
-use super::provider::ProviderName;
+use super::source::{Payee, Source};
 use super::state::PayoutState;
 
 /// One payout as it stands in the store.
@@ -15,12 +15,8 @@ use super::state::PayoutState;
 pub struct PayoutRow {
     /// Its id.
     pub id: PayoutId,
-    /// Who is paid.
-    pub provider: ProviderName,
-    /// Whose earnings it takes: it debits `payable:<server>`.
-    pub server: ServerName,
-    /// Who asked for it.
-    pub by: Principal,
+    /// Whose money it takes.
+    pub source: Source,
     /// Where it goes.
     pub destination: Destination,
     /// How much, in atomic units of the destination's asset.
@@ -48,8 +44,8 @@ pub struct PayoutRow {
 impl fmt::Debug for PayoutRow {
     /// Without the instruction: it may be a bearer secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, provider, server, destination, amount, state, version, .. } = self;
-        write!(f, "PayoutRow({id} v{version} {state}: {amount} from {provider}/{server} to {destination})")
+        let Self { id, source, destination, amount, state, version, .. } = self;
+        write!(f, "PayoutRow({id} v{version} {state}: {amount} from {source} to {destination})")
     }
 }
 
@@ -134,12 +130,12 @@ pub struct Counted {
     pub at: UnixMillis,
 }
 
-/// What is remembered of a provider.
+/// What is remembered of a provider, or of the credit of wallets.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PayeeRow {
     /// Who.
-    pub provider: ProviderName,
-    /// Where its money may go.
+    pub payee: Payee,
+    /// Where its money may go; credit of a wallet needs no list.
     pub destinations: Vec<ListedDestination>,
     /// What was asked for within two days and neither failed nor was given up; what is older than a day counts no more.
     pub counted: Vec<Counted>,
@@ -148,9 +144,9 @@ pub struct PayeeRow {
 }
 
 impl PayeeRow {
-    /// A provider of whom nothing is remembered.
-    pub const fn new(provider: ProviderName) -> Self {
-        Self { provider, destinations: Vec::new(), counted: Vec::new(), version: 0 }
+    /// A payee of whom nothing is remembered.
+    pub const fn new(payee: Payee) -> Self {
+        Self { payee, destinations: Vec::new(), counted: Vec::new(), version: 0 }
     }
 
     /// The destination as it is listed.

@@ -88,7 +88,7 @@ impl Books for Memory {
     }
     fn payee(
         &mut self,
-        _: &tollgate_ledger::payout::ProviderName,
+        _: &tollgate_ledger::payout::Payee,
     ) -> Result<Option<Arc<tollgate_ledger::payout::PayeeRow>>, Infallible> {
         Ok(None)
     }

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use tollgate_domain::{Amount, AssetId, PayoutId, Principal, ServerName, UnixMillis};
-use tollgate_ledger::payout::{Counted, Destination, ListedDestination, PayeeRow, PayoutRow};
+use tollgate_ledger::payout::{
+    Actor, Counted, Destination, ListedDestination, Payee, PayeeRow, PayoutRow, Source,
+};
 
 /// A stored text that is not of the form it was written in.
 #[derive(Debug, thiserror::Error)]
@@ -33,8 +35,13 @@ impl Place {
 
 #[derive(Serialize, Deserialize)]
 struct Payout {
-    server: ServerName,
-    by: Principal,
+    /// Whose earnings; or the next.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    server: Option<ServerName>,
+    /// Whose credit.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    credit: Option<Principal>,
+    by: String,
     destination: Place,
     amount: Amount,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -54,16 +61,21 @@ struct Payout {
 /// The columns of a payout beside its text.
 pub(crate) struct Columns<'a> {
     pub(crate) id: PayoutId,
-    pub(crate) provider: &'a str,
+    pub(crate) payee: &'a str,
     pub(crate) state: &'a str,
     pub(crate) version: u64,
 }
 
 /// A payout as text.
 pub(crate) fn payout_text(row: &PayoutRow) -> Result<String, Malformed> {
+    let (server, credit) = match &row.source {
+        Source::Earned { server, .. } => (Some(server.clone()), None),
+        Source::Credit { wallet, .. } => (None, Some(wallet.clone())),
+    };
     let stored = Payout {
-        server: row.server.clone(),
-        by: row.by.clone(),
+        server,
+        credit,
+        by: row.source.asked_by(),
         destination: Place::of(&row.destination),
         amount: row.amount,
         invoice: row.invoice.as_deref().map(str::to_owned),
@@ -80,11 +92,10 @@ pub(crate) fn payout_text(row: &PayoutRow) -> Result<String, Malformed> {
 /// A payout from its columns.
 pub(crate) fn payout(columns: &Columns<'_>, text: &str) -> Result<PayoutRow, Malformed> {
     let stored: Payout = serde_json::from_str(text).map_err(malformed)?;
+    let source = source(columns.payee, stored.server, stored.credit, &stored.by)?;
     Ok(PayoutRow {
         id: columns.id,
-        provider: columns.provider.parse().map_err(malformed)?,
-        server: stored.server,
-        by: stored.by,
+        source,
         destination: stored.destination.read()?,
         amount: stored.amount,
         invoice: stored.invoice.map(Into::into),
@@ -99,8 +110,27 @@ pub(crate) fn payout(columns: &Columns<'_>, text: &str) -> Result<PayoutRow, Mal
     })
 }
 
+/// Whose money a payout takes, from what is stored of that.
+fn source(
+    payee: &str,
+    server: Option<ServerName>,
+    credit: Option<Principal>,
+    by: &str,
+) -> Result<Source, Malformed> {
+    match (payee.parse().map_err(malformed)?, server, credit) {
+        (Payee::Provider(provider), Some(server), None) => {
+            Ok(Source::Earned { provider, server, by: by.parse().map_err(malformed)? })
+        }
+        (Payee::Wallets, None, Some(wallet)) => match by.parse().map_err(malformed)? {
+            Actor::Operator(by) => Ok(Source::Credit { wallet, by }),
+            Actor::Provider { .. } | Actor::Gateway => Err(malformed("credit that no operator sent back")),
+        },
+        (payee, _, _) => Err(malformed(format!("{payee} with another source of money"))),
+    }
+}
+
 #[derive(Serialize, Deserialize)]
-struct Payee {
+struct Remembered {
     destinations: Vec<Listed>,
     counted: Vec<Count>,
 }
@@ -120,7 +150,7 @@ struct Count {
     at: UnixMillis,
 }
 
-/// What is remembered of a provider, as text.
+/// What is remembered of a payee, as text.
 pub(crate) fn payee_text(row: &PayeeRow) -> Result<String, Malformed> {
     let listed = |listed: &ListedDestination| Listed {
         destination: Place::of(&listed.destination),
@@ -133,23 +163,23 @@ pub(crate) fn payee_text(row: &PayeeRow) -> Result<String, Malformed> {
         asset: counted.asset.clone(),
         at: counted.at,
     };
-    let stored = Payee {
+    let stored = Remembered {
         destinations: row.destinations.iter().map(listed).collect(),
         counted: row.counted.iter().map(counted).collect(),
     };
     serde_json::to_string(&stored).map_err(malformed)
 }
 
-/// What is remembered of a provider, from its columns.
-pub(crate) fn payee(provider: &str, version: u64, text: &str) -> Result<PayeeRow, Malformed> {
-    let stored: Payee = serde_json::from_str(text).map_err(malformed)?;
+/// What is remembered of a payee, from its columns.
+pub(crate) fn payee(payee: &str, version: u64, text: &str) -> Result<PayeeRow, Malformed> {
+    let stored: Remembered = serde_json::from_str(text).map_err(malformed)?;
     let listed = |listed: Listed| {
         let Listed { destination, added, by } = listed;
         Ok(ListedDestination { destination: destination.read()?, added, by: by.parse().map_err(malformed)? })
     };
     let counted = |Count { payout, amount, asset, at }: Count| Counted { payout, amount, asset, at };
     Ok(PayeeRow {
-        provider: provider.parse().map_err(malformed)?,
+        payee: payee.parse().map_err(malformed)?,
         destinations: stored.destinations.into_iter().map(listed).collect::<Result<_, Malformed>>()?,
         counted: stored.counted.into_iter().map(counted).collect(),
         version,

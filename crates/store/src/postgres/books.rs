@@ -14,7 +14,7 @@ use tollgate_ledger::budget::{
 };
 use tollgate_ledger::escrow::EscrowReceipt;
 use tollgate_ledger::escrow::{EscrowCommand, EscrowRow};
-use tollgate_ledger::payout::{PayeeRow, PayoutCommand, PayoutRow, ProviderName};
+use tollgate_ledger::payout::{Payee, PayeeRow, PayoutCommand, PayoutRow};
 use tollgate_ledger::{
     AccountName, Balances, Batch, BatchChanges, Books, Clearing, Command, EngineError, Funds, Outcome,
     Record, Refusal, Sealed, SealedReceipt, Sealer, SettlementRow, Transfer,
@@ -35,7 +35,7 @@ pub(super) struct Wanted {
     pub(super) standings: HashSet<Principal>,
     pub(super) escrows: HashSet<EscrowId>,
     pub(super) payouts: HashSet<PayoutId>,
-    pub(super) payees: HashSet<ProviderName>,
+    pub(super) payees: HashSet<Payee>,
     pub(super) budgets: budgets::Asked,
     pub(super) calls: HashSet<Calls>,
 }
@@ -119,10 +119,9 @@ impl Wanted {
                 Command::Payout(command) => match &**command {
                     PayoutCommand::Request(request) => {
                         wanted.payouts.insert(request.id);
-                        wanted.payees.insert(request.provider.clone());
+                        wanted.payees.insert(request.source.payee());
                         let asset = request.destination.asset();
-                        let payable = AccountName::Payable(request.server.clone());
-                        for account in [payable, request.destination.account()] {
+                        for account in [request.source.account(), request.destination.account()] {
                             wanted.account(known, &account, asset);
                         }
                     }
@@ -130,7 +129,7 @@ impl Wanted {
                         wanted.payouts.insert(step.id);
                     }
                     PayoutCommand::List(change) => {
-                        wanted.payees.insert(change.provider.clone());
+                        wanted.payees.insert(Payee::Provider(change.provider.clone()));
                     }
                 },
                 Command::Budget(change) => wanted.budgets.change(change),
@@ -176,7 +175,7 @@ pub(super) struct Loaded {
     pub(super) standings: HashMap<Principal, Record>,
     pub(super) escrows: HashMap<EscrowId, Option<Arc<EscrowRow>>>,
     pub(super) payouts: HashMap<PayoutId, Option<Arc<PayoutRow>>>,
-    pub(super) payees: HashMap<ProviderName, Option<Arc<PayeeRow>>>,
+    pub(super) payees: HashMap<Payee, Option<Arc<PayeeRow>>>,
     pub(super) budgets: budgets::Known,
     pub(super) calls: HashMap<Calls, u64>,
 }
@@ -362,9 +361,9 @@ impl Books for View<'_> {
         })
     }
 
-    fn payee(&mut self, provider: &ProviderName) -> Result<Option<Arc<PayeeRow>>, NotRead> {
-        self.loaded.payees.get(provider).cloned().ok_or_else(|| {
-            self.wanted.payees.insert(provider.clone());
+    fn payee(&mut self, payee: &Payee) -> Result<Option<Arc<PayeeRow>>, NotRead> {
+        self.loaded.payees.get(payee).cloned().ok_or_else(|| {
+            self.wanted.payees.insert(payee.clone());
             NotRead
         })
     }

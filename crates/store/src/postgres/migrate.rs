@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../schema/postgres_8.sql"),
     include_str!("../schema/postgres_9.sql"),
     include_str!("../schema/postgres_10.sql"),
+    include_str!("../schema/postgres_11.sql"),
 ];
 
 /// Only one process migrates at a time: the key of a lock that ends with the transaction.

@@ -19,7 +19,7 @@ use crate::payouts::{cut, stored};
 /// The columns of [`payout`], then more.
 macro_rules! payouts {
     ($tail:literal) => {
-        concat!("SELECT id, provider, state, version, standing, seq FROM payouts ", $tail)
+        concat!("SELECT id, payee, state, version, standing, seq FROM payouts ", $tail)
     };
 }
 
@@ -27,13 +27,13 @@ macro_rules! payouts {
 pub(super) const BY_IDS: &str = payouts!("WHERE id = ANY($1)");
 /// Every payout, in the order in which they were asked for.
 pub(super) const EVERY: &str = payouts!("ORDER BY seq");
-/// What is remembered of these providers.
-pub(super) const PAYEES: &str = "SELECT provider, version, standing FROM payees WHERE provider = ANY($1)";
+/// What is remembered of these payees.
+pub(super) const PAYEES: &str = "SELECT payee, version, standing FROM payees WHERE payee = ANY($1)";
 
 pub(super) fn payout(row: &Row) -> Result<PayoutRow, ReadError> {
     let columns = stored::Columns {
         id: convert::id(row, 0)?,
-        provider: plain(row, 1)?,
+        payee: plain(row, 1)?,
         state: plain(row, 2)?,
         version: convert::count(row, 3)?,
     };
@@ -56,11 +56,11 @@ pub(super) async fn write(
         write_payout(client, change).await?;
     }
     for PayeeChange { before, row } in payees {
-        let upsert = "INSERT INTO payees (provider, version, standing) VALUES ($1, $3, $4) \
-             ON CONFLICT (provider) DO UPDATE SET version = excluded.version, standing = excluded.standing \
+        let upsert = "INSERT INTO payees (payee, version, standing) VALUES ($1, $3, $4) \
+             ON CONFLICT (payee) DO UPDATE SET version = excluded.version, standing = excluded.standing \
              WHERE payees.version = $2";
         let parameters: &[(&(dyn ToSql + Sync), Type)] = &[
-            (&row.provider.as_str(), Type::TEXT),
+            (&row.payee.as_str(), Type::TEXT),
             (&integer(*before), Type::INT8),
             (&integer(row.version), Type::INT8),
             (&stored::payee_text(row).map_err(unwritable)?, Type::TEXT),
@@ -72,14 +72,13 @@ pub(super) async fn write(
 
 async fn write_payout(client: &Client, changes: &PayoutChanges) -> Result<(), WriteError> {
     let PayoutChanges { before, row } = changes;
-    let (id, version) = (row.id.as_bytes().as_slice(), integer(row.version));
+    let (id, version, payee) = (row.id.as_bytes().as_slice(), integer(row.version), row.source.payee());
     let standing = stored::payout_text(row).map_err(unwritable)?;
     let Some(before) = before else {
-        let insert =
-            "INSERT INTO payouts (id, provider, state, version, standing) VALUES ($1, $2, $3, $4, $5)";
+        let insert = "INSERT INTO payouts (id, payee, state, version, standing) VALUES ($1, $2, $3, $4, $5)";
         let parameters: &[(&(dyn ToSql + Sync), Type)] = &[
             (&id, Type::BYTEA),
-            (&row.provider.as_str(), Type::TEXT),
+            (&payee.as_str(), Type::TEXT),
             (&row.state.word(), Type::TEXT),
             (&version, Type::INT8),
             (&standing, Type::TEXT),
@@ -145,7 +144,7 @@ impl PayoutStore for PostgresStore {
         let state = filter.state.map(PayoutState::word);
         let (before, more) = (filter.before.map(integer), i64::from(limit).saturating_add(1));
         let query = payouts!(
-            "WHERE ($1 IS NULL OR provider = $1) AND ($2 IS NULL OR state = $2) AND ($3 IS NULL OR seq < $3) \
+            "WHERE ($1 IS NULL OR payee = $1) AND ($2 IS NULL OR state = $2) AND ($3 IS NULL OR seq < $3) \
              ORDER BY seq DESC LIMIT $4"
         );
         let parameters: &[(&(dyn ToSql + Sync), Type)] =
@@ -160,7 +159,7 @@ impl PayoutStore for PostgresStore {
     }
 
     async fn payee(&self, provider: &ProviderName) -> Result<Option<PayeeRow>, StoreError> {
-        let query = "SELECT provider, version, standing FROM payees WHERE provider = $1";
+        let query = "SELECT payee, version, standing FROM payees WHERE payee = $1";
         self.row(query, &[(&provider.as_str(), Type::TEXT)], payee).await
     }
 }

@@ -3,12 +3,92 @@
 use rusqlite::params;
 use tempfile::TempDir;
 use tollgate_attest::{FIRST_PREVIOUS, seal};
-use tollgate_domain::Rail;
+use tollgate_domain::{PayoutId, Rail};
+use tollgate_ledger::payout::{
+    Actor, MovePayout, PayoutCommand, PayoutEvent, PayoutFilter, PayoutRow, PayoutState, PayoutStore, Source,
+    hold_of,
+};
 use tollgate_ledger::{LedgerStore, hold_id, resolution_id};
+use tollgate_store::Store;
 
 use crate::world::*;
 
 const VERSION_1: &str = include_str!("../../src/schema/ledger_1.sql");
+
+/// The tables of the version that brought payouts.
+const VERSION_10: &str = concat!(
+    include_str!("../../src/schema/ledger_1.sql"),
+    include_str!("../../src/schema/ledger_2.sql"),
+    include_str!("../../src/schema/ledger_3.sql"),
+    include_str!("../../src/schema/ledger_4.sql"),
+    include_str!("../../src/schema/ledger_5.sql"),
+    include_str!("../../src/schema/ledger_6.sql"),
+    include_str!("../../src/schema/ledger_7.sql"),
+    include_str!("../../src/schema/ledger_8.sql"),
+    include_str!("../../src/schema/ledger_9.sql"),
+    include_str!("../../src/schema/ledger_10.sql"),
+);
+
+/// A payout of 100 and its provider as programs wrote them before there were payouts of credit; the id is `x'…'`, or `'\x…'` for
+/// PostgreSQL.
+pub(crate) fn old_payout(id: &str) -> String {
+    let (asset, by) = (asset(), alice());
+    let to = format!("02{}", "a".repeat(64));
+    format!(
+        "INSERT INTO payouts (id, provider, state, version, standing) VALUES ({id}, 'acme', 'held', 1, \
+         '{{\"server\":\"demo\",\"by\":\"{by}\",\"destination\":{{\"rail\":\"lightning\",\"asset\":\"{asset}\",\"to\":\"{to}\"}},\
+         \"amount\":\"100\",\"created\":100,\"updated\":100}}'); \
+         INSERT INTO payees (provider, version, standing) VALUES ('acme', 2, \
+         '{{\"destinations\":[{{\"destination\":{{\"rail\":\"lightning\",\"asset\":\"{asset}\",\"to\":\"{to}\"}},\
+         \"added\":7,\"by\":\"config\"}}],\"counted\":[]}}');"
+    )
+}
+
+/// That payout is read as it was written, and its provider's list.
+pub(crate) async fn old_payout_is_there(store: &Store) -> PayoutRow {
+    let page = store.payouts(PayoutFilter::default(), 9).await.unwrap();
+    let [row] = page.rows.as_slice() else { panic!("{page:?}") };
+    let Source::Earned { provider, server, by } = &row.source else { panic!("{row:?}") };
+    assert_eq!((provider.as_str(), server.as_str(), by), ("acme", "demo", &alice()));
+    assert_eq!((row.state, row.amount.get(), row.version), (PayoutState::Held, 100, 1));
+    let payee = store.payee(provider).await.unwrap().unwrap();
+    assert_eq!((payee.version, payee.listed(&row.destination).unwrap().added), (2, at(7)));
+    row.clone()
+}
+
+#[tokio::test]
+async fn f12_payouts_of_an_earlier_version_are_there_and_go_on() {
+    let directory = TempDir::new().unwrap();
+    let file = rusqlite::Connection::open(directory.path().join("ledger.db")).unwrap();
+    file.execute_batch(VERSION_10).unwrap();
+    file.pragma_update(None, "application_id", i32::from_be_bytes(*b"TGlg")).unwrap();
+    file.pragma_update(None, "user_version", 10).unwrap();
+    let id = PayoutId::from_bytes([5; 16]);
+    let hold = hold_of(&id).as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let asset = asset();
+    file.execute_batch(&format!(
+        "INSERT INTO accounts (asset, name, debits_pending, debits_posted, credits_pending, credits_posted) VALUES \
+         ('{asset}', 'clearing:l402', '0', '500', '100', '0'), ('{asset}', 'payable:demo', '100', '0', '0', '500'); \
+         INSERT INTO transfers (id, kind, debit, credit, amount, note, at) VALUES \
+         (x'{}', 'posted', 1, 2, '500', 'earned', 1), (x'{hold}', 'pending', 2, 1, '100', 'payout', 100); {}",
+        "07".repeat(16),
+        old_payout(&format!("x'{}'", "05".repeat(16))),
+    ))
+    .unwrap();
+    drop(file);
+    let store = open(&directory);
+    in_order(&store).await;
+    let row = old_payout_is_there(&store).await;
+    for event in [
+        PayoutEvent::Submit { instruction: "sign".to_owned() },
+        PayoutEvent::Settled { reference: "ab".to_owned() },
+    ] {
+        let step = MovePayout { id: row.id, by: Actor::Gateway, event, expected: None, now: at(200) };
+        store.payout_command(PayoutCommand::Move(step)).await.unwrap();
+        in_order(&store).await;
+    }
+    assert_eq!(balances(&store, &payable()).await.debits_posted.get(), 100);
+}
 
 /// A file of version 1 with one settled call, its result and its receipt, one free call's receipt, and one grant.
 fn version_1(directory: &TempDir, paid: &tollgate_ledger::Claim) -> String {

@@ -1,12 +1,12 @@
 //! Payouts on disk: what was written is read again, after a restart too; lists of destinations, pages, and races for one balance.
 
 use tempfile::TempDir;
-use tollgate_domain::{Amount, Digest, PayoutId, Rail, TransferId};
+use tollgate_domain::{AdminKeyId, Amount, Digest, PayoutId, Rail, TransferId};
 use tollgate_ledger::escrow::{EscrowTerms, Part, Proposal};
 use tollgate_ledger::payout::{
     Actor, ChangeList, Destination, ListChange, ListedBy, MovePayout, PayoutAnswer, PayoutCommand,
     PayoutEvent, PayoutFilter, PayoutLimits, PayoutRail, PayoutRefusal, PayoutRow, PayoutState, PayoutStore,
-    ProviderName, RequestPayout, payout_id_for,
+    ProviderName, RequestPayout, Source, credit_payout_id_for, payout_id_for,
 };
 use tollgate_ledger::{
     Advance, Claim, Clearing, Event, LedgerStore, Refusal, StoreError, Transfer, TransferKind,
@@ -25,12 +25,26 @@ fn node(digit: char) -> Destination {
     Destination::new(PayoutRail::Lightning, asset(), &key).unwrap()
 }
 
+fn earnings(provider: ProviderName) -> Source {
+    Source::Earned { provider, server: "demo".parse().unwrap(), by: alice() }
+}
+
+/// Credit of a wallet, back to the wallet, at the word of an operator with this key.
+fn credit_back(key: &str, amount: u128, operator: u8) -> RequestPayout {
+    let to = wallet().as_str().strip_prefix("eip155:").unwrap().to_owned();
+    RequestPayout {
+        id: credit_payout_id_for(&wallet(), key),
+        source: Source::Credit { wallet: wallet(), by: Some(AdminKeyId::from_bytes([operator; 16])) },
+        destination: Destination::new(PayoutRail::Evm, asset(), &to).unwrap(),
+        invoice: None,
+        ..request(key, amount)
+    }
+}
+
 fn request(key: &str, amount: u128) -> RequestPayout {
     RequestPayout {
         id: payout_id_for(&alice(), key, None),
-        provider: acme(),
-        server: "demo".parse().unwrap(),
-        by: alice(),
+        source: earnings(acme()),
         destination: node('a'),
         amount: Amount::new(amount),
         invoice: Some("lnbcrt1".into()),
@@ -165,7 +179,7 @@ pub(crate) async fn pages_of(store: &Store) {
     for key in ["1", "2", "3"] {
         ids.push(ask(store, request(key, 10)).await.unwrap().id);
     }
-    let foreign = RequestPayout { provider: other.clone(), ..request("4", 10) };
+    let foreign = RequestPayout { source: earnings(other.clone()), ..request("4", 10) };
     let foreign = ask(store, foreign).await.unwrap().id;
     let listed = async |filter: PayoutFilter, limit| {
         let page = store.payouts(filter, limit).await.unwrap();
@@ -197,6 +211,65 @@ pub(crate) async fn race_of(store: &Store) {
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 10);
     let balance = store.balance(&payable(), &asset()).await.unwrap();
     assert_eq!((balance.debits_pending, balance.available()), (Amount::new(1_000), Some(Amount::ZERO)));
+    in_order(store).await;
+}
+
+#[tokio::test]
+async fn credit_of_a_wallet_goes_back_once_and_its_limit_holds_over_restarts() {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory);
+    credit_of(&store).await;
+    let before = store.payouts(PayoutFilter::default(), 9).await.unwrap();
+    drop(store);
+    let store = open(&directory);
+    assert_eq!(store.payouts(PayoutFilter::default(), 9).await.unwrap(), before);
+    credit_is_limited(&store).await;
+}
+
+pub(crate) async fn credit_of(store: &Store) {
+    funded(store).await;
+    store.grant_credit(grant(&wallet(), 2_000)).await.unwrap();
+    let row = ask(store, credit_back("one", 400, 1)).await.unwrap();
+    assert_eq!(store.payout(&row.id).await.unwrap(), Some(row.clone()));
+    assert_eq!(
+        ask(store, credit_back("one", 400, 2)).await,
+        Ok(row.clone()),
+        "whichever operator asks, once"
+    );
+    let earned = ask(store, request("one", 100)).await.unwrap();
+    for event in [
+        PayoutEvent::Submit { instruction: "sign".to_owned() },
+        PayoutEvent::Unknown { evidence: "timed out".to_owned() },
+        PayoutEvent::Settled { reference: "0xab".to_owned() },
+    ] {
+        let moved = step(store, row.id, Actor::Gateway, event).await.unwrap();
+        assert_eq!(store.payout(&row.id).await.unwrap(), Some(moved));
+        in_order(store).await;
+    }
+    let balance = balances(store, &credit(&wallet())).await;
+    assert_eq!((balance.debits_posted, balance.available()), (Amount::new(400), Some(Amount::new(1_600))));
+    let listed = async |provider| {
+        let page = store.payouts(PayoutFilter { provider, ..PayoutFilter::default() }, 9).await.unwrap();
+        page.rows.iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(None).await, [earned.id, row.id]);
+    assert_eq!(listed(Some(acme())).await, [earned.id], "it is no provider's");
+    credit_is_limited(store).await;
+}
+
+/// Of 1,000 a day 400 are gone.
+async fn credit_is_limited(store: &Store) {
+    let refused = ask(store, credit_back("two", 601, 1)).await.unwrap_err();
+    let left = PayoutRefusal::AboveLimit { per: "per day", left: Amount::new(600) };
+    assert_eq!(refused, StoreError::Refused(Refusal::Payout(Box::new(left))));
+    let waits = ask(
+        store,
+        credit_back(&store.payouts(PayoutFilter::default(), 9).await.unwrap().rows.len().to_string(), 600, 1),
+    )
+    .await
+    .unwrap();
+    assert_eq!(waits.state, PayoutState::Requested, "control");
+    step(store, waits.id, Actor::Operator(None), PayoutEvent::Cancel).await.unwrap();
     in_order(store).await;
 }
 

@@ -22,6 +22,7 @@ use crate::budgets;
 use crate::concurrency::all_at_once;
 use crate::conformance::{every_promise, promises};
 use crate::escrows;
+use crate::migrations::{old_payout, old_payout_is_there};
 use crate::payouts;
 use crate::shared_limits;
 use crate::world::*;
@@ -79,7 +80,7 @@ async fn escrows_are_listed_come_due_and_end_once_over_postgresql() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn payouts_live_cool_off_and_are_reserved_once_over_postgresql() {
-    for number in 0..5 {
+    for number in 0..6 {
         let Some(database) = database().await else { return };
         let gateway = gateway(&database, 7).await;
         match number {
@@ -87,6 +88,7 @@ async fn payouts_live_cool_off_and_are_reserved_once_over_postgresql() {
             1 => payouts::moments_of(&gateway.store).await,
             2 => payouts::pages_of(&gateway.store).await,
             3 => payouts::earnings_of(&gateway.store).await,
+            4 => payouts::credit_of(&gateway.store).await,
             _ => payouts::race_of(&gateway.store).await,
         }
         in_order(&gateway.store).await;
@@ -386,6 +388,30 @@ async fn tables_of_the_first_version_are_brought_up_to_date() {
     fresh(&gateway.store, &free("alice/1", 1)).await;
     assert_eq!(gateway.store.claim(free("alice/2", 1)).await, Ok(Claimed::NoFreeCall));
     in_order(&gateway.store).await;
+}
+
+/// The tables of the last version before payouts of credit.
+const VERSION_10: &str = concat!(
+    "CREATE SCHEMA tollgate; SET search_path = tollgate; CREATE TABLE schema_version (version bigint NOT NULL); ",
+    "INSERT INTO schema_version VALUES (10);",
+    include_str!("../../src/schema/postgres_1.sql"),
+    include_str!("../../src/schema/postgres_2.sql"),
+    include_str!("../../src/schema/postgres_3.sql"),
+    include_str!("../../src/schema/postgres_4.sql"),
+    include_str!("../../src/schema/postgres_5.sql"),
+    include_str!("../../src/schema/postgres_6.sql"),
+    include_str!("../../src/schema/postgres_7.sql"),
+    include_str!("../../src/schema/postgres_8.sql"),
+    include_str!("../../src/schema/postgres_9.sql"),
+    include_str!("../../src/schema/postgres_10.sql"),
+);
+
+#[tokio::test]
+async fn payouts_of_an_earlier_version_of_the_tables_are_there() {
+    let Some(database) = database().await else { return };
+    let payout = old_payout(&format!("'\\x{}'", "05".repeat(16)));
+    database.psql(&format!("SET ROLE tollgate; {VERSION_10} {payout}")).unwrap();
+    old_payout_is_there(&gateway(&database, 1).await.store).await;
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ use self::file::Files;
 use self::machine::{Answer, Machine, Told};
 use self::payouts::{By, PayoutAsk, Turn};
 use self::reference::{Account, Reference};
-use self::request::{KEYS, PRINCIPALS, Request, Step, What};
+use self::request::{KEYS, PRINCIPALS, Request, Step, WALLET, What};
 use self::seen::{Seen, said};
 use self::tally::Tally;
 
@@ -103,7 +103,7 @@ impl<M: Machine> Simulation<M> {
 
     /// Enough to begin with, so that not all that is asked for is refused, and escrows that stand anywhere.
     async fn begin(&mut self) -> Result<(), String> {
-        for to in 0..PRINCIPALS {
+        for to in (0..PRINCIPALS).chain([WALLET]) {
             let grant = What::Grant { id: self.clients.number(), to, units: 200 };
             self.deliver(vec![Request { what: grant, now: self.now }]).await?;
         }

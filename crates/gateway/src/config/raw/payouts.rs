@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What providers have earned, and how it is paid out. Without providers nothing is.
+/// What providers have earned, and how it is paid out. Without providers and `wallet_credit` nothing is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawPayouts {
     /// Who is paid out, by a name of the operator's choice.
     pub providers: BTreeMap<String, RawProvider>,
+    /// How much credit of wallets (what went back of payments on a chain) operators may send back to the wallets themselves, over all
+    /// wallets together. Default: none.
+    pub wallet_credit: Vec<RawPayoutLimits>,
     /// How long a destination must have been listed before money goes there, in seconds, counted from when this gateway first saw
     /// it. Default: 86400.
     pub cool_off_seconds: Option<u64>,

@@ -58,11 +58,19 @@ impl Reader<'_> {
                 "is needed: a provider lists a Lightning node, and nothing else may pay its invoices";
             self.refuse("payouts.lnbits_admin_key", message);
         }
-        let funding = (!providers.is_empty()).then(|| PayoutFunding {
+        // A wallet's own address needs no cool-off.
+        let wallet_credit = self.limits_by_asset("payouts.wallet_credit", &raw.wallet_credit, ways.assets, 0);
+        let of_wallets = ways.x402.map(|x402| x402.asset.id());
+        if wallet_credit.keys().any(|asset| Some(asset) != of_wallets) {
+            let message = "is about an asset that no wallet has credit of: that is the asset of payment.x402";
+            self.refuse("payouts.wallet_credit", message);
+        }
+        let is_needed = !providers.is_empty() || !wallet_credit.is_empty();
+        let funding = is_needed.then(|| PayoutFunding {
             confirmations,
             lnbits_admin_key: admin_key.map(|key| Secret(key.clone().into_bytes())),
         });
-        Payouts { providers, funding }
+        Payouts { providers, wallet_credit, funding }
     }
 
     fn provider(&mut self, at: &str, raw: &RawProvider, ways: Ways<'_>, cool_off_ms: u64) -> Provider {
@@ -87,21 +95,34 @@ impl Reader<'_> {
                 Err(message) => self.refuse(&format!("{at}.destinations[{place}]"), message),
             }
         }
-        for (place, limits) in raw.limits.iter().enumerate() {
-            let at = format!("{at}.limits[{place}]");
-            let Some((asset, limits)) = self.payout_limits(&at, limits, ways.assets, cool_off_ms) else {
-                continue;
-            };
-            if provider.limits.insert(asset, limits).is_some() {
-                self.refuse(&at, "is about an asset that has limits already");
-            }
-        }
+        provider.limits =
+            self.limits_by_asset(&format!("{at}.limits"), &raw.limits, ways.assets, cool_off_ms);
         for (place, wallet) in raw.wallets.iter().enumerate() {
             let parsed: Option<Address> =
                 self.parse(&format!("{at}.wallets[{place}]"), wallet, "an EVM address");
             provider.wallets.extend(parsed.map(|address| Caller::Wallet(*address.as_bytes()).principal()));
         }
         provider
+    }
+
+    fn limits_by_asset(
+        &mut self,
+        at: &str,
+        raw: &[RawPayoutLimits],
+        assets: &Assets,
+        cool_off_ms: u64,
+    ) -> BTreeMap<AssetId, PayoutLimits> {
+        let mut all = BTreeMap::new();
+        for (place, limits) in raw.iter().enumerate() {
+            let at = format!("{at}[{place}]");
+            let Some((asset, limits)) = self.payout_limits(&at, limits, assets, cool_off_ms) else {
+                continue;
+            };
+            if all.insert(asset, limits).is_some() {
+                self.refuse(&at, "is about an asset that has limits already");
+            }
+        }
+        all
     }
 
     fn payout_limits(
@@ -144,9 +165,16 @@ impl Reader<'_> {
 mod tests {
     use crate::config::{Config, Environment, Overrides, load_text};
 
+    const LIGHTNING: &str =
+        "  lightning: { lnbits_url: http://127.0.0.1:5055, lnbits_invoice_key: abc, network: regtest }\n";
+
     fn payouts(yaml: &str) -> Result<Config, String> {
+        payouts_beside("", yaml)
+    }
+
+    fn payouts_beside(more_payment: &str, yaml: &str) -> Result<Config, String> {
         let text = format!(
-            "payment:\n  x402:\n    pay_to: \"0x{}\"\n    rpc_url: http://127.0.0.1:1\npayouts:\n{yaml}",
+            "payment:\n  x402:\n    pay_to: \"0x{}\"\n    rpc_url: http://127.0.0.1:1\n{more_payment}payouts:\n{yaml}",
             "1".repeat(40)
         );
         load_text(&text, "tollgate.yaml".to_owned(), &Environment::default(), &Overrides::default(), None)
@@ -186,5 +214,24 @@ mod tests {
         assert!(twice.contains("belongs to another provider"), "{twice}");
         let node = format!("destinations: [\"02{}\"]", "a".repeat(64));
         assert!(acme(&node).unwrap_err().contains("Lightning"), "no wallet that could pay it");
+    }
+
+    #[test]
+    fn credit_of_wallets_goes_back_within_limits_of_the_asset_that_wallets_pay_with() {
+        let fine = payouts("  wallet_credit: [{per_payout: 1USDC, per_day: 5USDC}]\n").unwrap().payouts;
+        let limits = fine.wallet_credit.values().next().unwrap();
+        assert_eq!((limits.per_day.get(), limits.cool_off_ms), (5_000_000, 0));
+        assert!(fine.providers.is_empty() && fine.funding.is_some(), "it needs what pays, and no provider");
+        for (text, why) in [
+            ("{per_payout: 1sat, per_day: 5sat}", "no wallet has credit of"),
+            ("{per_payout: 1USDC}", "payouts.wallet_credit[0].per_day"),
+            (
+                "{per_payout: 1USDC, per_day: 5USDC}, {per_payout: 2USDC, per_day: 5USDC}",
+                "has limits already",
+            ),
+        ] {
+            let refused = payouts_beside(LIGHTNING, &format!("  wallet_credit: [{text}]\n")).unwrap_err();
+            assert!(refused.contains(why), "{refused}");
+        }
     }
 }

@@ -62,7 +62,7 @@ macro_rules! example {
         concat!(
             r#"{"payout_id":"po_103518Rpy1IgAnbQiqcrFy6","state":""#,
             $state,
-            r#"","provider":"acme","server":"weather","requested_by":"key_103518Rpy1IgAnbQiqcrFy6","rail":"evm","destination":"0x1111111111111111111111111111111111111111","amount":"5000000","asset":"eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e","symbol":"USDC","display":"5 USDC","invoice":null,"reference":"#,
+            r#"","provider":"acme","server":"weather","credit_of":null,"requested_by":"key_103518Rpy1IgAnbQiqcrFy6","rail":"evm","destination":"0x1111111111111111111111111111111111111111","amount":"5000000","asset":"eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e","symbol":"USDC","display":"5 USDC","invoice":null,"reference":"#,
             $reference,
             r#","evidence":null,"approved_by":null,"version":1,"created_at":"2026-11-27T09:00:00.000Z","updated_at":"2026-11-27T09:00:00.000Z"}"#
         )
@@ -216,11 +216,12 @@ pub(super) const SCHEMAS: &[Schema] = &[
     },
     Schema {
         name: "Payout",
-        json: r##"{"type":"object","required":["payout_id","state","provider","server","requested_by","rail","destination","amount","asset","symbol","display","invoice","reference","evidence","approved_by","version","created_at","updated_at"],"properties":{
+        json: r##"{"type":"object","required":["payout_id","state","provider","server","credit_of","requested_by","rail","destination","amount","asset","symbol","display","invoice","reference","evidence","approved_by","version","created_at","updated_at"],"properties":{
             "payout_id":{"$ref":"#/components/schemas/PayoutId"},
             "state":{"enum":["requested","held","submitted","unknown","settled","failed","cancelled"]},
-            "provider":{"type":"string"},
-            "server":{"type":"string","description":"Whose earnings it takes."},
+            "provider":{"type":["string","null"],"description":"Who is paid; null where credit goes back to a wallet."},
+            "server":{"type":["string","null"],"description":"Whose earnings it takes."},
+            "credit_of":{"type":["string","null"],"description":"The wallet whose credit goes back to it: at an operator's word alone."},
             "requested_by":{"type":"string"},
             "rail":{"enum":["evm","lightning","sandbox"]},
             "destination":{"type":"string"},

@@ -121,6 +121,88 @@ async fn f34_a_payout_that_a_reorganization_takes_back_is_sent_again_and_paid_on
     assert_paid_once(&world, "after a reorganization").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f42_credit_of_a_wallet_goes_back_to_it_on_its_chain_once_over_a_kill_too() {
+    let script = Script::new().tool("counted", Behaviour::Echo);
+    let more = "payouts:\n  confirmations: 1\n  wallet_credit: [{ per_payout: 0.5USDC, per_day: 1USDC }]\n";
+    let dies = [("TOLLGATE_FAILPOINT", "payout_sent")];
+    let Some(mut world) = OnChain::selling(script, "{ price: [0.01USDC] }", more, &dies).await else {
+        return;
+    };
+    world.chain.mint(PAYER.address, FUNDS).await.unwrap();
+    world.chain.mint(&treasury(&world.gateway), 5 * PRICE).await.unwrap();
+    let arguments = json!({ "n": 1 });
+    let payment = world.payment(&arguments).await;
+    delivered(&world.call(&arguments, &payment).await);
+    let call = world.only_call()["call_id"].as_str().unwrap().to_owned();
+    let refunded = world.gateway.cli(&["refund", &call, "--reason", "empty", "--url", &world.gateway.url]);
+    assert!(refunded.status.success(), "{refunded:?}");
+    let account = format!("credit:eip155:{}", PAYER.address.to_ascii_lowercase());
+    assert_eq!(world.gateway.account(&account), [0, PRICE, 0, 0]);
+
+    let back = |gateway: &Gateway, [wallet, asset, id]: [&str; 3], amount: u128| {
+        let (amount, url) = (amount.to_string(), gateway.url.as_str());
+        let asked = ["payout", "credit", wallet, "--amount", &amount, "--asset", asset, "--id", id];
+        let said = gateway.cli(&[&asked[..], &["--url", url, "--json"]].concat());
+        (said.status.code(), serde_json::from_slice::<Value>(&said.stdout).unwrap())
+    };
+    for (wanted, amount, code) in [
+        ([WALLET, "USDC", "once"], PRICE, "payout_underfunded"),
+        ([PAYER.address, "USDC", "once"], PRICE + 1, "payout_underfunded"),
+        ([PAYER.address, "USDC", "once"], FUNDS / 2 + 1, "payout_limit_exceeded"),
+        ([PAYER.address, "sat", "once"], PRICE, "payout_unpayable"),
+        (["0x12", "USDC", "once"], PRICE, "malformed"),
+        ([PAYER.address, "USDC", "a b"], PRICE, "malformed"),
+    ] {
+        let (status, said) = back(&world.gateway, wanted, amount);
+        assert_eq!((status, &said["error"]["code"]), (Some(1), &json!(code)), "{said}");
+    }
+    assert_eq!(world.gateway.account(&account), [0, PRICE, 0, 0], "refused means no effect");
+
+    let once = [PAYER.address, "USDC", "once"];
+    let (status, made) = back(&world.gateway, once, PRICE);
+    assert_eq!(
+        (status, &made["state"], &made["provider"]),
+        (Some(0), &json!("held"), &Value::Null),
+        "{made}"
+    );
+    until_dead(&world.gateway).await;
+    world.gateway = world.gateway.killed_and_restarted().await;
+    let shown = || {
+        let listed = world.gateway.cli(&["payout", "list", "--json"]);
+        serde_json::from_slice::<Value>(&listed.stdout).unwrap()
+    };
+    until("the credit paid back", async || {
+        world.chain.mine().await.unwrap();
+        shown()["state"] == "settled"
+    })
+    .await;
+    let (status, again) = back(&world.gateway, once, PRICE);
+    assert_eq!((status, &again["payout_id"]), (Some(0), &made["payout_id"]), "{again}");
+    assert_eq!(again["credit_of"], account.strip_prefix("credit:").unwrap(), "{again}");
+    let (status, said) = back(&world.gateway, [PAYER.address, "USDC", "twice"], 1);
+    assert_eq!((status, &said["error"]["code"]), (Some(1), &json!("payout_underfunded")), "{said}");
+
+    // What was signed for the call came back to whoever signed it, once.
+    let from = treasury(&world.gateway).to_lowercase();
+    let paid = world.chain.transfers().await.unwrap().into_iter().filter(|transfer| transfer.from == from);
+    let paid: Vec<_> = paid.map(|transfer| (transfer.to, transfer.amount)).collect();
+    assert_eq!(paid, [(PAYER.address.to_ascii_lowercase(), PRICE)]);
+    assert_eq!(world.chain.balance_of(PAYER.address).await.unwrap(), FUNDS);
+    assert_eq!(world.gateway.account(&account), [PRICE, PRICE, 0, 0]);
+    let stranger = Withdrawer::new(&world.gateway);
+    let id = made["payout_id"].as_str().unwrap();
+    until("the key known", async || stranger.show(id).await.status != 401).await;
+    stranger.show(id).await.refused(404, "payout_not_found");
+    let control = rusqlite::Connection::open(world.folder().join("data/control.db")).unwrap();
+    let audited = "SELECT count(*) FROM audit WHERE what = 'payout_credit'";
+    assert_eq!(control.query_row(audited, [], |row| row.get::<_, i64>(0)).unwrap(), 1, "written down once");
+    let report = world.gateway.cli(&["reconcile", "--url", &world.gateway.url, "--json"]);
+    let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+    assert_eq!((&report["in_order"], &report["payouts_compared"]), (&json!(true), &json!(1)), "{report}");
+    world.gateway.assert_books_in_order();
+}
+
 /// An invoice of the payer's wallet, which is the provider's here.
 async fn invoice(lnbits: &Lnbits, sats: u64) -> String {
     let body = json!({ "out": false, "amount": sats, "memo": "payout", "expiry": 600 }).to_string();

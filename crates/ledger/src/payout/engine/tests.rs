@@ -3,13 +3,13 @@
 use std::slice;
 
 use proptest::prelude::*;
-use tollgate_domain::{AssetId, CallId, Caller, KeyId, PayoutId, Principal, TransferId};
+use tollgate_domain::{AdminKeyId, AssetId, CallId, Caller, KeyId, PayoutId, Principal, TransferId};
 
 use super::*;
 use crate::audit::{Auditor, Finding};
 use crate::memory::Memory;
-use crate::payout::{PayoutLimits, PayoutRail, payout_id_for};
-use crate::{Balances, Clearing, Command, Outcome};
+use crate::payout::{PayoutLimits, PayoutRail, ProviderName, credit_payout_id_for, payout_id_for};
+use crate::{AccountName, Balances, Clearing, Command, Outcome};
 
 impl Memory {
     fn carry_out(&mut self, command: PayoutCommand) -> Result<PayoutAnswer, PayoutRefusal> {
@@ -41,6 +41,27 @@ impl Memory {
             PayoutAnswer::Listed(row) => row,
             PayoutAnswer::Payout { .. } => panic!("another answer"),
         }
+    }
+
+    /// Books what came from the chain.
+    fn arrived(&mut self, id: u8, credit: AccountName, amount: u128) {
+        let arrived = Transfer {
+            id: TransferId::from_bytes([id; 16]),
+            kind: TransferKind::Posted,
+            debit: AccountName::Clearing(Clearing::X402),
+            credit,
+            asset: asset(),
+            amount: Amount::new(amount),
+            call: None,
+            note: "arrived".to_owned(),
+            at: at(0),
+            expires: None,
+        };
+        assert!(self.commit(&[Command::Book(vec![arrived])])[0].is_ok());
+    }
+
+    fn wallet_has(&self, digit: char) -> Balances {
+        self.totals[&(AccountName::Credit(wallet(digit)), asset())]
     }
 
     fn payable(&self) -> Balances {
@@ -86,12 +107,34 @@ fn limits() -> PayoutLimits {
     }
 }
 
+fn earnings(provider: ProviderName) -> Source {
+    Source::Earned { provider, server: "weather".parse().unwrap(), by: who(1) }
+}
+
+/// What a server of the provider has earned, asked for by this one.
+fn by(key: u8, server: &str) -> Source {
+    Source::Earned { provider: acme(), server: server.parse().unwrap(), by: who(key) }
+}
+
+/// The wallet whose address is made of this digit.
+fn wallet(digit: char) -> Principal {
+    destination(digit).wallet().unwrap()
+}
+
+/// Credit of a wallet, back to the wallet.
+fn credit(digit: char, key: &str, amount: u128) -> RequestPayout {
+    RequestPayout {
+        id: credit_payout_id_for(&wallet(digit), key),
+        source: Source::Credit { wallet: wallet(digit), by: None },
+        destination: destination(digit),
+        ..request(key, amount)
+    }
+}
+
 fn request(key: &str, amount: u128) -> RequestPayout {
     RequestPayout {
         id: payout_id_for(&who(1), key, None),
-        provider: acme(),
-        server: "weather".parse().unwrap(),
-        by: who(1),
+        source: earnings(acme()),
         destination: destination('a'),
         amount: Amount::new(amount),
         invoice: None,
@@ -115,19 +158,7 @@ fn settled() -> PayoutEvent {
 /// Earnings on the account, and a destination that was listed at the beginning of time.
 fn books() -> Memory {
     let mut memory = Memory::default();
-    let earned = Transfer {
-        id: TransferId::from_bytes([7; 16]),
-        kind: TransferKind::Posted,
-        debit: AccountName::Clearing(Clearing::X402),
-        credit: payable(),
-        asset: asset(),
-        amount: Amount::new(EARNED),
-        call: None,
-        note: "earned".to_owned(),
-        at: at(0),
-        expires: None,
-    };
-    assert!(memory.commit(&[Command::Book(vec![earned])])[0].is_ok());
+    memory.arrived(7, payable(), EARNED);
     memory.list(ListChange::Configured(vec![destination('a')]), 0);
     memory
 }
@@ -158,7 +189,7 @@ fn p21_an_unlisted_destination_is_refused_and_a_listed_one_is_not() {
     let unlisted = RequestPayout { destination: destination('b'), ..request("one", 100) };
     assert_eq!(books.request(unlisted), Err(PayoutRefusal::Unlisted(acme())));
     assert_eq!(books, before, "refused means no effect");
-    let other = RequestPayout { provider: "other".parse().unwrap(), ..request("one", 100) };
+    let other = RequestPayout { source: earnings("other".parse().unwrap()), ..request("one", 100) };
     assert!(matches!(books.request(other), Err(PayoutRefusal::Unlisted(_))), "a list is its provider's own");
     assert!(books.request(request("one", 100)).is_ok(), "control");
 }
@@ -175,8 +206,11 @@ fn p21_a_destination_cools_off_from_when_it_was_first_listed() {
     assert!(books.request(to_b(500 + COOL)).is_ok(), "control: at the moment");
     // Taken off, by a reload that has it no more, and listed again: it begins anew.
     books.list(ListChange::Configured(vec![]), 2_000);
-    assert!(books.payees[&acme()].listed(&destination('b')).is_some(), "an operator's stays");
-    assert!(books.payees[&acme()].listed(&destination('a')).is_none());
+    assert!(
+        books.payees[&Payee::Provider(acme())].listed(&destination('b')).is_some(),
+        "an operator's stays"
+    );
+    assert!(books.payees[&Payee::Provider(acme())].listed(&destination('a')).is_none());
     books.list(ListChange::Configured(vec![destination('a')]), 2_500);
     let again = RequestPayout { now: at(2_600), ..request("two", 100) };
     assert_eq!(books.request(again), Err(PayoutRefusal::CoolingOff { until: at(2_500 + COOL) }));
@@ -217,7 +251,8 @@ fn p21_a_clock_that_was_ahead_and_goes_back_makes_no_room_within_a_day() {
     let later = at_hour("d", 4_000, 49);
     let (id, first) = (later.id, payout_id_for(&who(1), "a", None));
     books.request(later).unwrap();
-    let counted: Vec<_> = books.payees[&acme()].counted.iter().map(|counted| counted.payout).collect();
+    let counted: Vec<_> =
+        books.payees[&Payee::Provider(acme())].counted.iter().map(|counted| counted.payout).collect();
     assert!(counted.contains(&id) && !counted.contains(&first), "{counted:?}");
 }
 
@@ -246,8 +281,11 @@ fn p21_a_replayed_request_is_the_same_payout_and_another_one_under_its_key_is_re
     assert_eq!(books.request(later).unwrap(), first);
     assert_eq!(books.payable().debits_pending, Amount::new(100), "reserved once");
     assert_eq!(books.request(request("one", 101)), Err(PayoutRefusal::KeyReused(first.id)));
-    let stranger =
-        RequestPayout { id: payout_id_for(&who(2), "one", None), by: who(2), ..request("one", 101) };
+    let stranger = RequestPayout {
+        id: payout_id_for(&who(2), "one", None),
+        source: by(2, "weather"),
+        ..request("one", 101)
+    };
     assert!(books.request(stranger).is_ok(), "a key is its caller's own");
     let hash = [5; 32];
     assert_eq!(payout_id_for(&who(1), "a", Some(&hash)), payout_id_for(&who(2), "b", Some(&hash)));
@@ -259,9 +297,10 @@ fn p21_a_key_is_reused_by_whatever_differs_from_its_first_request() {
     books.list(ListChange::Configured(vec![destination('a'), destination('b')]), 0);
     let first = books.request(request("one", 100)).unwrap();
     let others = [
-        RequestPayout { provider: "other".parse().unwrap(), ..request("one", 100) },
-        RequestPayout { server: "maps".parse().unwrap(), ..request("one", 100) },
-        RequestPayout { by: who(2), ..request("one", 100) },
+        RequestPayout { source: earnings("other".parse().unwrap()), ..request("one", 100) },
+        RequestPayout { source: by(1, "maps"), ..request("one", 100) },
+        RequestPayout { source: by(2, "weather"), ..request("one", 100) },
+        RequestPayout { source: Source::Credit { wallet: wallet('a'), by: None }, ..request("one", 100) },
         RequestPayout { destination: destination('b'), ..request("one", 100) },
         RequestPayout { amount: Amount::new(99), ..request("one", 100) },
         RequestPayout { invoice: Some("lnbcrt1".into()), ..request("one", 100) },
@@ -456,7 +495,7 @@ fn the_auditor_finds_earnings_that_leave_without_a_payout_and_nothing_else_of_th
     assert_eq!(audited(&[hold.clone(), second], &[row]), [Finding::PayoutMissing(id)], "beside a known one");
     for other in [
         Transfer { call: Some(CallId::from_bytes([1; 16])), ..hold.clone() },
-        Transfer { debit: AccountName::Credit(who(1)), ..hold.clone() },
+        Transfer { debit: AccountName::Credit(who(1)), credit: AccountName::Credit(who(2)), ..hold.clone() },
         Transfer { kind: TransferKind::Posted, ..hold.clone() },
     ] {
         assert_eq!(audited(slice::from_ref(&other), &[]), [], "{other:?}");
@@ -482,16 +521,130 @@ fn the_auditor_finds_sandbox_money_that_moves_without_a_payout() {
     assert_eq!(books.findings(), missing, "and settled");
 }
 
+/// The wallets `c` and `d` have credit of 3,000 each.
+fn with_credit() -> Memory {
+    let mut books = books();
+    for (id, digit) in [(8, 'c'), (9, 'd')] {
+        books.arrived(id, AccountName::Credit(wallet(digit)), CREDIT);
+    }
+    books
+}
+
+const CREDIT: u128 = 3_000;
+
+#[test]
+fn p21_credit_of_a_wallet_goes_back_to_the_wallet_once_without_a_list() {
+    let mut books = with_credit();
+    let row = books.request(credit('c', "one", 1_000)).unwrap();
+    assert_eq!((row.state, row.source.asked_by().as_str()), (PayoutState::Held, "operator"));
+    assert_eq!(
+        (books.wallet_has('c').debits_pending, books.wallet_has('c').debits_posted),
+        (Amount::new(1_000), Amount::ZERO)
+    );
+    // Another operator who asks for the same asks for this one.
+    let again = Source::Credit { wallet: wallet('c'), by: Some(AdminKeyId::from_bytes([3; 16])) };
+    let again = RequestPayout { source: again, now: at(COOL + 7), ..credit('c', "one", 1_000) };
+    assert_eq!(books.request(again), Ok(Arc::clone(&row)));
+    assert_eq!(books.request(credit('c', "one", 1_001)), Err(PayoutRefusal::KeyReused(row.id)));
+    assert_ne!(credit('d', "one", 1).id, row.id, "a word is meant for one wallet");
+    for event in [submit(), PayoutEvent::Unknown { evidence: "timed out".to_owned() }, settled()] {
+        books.move_on(row.id, Actor::Gateway, event).unwrap();
+        assert_eq!(books.findings(), []);
+    }
+    assert!(books.move_on(row.id, Actor::Gateway, settled()).is_err(), "once");
+    assert_eq!(
+        (books.wallet_has('c').debits_pending, books.wallet_has('c').debits_posted),
+        (Amount::ZERO, Amount::new(1_000))
+    );
+    assert_eq!(books.wallet_has('d').available(), Some(Amount::new(CREDIT)), "another wallet's is its own");
+}
+
+#[test]
+fn p21_credit_of_a_wallet_goes_nowhere_but_to_its_own_address_on_a_chain() {
+    let mut books = with_credit();
+    let on = |rail, to: &str| Destination::new(rail, asset(), to).unwrap();
+    let elsewhere = [
+        // Listed for a provider, which is nothing to credit.
+        destination('a'),
+        destination('d'),
+        on(PayoutRail::Lightning, &format!("02{}", "a".repeat(64))),
+        // There it is the wallet's balance already.
+        on(PayoutRail::Sandbox, destination('c').to()),
+    ];
+    let before = books.clone();
+    for destination in elsewhere {
+        let refused =
+            books.request(RequestPayout { destination: destination.clone(), ..credit('c', "one", 100) });
+        assert!(matches!(refused, Err(PayoutRefusal::Unpayable(_))), "{destination}: {refused:?}");
+    }
+    assert_eq!(books, before, "refused means no effect");
+    assert!(books.request(credit('c', "one", 100)).is_ok(), "control");
+}
+
+#[test]
+fn p21_credit_has_limits_of_its_own_over_all_wallets_and_no_more_than_there_is_goes_back() {
+    let mut books = with_credit();
+    let funds = PayoutRefusal::Funds { available: Amount::new(CREDIT), needed: Amount::new(CREDIT + 1) };
+    assert_eq!(books.request(credit('c', "a", CREDIT + 1)), Err(funds));
+    let at_once = PayoutRefusal::AboveLimit { per: "at once", left: Amount::new(4_000) };
+    assert_eq!(books.request(credit('c', "a", 4_001)), Err(at_once));
+    assert_eq!(books.request(credit('c', "a", 9)), Err(PayoutRefusal::TooSmall { least: Amount::new(10) }));
+    // What a provider was paid counts for the provider.
+    books.request(request("one", 4_000)).unwrap();
+    let row = books.request(credit('c', "a", CREDIT)).unwrap();
+    let dear = |limits| RequestPayout { limits, ..credit('d', "a", CREDIT) };
+    let five = PayoutLimits { per_day: Amount::new(5_000), ..limits() };
+    let per_day = PayoutRefusal::AboveLimit { per: "per day", left: Amount::new(2_000) };
+    assert_eq!(books.request(dear(five.clone())), Err(per_day), "of another wallet");
+    books.move_on(row.id, Actor::Operator(None), PayoutEvent::Cancel).unwrap();
+    let waits = PayoutLimits { approve_above: Some(Amount::new(CREDIT - 1)), ..five };
+    assert_eq!(
+        books.request(dear(waits)).unwrap().state,
+        PayoutState::Requested,
+        "control: what was given up does not count"
+    );
+    assert_eq!(books.findings(), []);
+}
+
+#[test]
+fn p21_no_provider_gives_credit_of_a_wallet_up() {
+    let mut books = with_credit();
+    let row = books.request(credit('c', "one", 100)).unwrap();
+    assert_eq!(books.move_on(row.id, provider(), PayoutEvent::Cancel), Err(PayoutRefusal::NotFound(row.id)));
+    let operator = Actor::Operator(None);
+    assert_eq!(books.move_on(row.id, operator, PayoutEvent::Cancel), Ok(PayoutState::Cancelled), "control");
+    assert_eq!(books.wallet_has('c').available(), Some(Amount::new(CREDIT)));
+}
+
+#[test]
+fn the_auditor_finds_credit_that_goes_elsewhere_or_without_a_payout() {
+    let mut books = with_credit();
+    let row = PayoutRow::clone(&books.request(credit('c', "one", 100)).unwrap());
+    let hold = books.transfers.iter().find(|transfer| transfer.id == hold_of(&row.id)).unwrap().clone();
+    assert_eq!(audited(slice::from_ref(&hold), slice::from_ref(&row)), [], "control");
+    let differs = [Finding::PayoutDiffers(row.id)];
+    let of_other = Transfer { debit: AccountName::Credit(wallet('d')), ..hold.clone() };
+    assert_eq!(audited(slice::from_ref(&of_other), slice::from_ref(&row)), differs, "of another wallet");
+    let elsewhere = PayoutRow { destination: destination('d'), ..row };
+    assert_eq!(audited(slice::from_ref(&hold), slice::from_ref(&elsewhere)), differs, "to another wallet");
+    assert_eq!(audited(slice::from_ref(&hold), &[]), [Finding::PayoutMissing(hold.id)]);
+    let stays = Transfer { credit: AccountName::Credit(wallet('d')), ..hold };
+    assert_eq!(audited(slice::from_ref(&stays), &[]), [], "a reservation between callers is no payout");
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Ask(u8, u128),
+    Back(u8, bool, u128),
     Step(u8, u8, u8),
 }
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         (0_u8..6, 0_u128..5_000).prop_map(|(key, amount)| Op::Ask(key, amount)),
-        (0_u8..6, 0_u8..6, 0_u8..3).prop_map(|(key, event, actor)| Op::Step(key, event, actor)),
+        (6_u8..9, any::<bool>(), 0_u128..2_000)
+            .prop_map(|(key, is_other, amount)| Op::Back(key, is_other, amount)),
+        (0_u8..9, 0_u8..6, 0_u8..3).prop_map(|(key, event, actor)| Op::Step(key, event, actor)),
     ]
 }
 
@@ -501,11 +654,20 @@ proptest! {
     /// than what was earned, every payout has its own reservation, and the auditor finds nothing.
     #[test]
     fn nothing_leaves_twice_whatever_happens(ops in proptest::collection::vec(op(), 1..60), together in 1_usize..5) {
-        let mut books = books();
+        let mut books = with_credit();
+        let id = |key: u8| match key {
+            0..6 => payout_id_for(&who(1), &key.to_string(), None),
+            // One word for both wallets: the second one that comes differs.
+            _ => credit('c', &key.to_string(), 1).id,
+        };
         let commands: Vec<Command> = ops.iter().map(|op| Command::Payout(Box::new(match *op {
             Op::Ask(key, amount) => PayoutCommand::Request(request(&key.to_string(), amount)),
+            Op::Back(key, is_other, amount) => {
+                let digit = if is_other { 'd' } else { 'c' };
+                PayoutCommand::Request(RequestPayout { id: id(key), ..credit(digit, "", amount) })
+            }
             Op::Step(key, event, actor) => PayoutCommand::Move(MovePayout {
-                id: payout_id_for(&who(1), &key.to_string(), None),
+                id: id(key),
                 by: [provider(), Actor::Operator(None), Actor::Gateway][usize::from(actor)].clone(),
                 event: [
                     PayoutEvent::Approve,
@@ -523,16 +685,27 @@ proptest! {
             books.commit(chunk);
             prop_assert_eq!(books.findings(), []);
         }
-        let sum = |of: fn(PayoutState) -> bool| -> u128 {
-            books.payouts.values().filter(|row| of(row.state)).map(|row| row.amount.get()).sum()
-        };
-        let settled = sum(|state| state == PayoutState::Settled);
-        let open = sum(|state| !state.is_terminal());
-        prop_assert!(settled + open <= EARNED);
-        prop_assert_eq!(books.payable().debits_posted.get(), settled);
-        prop_assert_eq!(books.payable().debits_pending.get(), open);
-        let counted: u128 = books.payees[&acme()].counted.iter().map(|counted| counted.amount.get()).sum();
-        prop_assert_eq!(counted, settled + open);
-        prop_assert!(counted <= 6_000);
+        let mut gone = [0, 0];
+        for (account, had, payee) in [
+            (payable(), EARNED, 0),
+            (AccountName::Credit(wallet('c')), CREDIT, 1),
+            (AccountName::Credit(wallet('d')), CREDIT, 1),
+        ] {
+            let sum = |of: fn(PayoutState) -> bool| -> u128 {
+                let own = books.payouts.values().filter(|row| row.source.account() == account);
+                own.filter(|row| of(row.state)).map(|row| row.amount.get()).sum()
+            };
+            let settled = sum(|state| state == PayoutState::Settled);
+            let open = sum(|state| !state.is_terminal());
+            prop_assert!(settled + open <= had);
+            let totals = books.totals[&(account, asset())];
+            prop_assert_eq!((totals.debits_posted.get(), totals.debits_pending.get()), (settled, open));
+            gone[payee] += settled + open;
+        }
+        for (payee, gone) in [Payee::Provider(acme()), Payee::Wallets].into_iter().zip(gone) {
+            let counted = books.payees.get(&payee).map(|row| row.counted.as_slice()).unwrap_or_default();
+            prop_assert_eq!(counted.iter().map(|counted| counted.amount.get()).sum::<u128>(), gone);
+            prop_assert!(gone <= 6_000);
+        }
     }
 }

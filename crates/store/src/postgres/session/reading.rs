@@ -56,7 +56,7 @@ impl Session {
         let principals: Vec<&str> = standings.iter().map(Principal::as_str).collect();
         let escrows: Vec<&[u8]> = escrows.iter().map(|id| id.as_bytes().as_slice()).collect();
         let payouts: Vec<&[u8]> = payouts.iter().map(|id| id.as_bytes().as_slice()).collect();
-        let payees: Vec<&str> = payees.iter().map(tollgate_ledger::payout::ProviderName::as_str).collect();
+        let payees: Vec<&str> = payees.iter().map(tollgate_ledger::payout::Payee::as_str).collect();
         let calls: Vec<&Calls> = calls.iter().collect();
         let (settlements, accounts, transfers, resolutions, standings, escrows, budgets, counts) = tokio::join!(
             biased;
@@ -176,7 +176,7 @@ impl Found {
                 loaded.payouts.insert(row.id, Some(Arc::new(row)));
             }
             Self::Payee(row) => {
-                loaded.payees.insert(row.provider.clone(), Some(Arc::new(row)));
+                loaded.payees.insert(row.payee.clone(), Some(Arc::new(row)));
             }
             Self::Budgets(known) => loaded.budgets.add(*known),
             Self::Calls(asked, count) => {
@@ -207,8 +207,8 @@ impl Loaded {
         for id in &wanted.payouts {
             self.payouts.entry(*id).or_default();
         }
-        for provider in &wanted.payees {
-            self.payees.entry(provider.clone()).or_default();
+        for payee in &wanted.payees {
+            self.payees.entry(payee.clone()).or_default();
         }
     }
 }

@@ -3,7 +3,7 @@
 use tollgate_domain::{Amount, PayoutId};
 use tollgate_ledger::payout::{
     Actor, ChangeList, Destination, ListChange, ListedBy, MovePayout, PayoutCommand, PayoutEvent,
-    PayoutLimits, PayoutRail, ProviderName, RequestPayout,
+    PayoutLimits, PayoutRail, ProviderName, RequestPayout, Source,
 };
 
 use super::dice::Dice;
@@ -46,11 +46,36 @@ pub(super) enum Turn {
 /// One request about payouts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum PayoutAsk {
-    Request { number: u64, provider: u64, to: u64, units: u128 },
-    Move { number: u64, by: By, turn: Turn, expected: Option<u64> },
-    Add { provider: u64, to: u64 },
-    Remove { provider: u64, to: u64 },
-    Configured { provider: u64, to: Vec<u64> },
+    Request {
+        number: u64,
+        provider: u64,
+        to: u64,
+        units: u128,
+    },
+    /// Of credit of the one wallet, back to it or to a node.
+    Credit {
+        number: u64,
+        to: u64,
+        units: u128,
+    },
+    Move {
+        number: u64,
+        by: By,
+        turn: Turn,
+        expected: Option<u64>,
+    },
+    Add {
+        provider: u64,
+        to: u64,
+    },
+    Remove {
+        provider: u64,
+        to: u64,
+    },
+    Configured {
+        provider: u64,
+        to: Vec<u64>,
+    },
 }
 
 pub(super) fn payout_id(number: u64) -> PayoutId {
@@ -79,23 +104,15 @@ impl PayoutAsk {
             PayoutCommand::List(ChangeList { provider: provider(of), change, now: at(now) })
         };
         match self {
-            Self::Request { number, provider: of, to, units } => PayoutCommand::Request(RequestPayout {
-                id: payout_id(*number),
-                provider: provider(*of),
-                server: "demo".parse().unwrap(),
-                by: principal(*of),
-                destination: destination(*to),
-                amount: Amount::new(*units),
-                invoice: None,
-                limits: PayoutLimits {
-                    cool_off_ms: COOL_OFF_MS,
-                    least: Amount::new(LEAST),
-                    per_payout: Amount::new(PER_PAYOUT),
-                    per_day: Amount::new(PER_DAY),
-                    approve_above: Some(Amount::new(APPROVE_ABOVE)),
-                },
-                now: at(now),
-            }),
+            Self::Request { number, provider: of, to, units } => {
+                let server = "demo".parse().unwrap();
+                let source = Source::Earned { provider: provider(*of), server, by: principal(*of) };
+                request(*number, source, *to, *units, now)
+            }
+            Self::Credit { number, to, units } => {
+                let wallet = destination(1).wallet().unwrap();
+                request(*number, Source::Credit { wallet, by: None }, *to, *units, now)
+            }
             Self::Move { number, by, turn, expected } => PayoutCommand::Move(MovePayout {
                 id: payout_id(*number),
                 by: by.actor(),
@@ -112,6 +129,24 @@ impl PayoutAsk {
             }
         }
     }
+}
+
+fn request(number: u64, source: Source, to: u64, units: u128, now: u64) -> PayoutCommand {
+    PayoutCommand::Request(RequestPayout {
+        id: payout_id(number),
+        source,
+        destination: destination(to),
+        amount: Amount::new(units),
+        invoice: None,
+        limits: PayoutLimits {
+            cool_off_ms: COOL_OFF_MS,
+            least: Amount::new(LEAST),
+            per_payout: Amount::new(PER_PAYOUT),
+            per_day: Amount::new(PER_DAY),
+            approve_above: Some(Amount::new(APPROVE_ABOVE)),
+        },
+        now: at(now),
+    })
 }
 
 impl By {
@@ -150,7 +185,11 @@ pub(super) fn think(known: &Reference, dice: &mut Dice) -> PayoutAsk {
             let to = (0..DESTINATIONS).filter(|_| dice.percent(50)).collect();
             PayoutAsk::Configured { provider, to }
         }
-        20..60 => {
+        20..28 => {
+            let (number, units) = (dice.below(PAYOUTS), u128::from(1 + dice.below(13)));
+            PayoutAsk::Credit { number, to: if dice.percent(90) { 1 } else { to }, units }
+        }
+        28..60 => {
             let (number, units) = (dice.below(PAYOUTS), u128::from(1 + dice.below(13)));
             let listed: Vec<u64> = known
                 .listed
@@ -170,7 +209,8 @@ fn step(known: &Reference, dice: &mut Dice) -> PayoutAsk {
         known.payouts.iter().filter(|(_, payout)| !payout.is_over()).map(|(number, _)| *number).collect();
     let number = if open.is_empty() || dice.percent(10) { dice.below(PAYOUTS) } else { dice.pick(&open) };
     let payout = known.payouts.get(&number);
-    let own = By::Provider(payout.map_or(0, |payout| payout.provider));
+    // Credit is the operator's to send back, and to keep.
+    let own = payout.map_or(By::Provider(0), |payout| payout.provider.map_or(By::Operator, By::Provider));
     let (by, turn) = match payout.map_or("", |payout| payout.state) {
         _ if dice.percent(12) => {
             let by = [own, By::Provider(dice.below(PROVIDERS)), By::Operator, By::Gateway];

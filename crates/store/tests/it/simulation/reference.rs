@@ -10,7 +10,7 @@ use tollgate_domain::Rail;
 
 pub(super) use self::escrows::Escrow;
 pub(super) use self::payouts::{Listed, Payout};
-use super::request::{Gift, Request, Step, What, is_before, is_sealed, rail};
+use super::request::{Gift, Request, Step, WALLET, What, is_before, is_sealed, rail};
 
 /// An account, in plain numbers.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -77,7 +77,8 @@ impl Reference {
                 if let Some(before) = self.booked.get(id) {
                     return if *before == request.what { "again" } else { "refused" };
                 }
-                self.post(&Account::Manual, &Account::Credit(*to), *units);
+                let to = if *to == WALLET { Account::Wallet } else { Account::Credit(*to) };
+                self.post(&Account::Manual, &to, *units);
                 self.booked.insert(*id, request.what.clone());
                 "booked"
             }

@@ -9,11 +9,13 @@ use tollgate_ledger::{
 };
 
 use super::escrows::EscrowAsk;
-use super::payouts::PayoutAsk;
+use super::payouts::{PayoutAsk, destination};
 use crate::world::{asset, at, credit, payable, statement, tool};
 
 /// How many principals have prepaid credit.
 pub(super) const PRINCIPALS: u64 = 4;
+/// Whom a gift goes to that is the wallet's.
+pub(super) const WALLET: u64 = PRINCIPALS;
 /// How many payment keys there are; they are fought over.
 pub(super) const KEYS: u64 = 12;
 /// Longer than a simulation, clock jumps included.
@@ -160,7 +162,7 @@ impl Request {
         match &self.what {
             What::Grant { id, to, units } => Command::Grant(Grant {
                 from: Clearing::Manual,
-                to: principal(*to),
+                to: if *to == WALLET { destination(1).wallet().unwrap() } else { principal(*to) },
                 amount: Amount::new(*units),
                 asset: asset(),
                 id: transfer_id(*id),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::payouts::PayoutAsk;
 use super::request::What;
 
 /// What happened, so that a simulation in which nothing happens is noticed.
@@ -31,6 +32,9 @@ impl Tally {
             _ => return,
         };
         *outcomes.entry(said.to_owned()).or_default() += 1;
+        if let What::Payout(PayoutAsk::Credit { .. }) = what {
+            *self.payouts.entry(format!("credit {said}")).or_default() += 1;
+        }
     }
 
     /// A simulation in which nothing happens shows nothing.
@@ -42,6 +46,7 @@ impl Tally {
             ["released", "refunded", "resolved", "cancelled", "expired", "disputed", "again", "refused"];
         assert!(ends.into_iter().all(|end| escrows.contains_key(end)), "{self:?}");
         let ends = ["settled", "failed", "cancelled", "unknown", "requested", "again", "refused"];
+        let ends = ends.into_iter().chain(["credit held", "credit requested", "credit refused"]);
         assert!(ends.into_iter().all(|end| payouts.contains_key(end)), "{self:?}");
     }
 }

@@ -10,7 +10,8 @@ const DAY_MS: u64 = 86_400_000;
 /// A payout, in plain numbers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in super::super) struct Payout {
-    pub(in super::super) provider: u64,
+    /// Whose earnings; `None`: credit of the wallet.
+    pub(in super::super) provider: Option<u64>,
     pub(in super::super) to: u64,
     pub(in super::super) units: u128,
     pub(in super::super) state: &'static str,
@@ -22,6 +23,11 @@ pub(in super::super) struct Payout {
 pub(in super::super) type Listed = BTreeMap<u64, (u64, bool)>;
 
 impl Payout {
+    /// The account that it takes from.
+    fn from(&self) -> Account {
+        if self.provider.is_some() { Account::Payable } else { Account::Wallet }
+    }
+
     pub(in super::super) fn is_over(&self) -> bool {
         matches!(self.state, "settled" | "failed" | "cancelled")
     }
@@ -42,7 +48,18 @@ impl Reference {
         match ask {
             PayoutAsk::Request { number, provider, to, units } => self.withdraw(
                 *number,
-                Payout { provider: *provider, to: *to, units: *units, state: "held", version: 1, asked: now },
+                Payout {
+                    provider: Some(*provider),
+                    to: *to,
+                    units: *units,
+                    state: "held",
+                    version: 1,
+                    asked: now,
+                },
+            ),
+            PayoutAsk::Credit { number, to, units } => self.withdraw(
+                *number,
+                Payout { provider: None, to: *to, units: *units, state: "held", version: 1, asked: now },
             ),
             PayoutAsk::Move { number, by, turn, expected } => self.turn(*number, *by, *turn, *expected),
             PayoutAsk::Add { provider, to } => {
@@ -70,8 +87,14 @@ impl Reference {
             return if same(before) == same(&asked) { "again" } else { "refused" };
         }
         let Payout { provider, to, units, asked: now, .. } = asked;
-        let since = self.listed.get(&provider).and_then(|listed| listed.get(&to));
-        let has_cooled = since.is_some_and(|(since, _)| now >= since + COOL_OFF_MS);
+        let may_reach = match provider {
+            Some(provider) => {
+                let since = self.listed.get(&provider).and_then(|listed| listed.get(&to));
+                since.is_some_and(|(since, _)| now >= since + COOL_OFF_MS)
+            }
+            // The wallet has its own address, on the chain.
+            None => to == 1,
+        };
         // What was asked for within a day, and did not come to nothing.
         let counts = |payout: &&Payout| {
             payout.provider == provider
@@ -81,12 +104,12 @@ impl Reference {
         let counted: u128 = self.payouts.values().filter(counts).map(|payout| payout.units).sum();
         let fits = (LEAST..=PER_PAYOUT).contains(&units) && counted + units <= PER_DAY;
         // Refunds may have taken more than was earned.
-        let [debits, credits, reserved, _] =
-            self.accounts.get(&Account::Payable).copied().unwrap_or_default();
-        if !has_cooled || !fits || credits < debits + reserved + units {
+        let from = asked.from();
+        let [debits, credits, reserved, _] = self.accounts.get(&from).copied().unwrap_or_default();
+        if !may_reach || !fits || credits < debits + reserved + units {
             return "refused";
         }
-        self.reserve(&Account::Payable, &account(to), units);
+        self.reserve(&from, &account(to), units);
         let state = if units > APPROVE_ABOVE { "requested" } else { "held" };
         self.payouts.insert(number, Payout { state, ..asked });
         state
@@ -94,7 +117,7 @@ impl Reference {
 
     fn turn(&mut self, number: u64, by: By, turn: Turn, expected: Option<u64>) -> &'static str {
         let Some(mut payout) = self.payouts.get(&number).cloned() else { return "refused" };
-        let is_own = by == By::Provider(payout.provider);
+        let is_own = payout.provider.is_some_and(|provider| by == By::Provider(provider));
         let state = match (payout.state, turn, by) {
             ("requested", Turn::Approve, By::Operator) => "held",
             ("requested" | "held", Turn::Cancel, _) if is_own || by == By::Operator => "cancelled",
@@ -107,12 +130,12 @@ impl Reference {
         if expected.is_some_and(|expected| expected != payout.version) {
             return "refused";
         }
-        let to = account(payout.to);
+        let (from, to) = (payout.from(), account(payout.to));
         if matches!(state, "settled" | "failed" | "cancelled") {
-            self.release(&Account::Payable, &to, payout.units);
+            self.release(&from, &to, payout.units);
         }
         if state == "settled" {
-            self.post(&Account::Payable, &to, payout.units);
+            self.post(&from, &to, payout.units);
         }
         payout.state = state;
         payout.version += 1;
