@@ -14,6 +14,8 @@ use crate::program::{ApiKey, Program, Running};
 /// One atomic unit of the sandbox token, so that charges count calls.
 const PRICE: &str = "0.000001USDC";
 const CREDIT: &str = "100USDC";
+/// What the call costs that proves, at the start, that calls are paid.
+const PROVING: u64 = 1;
 /// How long a held call stays so: longer than a slice takes, so that none ends within it.
 const HELD_MS: u64 = 4_000;
 /// How long all calls of a slice may take to end after that.
@@ -27,7 +29,7 @@ pub(crate) struct Gateway {
     key: ApiKey,
 }
 
-/// What became of a key's credit, in atomic units: a call costs one.
+/// What became of a key's credit, in atomic units: a call costs one. The proving call is left out.
 pub(crate) struct Credit {
     pub(crate) spent: u64,
     pub(crate) held: u64,
@@ -176,7 +178,8 @@ impl Gateway {
         let debits = |field| -> Result<u64, Box<dyn Error>> {
             Ok(row.get(field).and_then(Value::as_str).ok_or("the account has no debits")?.parse()?)
         };
-        Ok(Credit { spent: debits("debits_posted")?, held: debits("debits_pending")? })
+        let spent = debits("debits_posted")?.checked_sub(PROVING).ok_or("the proving call was not charged")?;
+        Ok(Credit { spent, held: debits("debits_pending")? })
     }
 
     /// Without a key, the free tools are refused; with one, they answer.
