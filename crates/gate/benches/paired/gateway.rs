@@ -178,7 +178,8 @@ impl Gateway {
         let debits = |field| -> Result<u64, Box<dyn Error>> {
             Ok(row.get(field).and_then(Value::as_str).ok_or("the account has no debits")?.parse()?)
         };
-        let spent = debits("debits_posted")?.checked_sub(PROVING).ok_or("the proving call was not charged")?;
+        let spent =
+            debits("debits_posted")?.checked_sub(PROVING).ok_or("the proving call was not charged")?;
         Ok(Credit { spent, held: debits("debits_pending")? })
     }
 
