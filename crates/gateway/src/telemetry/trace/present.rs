@@ -1,5 +1,6 @@
 //! Spans and durations, sampled and aggregated by OpenTelemetry's SDK and handed to the [`collector`](super::collector).
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -261,10 +262,10 @@ impl Span {
         running.span.set_attributes(named);
     }
 
-    /// Says more of it.
-    pub fn say(&mut self, key: &'static str, value: impl Into<String>) {
+    /// Says more of it; `value` is written out only where there is a span.
+    pub fn say(&mut self, key: &'static str, value: impl Display) {
         if let Some(running) = &mut self.0 {
-            running.span.set_attribute(KeyValue::new(key, value.into()));
+            running.span.set_attribute(KeyValue::new(key, value.to_string()));
         }
     }
 
