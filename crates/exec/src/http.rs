@@ -10,6 +10,7 @@ use tollgate_domain::ServerName;
 use tollgate_egress::Policy;
 
 use crate::headers::{remove, strip_hop_by_hop};
+use crate::in_place::boxed;
 use crate::pool::Pool;
 use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
 
@@ -185,7 +186,7 @@ impl Upstream for HttpUpstream {
     }
 
     fn exchange(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {
-        Box::pin(self.forward(request))
+        boxed(|| self.forward(request))
     }
 }
 

@@ -43,6 +43,7 @@ mod gather;
 mod headers;
 pub mod health;
 pub mod http;
+pub mod in_place;
 pub mod intercept;
 mod local;
 mod messages;

@@ -23,6 +23,7 @@ use tollgate_mcp::{Era, Frame, Kind, headers, json as raw_json};
 use tollgate_openapi::{Api, OpenApiError, RestRequest, Tool, translate};
 
 use crate::http::{HttpConfigError, OwnHeader, endpoint};
+use crate::in_place::boxed;
 use crate::local::{bare, json, method_not_allowed, modern_status, read_frame, refusal};
 use crate::pool::Pool;
 use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
@@ -359,7 +360,7 @@ impl Upstream for RestUpstream {
     }
 
     fn exchange(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {
-        Box::pin(self.carry(request))
+        boxed(|| self.carry(request))
     }
 }
 

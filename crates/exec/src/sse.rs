@@ -22,6 +22,7 @@ use tollgate_mcp::Frame;
 use tollgate_mcp::reply::code;
 
 use crate::http::{HttpConfigError, OwnHeader};
+use crate::in_place::boxed;
 use crate::local::{is_modern, method_not_allowed, read_frame, refusal, version_is_modern};
 use crate::messages::{Framing, Messages, Unit};
 use crate::pool::Pool;
@@ -342,7 +343,7 @@ impl Upstream for SseUpstream {
     }
 
     fn exchange(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {
-        Box::pin(self.carry(request))
+        boxed(|| self.carry(request))
     }
 
     fn is_busy(&self) -> bool {

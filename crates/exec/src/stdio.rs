@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tollgate_domain::ServerName;
 
+use crate::in_place::boxed;
 use crate::local::{is_modern, method_not_allowed, read_frame, version_is_modern};
 use crate::session::{Desk, SessionLimits, Sessions};
 use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
@@ -188,7 +189,7 @@ impl Upstream for StdioUpstream {
     }
 
     fn exchange(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {
-        Box::pin(self.carry(request))
+        boxed(|| self.carry(request))
     }
 
     fn is_busy(&self) -> bool {

@@ -19,10 +19,10 @@ use tollgate_risk::room::Share;
 use crate::carrier::Carrier;
 use crate::clock;
 use crate::gateway::Gateway;
-use crate::in_place::boxed;
 use crate::result_scan::{Note, Noted};
 use crate::telemetry::{Arrival, Watch};
 use crate::unfinished::Unfinished;
+use tollgate_exec::in_place::boxed;
 
 /// Vets a call, carries it out over the gateway's own session, and renders how it ended: the way of the doors that are
 /// not MCP.
@@ -106,20 +106,20 @@ pub(crate) async fn vetted(
         return Err(Refusal::denied(Denial::UnknownTool(tool)));
     };
     gateway.tools.ready(&tool, now).await.map_err(|error| Refusal::faulted(error.fault()))?;
-    let vetted = watch.vet(&gateway.gate, request, now).await?;
+    let vetted = boxed(|| watch.vet(&gateway.gate, request, now)).await?;
     Ok((carrier, vetted))
 }
 
 /// Claims, carries out and completes a call, whatever happens to the caller meanwhile.
 async fn see_through(
     gateway: Arc<Gateway>,
-    watch: Watch,
+    watch: Box<Watch>,
     carrier: Arc<Carrier>,
     vetted: Call<Screened>,
     mut done: oneshot::Sender<Ended>,
 ) {
     let mut unfinished = Unfinished::begin(&gateway, vetted.id());
-    let ended = match watch.hold(&gateway.gate, vetted).await {
+    let ended = match boxed(|| watch.hold(&gateway.gate, vetted)).await {
         Ok(held) => carry_out(&gateway, (watch, &mut unfinished), &carrier, held, &mut done).await,
         Err(refusal) => {
             watch.refused(&refusal);
@@ -134,7 +134,7 @@ async fn see_through(
 /// Carries out and completes a call that was claimed before, whatever happens to the caller meanwhile.
 pub(crate) async fn see_held(
     gateway: Arc<Gateway>,
-    watch: Watch,
+    watch: Box<Watch>,
     carrier: Arc<Carrier>,
     (held, mut unfinished): (Call<Held>, Unfinished),
     mut done: oneshot::Sender<Ended>,
@@ -146,12 +146,12 @@ pub(crate) async fn see_held(
 
 async fn carry_out(
     gateway: &Gateway,
-    (mut watch, unfinished): (Watch, &mut Unfinished),
+    (mut watch, unfinished): (Box<Watch>, &mut Unfinished),
     carrier: &Carrier,
     held: Call<Held>,
     done: &mut oneshot::Sender<Ended>,
 ) -> Ended {
-    let ready = match gateway.gate.take(held).await {
+    let ready = match boxed(|| gateway.gate.take(held)).await {
         Ok(ready) => ready,
         Err(not_taken) => {
             watch.not_taken(&not_taken);
@@ -175,10 +175,10 @@ async fn carry_out(
             biased;
             () = done.closed() => Outcome::Lost(FailureKind::Abandoned).into(),
             () = gateway.readiness.given_up() => Outcome::Lost(FailureKind::TimedOut).into(),
-            noted = carrier.call(&permitted, &context, deadline) => noted,
+            noted = boxed(|| carrier.call(&permitted, &context, deadline)) => noted,
         },
     };
-    match watch.complete(&gateway.gate, held, &permitted, outcome).await {
+    match boxed(|| watch.complete(&gateway.gate, held, &permitted, outcome)).await {
         Ok(completed) => Ended::Completed(completed, note),
         Err(fault) => Ended::Faulted(fault),
     }

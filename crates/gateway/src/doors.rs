@@ -40,8 +40,8 @@ use crate::builtin;
 use crate::control::Control;
 use crate::described::Described;
 use crate::gateway::Gateway;
-use crate::in_place::boxed;
 use crate::live::Live;
+use tollgate_exec::in_place::boxed;
 
 /// What every door of the HTTP API says of itself, also where it is closed.
 pub(crate) fn described() -> Described {

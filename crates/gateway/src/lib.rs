@@ -25,7 +25,6 @@ mod escrow;
 pub mod federation;
 pub mod foundation;
 mod gateway;
-mod in_place;
 pub mod lease;
 pub mod live;
 mod payouts;

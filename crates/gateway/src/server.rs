@@ -33,6 +33,7 @@ use crate::doors;
 use crate::gateway::Gateway;
 use crate::live::Live;
 use crate::tls::Tls;
+use tollgate_exec::in_place::boxed;
 
 /// After a failed accept (such as no free file descriptor) the loop rests, instead of spinning.
 const ACCEPT_REST_MS: u64 = 100;
@@ -189,7 +190,8 @@ fn service(
         let live = Arc::clone(control.live());
         let gateway = live.snapshot();
         let control = doors::is_for_operators(&request).then(|| Arc::clone(&control));
-        async move { Ok::<_, Infallible>(answered(live, gateway, control, request, peer).await) }
+        // In a box of its own: a connection keeps room for the future of its next request.
+        boxed(|| async move { Ok::<_, Infallible>(answered(live, gateway, control, request, peer).await) })
     })
 }
 

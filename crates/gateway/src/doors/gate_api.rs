@@ -29,8 +29,8 @@ use crate::doors::execute::into_response;
 use crate::doors::rates::admit;
 use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
-use crate::in_place::boxed;
 use crate::lease::Leases;
+use tollgate_exec::in_place::boxed;
 
 /// Where a program asks before each call.
 const AUTHORIZE: &str = "/gate/v1/authorize";

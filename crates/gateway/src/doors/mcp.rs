@@ -34,9 +34,15 @@ use crate::doors::rates::admit;
 use crate::doors::{Peer, respond};
 
 use crate::gateway::Gateway;
-use crate::in_place::boxed;
 use crate::reserved::without_demands;
 use crate::telemetry::{Passing, StreamCount};
+use tollgate_exec::in_place::boxed;
+
+/// A message and the head that it came with. In a box from then on: it is handed from step to step.
+struct Posted {
+    head: Parts,
+    frame: Frame,
+}
 
 /// The request of 2026-07-28 whose answer is a stream of announcements.
 const LISTEN: &str = "subscriptions/listen";
@@ -99,7 +105,8 @@ async fn read(
             let is_call = frame.kind() == Kind::Request && frame.method() == Some(TOOLS_CALL);
             // By a call no session begins, so one without a session has nothing to do with any.
             if is_call && !head.headers.contains_key(headers::SESSION_ID) {
-                let mut response = dispatch(gateway, carrier, head, frame, era, peer, None).await;
+                let posted = Box::new(Posted { head, frame });
+                let mut response = dispatch(gateway, carrier, posted, era, peer, None).await;
                 response.headers_mut().remove(headers::SESSION_ID);
                 return response;
             }
@@ -110,7 +117,8 @@ async fn read(
             if let Err(gone) = handed.take_session(&mut head.headers, era) {
                 return gone;
             }
-            let mut response = dispatch(gateway, carrier, head, frame, era, peer, Some(&handed)).await;
+            let posted = Box::new(Posted { head, frame });
+            let mut response = dispatch(gateway, carrier, posted, era, peer, Some(&handed)).await;
             handed.give_session(response.headers_mut());
             response
         }
@@ -186,16 +194,17 @@ async fn without_a_body(
 async fn dispatch(
     gateway: Arc<Gateway>,
     carrier: Arc<Carrier>,
-    mut head: Parts,
-    frame: Frame,
+    posted: Box<Posted>,
     era: Era,
     peer: Peer,
     handed: Option<&Handed>,
 ) -> Response<Body> {
+    let frame = &posted.frame;
     if let (Kind::Request, Some(TOOLS_CALL), Some(id)) = (frame.kind(), frame.method(), frame.id().cloned()) {
         let way = call::Way { carrier, federated: None };
-        return call::call(gateway, way, head, frame, id, era, peer).await;
+        return call::call(gateway, way, posted, id, era, peer).await;
     }
+    let Posted { mut head, frame } = *posted;
     let passing = Passing::begin(&gateway, &frame, &mut head.headers, Some(&carrier));
     let response = match handed.map(|handed| handed.take_tasks(&mut head.headers, &frame)).transpose() {
         Ok(own) => {

@@ -45,10 +45,10 @@ struct End<'a> {
 }
 
 impl Watch {
-    /// A call arrives; `door` is the word for where.
-    pub fn begin(gateway: &Arc<Gateway>, door: &'static str) -> Self {
+    /// A call arrives; `door` is the word for where. In a box: it is handed from step to step.
+    pub fn begin(gateway: &Arc<Gateway>, door: &'static str) -> Box<Self> {
         gateway.telemetry.inflight.increment();
-        Self {
+        Box::new(Self {
             telemetry: Arc::clone(&gateway.telemetry),
             door,
             began: now(),
@@ -61,12 +61,12 @@ impl Watch {
             place: OnceLock::new(),
             span: Span::none(),
             sent: None,
-        }
+        })
     }
 
     /// The same call in traces, as part of what its request says.
     #[must_use]
-    pub fn traced(mut self, arrival: Arrival<'_>) -> Self {
+    pub fn traced(mut self: Box<Self>, arrival: Arrival<'_>) -> Box<Self> {
         self.span = self.telemetry.traces.server(arrival);
         self
     }
@@ -108,7 +108,7 @@ impl Watch {
     /// # Errors
     /// As [`Gate::complete`].
     pub async fn complete<P: Ports>(
-        mut self,
+        mut self: Box<Self>,
         gate: &Gate<P>,
         held: HeldCall,
         permitted: &Permitted,
@@ -155,7 +155,7 @@ impl Watch {
     }
 
     /// The call is not carried out.
-    pub fn refused(mut self, refusal: &Refusal) {
+    pub fn refused(mut self: Box<Self>, refusal: &Refusal) {
         let (known, demands) = match &*refusal.verdict {
             // A name that only the caller said becomes no label, and no part of the log.
             Verdict::Denied(Denial::UnknownTool(_)) => (None, false),
@@ -170,16 +170,16 @@ impl Watch {
     }
 
     /// The call was completed, or could not be.
-    fn completed(self, permitted: &Permitted, completed: &Result<Completed, Fault>) {
+    fn completed(self: Box<Self>, permitted: &Permitted, completed: &Result<Completed, Fault>) {
         self.finished(permitted.call(), permitted.tool(), completed);
     }
 
     /// The call ended before its tool was asked: the money for it did not come.
-    pub fn not_taken(self, not_taken: &NotTaken) {
+    pub fn not_taken(self: Box<Self>, not_taken: &NotTaken) {
         self.finished(not_taken.call, &not_taken.tool, &not_taken.completed);
     }
 
-    fn finished(mut self, call: CallId, tool: &ToolRef, completed: &Result<Completed, Fault>) {
+    fn finished(mut self: Box<Self>, call: CallId, tool: &ToolRef, completed: &Result<Completed, Fault>) {
         if let Err(fault) = completed {
             let source: &dyn std::error::Error = fault;
             tracing::error!(%call, %tool, error = source, "call could not be completed");
@@ -199,7 +199,7 @@ impl Watch {
     }
 
     /// The gateway itself has answered a call of one of its own tools.
-    pub fn answered_here(mut self, tool: &ToolRef, outcome: &'static str) {
+    pub fn answered_here(mut self: Box<Self>, tool: &ToolRef, outcome: &'static str) {
         self.end(&End { call: None, tool: Some(tool), outcome, charged: false });
     }
 
@@ -241,11 +241,11 @@ impl Watch {
             span.say("tollgate.server", tool.server.as_str());
         }
         if let Some(call) = end.call {
-            span.say("tollgate.call", call.to_string());
+            span.say("tollgate.call", call);
         }
         if let Some((rail, amount, asset)) = &self.payment {
-            span.say("tollgate.rail", rail.to_string());
-            span.say("tollgate.amount", amount.to_string());
+            span.say("tollgate.rail", rail);
+            span.say("tollgate.amount", amount);
             span.say("tollgate.asset", asset.as_str());
             span.say("tollgate.charged", if end.charged { "true" } else { "false" });
         }

@@ -11,10 +11,10 @@ use tollgate_gate::{Answer, Denial, Door, Fault, Request, faulted};
 use super::told;
 use crate::clock;
 use crate::gateway::Gateway;
-use crate::in_place::boxed;
 use crate::lease::{LeaseToken, Seat};
 use crate::telemetry::Watch;
 use crate::unfinished::Unfinished;
+use tollgate_exec::in_place::boxed;
 
 /// Vets a call, leases it, and sees it to its end: by its holder's word, or by the clock.
 ///

@@ -140,7 +140,7 @@ impl Asked {
 
     async fn call(&self, tools: &BuiltinTools, frame: &Frame, id: &RequestId) -> Response<Body> {
         let watch = Watch::begin(&self.gateway, "builtin").traced(Arrival::of(&self.headers, frame));
-        let refused = |watch: Watch, tool: Option<&ToolRef>, denial: Denial| {
+        let refused = |watch: Box<Watch>, tool: Option<&ToolRef>, denial: Denial| {
             let response = self.refused(&denial, Some(id));
             watch.refused(&Refusal { tool: tool.cloned(), ..Refusal::denied(denial) });
             response

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::request::Parts;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate_domain::{CallId, FailureKind, Outcome, ToolRef};
@@ -19,17 +18,17 @@ use tollgate_mcp::headers::check_params;
 use tollgate_mcp::{Era, Frame, RequestId};
 use tollgate_rails::carriers::PAYMENT_META_KEYS;
 
-use super::forwarded;
 use super::handed::{Handed, Shown, given, principal};
+use super::{Posted, forwarded};
 use crate::carrier::{Carrier, outcome_of};
 use crate::clock;
 use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
-use crate::in_place::boxed;
 use crate::reserved::{is_http_demand, is_reserved};
 use crate::result_scan::{NOTE_META, Note, Noted};
 use crate::telemetry::{Arrival, StreamCount, Watch};
 use crate::unfinished::Unfinished;
+use tollgate_exec::in_place::boxed;
 
 /// What the answer to one call depends on.
 struct Asked {
@@ -66,23 +65,22 @@ pub(super) struct Federated {
 pub(super) async fn call(
     gateway: Arc<Gateway>,
     way: Way,
-    head: Parts,
-    frame: Frame,
+    mut posted: Box<Posted>,
     id: RequestId,
     era: Era,
     peer: Peer,
 ) -> Response<Body> {
     let Way { carrier, federated } = way;
+    let Posted { head, frame } = &*posted;
     let (tool, arguments) = frame.tool_call().map(|call| (call.name, call.arguments)).unwrap_or_default();
-    let shown = Shown::by(&head.headers, &frame);
-    let asked = Asked { gateway, carrier, id, era, tool, federated, shown };
-    let watch = Watch::begin(&asked.gateway, asked.door().word()).traced(Arrival::of(&head.headers, &frame));
-    let vetted = async {
-        let frame = asked.with_its_state(&head.headers, frame)?;
-        let vetted = vetted(&asked, &watch, &head, &frame, arguments, peer).await?;
-        Ok::<_, Refusal>((vetted, frame))
+    let shown = Shown::by(&head.headers, frame);
+    let asked = Box::new(Asked { gateway, carrier, id, era, tool, federated, shown });
+    let watch = Watch::begin(&asked.gateway, asked.door().word()).traced(Arrival::of(&head.headers, frame));
+    let vetted = match asked.with_its_state(&mut posted) {
+        Ok(()) => boxed(|| vetted(&asked, &watch, &posted, arguments, peer)).await,
+        Err(refusal) => Err(refusal),
     };
-    let (vetted, frame) = match vetted.await {
+    let vetted = match vetted {
         Ok(vetted) => vetted,
         Err(refusal) => {
             watch.refused(&refusal);
@@ -94,7 +92,7 @@ pub(super) async fn call(
     let call = vetted.id();
     // The claim is made in that task: a caller who hangs up meanwhile must not leave it without an end.
     // Boxed: its future is long, and a runtime moves what it is given a dozen times.
-    gateway.calls.spawn(boxed(|| asked.see_through(watch, vetted, (head, frame), reply)));
+    gateway.calls.spawn(boxed(|| asked.see_through(watch, vetted, posted, reply)));
     answered.await.unwrap_or_else(|_| {
         let fault = Fault::Internal("the task of a call ended without a word".to_owned());
         respond(faulted(&fault, Some(call), Door::JsonRpc { id: None }, gateway.naming("")))
@@ -104,8 +102,7 @@ pub(super) async fn call(
 async fn vetted(
     asked: &Asked,
     watch: &Watch,
-    head: &Parts,
-    frame: &Frame,
+    Posted { head, frame }: &Posted,
     arguments: Bytes,
     peer: Peer,
 ) -> Result<Call<Screened>, Refusal> {
@@ -163,15 +160,15 @@ impl Asked {
 
     /// Claims, carries out and completes a call, whatever happens to the caller meanwhile.
     async fn see_through(
-        self,
-        watch: Watch,
+        self: Box<Self>,
+        watch: Box<Watch>,
         vetted: Call<Screened>,
-        message: (Parts, Frame),
+        posted: Box<Posted>,
         reply: oneshot::Sender<Response<Body>>,
     ) {
         let mut unfinished = Unfinished::begin(&self.gateway, vetted.id());
-        match watch.hold(&self.gateway.gate, vetted).await {
-            Ok(held) => self.carry_out((watch, &mut unfinished), held, message, reply).await,
+        match boxed(|| watch.hold(&self.gateway.gate, vetted)).await {
+            Ok(held) => self.carry_out((watch, &mut unfinished), held, posted, reply).await,
             Err(refusal) => {
                 let response = self.refused(&refusal);
                 watch.refused(&refusal);
@@ -182,13 +179,13 @@ impl Asked {
     }
 
     async fn carry_out(
-        self,
-        (mut watch, unfinished): (Watch, &mut Unfinished),
+        self: Box<Self>,
+        (mut watch, unfinished): (Box<Watch>, &mut Unfinished),
         held: Call<Held>,
-        message: (Parts, Frame),
+        posted: Box<Posted>,
         mut reply: oneshot::Sender<Response<Body>>,
     ) {
-        let ready = match self.gateway.gate.take(held).await {
+        let ready = match boxed(|| self.gateway.gate.take(held)).await {
             Ok(ready) => ready,
             Err(not_taken) => {
                 watch.not_taken(&not_taken);
@@ -202,15 +199,16 @@ impl Asked {
         let limits = Limits { message_bytes_max: answer_bytes_max, room, ..Limits::default() };
         let (permitted, held) = ready.permit();
         watch.asks(&held);
-        let request = self.sent(&mut watch, &permitted, message);
+        let request = self.sent(&mut watch, &permitted, *posted);
         // Kept until the end is on the books.
         let (_mark, unmarked) = match self.carrier.mark(&permitted) {
             Ok(mark) => (mark, None),
             Err(error) => (None, Some(error)),
         };
         unfinished.asks();
-        let exchange =
-            self.carrier.exchange(&permitted, request, &self.id, limits, deadline, &self.gateway.tasks);
+        let exchange = boxed(|| {
+            self.carrier.exchange(&permitted, request, &self.id, limits, deadline, &self.gateway.tasks)
+        });
         let intercepted = tokio::select! {
             biased;
             // The caller hung up before the answer: the server is told by the end of its exchange, nothing is charged.
@@ -223,7 +221,7 @@ impl Asked {
                 }
             } => intercepted,
         };
-        let complete = async |outcome| watch.complete(&self.gateway.gate, held, &permitted, outcome).await;
+        let complete = |outcome| boxed(|| watch.complete(&self.gateway.gate, held, &permitted, outcome));
         match intercepted {
             Err(error) => {
                 unanswered(permitted.call(), &error);
@@ -272,8 +270,8 @@ impl Asked {
 
     /// The caller's message as the server gets it. What pays or identifies the caller ends here; the rest goes on byte for
     /// byte. Where it belongs in a trace is told in a header, and in `_meta` only if the message is another one anyway.
-    fn sent(&self, watch: &mut Watch, permitted: &Permitted, message: (Parts, Frame)) -> Request<Body> {
-        let (mut head, frame) = message;
+    fn sent(&self, watch: &mut Watch, permitted: &Permitted, posted: Posted) -> Request<Body> {
+        let Posted { mut head, frame } = posted;
         watch.leaves(&self.carrier, permitted, &mut head.headers);
         let ends_here = |key: &str| PAYMENT_META_KEYS.contains(&key) || key == IDEMPOTENCY_META;
         let body = frame.without_meta(ends_here);
@@ -285,14 +283,15 @@ impl Asked {
     }
 
     /// The call with its `requestState` as the server gave it (M8).
-    fn with_its_state(&self, headers: &HeaderMap, frame: Frame) -> Result<Frame, Refusal> {
-        if frame.param("requestState").is_none() {
-            return Ok(frame);
+    fn with_its_state(&self, posted: &mut Posted) -> Result<(), Refusal> {
+        if posted.frame.param("requestState").is_none() {
+            return Ok(());
         }
-        let own = principal(headers)
-            .and_then(|who| Handed::to(&self.gateway, &self.carrier, who).take_state(&frame))
+        let own = principal(&posted.head.headers)
+            .and_then(|who| Handed::to(&self.gateway, &self.carrier, who).take_state(&posted.frame))
             .map_err(Refusal::denied)?;
-        Ok(own.unwrap_or(frame))
+        own.into_iter().for_each(|own| posted.frame = own);
+        Ok(())
     }
 
     /// The tool's answer in the names of this door, and with what it hands out as this caller gets it.

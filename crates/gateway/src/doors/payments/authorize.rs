@@ -71,7 +71,7 @@ async fn hold(
 ) {
     let args = tollgate_mcp::canonical::digest(&request.arguments).map(Digest::from_bytes);
     let watch = Watch::begin(&gateway, DOOR);
-    let refuse = |watch: Watch, refusal: Refusal, reply: oneshot::Sender<Answer>| {
+    let refuse = |watch: Box<Watch>, refusal: Refusal, reply: oneshot::Sender<Answer>| {
         watch.refused(&refusal);
         drop(reply.send(refused(&gateway, &refusal, &execute_url(&gateway))));
     };

@@ -14,7 +14,7 @@ use tollgate_mcp::{Era, Frame, RequestId, raw};
 use tollgate_risk::Entrance;
 
 use super::super::call::{self, Federated, Way};
-use super::super::forwarded;
+use super::super::{Posted, forwarded};
 use super::asking::{Asking, unanswered};
 use super::relay::{limits, relayed};
 use super::unknown_method;
@@ -63,7 +63,8 @@ pub(super) async fn call(asking: Asking, frame: Frame, id: RequestId) -> Respons
     };
     let way = Way { carrier, federated: Some(Federated { name: public, answer: Box::new(answer) }) };
     let gateway = Arc::clone(&asking.gateway);
-    let called = call::call(gateway, way, head, own_frame, id.clone(), asking.era, asking.peer);
+    let posted = Box::new(Posted { head, frame: own_frame });
+    let called = call::call(gateway, way, posted, id.clone(), asking.era, asking.peer);
     let response = called.await;
     relayed(&asking, server, response, &id, false).await
 }
