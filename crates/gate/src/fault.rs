@@ -98,7 +98,7 @@ impl Fault {
                 "The tool's server demanded a payment of its own; the gateway withheld the demand, and nothing was charged."
             }
             Self::Upstream { kind: FailureKind::Suspicious } => {
-                "The tool's answer contains text that hides something or gives orders to a model; the gateway withheld it, and nothing was charged."
+                "The tool's answer contains hidden text, orders to a model, an access key or personal data; the gateway withheld it, and nothing was charged."
             }
             Self::Upstream { kind: FailureKind::NoRoom } => {
                 "The gateway holds as many answers as it may, so this one was not kept; nothing was charged."

@@ -1,4 +1,4 @@
-//! Looks at what tools answer for text that is aimed at a model, where the operator wants that.
+//! Looks at what tools answer for text that is aimed at a model, access keys and personal data, where the operator wants that.
 //!
 //! A help, as the scan of definitions is: it knows tricks, not intentions. It never changes an answer: one passes whole, with a
 //! note beside it, or not at all. The log names rules, never a server's words.
@@ -109,7 +109,7 @@ pub(crate) fn found(policy: ResultPolicy, said: &[u8], tool: &str) -> Option<Not
         tool,
         action = policy.word(),
         findings,
-        "an answer contains text that is aimed at a model"
+        "an answer contains text that is aimed at a model, an access key or personal data"
     );
     Some(Note(findings))
 }

@@ -45,5 +45,7 @@ pub use pin::{
     Approval, Approver, Observed, Pending, Pin, PinRecord, Sighting, Standing, State, approve, observe,
 };
 pub use policy::{Drift, Findings, FirstUse, PinPolicy, PolicyError, ResultPolicy};
-pub use scan::{Finding, RESULT_BYTES_MAX, Report, Rule, SCORE_HIGH, Severity, scan, scan_result};
+pub use scan::{
+    Finding, RESULT_BYTES_MAX, RESULT_KEY_BYTES_MAX, Report, Rule, SCORE_HIGH, Severity, scan, scan_result,
+};
 pub use visible::visible;

@@ -9,6 +9,7 @@ mod names;
 mod phrases;
 mod places;
 mod result;
+mod withheld;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +18,7 @@ use std::fmt;
 use crate::definition::Definition;
 use crate::visible::visible;
 use places::Place;
-pub use result::{RESULT_BYTES_MAX, scan_result};
+pub use result::{RESULT_BYTES_MAX, RESULT_KEY_BYTES_MAX, scan_result};
 
 /// From this score on, a definition needs a person's look: one high finding, or three kinds of medium ones.
 pub const SCORE_HIGH: u32 = 60;
@@ -69,6 +70,10 @@ pub enum Rule {
     Shadowing,
     /// Words that give the model a part to play.
     RolePlay,
+    /// A key, token or password of which the shape says that it opens something.
+    AccessKey,
+    /// The number of a person's card, account or social security.
+    PersonalData,
 }
 
 impl Rule {
@@ -95,6 +100,8 @@ impl Rule {
             Self::Steering => "steering",
             Self::Shadowing => "shadowing",
             Self::RolePlay => "role_play",
+            Self::AccessKey => "access_key",
+            Self::PersonalData => "personal_data",
         }
     }
 }
@@ -139,7 +146,7 @@ pub struct Finding {
     pub severity: Severity,
     /// Where: a JSON pointer, hidden characters visible.
     pub pointer: String,
-    /// The text around it, hidden characters visible.
+    /// The text around it, hidden characters visible. Of an access key and of personal data it says only what kind it is.
     pub excerpt: String,
 }
 

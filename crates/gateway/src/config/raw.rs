@@ -352,8 +352,9 @@ pub struct RawTool {
     pub deadline_ms: Option<u64>,
     /// As how many calls one call counts in every limit on calls. Default: 1.
     pub weight: Option<u32>,
-    /// When the scan finds hidden text or words aimed at a model in what the tool answers: off, warn (a note beside the answer),
-    /// or block (it is withheld and not charged). The first 64 KiB of text are looked at. Default: off.
+    /// When the scan finds hidden text, words aimed at a model, access keys or personal data in what the tool answers: off, warn (a
+    /// note beside the answer), or block (it is withheld and not charged). The first 64 KiB of text are read, and the first MiB is searched
+    /// for keys and personal data. Default: off.
     #[schemars(extend("enum" = ["off", "warn", "block", false, null]))]
     pub result_findings: Option<RawWord>,
     /// How often the tool may be called, besides the limits of its server and `limits`. In `every_tool`: each tool for itself.

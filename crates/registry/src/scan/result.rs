@@ -5,19 +5,29 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::places::{Kind, Place};
+use super::withheld::{self, Sought};
 use super::{Report, hidden, markup, phrases};
 use crate::visible::visible;
 
-/// How much text of a result is looked at, in bytes.
+/// How much text of a result is read for words and hidden characters, in bytes.
 pub const RESULT_BYTES_MAX: usize = 64 * 1024;
-/// A text of at least this length without any space is data, such as an image in Base64: nothing that a model reads as words.
+/// How much text of a result is searched for access keys and personal data, in bytes. That takes one pass and keeps nothing, so that
+/// it goes further, and images count: a key stands wherever a file happens to have it.
+pub const RESULT_KEY_BYTES_MAX: usize = 1024 * 1024;
+/// A text of at least this length without any space is data, such as an image in Base64: nothing that a model reads as words, and its
+/// digits are no numbers. Keys are found in it all the same.
 const DATA_BYTES_MIN: usize = 1024;
 
-/// Looks for what is aimed at the model in the first [`RESULT_BYTES_MAX`] bytes of a result's texts. What only definitions should not
-/// be (long, padded, partly in Base64) is no finding here: results are files and pages.
+/// Looks for what is aimed at the model in the first [`RESULT_BYTES_MAX`] bytes of a result's texts, and for access keys and personal
+/// data in the first [`RESULT_KEY_BYTES_MAX`]. What only definitions should not be (long, padded, partly in Base64) is no finding here:
+/// results are files and pages.
 pub fn scan_result(result: &[u8]) -> Report {
-    let mut looking =
-        Looking { report: Report::default(), pointer: String::new(), bytes_left: RESULT_BYTES_MAX };
+    let mut looking = Looking {
+        report: Report::default(),
+        pointer: String::new(),
+        bytes_left: RESULT_BYTES_MAX,
+        key_bytes_left: RESULT_KEY_BYTES_MAX,
+    };
     let mut reader = serde_json::Deserializer::from_slice(result);
     // It ends early where the bound is met, and where the result is no JSON: what was seen by then counts.
     drop(Texts(&mut looking).deserialize(&mut reader));
@@ -30,23 +40,34 @@ struct Looking {
     report: Report,
     /// Where the reader is: a JSON pointer.
     pointer: String,
+    /// Of [`RESULT_BYTES_MAX`].
     bytes_left: usize,
+    /// Of [`RESULT_KEY_BYTES_MAX`].
+    key_bytes_left: usize,
 }
 
 impl Looking {
     /// Looks at one text. `false`: the bound is met.
     fn see(&mut self, text: &str, kind: Kind) -> bool {
-        if text.len() >= DATA_BYTES_MIN && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return true;
+        let is_data = text.len() >= DATA_BYTES_MIN && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let within = text.floor_char_boundary(self.key_bytes_left);
+        // What is left is less than a character: nothing more fits.
+        self.key_bytes_left = if within < text.len() { 0 } else { self.key_bytes_left - within };
+        let text = text.get(..within).unwrap_or_default();
+        let hits = withheld::find(text, if is_data { Sought::AccessKeys } else { Sought::Everything });
+        let mut place = Place { pointer: visible(&self.pointer), text: String::new(), kind };
+        withheld::tell(&hits, &place, &mut self.report);
+        if !is_data && self.bytes_left > 0 {
+            // No other finding repeats what must not be repeated.
+            place.text = withheld::without(text, &hits);
+            let within = place.text.floor_char_boundary(self.bytes_left);
+            self.bytes_left = if within < place.text.len() { 0 } else { self.bytes_left - within };
+            place.text.truncate(within);
+            hidden::scan(&place, &mut self.report);
+            markup::scan_marks(&place, &mut self.report);
+            phrases::scan_alone(&place, &mut self.report);
         }
-        let within = text.floor_char_boundary(self.bytes_left);
-        self.bytes_left -= within;
-        let text = text.get(..within).unwrap_or_default().to_owned();
-        let place = Place { pointer: visible(&self.pointer), text, kind };
-        hidden::scan(&place, &mut self.report);
-        markup::scan_marks(&place, &mut self.report);
-        phrases::scan_alone(&place, &mut self.report);
-        self.bytes_left > 0
+        self.key_bytes_left > 0
     }
 
     fn at<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {
@@ -113,7 +134,9 @@ impl<'de> Visitor<'de> for Texts<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         while let Some(name) = members.next_key::<String>()? {
-            self.0.at(&name, |looking| {
+            // A name can be a key too, and a place is shown.
+            let shown = withheld::without(&name, &withheld::find(&name, Sought::Everything));
+            self.0.at(&shown, |looking| {
                 // A name that hides something is as good a place as any.
                 let goes_on = looking.see(&name, Kind::MemberName);
                 if goes_on { members.next_value_seed(Texts(looking)) } else { Err(A::Error::custom(MET)) }
@@ -170,6 +193,33 @@ mod tests {
             let report = said(text);
             assert!(!report.is_serious(), "{}", report.explained());
         }
+    }
+
+    #[test]
+    fn t6_a_key_in_what_is_data_or_behind_the_words_is_found_and_a_number_in_data_is_none() {
+        // Put together here, so that no scanner takes this file for a leak.
+        let key = format!("gh{}_{}", "p", "9fQ2xLb7Zc4Rk0WvTn8JyHd3Gs6MpE1uXa5B");
+        let is_key = |report: &Report| {
+            report.findings.iter().any(|f| f.rule == crate::Rule::AccessKey && !f.excerpt.contains("9fQ2"))
+        };
+        let image = "iVBORw0KGgoAAAANSUhEUgAAAAUA".repeat(400);
+        let minified = format!(r#"{{"a":"{image}","key":"{key}","n":"4111111111111111"}}"#);
+        assert!(minified.len() > DATA_BYTES_MIN && is_key(&said(&minified)));
+        let report = said(&minified.replace(&key, "none"));
+        assert_eq!(report.findings, [], "control: the card's digits in data say nothing");
+        assert!(said("4111111111111111").is_serious(), "control: they do alone");
+
+        let words = "word ".repeat(RESULT_BYTES_MAX / 5 * 2);
+        assert!(is_key(&said(&format!("{words}{key}"))), "behind the words that are read");
+        let parts = |count: usize| {
+            let text = |text: &str| json!({ "type": "text", "text": text });
+            let mut parts = vec![text(&"iVBORw0KGgoAAAANSUhEUgAAAAUA".repeat(4_000)); count];
+            parts.push(text(&key));
+            json!({ "content": parts })
+        };
+        let most = RESULT_KEY_BYTES_MAX / (28 * 4_000);
+        assert!(is_key(&scanned(&parts(most))), "control");
+        assert!(!scanned(&parts(most + 1)).is_serious(), "images count, of all texts together");
     }
 
     #[test]
