@@ -129,7 +129,7 @@ impl HttpUpstream {
     ///
     /// # Errors
     /// [`UpstreamError::Unreachable`] if nothing was sent, [`UpstreamError::TimedOut`] if the head of the answer took longer
-    /// than configured, else [`UpstreamError::Broken`].
+    /// than configured, [`UpstreamError::Abandoned`] if the body of the request broke off, else [`UpstreamError::Broken`].
     pub async fn forward(&self, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
         self.address(&mut request);
         let answering = self.pool.request(request);

@@ -20,7 +20,7 @@ use tollgate_egress::{Policy, http2_connector};
 
 use crate::http::HttpConfigError;
 use crate::retry::Persistent;
-use crate::{Body, Source, UpstreamError};
+use crate::{Body, BodyError, Source, UpstreamError};
 
 /// Node servers close an idle connection after five seconds; ours are given up before, so that a request does not meet a
 /// connection that is just being closed.
@@ -50,9 +50,16 @@ impl From<PoolError> for UpstreamError {
         // Only while connecting is it certain that nothing was sent.
         match error {
             PoolError::Connect(_) => Self::Unreachable(Box::new(error)),
+            // Of the caller's request, not of the server.
+            PoolError::Exchange(ref sent) if is_of_request(sent) => Self::Abandoned,
             PoolError::Exchange(_) => Self::Broken(Box::new(error)),
         }
     }
+}
+
+/// Whether the body of a request broke off on its way to the server.
+fn is_of_request(error: &hyper::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<BodyError>())
 }
 
 /// The connections to one server.

@@ -260,6 +260,23 @@ async fn f46_an_upstream_that_says_nothing_or_nonsense_is_broken() {
 }
 
 #[tokio::test]
+async fn a_request_whose_body_breaks_off_says_nothing_of_its_server() {
+    let peer = Peer::http(|request| async move {
+        drop(request.into_body().collect().await);
+        Response::new(Body::from(Bytes::from_static(b"read")))
+    })
+    .await;
+    let upstream = peer.upstream();
+    let broken = Body::channel(1).1;
+    for (body, is_broken) in [(Body::default(), false), (broken, true), (Body::default(), false)] {
+        match upstream.forward(Request::post("/").body(body).unwrap()).await {
+            Ok(response) => assert!(!is_broken && text(response.into_body()).await.unwrap() == "read"),
+            Err(error) => assert!(is_broken && matches!(error, UpstreamError::Abandoned), "{error:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn f45_an_upstream_that_hangs_meets_the_limit_on_the_head() {
     let peer = Peer::http(|request: Request<hyper::body::Incoming>| async move {
         if request.headers().contains_key("x-hang") {

@@ -131,22 +131,18 @@ async fn unparsed(gateway: &Arc<Gateway>, carrier: &Carrier, request: Request<In
     let era = era_of(request.headers());
     let listens = listens(request.method(), request.headers());
     let (request, arrival) = arrival::timed(request, limits);
-    let passed = tokio::select! {
-        biased;
-        what = arrival.spoiled() => {
+    match arrival.unless_spoiled(carrier.pass(request)).await {
+        Err(what) => {
             let denial = match what {
                 Spoiled::Late => Denial::RequestTimedOut { body_ms_max: limits.body_ms_max },
                 Spoiled::TooLong => Denial::BodyTooLarge { bytes_max: limits.body_bytes_max },
                 Spoiled::Broken => broken(),
             };
-            return refused(gateway, carrier, &denial, era, None);
+            refused(gateway, carrier, &denial, era, None)
         }
-        passed = carrier.pass(request) => passed,
-    };
-    match passed {
-        Ok(response) if listens => StreamCount::attach(gateway, response),
-        Ok(response) => response,
-        Err(error) => unreached(gateway, &error, None),
+        Ok(Ok(response)) if listens => StreamCount::attach(gateway, response),
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => unreached(gateway, &error, None),
     }
 }
 

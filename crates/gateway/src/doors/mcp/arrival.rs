@@ -29,8 +29,7 @@ pub(super) enum Spoiled {
     Broken,
 }
 
-/// Tells when a body is spoiled. Whoever waits for the server's answer looks here first: a caller's mistake must not count
-/// as a server that fails.
+/// Tells when a body is spoiled: a caller's mistake must not be taken for a server that fails.
 #[derive(Debug)]
 pub(super) struct Arrival(Option<Arc<Notice>>);
 
@@ -42,13 +41,33 @@ struct Notice {
 
 impl Arrival {
     /// Waits until the body is spoiled, for ever if it is not.
-    pub(super) async fn spoiled(&self) -> Spoiled {
+    async fn spoiled(&self) -> Spoiled {
         let Some(notice) = &self.0 else { return std::future::pending().await };
         loop {
             notice.told.notified().await;
             if let Some(what) = notice.what.get() {
                 return *what;
             }
+        }
+    }
+
+    /// What `passing` comes to, unless the body is spoiled: then it has failed for that reason, even where both were there between one
+    /// look and the next.
+    ///
+    /// # Errors
+    /// What is wrong with the body.
+    pub(super) async fn unless_spoiled<T, E>(
+        &self,
+        passing: impl Future<Output = Result<T, E>>,
+    ) -> Result<Result<T, E>, Spoiled> {
+        let passed = tokio::select! {
+            biased;
+            what = self.spoiled() => return Err(what),
+            passed = passing => passed,
+        };
+        match self.0.as_ref().and_then(|notice| notice.what.get()) {
+            Some(what) if passed.is_err() => Err(*what),
+            _ => Ok(passed),
         }
     }
 }
@@ -128,5 +147,27 @@ impl http_body::Body for Timed {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_is_spoiled_while_its_request_fails_is_why_it_failed() {
+        let notice = Arc::new(Notice::default());
+        let arrival = Arrival(Some(Arc::clone(&notice)));
+        let failing = async {
+            notice.what.get_or_init(|| Spoiled::Broken);
+            notice.told.notify_one();
+            Err::<(), _>("the connection to the server is at its end")
+        };
+        assert!(matches!(arrival.unless_spoiled(failing).await, Err(Spoiled::Broken)));
+        // Control: of a body that arrives, what the server says counts.
+        for arrival in [Arrival(Some(Arc::default())), Arrival(None)] {
+            let passed = arrival.unless_spoiled(async { Err::<(), _>("down") }).await;
+            assert!(matches!(passed, Ok(Err("down"))));
+        }
     }
 }
