@@ -10,6 +10,7 @@ use http::HeaderMap;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate_domain::{CallId, FailureKind, Outcome};
+use tollgate_exec::in_place::boxed;
 use tollgate_gate::{
     Answer, Call, Completed, Denial, Door, Ending, Fault, Held, Refusal, Screened, ToolAnswer, delivered,
     denied, faulted,
@@ -22,7 +23,6 @@ use crate::gateway::Gateway;
 use crate::result_scan::{Note, Noted};
 use crate::telemetry::{Arrival, Watch};
 use crate::unfinished::Unfinished;
-use tollgate_exec::in_place::boxed;
 
 /// Vets a call, carries it out over the gateway's own session, and renders how it ended: the way of the doors that are
 /// not MCP.

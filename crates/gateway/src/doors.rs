@@ -30,6 +30,7 @@ use std::sync::Arc;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tollgate_domain::{Origin, ServerName};
+use tollgate_exec::in_place::boxed;
 use tollgate_exec::{Body, BodyError};
 use tollgate_gate::{Answer, Denial, Door, Fault, denied, faulted};
 use tollgate_mcp::origin;
@@ -41,7 +42,6 @@ use crate::control::Control;
 use crate::described::Described;
 use crate::gateway::Gateway;
 use crate::live::Live;
-use tollgate_exec::in_place::boxed;
 
 /// What every door of the HTTP API says of itself, also where it is closed.
 pub(crate) fn described() -> Described {

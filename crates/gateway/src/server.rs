@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tollgate_exec::Body;
+use tollgate_exec::in_place::boxed;
 
 use self::drain::Drain;
 use self::http1::Pace;
@@ -33,7 +34,6 @@ use crate::doors;
 use crate::gateway::Gateway;
 use crate::live::Live;
 use crate::tls::Tls;
-use tollgate_exec::in_place::boxed;
 
 /// After a failed accept (such as no free file descriptor) the loop rests, instead of spinning.
 const ACCEPT_REST_MS: u64 = 100;

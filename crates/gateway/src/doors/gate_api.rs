@@ -19,6 +19,7 @@ use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tollgate_domain::Digest;
 use tollgate_exec::Body;
+use tollgate_exec::in_place::boxed;
 use tollgate_gate::{Answer, Denial, Door, Fault, denied, faulted};
 use tollgate_risk::Entrance;
 
@@ -30,7 +31,6 @@ use crate::doors::rates::admit;
 use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
 use crate::lease::Leases;
-use tollgate_exec::in_place::boxed;
 
 /// Where a program asks before each call.
 const AUTHORIZE: &str = "/gate/v1/authorize";

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
+use tollgate_exec::in_place::boxed;
 use tollgate_exec::intercept::{Limits, without_answers, without_tool_lists};
 use tollgate_exec::{Body, UpstreamError};
 use tollgate_gate::{Denial, Door, denied, faulted};
@@ -36,7 +37,6 @@ use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
 use crate::reserved::without_demands;
 use crate::telemetry::{Passing, StreamCount};
-use tollgate_exec::in_place::boxed;
 
 /// A message and the head that it came with. In a box from then on: it is handed from step to step.
 struct Posted {

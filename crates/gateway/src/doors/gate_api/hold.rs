@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate_domain::{FailureKind, Outcome};
+use tollgate_exec::in_place::boxed;
 use tollgate_gate::{Answer, Denial, Door, Fault, Request, faulted};
 
 use super::told;
@@ -14,7 +15,6 @@ use crate::gateway::Gateway;
 use crate::lease::{LeaseToken, Seat};
 use crate::telemetry::Watch;
 use crate::unfinished::Unfinished;
-use tollgate_exec::in_place::boxed;
 
 /// Vets a call, leases it, and sees it to its end: by its holder's word, or by the clock.
 ///

@@ -8,6 +8,7 @@ use http::{Request, Response};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate_domain::{CallId, FailureKind, Outcome, ToolRef};
+use tollgate_exec::in_place::boxed;
 use tollgate_exec::intercept::{Intercepted, Limits, Streamed, Whole};
 use tollgate_exec::{Body, UpstreamError};
 use tollgate_gate::{
@@ -28,7 +29,6 @@ use crate::reserved::{is_http_demand, is_reserved};
 use crate::result_scan::{NOTE_META, Note, Noted};
 use crate::telemetry::{Arrival, StreamCount, Watch};
 use crate::unfinished::Unfinished;
-use tollgate_exec::in_place::boxed;
 
 /// What the answer to one call depends on.
 struct Asked {
