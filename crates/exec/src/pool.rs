@@ -57,9 +57,13 @@ impl From<PoolError> for UpstreamError {
     }
 }
 
-/// Whether the body of a request broke off on its way to the server.
+/// Whether the body of a request broke off on its way to the server. Over HTTP/2 the stream of such a request is reset from here,
+/// which nothing else is whose answer is still waited for.
 fn is_of_request(error: &hyper::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<BodyError>())
+    std::error::Error::source(error).is_some_and(|source| {
+        let is_reset_here = |error: &h2::Error| error.is_reset() && !error.is_remote() && !error.is_library();
+        source.is::<BodyError>() || source.downcast_ref().is_some_and(is_reset_here)
+    })
 }
 
 /// The connections to one server.

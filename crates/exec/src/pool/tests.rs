@@ -155,3 +155,36 @@ async fn a_connection_that_has_rested_for_too_long_is_not_used_and_is_closed() {
     answered(&pool, &peer).await;
     assert_eq!(peer.connections.load(Ordering::SeqCst), 3);
 }
+
+/// What a request over HTTP/2 fails with, whose server resets its stream with an error or reads it to the end.
+async fn failed_over_http_2(body: Body, is_refused: bool) -> Option<UpstreamError> {
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| async move {
+        if is_refused {
+            return Err("no answer from me");
+        }
+        drop(http_body_util::BodyExt::collect(request.into_body()).await);
+        Ok(Response::new(Body::default()))
+    });
+    let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .serve_connection(hyper_util::rt::TokioIo::new(theirs), service);
+    let serving = tokio::spawn(serving);
+    let handshake = http2::Builder::new(TokioExecutor::new()).handshake(hyper_util::rt::TokioIo::new(ours));
+    let (mut sender, connection) = handshake.await.unwrap();
+    in_background(connection);
+    let request = Request::post("http://up.example/mcp").body(body).unwrap();
+    let failed = sender.send_request(request).await.err();
+    serving.abort();
+    failed.map(|error| PoolError::Exchange(error).into())
+}
+
+#[tokio::test]
+async fn a_request_over_http_2_whose_body_breaks_off_says_nothing_of_its_server() {
+    let broken = Body::channel(1).1;
+    let failed = failed_over_http_2(broken, false).await;
+    assert!(matches!(failed, Some(UpstreamError::Abandoned)), "{failed:?}");
+    // Controls: a body that arrives, and a stream that the server resets.
+    assert!(failed_over_http_2(Body::default(), false).await.is_none());
+    let refused = failed_over_http_2(Body::default(), true).await;
+    assert!(matches!(refused, Some(UpstreamError::Broken(_))), "{refused:?}");
+}
