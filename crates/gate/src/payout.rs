@@ -41,7 +41,8 @@ pub(crate) const fn next_step(refusal: &PayoutRefusal) -> &'static str {
             "Ask for at most what is left, or send the same request again when earlier payouts are a day old."
         }
         PayoutRefusal::Funds { .. } => {
-            "Ask for at most what is available: `GET /api/v1/providers/{provider}/balance`."
+            "Ask for at most what is available: `GET /api/v1/providers/{provider}/balance` shows it of a server, and \
+             `tollgate ledger statement credit:WALLET` of a wallet's credit."
         }
         PayoutRefusal::Unpayable(_) => "Correct what the message names; nothing was reserved.",
         PayoutRefusal::KeyReused(_) => {
