@@ -40,9 +40,9 @@ const COMPLETE: &str = "/gate/v1/complete";
 /// The paths of the gate API; there are none unless it is configured. They stand in the router for what they say of themselves and for
 /// whoever comes with another method: [`exchange`] answers before it.
 pub(super) fn doors() -> Doors {
-    Doors::new(described::SCHEMAS).post(AUTHORIZE, authorize, &described::AUTHORIZE).post(
+    Doors::new(described::SCHEMAS).post(AUTHORIZE, routed, &described::AUTHORIZE).post(
         COMPLETE,
-        complete,
+        routed,
         &described::COMPLETE,
     )
 }
@@ -59,38 +59,38 @@ pub(super) async fn exchange(
     request: Request<Incoming>,
     peer: Peer,
 ) -> http::Response<Body> {
-    let (head, body) = request.into_parts();
-    let answered = match head.uri.path() {
-        AUTHORIZE => authorized(gateway, peer, &head.headers, body).await,
-        _ => completed(gateway, peer, &head.headers, body).await,
-    };
-    respond(answer(gateway, answered))
+    respond(answer(gateway, request, peer).await)
 }
 
-/// `POST /gate/v1/authorize`: may this call run, and if not, what is its caller to be told.
-async fn authorize(
+async fn routed(
     State(gateway): State<Arc<Gateway>>,
     axum::Extension(peer): axum::Extension<Peer>,
-    headers: HeaderMap,
-    body: axum::body::Body,
+    request: axum::extract::Request,
 ) -> Response {
-    let answered = authorized(&gateway, peer, &headers, body).await;
-    into_response(answer(&gateway, answered))
+    into_response(answer(&gateway, request, peer).await)
 }
 
-async fn authorized<B>(
-    gateway: &Arc<Gateway>,
-    peer: Peer,
-    headers: &HeaderMap,
-    body: B,
-) -> Result<Answer, Denial>
+async fn answer<B>(gateway: &Arc<Gateway>, request: Request<B>, peer: Peer) -> Answer
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    check_user(gateway, peer, headers)?;
-    let body = within(body, gateway).await?;
-    let asked = asked::authorize(&body, peer)?;
+    let (head, body) = request.into_parts();
+    let answered = async {
+        check_user(gateway, peer, &head.headers)?;
+        let body = within(body, gateway).await?;
+        match head.uri.path() {
+            AUTHORIZE => authorize(gateway, peer, &body).await,
+            _ => complete(gateway, &body).await,
+        }
+    };
+    let refused = |denial| denied(&denial, None, Door::Rest, gateway.naming(""));
+    answered.await.unwrap_or_else(refused)
+}
+
+/// `POST /gate/v1/authorize`: may this call run, and if not, what is its caller to be told.
+async fn authorize(gateway: &Arc<Gateway>, peer: Peer, body: &Bytes) -> Result<Answer, Denial> {
+    let asked = asked::authorize(body, peer)?;
     if gateway.tools.elsewhere(&asked.tool).is_none() {
         return Ok(told::denial(gateway, &Denial::UnknownTool(asked.tool), None, ""));
     }
@@ -110,39 +110,13 @@ where
 }
 
 /// `POST /gate/v1/complete`: how the tool ended; answered with what was settled and the receipt.
-async fn complete(
-    State(gateway): State<Arc<Gateway>>,
-    axum::Extension(peer): axum::Extension<Peer>,
-    headers: HeaderMap,
-    body: axum::body::Body,
-) -> Response {
-    let answered = completed(&gateway, peer, &headers, body).await;
-    into_response(answer(&gateway, answered))
-}
-
-async fn completed<B>(
-    gateway: &Arc<Gateway>,
-    peer: Peer,
-    headers: &HeaderMap,
-    body: B,
-) -> Result<Answer, Denial>
-where
-    B: http_body::Body<Data = Bytes>,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    check_user(gateway, peer, headers)?;
-    let body = within(body, gateway).await?;
-    let said = asked::complete(&body)?;
+async fn complete(gateway: &Arc<Gateway>, body: &Bytes) -> Result<Answer, Denial> {
+    let said = asked::complete(body)?;
     let Some(mut ended) = gateway.leases.say(&said.lease, said.outcome) else {
         return Ok(told::no_such_lease());
     };
     let answer = ended.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
     Ok(answer.unwrap_or_else(|| lost_task(gateway)))
-}
-
-fn answer(gateway: &Gateway, answered: Result<Answer, Denial>) -> Answer {
-    let refused = |denial| denied(&denial, None, Door::Rest, gateway.naming(""));
-    answered.unwrap_or_else(refused)
 }
 
 /// Whoever asks runs tools for money: they show the operator's key, and stand on this machine unless it is said otherwise.
