@@ -81,8 +81,8 @@ pub fn render(verdict: &Verdict, call: Option<CallId>, door: Door<'_>, naming: N
 
 /// Renders a denial.
 pub fn denied(denial: &Denial, call: Option<CallId>, door: Door<'_>, naming: Naming<'_>) -> Answer {
-    let code = denial.code();
-    let mut facts = facts(code, &denial.message(), denial.next_step(), denial.retry_after_ms(), call, naming);
+    let (code, message) = (denial.code(), denial.message());
+    let mut facts = facts(code, &message, denial.next_step(), denial.retry_after_ms(), call, naming);
     merge(&mut facts, denial.facts());
     if let Some(path) = denial.approval_path() {
         facts.insert("approval_url".to_owned(), json!(format!("{}{path}", naming.base_url)));
@@ -93,19 +93,19 @@ pub fn denied(denial: &Denial, call: Option<CallId>, door: Door<'_>, naming: Nam
     }
     let mut answer = match (door, demand) {
         (Door::Mcp { era, id, payment_as_http: false }, Some(demand)) => {
-            demand_result(era, id, demand, &denial.message(), &facts, naming)
+            demand_result(era, id, demand, &message, &facts, naming)
         }
         (Door::Mcp { payment_as_http: true, .. } | Door::Rest, Some(demand)) => {
             http_demand(code, demand, facts, naming)
         }
         (Door::Mcp { era, id, .. }, None) if matches!(denial, Denial::InvalidArguments(_)) => {
-            let text = format!("{} {}", denial.message(), denial.next_step());
-            let meta = Value::Object(facts).to_string();
-            let result = reply::tool_result(era, &[&text], None, &[("tollgate/denial", &meta)], true);
+            let said = format!("{message} {}", denial.next_step());
+            let meta = text(&facts);
+            let result = reply::tool_result(era, &[&said], None, &[("tollgate/denial", &meta)], true);
             json_answer(StatusCode::OK, result_message(id, &result))
         }
         (Door::Mcp { id, .. } | Door::JsonRpc { id }, _) => {
-            rpc_error(code, status_for(door, code), id, &denial.message(), facts)
+            rpc_error(code, status_for(door, code), id, &message, &facts)
         }
         (Door::Rest, None) => rest_error(code, facts),
     };
@@ -120,7 +120,7 @@ pub fn faulted(fault: &Fault, call: Option<CallId>, door: Door<'_>, naming: Nami
     merge(&mut facts, fault.facts());
     let mut answer = match door {
         Door::Mcp { id, .. } | Door::JsonRpc { id } => {
-            rpc_error(code, status_for(door, code), id, fault.message(), facts)
+            rpc_error(code, status_for(door, code), id, fault.message(), &facts)
         }
         Door::Rest => rest_error(code, facts),
     };
@@ -196,6 +196,11 @@ fn facts(
     facts
 }
 
+/// Whoever floods is refused often: `Display` of a value writes through a formatter, at twice the cost.
+fn text(object: &Map<String, Value>) -> String {
+    serde_json::to_string(object).unwrap_or_default() // names are strings: it cannot fail
+}
+
 fn merge(facts: &mut Map<String, Value>, more: Value) {
     if let Value::Object(more) = more {
         facts.extend(more);
@@ -221,19 +226,18 @@ fn rpc_error(
     status: StatusCode,
     id: Option<&RequestId>,
     message: &str,
-    facts: Map<String, Value>,
+    facts: &Map<String, Value>,
 ) -> Answer {
-    let data = Value::Object(facts).to_string();
-    json_answer(status, reply::error(id, code.json_rpc, message, Some(&data)))
+    json_answer(status, reply::error(id, code.json_rpc, message, Some(&text(facts))))
 }
 
 fn rest_error(code: Code, facts: Map<String, Value>) -> Answer {
     let status = StatusCode::from_u16(code.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    json_answer(status, rest_body(code, facts).to_string().into())
+    json_answer(status, text(&rest_body(code, facts)).into())
 }
 
 /// `{"error":{"code","message","next_step",…,"data":{…}}}`.
-fn rest_body(code: Code, mut facts: Map<String, Value>) -> Value {
+fn rest_body(code: Code, mut facts: Map<String, Value>) -> Map<String, Value> {
     let mut error = Map::new();
     error.insert("code".to_owned(), json!(code.word));
     facts.remove("error");
@@ -243,7 +247,7 @@ fn rest_body(code: Code, mut facts: Map<String, Value>) -> Value {
         }
     }
     error.insert("data".to_owned(), Value::Object(facts));
-    json!({ "error": error })
+    Map::from_iter([("error".to_owned(), Value::Object(error))])
 }
 
 /// HTTP 402: x402 v2 in `PAYMENT-REQUIRED`, L402 and `Payment` in `WWW-Authenticate` lines of their own, and the same
@@ -274,7 +278,7 @@ fn demand_result(
     let mut said = demand.clone();
     said.reason.get_or_insert_with(|| message.to_owned());
     let required = said.payment_required(naming.resource_url);
-    let facts = Value::Object(facts.clone()).to_string();
+    let facts = text(facts);
     // Where the tool takes no x402, structured content carries the facts with the L402 challenge instead.
     let structured = required.as_deref().unwrap_or(&facts);
     let mpp = demand.mpp();

@@ -32,11 +32,15 @@ pub mod code {
 
 /// An error response. Without an id its `id` is null (JSON-RPC 2.0 section 5). `data` is a raw JSON value.
 pub fn error(id: Option<&RequestId>, code: i32, message: &str, data: Option<&str>) -> Bytes {
-    let id = id.map_or("null", RequestId::raw);
-    let data = data.map(|raw| format!(",\"data\":{raw}")).unwrap_or_default();
-    let message = quote(message);
-    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},\"message\":{message}{data}}}}}")
-        .into()
+    let (id, message) = (id.map_or("null", RequestId::raw), quote(message));
+    let mut text =
+        format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},\"message\":{message}");
+    if let Some(raw) = data {
+        text.push_str(",\"data\":");
+        text.push_str(raw);
+    }
+    text.push_str("}}");
+    text.into()
 }
 
 /// A response with a raw result.
