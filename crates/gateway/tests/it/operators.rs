@@ -610,3 +610,22 @@ async fn credit_is_given_in_the_assets_that_the_gateway_takes() {
     let told: Value = serde_json::from_str(&said(&of_environment.output().unwrap())).unwrap();
     assert_eq!((&told["asset"], &told["available"]), (&json!(BASE), &json!("6000000")));
 }
+
+#[test]
+fn c1_whatever_makes_a_data_directory_makes_it_for_its_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |path: &str| std::fs::metadata(folder.path().join(path)).unwrap().permissions().mode() & 0o777;
+    let make = |data: &str, more: &[&str]| {
+        let made = run(folder.path(), &[&["keys", "create", "--name", "ci", "--data", data], more].concat());
+        assert!(made.status.success(), "{}", errors(&made));
+    };
+    make("data", &[]);
+    make("data", &["--admin"]);
+    assert_eq!((mode("data"), mode("data/ledger.db"), mode("data/control.db")), (0o700, 0o600, 0o600));
+    // One that is there keeps its mode, such as the volume of a container: what is in it is the owner's all the same.
+    std::fs::create_dir(folder.path().join("open")).unwrap();
+    std::fs::set_permissions(folder.path().join("open"), PermissionsExt::from_mode(0o755)).unwrap();
+    make("open", &[]);
+    make("open", &["--admin"]);
+    assert_eq!((mode("open"), mode("open/ledger.db"), mode("open/control.db")), (0o755, 0o600, 0o600));
+}
