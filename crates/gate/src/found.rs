@@ -39,17 +39,7 @@ pub struct Found<'a> {
 /// A [`Denial`] when more than one payment or key is presented, or a payment stands where none may.
 pub fn request<'m>(found: Found<'_>, meta: impl Fn(&str) -> Option<&'m [u8]>) -> Result<Request, Denial> {
     let Credentials { presented, api_key } = credentials(found.headers, found.query, &meta)?;
-    let idempotency_key = match lines(found.headers, IDEMPOTENCY_KEY).next() {
-        Some(key) => Some(key.to_owned()),
-        None => meta(IDEMPOTENCY_META).and_then(tollgate_mcp::json::string),
-    };
-    // Not ignored: its sender would believe to be safe from paying twice.
-    if idempotency_key.as_ref().is_some_and(|key| {
-        key.len() > 64 || key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic())
-    }) {
-        let reason = "an idempotency key is 1 to 64 visible ASCII characters".to_owned();
-        return Err(Denial::MalformedFrame { json_rpc: -32_600, reason });
-    }
+    let idempotency_key = idempotency_key(found.headers, meta(IDEMPOTENCY_META))?;
     Ok(Request {
         tool: found.tool,
         arguments: found.arguments,
@@ -61,6 +51,27 @@ pub fn request<'m>(found: Found<'_>, meta: impl Fn(&str) -> Option<&'m [u8]>) ->
         maximum: found.maximum,
         origin: found.origin,
     })
+}
+
+/// The caller's own key for repeating a request. One that cannot be read, or is not alone, is refused and not ignored: its sender would
+/// believe to be safe from paying twice.
+fn idempotency_key(headers: &HeaderMap, meta: Option<&[u8]>) -> Result<Option<String>, Denial> {
+    let refused = |reason: &str| Denial::MalformedFrame { json_rpc: -32_600, reason: reason.to_owned() };
+    let in_headers = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let in_headers = in_headers.map(|line| line.to_str().ok().map(str::to_owned));
+    // An explicit null is what some clients send for "none".
+    let in_meta = meta.filter(|raw| raw.trim_ascii() != b"null").map(tollgate_mcp::json::string);
+    let mut keys = in_headers.chain(in_meta);
+    let Some(key) = keys.next() else { return Ok(None) };
+    if keys.any(|other| other != key) {
+        return Err(refused("a request has one idempotency key, this one has several"));
+    }
+    let is_key =
+        |key: &String| (1..=64).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    match key.filter(is_key) {
+        Some(key) => Ok(Some(key)),
+        None => Err(refused("an idempotency key is 1 to 64 visible ASCII characters")),
+    }
 }
 
 /// Who a request says it is from, and what it pays with.
@@ -107,3 +118,6 @@ fn refuse_query_carriers(query: Option<&str>) -> Result<(), Denial> {
 fn lines<'h>(headers: &'h HeaderMap, name: &'static str) -> impl Iterator<Item = &'h str> {
     headers.get_all(HeaderName::from_static(name)).iter().filter_map(|value| value.to_str().ok())
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,7 +143,16 @@ impl<P: Ports> Gate<P> {
 
     async fn submit(&self, row: &SettlementRow, now: UnixMillis) -> Result<State, Fault> {
         let answer = match self.outside_rail(row)? {
-            Some(rail) => rail.settle(&settlement_of(row), now).await,
+            Some(rail) => match rail.settle(&settlement_of(row), now).await {
+                // Something may have been sent before, and have arrived since it was looked up.
+                SettlementAnswer::Failed { reason } if row.state != State::Executed => {
+                    match rail.look_up(&settlement_of(row), now).await {
+                        SettlementAnswer::Absent => SettlementAnswer::Failed { reason },
+                        seen => seen,
+                    }
+                }
+                answer => answer,
+            },
             None => own_answer(&row.key, row.call, row.expires, now),
         };
         self.record_answer(row, answer, now).await

@@ -314,7 +314,7 @@ pub(crate) enum CreditCommand {
         /// Print what would be booked, and book nothing.
         #[arg(long)]
         dry_run: bool,
-        /// The configuration whose assets are known. Default: those of dev mode.
+        /// The configuration whose assets are known. Default: those of dev mode where it has been, else of the environment.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
         #[command(flatten)]

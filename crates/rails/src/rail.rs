@@ -292,7 +292,9 @@ pub trait PaymentRail: Send + Sync + fmt::Debug {
     /// [`PaymentRefusal`]: why not.
     fn verify(&self, proof: &Proof, quote: &Quote, now: UnixMillis) -> Result<Payment, PaymentRefusal>;
 
-    /// Moves the money on the rail. Asked only where [`Funds::settles_on_our_books`] says no. The settlement row already says `submitted`. Idempotent by the payment's key.
+    /// Moves the money on the rail. Asked only where [`Funds::settles_on_our_books`] says no. The settlement row already says `submitted`. Moves it at most once by the payment's
+    /// key; what had its effect before anything was sent for this row has paid for something else, and is refused. Whoever sends again looks it up
+    /// first, and once more after a refusal.
     fn settle<'a>(&'a self, settlement: &'a Settlement, now: UnixMillis) -> RailFuture<'a, SettlementAnswer>;
 
     /// Finds out what became of a settlement, without sending anything.

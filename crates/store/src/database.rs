@@ -61,6 +61,20 @@ pub(crate) fn make_directory(directory: &Path) -> Result<(), OpenError> {
     builder.create(directory).map_err(|source| OpenError::Directory { path: directory.to_owned(), source })
 }
 
+/// Makes an empty file that only its owner reads, also in a directory that others enter; SQLite fills it, and its log has the same mode.
+fn make_private(path: &Path) -> Result<(), OpenError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        // Somebody else was faster.
+        Err(source) if source.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(source) => Err(OpenError::Directory { path: path.to_owned(), source }),
+    }
+}
+
 impl Schema {
     /// Opens the file for writing; makes or migrates it as far as `opener` may.
     pub(crate) fn open(&self, directory: &Path, opener: Opener) -> Result<Connection, OpenError> {
@@ -73,6 +87,8 @@ impl Schema {
             let looking = Connection::open_with_flags(&path, flags).map_err(sqlite("open", &path))?;
             looking.busy_timeout(BUSY_TIMEOUT).map_err(sqlite("open", &path))?;
             self.version(&looking, &path, opener)?;
+        } else {
+            make_private(&path)?;
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE

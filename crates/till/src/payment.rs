@@ -9,6 +9,10 @@ use crate::raw::{RawAsset, RawLightning, RawX402};
 /// The default life of a quote where Lightning asks for no longer one.
 pub const QUOTE_TTL_SECONDS: u64 = 300;
 
+/// The token of a network that has one here by default.
+const USDC: &str = "USDC";
+const USDC_DECIMALS: u8 = 6;
+
 /// A value that cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Complaint {
@@ -120,22 +124,7 @@ impl X402 {
             )
         })?;
         let empty = RawAsset::default();
-        let token = raw.asset.as_ref().unwrap_or(&empty);
-        let default = default_token(chain);
-        let address = token.address.as_deref().or(default.map(|(address, _)| address)).ok_or_else(|| {
-            Complaint::new(
-                "payment.x402.asset.address",
-                "this network has no default token: name its address",
-            )
-        })?;
-        let address = evm_address("payment.x402.asset.address", address)?;
-        let symbol = token.symbol.as_deref().unwrap_or("USDC");
-        let asset = Asset::new(
-            &format!("eip155:{chain}/erc20:{}", address.to_string().to_ascii_lowercase()),
-            symbol,
-            token.decimals.unwrap_or(6),
-        );
-        let asset = asset.map_err(|error| Complaint::new("payment.x402.asset", error.to_string()))?;
+        let Token { asset, address, name, version } = token(chain, raw.asset.as_ref().unwrap_or(&empty))?;
         let pay_to = raw.pay_to.as_deref().ok_or_else(|| {
             Complaint::new("payment.x402.pay_to", "name the address that is paid (or set PAY_TO)")
         })?;
@@ -147,8 +136,8 @@ impl X402 {
         })?;
         Ok(Self {
             asset,
-            name: token.name.clone().unwrap_or_else(|| default.map_or("USDC", |(_, name)| name).to_owned()),
-            version: token.version.clone().unwrap_or_else(|| "2".to_owned()),
+            name,
+            version,
             pay_to,
             max_timeout_seconds: raw.max_timeout_seconds.unwrap_or(120),
             settling: Settling::Chain {
@@ -158,6 +147,50 @@ impl X402 {
             },
         })
     }
+}
+
+/// A token, with the domain that payers sign for.
+struct Token {
+    asset: Asset,
+    address: Address,
+    name: String,
+    version: String,
+}
+
+/// The token that is taken on a chain. Nothing is guessed of one that is not the network's own USDC: with other decimals every price would
+/// mean something else, and with another name no signature would ever pay.
+fn token(chain: u64, raw: &RawAsset) -> Result<Token, Complaint> {
+    let default = default_token(chain);
+    let symbol = raw.symbol.as_deref().unwrap_or(USDC);
+    let address = match (raw.address.as_deref(), default) {
+        (Some(address), _) => address,
+        (None, Some((address, _))) if symbol == USDC => address,
+        (None, Some(_)) => {
+            let message = format!("this network's own token is {USDC}: name the address of {symbol}");
+            return Err(Complaint::new("payment.x402.asset.address", message));
+        }
+        (None, None) => {
+            let message = "this network has no default token: name its address";
+            return Err(Complaint::new("payment.x402.asset.address", message));
+        }
+    };
+    let address = evm_address("payment.x402.asset.address", address)?;
+    let default_name =
+        default.filter(|(known, _)| known.parse() == Ok(address)).map(|(_, name)| name.to_owned());
+    let decimals = raw.decimals.or(default_name.as_ref().map(|_| USDC_DECIMALS)).ok_or_else(|| {
+        let message = "this is not the network's own USDC: say how many decimals it has (its `decimals()`)";
+        Complaint::new("payment.x402.asset.decimals", message)
+    })?;
+    let name = raw.name.clone().or(default_name).ok_or_else(|| {
+        let message =
+            "this is not the network's own USDC: give the name of its EIP-712 domain, most often its `name()`";
+        Complaint::new("payment.x402.asset.name", message)
+    })?;
+    let id = format!("eip155:{chain}/erc20:{}", address.to_string().to_ascii_lowercase());
+    let asset = Asset::new(&id, symbol, decimals);
+    let asset = asset.map_err(|error| Complaint::new("payment.x402.asset", error.to_string()))?;
+    let version = raw.version.clone().unwrap_or_else(|| "2".to_owned());
+    Ok(Token { asset, address, name, version })
 }
 
 impl Lightning {

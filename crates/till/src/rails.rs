@@ -21,6 +21,9 @@ use crate::payouts::PayoutRails;
 use crate::sandbox::Dev;
 use crate::till::{Funding, TillError};
 
+/// The key that sends payments to their chain: only real money has it.
+pub(crate) const RELAYER_KEY: &str = "relayer.key";
+
 /// Why a rail cannot be built as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum RailError {
@@ -51,6 +54,9 @@ pub enum RailError {
     /// The LNbits key is not text.
     #[error("the LNbits key is not text")]
     LnbitsKey,
+    /// A sandbox asset could not be named.
+    #[error("name the sandbox assets: {0}")]
+    SandboxAsset(#[from] tollgate_domain::AssetError),
 }
 
 /// How money arrives here.
@@ -108,7 +114,7 @@ fn settles(x402: &X402, data: &DataDirectory) -> Result<(Settles, Option<Settler
         Settling::Sandbox => (Settles::Sandbox, None),
         Settling::Chain { rpc_url, chain_id, token } => {
             let node = chain(rpc_url);
-            let relayer = SigningKey::from_bytes(&data.key("relayer.key")?).map_err(RailError::SigningKey)?;
+            let relayer = SigningKey::from_bytes(&data.key(RELAYER_KEY)?).map_err(RailError::SigningKey)?;
             tracing::info!(relayer = %relayer.address(), chain_id, "payments are settled by this relayer; it needs gas");
             let config = EvmSettlerConfig::new(*chain_id, *token);
             let settler = Arc::new(EvmSettler::new(node, config, relayer));

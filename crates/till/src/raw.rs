@@ -39,9 +39,9 @@ pub struct RawAsset {
     pub address: Option<String>,
     /// Its symbol in prices. Default: USDC.
     pub symbol: Option<String>,
-    /// Its decimals. Default: 6.
+    /// Its decimals. Default: 6 for the network's own USDC; any other token needs them.
     pub decimals: Option<u8>,
-    /// The name of its EIP-712 domain. Default: USDC.
+    /// The name of its EIP-712 domain. Default: that of the network's own USDC; any other token needs it.
     pub name: Option<String>,
     /// The version of its EIP-712 domain. Default: 2.
     pub version: Option<String>,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate_attest::{PublicKey, Signer};
-use tollgate_domain::{CallId, Digest};
-use tollgate_ledger::{LedgerStore, StoreError};
+use tollgate_domain::{AssetId, CallId, Digest};
+use tollgate_ledger::{AccountName, Clearing, LedgerStore, StoreError};
 use tollgate_rails::PaymentRail;
 use tollgate_store::{Commits, DatabaseUrl, Options, Store};
 
@@ -14,10 +14,10 @@ use crate::data::{DataDirectory, DataError};
 use crate::dispatch::DispatchMarks;
 use crate::keys;
 use crate::keys::KeySnapshot;
-use crate::payment::{Lightning, SandboxRails, Secret, X402};
+use crate::payment::{Lightning, SandboxRails, Secret, Settling, X402};
 use crate::payouts::{PayoutFunding, PayoutRails};
-use crate::rails::{RailError, Rails, rails};
-use crate::sandbox::Dev;
+use crate::rails::{RELAYER_KEY, RailError, Rails, rails};
+use crate::sandbox::{self, Dev};
 
 /// How long results of paid calls are kept by default: a day.
 const RESULT_TTL_MS: u64 = 86_400_000;
@@ -120,6 +120,21 @@ pub enum TillError {
         /// The first of them.
         first: CallId,
     },
+    /// Money that dev mode made would pay for calls that cost real money: it is credit in the very asset that is taken.
+    #[error(
+        "{asset} in this data directory is SANDBOX money, made by dev mode, and would be taken for real; use another data \
+         directory (--data) for real money"
+    )]
+    SandboxMoney {
+        /// What is taken.
+        asset: AssetId,
+    },
+    /// Money that dev mode makes would stand beside real money, and spend it.
+    #[error(
+        "this data directory settles real payments on a chain (it has {}); use another one (--data) for sandbox money",
+        RELAYER_KEY
+    )]
+    RealMoneyKept,
 }
 
 /// How many open settlements are read at once, however many there are.
@@ -168,10 +183,16 @@ impl Till {
             Some(secret) => *Digest::of(&secret.0).as_bytes(),
             None => data.key("gate.key")?,
         };
-        let Rails { offered, dev, payouts } = rails(&funding, &data, &secret)?;
-        if dev.is_some() {
+        // Before the rails, which make their keys: who is refused leaves nothing behind.
+        if funding.x402.is_some_and(|x402| matches!(x402.settling, Settling::Sandbox)) {
             without_real_money(&store).await?;
+            if data.path(RELAYER_KEY).exists() {
+                return Err(TillError::RealMoneyKept);
+            }
+        } else {
+            without_sandbox_money(&store, &funding).await?;
         }
+        let Rails { offered, dev, payouts } = rails(&funding, &data, &secret)?;
         Ok(Self {
             data,
             store,
@@ -184,6 +205,23 @@ impl Till {
             payouts,
         })
     }
+}
+
+/// Dev mode has the ids of test networks, so that stock clients sign for it: with them its money would be worth what theirs is. It makes
+/// some at its first start, so its books always show it.
+async fn without_sandbox_money(store: &Store, funding: &Funding<'_>) -> Result<(), TillError> {
+    let sandbox = sandbox::assets().map_err(RailError::SandboxAsset)?;
+    let taken = [funding.x402.map(|x402| &x402.asset), funding.lightning.map(|lightning| &lightning.asset)];
+    let Some(taken) = taken.into_iter().flatten().find(|asset| sandbox.by_id(asset.id()).is_some()) else {
+        return Ok(());
+    };
+    let made = AccountName::Clearing(Clearing::Sandbox);
+    for asset in sandbox.iter() {
+        if !store.balance(&made, asset.id()).await?.debits_posted.is_zero() {
+            return Err(TillError::SandboxMoney { asset: taken.id().clone() });
+        }
+    }
+    Ok(())
 }
 
 /// Sandbox money is on our books from the claim on: what waits for a rail is not sandbox money.

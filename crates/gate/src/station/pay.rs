@@ -68,7 +68,11 @@ impl Call<Quoted> {
             && matches!(self.stage.caller, Caller::ApiKey(_))
             && self.within_maximum(quote).is_ok()
         {
-            payments.extend(self.credit_of(self.stage.caller, &self.stage.principal, quote, now));
+            let credit = self.credit_of(self.stage.caller, &self.stage.principal, quote, now);
+            // A maximum says nothing of what may be spent in another asset than its own.
+            let most = self.request.maximum.as_ref().map(|maximum| maximum.asset.id());
+            payments
+                .extend(credit.into_iter().filter(|payment| most.is_none_or(|most| *most == payment.asset)));
         }
         if !payments.is_empty() {
             return Ok(payments);

@@ -7,13 +7,13 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 use tollgate_domain::{Assets, Caller, KeyId, TransferId};
-use tollgate_ledger::{Clearing, Grant, LedgerStore};
+use tollgate_ledger::{AccountName, Clearing, Grant, LedgerStore};
 use tollgate_store::{DatabaseUrl, Options, Store};
 use tollgate_till::ledger_elsewhere;
 
 use super::budget::configured;
 use super::{CreditCommand, DataArgs, FINDING, Out};
-use crate::config::Environment;
+use crate::config::{Environment, Overrides, load};
 use crate::telemetry::Checked;
 use crate::{clock, dev};
 
@@ -149,15 +149,40 @@ pub(crate) async fn calls(limit: u32, args: DataArgs) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
+/// The assets that the gateway of these books takes: those of the configuration; without one those of dev mode where it has been here,
+/// else those of the environment. Credit in another asset would look given, and pay for nothing.
+async fn taken(store: &Store, config: Option<&Path>) -> anyhow::Result<Assets> {
+    if config.is_some() {
+        return assets(config);
+    }
+    let sandbox = dev::assets()?;
+    let made = AccountName::Clearing(Clearing::Sandbox);
+    let mut is_sandbox = false;
+    for asset in sandbox.iter() {
+        is_sandbox |= !store.balance(&made, asset.id()).await?.debits_posted.is_zero();
+    }
+    if is_sandbox {
+        return Ok(sandbox);
+    }
+    let environment = Environment::read(".".as_ref()).map_err(anyhow::Error::msg)?;
+    let configured = load(None, &environment, &Overrides::default(), None)?.assets;
+    if configured.iter().next().is_none() {
+        bail!(
+            "dev mode has not been here, and the environment names no money: name the configuration with --config"
+        );
+    }
+    Ok(configured)
+}
+
 pub(crate) async fn credit(command: CreditCommand) -> anyhow::Result<ExitCode> {
     let CreditCommand::Add { key, money, note, dry_run, config, data } = command;
     let key: KeyId = key.parse().context("credit is given to an API key")?;
-    let assets = assets(config.as_deref())?;
+    let store = open(&data).await?;
+    let assets = taken(&store, config.as_deref()).await?;
     let money = assets.parse(&money)?;
     if money.amount.is_zero() {
         bail!("credit of nothing is no credit");
     }
-    let store = open(&data).await?;
     if !store.keys().await?.iter().any(|known| known.id == key && known.revoked.is_none()) {
         bail!("no valid API key has the id {key}; see `tollgate keys list`");
     }

@@ -21,6 +21,10 @@ const TIMEOUT_MS_MAX: u64 = 120_000;
 pub(crate) async fn call(args: CallArgs) -> anyhow::Result<ExitCode> {
     let arguments = arguments(&args.arguments)?;
     let limit = Funds::Sandbox.assets()?.parse(&args.max).context("read --max")?;
+    // Before anything is paid: a file that is there is not written over, and the payment would be lost.
+    if let Some(file) = args.payment_to.as_deref().filter(|file| file.exists()) {
+        bail!("{} is there already; name a new file for the payment. Nothing was paid", file.display());
+    }
     let payer = payer(&args.url, &args.data)?;
     let now = clock::now();
     let asked = match payer.ask(&args.tool, &arguments, &limit, now).await {

@@ -11,6 +11,7 @@ use tollgate_trust::{AdminKey, ApiKey};
 use super::books::open;
 use super::{DataArgs, KeysCommand, Out};
 use crate::clock;
+use crate::data::DataDirectory;
 
 pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
     match command {
@@ -24,7 +25,7 @@ pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
 
 async fn create(name: String, labels: &[String], data: &DataArgs) -> anyhow::Result<()> {
     let labels = Labels::new(labels.iter().map(String::as_str))?;
-    std::fs::create_dir_all(&data.data)?;
+    DataDirectory::open(&data.data)?;
     let store = open(data).await?;
     let secret = ApiKey::from_random(clock::random()?);
     let now = clock::now();

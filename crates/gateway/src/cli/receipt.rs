@@ -130,7 +130,7 @@ pub(crate) fn said(payload: &Value) -> String {
         }
     };
     let number = payload.get("seq").map_or_else(|| "none".to_owned(), Value::to_string);
-    [
+    let mut lines = vec![
         format!(
             "receipt    {} (number {number} of its key, {})",
             text("/receipt_id"),
@@ -141,9 +141,18 @@ pub(crate) fn said(payload: &Value) -> String {
         format!("caller     {}", text("/caller/principal")),
         format!("outcome    {}, {charged}, settlement {}", text("/outcome"), text("/settlement")),
         format!("price      {price}"),
-        format!("reference  {}", text("/payment_ref")),
-    ]
-    .join("\n")
+    ];
+    // Of a price by the size of the result a part is charged, and an operator may give some of it back.
+    for (member, label) in [("/amount_charged", "of it kept"), ("/refunded", "went back")] {
+        if let Some(amount) = payload.pointer(member).and_then(Value::as_str) {
+            lines.push(format!("{label:<10} {amount} atomic units"));
+        }
+    }
+    if payload.get("escrow_id").is_some() {
+        lines.push(format!("escrow     {}", text("/escrow_id")));
+    }
+    lines.push(format!("reference  {}", text("/payment_ref")));
+    lines.join("\n")
 }
 
 /// The same of money that an escrow moved.
@@ -169,3 +178,6 @@ fn said_of_escrow(payload: &Value) -> String {
     }
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests;

@@ -244,6 +244,37 @@ fn compatible_names_configure_a_gateway_without_a_file() {
 }
 
 #[test]
+fn nothing_is_guessed_of_a_token_that_is_not_the_networks_own() {
+    const DAI: &str = "0x50c5725949A6F0c72E6C4a641F24049A917DB0Cb";
+    let read = |more: &[(&str, &str)]| {
+        let payee = ("PAY_TO", "0x70997970C51812dc3A010C7d01b50e0d17dc79C8");
+        let names = [&[payee, ("NETWORK", "base"), ("RPC_URL", "http://127.0.0.1:1")], more].concat();
+        load(None, &environment_of(&names), &Overrides::default(), None).map(|config| config.x402.unwrap())
+    };
+    let places = |more: &[(&str, &str)]| {
+        let Problems(problems) = read(more).map(|x402| x402.asset).unwrap_err();
+        problems.into_iter().map(|problem| problem.at).collect::<Vec<_>>()
+    };
+    let (token, address) = (("PAYMENT_TOKEN", "DAI"), ("PAYMENT_TOKEN_ADDRESS", DAI));
+    let decimals = ("TOLLGATE__PAYMENT__X402__ASSET__DECIMALS", "18");
+    let name = ("TOLLGATE__PAYMENT__X402__ASSET__NAME", "Dai Stablecoin");
+    assert_eq!(places(&[token]), ["payment.x402.asset.address"], "USDC is not DAI");
+    assert_eq!(
+        places(&[token, address]),
+        ["payment.x402.asset.decimals"],
+        "a price of 0.01 DAI would be nothing"
+    );
+    assert_eq!(places(&[token, address, decimals]), ["payment.x402.asset.name"]);
+    let dai = read(&[token, address, decimals, name]).unwrap();
+    assert_eq!((dai.asset.symbol(), dai.asset.decimals(), dai.name.as_str()), ("DAI", 18, "Dai Stablecoin"));
+    // Control: the network's own is known, also by its address.
+    for own in [&[][..], &[("PAYMENT_TOKEN_ADDRESS", "0x833589fcd6edb6e08f4c7c32d4f71b54bda02913")]] {
+        let usdc = read(own).unwrap();
+        assert_eq!((usdc.asset.symbol(), usdc.asset.decimals(), usdc.name.as_str()), ("USDC", 6, "USD Coin"));
+    }
+}
+
+#[test]
 fn the_address_comes_from_the_flag_then_ours_then_the_compatible_names_then_the_default() {
     let names = [
         ("HOST", "127.0.0.4"),

@@ -372,3 +372,39 @@ async fn credit_of_a_failed_call_comes_back_and_a_key_of_the_callers_own_makes_a
     assert_eq!(world.gateway.account(&format!("credit:{id}")), [PRICE, PRICE, 0, 0], "charged once");
     world.gateway.assert_books_in_order();
 }
+
+#[tokio::test]
+async fn a_repeat_whose_key_cannot_be_read_is_refused_and_not_charged_again() {
+    let world = World::paid_echo().await;
+    let (id, secret) = api_key(&world.gateway);
+    let bearer = format!("Bearer {secret}");
+    assert!(world.gateway.cli(&["credit", "add", &id, "1USDC"]).status.success());
+    let (mcp, own) = (world.gateway.mcp(), ("authorization", bearer.as_str()));
+    let called = async |meta: Value, headers: &[(&str, &str)]| {
+        let headers = [&[own][..], headers].concat();
+        until_known(async || call(&mcp, "echo", &json!({ "n": 1 }), &meta, &headers).await).await
+    };
+    let unreadable = [
+        (json!({ "tollgate/idempotency-key": 7 }), None),
+        (json!({ "tollgate/idempotency-key": ["one"] }), None),
+        (json!({}), Some("not one word")),
+    ];
+    for (meta, line) in unreadable {
+        let headers: Vec<(&str, &str)> = line.map(|line| ("idempotency-key", line)).into_iter().collect();
+        let refused = called(meta.clone(), &headers).await;
+        assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (400, "malformed_frame"), "{meta}");
+    }
+    let two = [("idempotency-key", "one"), ("idempotency-key", "two")];
+    assert_eq!(code(&called(json!({}), &two).await), "malformed_frame");
+    assert_eq!(
+        code(&called(json!({ "tollgate/idempotency-key": "one" }), &two[1..]).await),
+        "malformed_frame"
+    );
+    assert_eq!(world.gateway.account(&format!("credit:{id}")), [0, 1_000_000, 0, 0]);
+    assert_eq!(world.journal.executions(), 0);
+    // Control: one key, in either place, is one call.
+    delivered(&called(json!({ "tollgate/idempotency-key": "one" }), &[]).await);
+    delivered(&called(json!({}), &two[..1]).await);
+    assert_eq!(world.gateway.account(&format!("credit:{id}")), [PRICE, 1_000_000, 0, 0]);
+    assert_eq!(world.journal.executions(), 1);
+}

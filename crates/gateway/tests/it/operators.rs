@@ -584,3 +584,48 @@ async fn the_logs_name_calls_and_hold_no_secret() {
         assert!(line.is_none(), "{what} is in the log: {}", line.unwrap_or_default());
     }
 }
+
+#[tokio::test]
+async fn credit_is_given_in_the_assets_that_the_gateway_takes() {
+    const BASE: &str = "eip155:8453/erc20:0x833589fcd6edb6e08f4c7c32d4f71b54bda02913";
+    let (node, payee) = ("http://127.0.0.1:1", "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC");
+    let folder = tempfile::tempdir().unwrap();
+    let yaml =
+        format!("payment: {{ x402: {{ network: base, rpc_url: \"{node}\", pay_to: \"{payee}\" }} }}\n");
+    std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
+    let gateway = Gateway::serve(folder.path(), &[]).await;
+    let (id, _secret) = api_key(&gateway);
+    // Credit in the money of dev mode would look given, and pay for nothing here.
+    let refused = gateway.cli(&["credit", "add", &id, "5USDC"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+    assert!(errors(&refused).contains("--config"), "{}", errors(&refused));
+    assert_eq!(gateway.account(&format!("credit:{id}")), [0; 4]);
+
+    let given = gateway.cli(&["credit", "add", &id, "5USDC", "--config", "tollgate.yaml", "--json"]);
+    let told: Value = serde_json::from_str(&said(&given)).unwrap();
+    assert_eq!((&told["asset"], &told["available"]), (&json!(BASE), &json!("5000000")));
+    let mut of_environment = command(folder.path());
+    of_environment.args(["credit", "add", &id, "1USDC", "--json", "--data", "data"]);
+    of_environment.env("NETWORK", "base").env("RPC_URL", node).env("PAY_TO", payee);
+    let told: Value = serde_json::from_str(&said(&of_environment.output().unwrap())).unwrap();
+    assert_eq!((&told["asset"], &told["available"]), (&json!(BASE), &json!("6000000")));
+}
+
+#[test]
+fn c1_whatever_makes_a_data_directory_makes_it_for_its_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |path: &str| std::fs::metadata(folder.path().join(path)).unwrap().permissions().mode() & 0o777;
+    let make = |data: &str, more: &[&str]| {
+        let made = run(folder.path(), &[&["keys", "create", "--name", "ci", "--data", data], more].concat());
+        assert!(made.status.success(), "{}", errors(&made));
+    };
+    make("data", &[]);
+    make("data", &["--admin"]);
+    assert_eq!((mode("data"), mode("data/ledger.db"), mode("data/control.db")), (0o700, 0o600, 0o600));
+    // One that is there keeps its mode, such as the volume of a container: what is in it is the owner's all the same.
+    std::fs::create_dir(folder.path().join("open")).unwrap();
+    std::fs::set_permissions(folder.path().join("open"), PermissionsExt::from_mode(0o755)).unwrap();
+    make("open", &[]);
+    make("open", &["--admin"]);
+    assert_eq!((mode("open"), mode("open/ledger.db"), mode("open/control.db")), (0o755, 0o600, 0o600));
+}

@@ -311,3 +311,34 @@ async fn p14_what_is_said_of_payments_is_kept_by_no_cache() {
     assert_eq!((paid.status.as_u16(), paid.header("cache-control")), (200, Some("private, no-store")));
     assert!(paid.header("vary").unwrap().contains("authorization"));
 }
+
+#[tokio::test]
+async fn p8_a_most_in_one_asset_lets_no_credit_of_another_be_spent() {
+    let world = World::new(Script::echo(), &[("echo", PRICED)]).await;
+    let agent = Agent::new(&world, "1000sat").await;
+    let credit = format!("credit:{}", agent.id);
+    let call = |number: u32| json!({ "tool_name": "echo", "arguments": { "n": number }, "auto_pay": true });
+    let bounded = |number: u32| {
+        let mut body = call(number);
+        body["max_price"] = json!(PRICE.to_string());
+        body
+    };
+    // The most is said in USDC: nobody knows how many sat that is.
+    let refused = agent.post("execute", &bounded(1)).await;
+    assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (402, "payment_required"));
+    let mut authorize = bounded(1);
+    authorize.as_object_mut().unwrap().remove("auto_pay");
+    let refused = agent.post("payments/authorize", &authorize).await;
+    assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (402, "payment_required"));
+    assert_eq!(world.gateway.account(&credit), [0, 1_000_000, 0, 0]);
+    assert_eq!(world.journal.executions(), 0);
+
+    // Controls: without a most, and with credit in its asset.
+    assert_eq!(agent.post("execute", &call(2)).await.status, 200);
+    assert_eq!(world.gateway.account(&credit), [10_000, 1_000_000, 0, 0]);
+    let rich = Agent::new(&world, "0.01USDC").await;
+    assert_eq!(rich.post("execute", &bounded(3)).await.status, 200);
+    assert_eq!(world.gateway.account(&format!("credit:{}", rich.id)), [PRICE, PRICE, 0, 0]);
+    assert_eq!(world.journal.executions(), 2);
+    world.gateway.assert_books_in_order();
+}

@@ -136,6 +136,14 @@ async fn the_command_reads_a_result_with_the_payment_that_another_command_kept()
     let mode = std::fs::metadata(world.gateway.folder.join("paid.txt")).unwrap();
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777, 0o600);
 
+    // A payment that could not be kept is not made.
+    let kept = std::fs::read(world.gateway.folder.join("paid.txt")).unwrap();
+    let over = world.gateway.cli(&[&call[..], &["--payment-to", "paid.txt"]].concat());
+    assert_eq!(over.status.code(), Some(2), "{}", String::from_utf8_lossy(&over.stdout));
+    assert!(String::from_utf8_lossy(&over.stderr).contains("Nothing was paid"));
+    assert_eq!(std::fs::read(world.gateway.folder.join("paid.txt")).unwrap(), kept);
+    assert_eq!(world.payer_balance().await, crate::world::START - PRICE);
+
     let nobody = ask(&[]);
     assert!(!nobody.status.success());
     let (_, secret) = api_key(&world.gateway);

@@ -9,7 +9,7 @@ use tollgate_testkit::http::{Answer, get};
 use tollgate_testkit::journal_server::{Behaviour, Script};
 
 use crate::world::{
-    Demand, Gateway, PRICE, PRICED, START, World, call, code, delivered, post, rand_32, statement,
+    Demand, Gateway, PRICE, PRICED, START, TOLLGATE, World, call, code, delivered, post, rand_32, statement,
 };
 
 const INSUFFICIENT: &str = "invalid_exact_evm_insufficient_balance";
@@ -219,4 +219,65 @@ async fn dev_mode_does_not_open_a_directory_in_which_real_money_is_under_way() {
     world.gateway = world.gateway.killed_and_restarted().await;
     delivered(&world.paid_call("echo", &json!({ "n": 2 })).await);
     world.gateway.assert_books_in_order();
+}
+
+/// What `tollgate` says with these words in this folder. `124`: it was still running.
+fn ended(folder: &Path, words: &[&str]) -> (Option<i32>, String) {
+    let mut limited = std::process::Command::new("timeout");
+    limited.arg("20").arg(TOLLGATE).args(words).args(["--config", "tollgate.yaml", "--data", "data"]);
+    limited.args(["--listen", "127.0.0.1:0"]).env_clear().current_dir(folder);
+    let output = limited.env("PATH", std::env::var_os("PATH").unwrap_or_default()).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Settings that take real money by these rails.
+fn real(world: &World, rails: &str) -> String {
+    let url = world.journal.url();
+    format!(
+        "servers: {{ up: {{ url: \"{url}\", tools: {{ echo: {{ price: [] }} }} }} }}\npayment: {{ {rails} }}\n"
+    )
+}
+
+#[tokio::test]
+async fn sandbox_money_does_not_pay_where_money_is_real_nor_real_money_in_the_sandbox() {
+    const PAYEE: &str = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC";
+    const NODE: &str = "http://127.0.0.1:1";
+    let mut world = World::paid_echo().await;
+    delivered(&world.paid_call("echo", &json!({ "n": 1 })).await);
+    world.gateway.kill();
+    let x402 =
+        |network: &str| format!("x402: {{ network: {network}, rpc_url: \"{NODE}\", pay_to: \"{PAYEE}\" }}");
+    let lightning = |network: &str| {
+        format!("lightning: {{ network: {network}, lnbits_url: \"{NODE}\", lnbits_invoice_key: key }}")
+    };
+    let settings = world.folder.path().join("tollgate.yaml");
+    // In the very assets of dev mode, its money would be worth what theirs is.
+    for rails in
+        [x402("base-sepolia"), lightning("regtest"), format!("{}, {}", x402("base"), lightning("regtest"))]
+    {
+        std::fs::write(&settings, real(&world, &rails)).unwrap();
+        let (code, said) = ended(world.folder.path(), &["serve"]);
+        assert_eq!(code, Some(2), "{rails}: {said}");
+        assert!(said.contains("SANDBOX") && said.contains("--data"), "{rails}: {said}");
+    }
+    // Nothing was left there that would keep dev mode out.
+    std::fs::write(&settings, real(&world, "{}").replace("payment: { {} }\n", "")).unwrap();
+    world.gateway = world.gateway.killed_and_restarted().await;
+    assert_eq!(world.payer_balance().await, START - PRICE);
+    world.gateway.kill();
+
+    // Controls: assets that dev mode never has, and a directory in which it never was.
+    std::fs::write(&settings, real(&world, &format!("{}, {}", x402("base"), lightning("mainnet")))).unwrap();
+    drop(Gateway::serve(world.folder.path(), &[]).await);
+    let fresh = tempfile::tempdir().unwrap();
+    std::fs::write(fresh.path().join("tollgate.yaml"), real(&world, &x402("base-sepolia"))).unwrap();
+    drop(Gateway::serve(fresh.path(), &[]).await);
+
+    std::fs::write(fresh.path().join("tollgate.yaml"), "{}\n").unwrap();
+    let (code, said) = ended(fresh.path(), &["dev"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("real payments") && said.contains("--data"), "{said}");
+    // Dev mode has left nothing there.
+    std::fs::write(fresh.path().join("tollgate.yaml"), real(&world, &x402("base-sepolia"))).unwrap();
+    drop(Gateway::serve(fresh.path(), &[]).await);
 }

@@ -116,7 +116,9 @@ impl EvmSettler {
     async fn check_funds(&self, signed: &SignedAuthorization) -> Result<(), Stopped> {
         let (token, authorization) = (self.config.token, &signed.authorization);
         if self.chain.authorization_used(token, authorization).await.map_err(|error| unknown(&error))? {
-            return Err(self.find(authorization).await.unwrap_or_else(|stopped| stopped));
+            // Nothing was sent for this call yet: what the token has done by now was done for something else, perhaps at another house
+            // that is paid at the same address, and everybody can read it there.
+            return Err(failed(reason::NONCE_ALREADY_USED));
         }
         let balance = self.chain.balance(token, authorization.from).await.map_err(|error| unknown(&error))?;
         if balance < authorization.value { Err(failed(reason::INSUFFICIENT_BALANCE)) } else { Ok(()) }

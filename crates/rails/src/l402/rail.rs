@@ -14,7 +14,9 @@ use super::macaroon::{Macaroon, MacaroonError};
 use super::secret::GateSecret;
 use super::terms::{PriceTerm, Terms, tool_text};
 use crate::lightning::invoice::sats_for;
-use crate::lightning::{Invoice, InvoiceRequest, InvoiceState, LightningWallet, Preimage, WalletError};
+use crate::lightning::{
+    Invoice, InvoiceRequest, InvoiceState, LightningNetwork, LightningWallet, Preimage, WalletError,
+};
 use crate::mpp::{self, Challenges, RealmError};
 use crate::rail::{
     Funds, Offer, OfferError, OfferForms, Payment, PaymentRail, PaymentRefusal, Presented, Proof, RailFuture,
@@ -138,6 +140,12 @@ impl L402 {
         if invoice.bolt11.is_empty() || !invoice.bolt11.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(failed("its invoice is no BOLT11 text".to_owned()));
         }
+        // The other way round is let be: LNbits' own FakeWallet writes invoices of the main network.
+        if self.network == LightningNetwork::Mainnet.word() && !is_of_mainnet(&invoice.bolt11) {
+            let reason =
+                "its invoice is of a test network, where coins are worth nothing, and not of mainnet";
+            return Err(failed(reason.to_owned()));
+        }
         let macaroon = self.mint(&terms, &invoice, nonce).map_err(|error| failed(error.to_string()))?;
         let amount = terms.price.amount;
         Ok(Some(Offer {
@@ -235,6 +243,13 @@ impl Opened {
         }
         Ok(Self { payment_hash, terms })
     }
+}
+
+/// Whether a BOLT11 text is of the main network: behind the prefix stands the amount, or the separator `1`.
+fn is_of_mainnet(bolt11: &str) -> bool {
+    let rest =
+        bolt11.as_bytes().split_first_chunk::<4>().filter(|(prefix, _)| prefix.eq_ignore_ascii_case(b"lnbc"));
+    rest.and_then(|(_, rest)| rest.first()).is_some_and(u8::is_ascii_digit)
 }
 
 /// The preimage from behind the colon, or from the token's own caveat; when both are there they must agree.

@@ -7,9 +7,10 @@ use tollgate_domain::{Amount, UnixMillis};
 use crate::evm::{Address, SignedAuthorization};
 use crate::rail::{Arrival, RailFuture, SettlementAnswer};
 
-/// Moves the money of one authorization. Both verbs are idempotent by (token, payer, nonce).
+/// Moves the money of one authorization, at most once by (token, payer, nonce).
 pub trait Settler: Send + Sync + fmt::Debug {
-    /// Submits the authorization and waits, for a bounded time, until its effect is known.
+    /// Submits the authorization and waits, for a bounded time, until its effect is known. One that was used before is refused: whoever may
+    /// have submitted it already looks it up first, and once more after such a refusal.
     fn settle<'a>(
         &'a self,
         signed: &'a SignedAuthorization,

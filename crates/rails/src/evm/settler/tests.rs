@@ -270,9 +270,9 @@ async fn an_authorization_is_submitted_once_and_found_again() {
     let (node, settler) = world();
     let first = settler.settle(&signed(10_000, 1), NOW).await;
     assert_eq!(reference(&first).len(), 66);
-    assert_eq!(settler.settle(&signed(10_000, 1), NOW).await, first);
-    assert_eq!(settler_of(&node).settle(&signed(10_000, 1), NOW).await, first, "also after a restart");
     assert_eq!(settler.look_up(&signed(10_000, 1), NOW).await, first);
+    assert_eq!(settler_of(&node).look_up(&signed(10_000, 1), NOW).await, first, "also after a restart");
+    assert_eq!(settler.settle(&signed(10_000, 1), NOW).await, failed_with(reason::NONCE_ALREADY_USED));
     assert_eq!(node.sent(), [0]);
     assert_eq!(node.with(|state| state.balance), 990_000);
 }
@@ -369,7 +369,8 @@ async fn a_lost_answer_to_the_submission_is_unknown_and_found_later() {
     let evidence = evidence(&settler.settle(&signed(10_000, 1), NOW).await);
     let found = reference(&settler.look_up(&signed(10_000, 1), NOW).await);
     assert!(evidence.starts_with(&found), "the evidence names the transaction: {evidence}");
-    assert_eq!(reference(&settler.settle(&signed(10_000, 1), NOW).await), found);
+    assert_eq!(settler.settle(&signed(10_000, 1), NOW).await, failed_with(reason::NONCE_ALREADY_USED));
+    assert_eq!(reference(&settler.look_up(&signed(10_000, 1), NOW).await), found);
     assert_eq!(node.sent(), [0], "nothing was sent twice");
 }
 
@@ -417,6 +418,18 @@ async fn an_authorization_that_somebody_else_submitted_first_has_paid_us_all_the
     node.with(|state| state.mining = Mining::Overtaken);
     assert_eq!(reference(&settler.settle(&signed(10_000, 1), NOW).await), hex_of(&[0xee; 32]));
     assert_eq!(node.with(|state| state.balance), 990_000);
+}
+
+/// What was paid at another house with the same payee, or to the payee directly, can be read on the chain by everybody.
+#[tokio::test(start_paused = true)]
+async fn p3_an_authorization_that_was_used_before_it_came_here_pays_for_nothing() {
+    let (node, elsewhere) = world();
+    reference(&elsewhere.settle(&signed(10_000, 1), NOW).await);
+    let here = settler_of(&node);
+    assert_eq!(here.settle(&signed(10_000, 1), NOW).await, failed_with(reason::NONCE_ALREADY_USED));
+    assert_eq!(node.sent(), [0], "and costs no gas");
+    reference(&here.settle(&signed(10_000, 2), NOW).await); // control
+    assert_eq!(node.with(|state| state.balance), 980_000);
 }
 
 #[tokio::test(start_paused = true)]

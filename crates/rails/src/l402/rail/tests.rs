@@ -522,6 +522,28 @@ fn what_is_no_invoice_never_reaches_a_header() {
 }
 
 #[test]
+fn coins_of_a_test_network_are_not_asked_for_where_real_ones_are_meant() {
+    let offer = |network: &str, bolt11| {
+        let asset = Asset::new(&format!("lightning:{network}/msat"), "sat", 3).unwrap();
+        let price = Price::any_of([Money { amount: Amount::new(10_000), asset: asset.clone() }]);
+        let rail = L402::new(config(asset, SECRET, Arc::new(BrokenWallet { bolt11: Some(bolt11) }))).unwrap();
+        ready(rail.offer(&Quote { price, ..quote() }, [3; 32], NOW)).map(|offer| offer.is_some())
+    };
+    for bolt11 in ["lnbcrt100n1x", "lntb100n1x", "lntbs100n1x", "lnsb100n1x", "LNBCRT1x", "lnbc", "x"] {
+        let refused = offer("mainnet", bolt11).unwrap_err().to_string();
+        assert!(refused.contains("test network"), "{bolt11}: {refused}");
+    }
+    for (network, bolt11) in [
+        ("mainnet", "lnbc100n1x"),
+        ("mainnet", "LNBC1x"),
+        ("regtest", "lnbcrt100n1x"),
+        ("regtest", "lnbc100n1x"),
+    ] {
+        assert!(offer(network, bolt11).unwrap(), "control: {network} {bolt11}");
+    }
+}
+
+#[test]
 fn a_configuration_that_cannot_work_is_refused() {
     let wallet: Arc<dyn LightningWallet> = Arc::new(dev_wallet());
     let good = || config(sat(), SECRET, wallet.clone());
