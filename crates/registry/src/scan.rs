@@ -8,7 +8,9 @@ mod markup;
 mod names;
 mod phrases;
 mod places;
+mod redact;
 mod result;
+mod texts;
 mod withheld;
 mod words;
 
@@ -18,6 +20,7 @@ use std::fmt;
 use crate::definition::Definition;
 use crate::visible::visible;
 use places::Place;
+pub use redact::{Obstacle, Redaction, redact_result};
 pub use result::{RESULT_BYTES_MAX, RESULT_KEY_BYTES_MAX, scan_result};
 
 /// From this score on, a definition needs a person's look: one high finding, or three kinds of medium ones.
