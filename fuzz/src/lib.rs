@@ -77,6 +77,12 @@ pub const TARGETS: &[Target] = &[
         words: targets::registry::WORDS,
     },
     Target {
+        name: "result",
+        check: targets::registry::result,
+        inputs: 3_000,
+        words: targets::registry::RESULT_WORDS,
+    },
+    Target {
         name: "carriers",
         check: targets::payments::carriers,
         inputs: 10_000,

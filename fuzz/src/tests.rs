@@ -36,7 +36,7 @@ macro_rules! bounded {
 }
 
 bounded!(
-    json, frame, events, lines, values, cursor, session, config, openapi, definition, carriers, x402,
+    json, frame, events, lines, values, cursor, session, config, openapi, definition, result, carriers, x402,
     macaroon, bolt11, challenge, formula
 );
 

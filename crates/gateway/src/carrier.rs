@@ -240,6 +240,11 @@ impl Carrier {
         }
     }
 
+    /// The same for an answer that is a message: what it means, and, where it is not to go on as it came, the message that goes on.
+    pub fn noted_answer(&self, permitted: &Permitted, answer: &Frame) -> (Noted, Option<Frame>) {
+        self.noted(permitted, outcome_of(answer)).with_message(answer)
+    }
+
     /// What is done about what its tools say later than in the answer to their call.
     pub fn scans_later(&self) -> ResultPolicy {
         self.result_scan.as_ref().map(ResultScan::strictest).unwrap_or_default()

@@ -12,7 +12,7 @@ use tollgate_mcp::{Frame, Kind, raw, reply, result};
 use tollgate_rails::foreign;
 use tollgate_registry::ResultPolicy;
 
-use crate::result_scan::{NOTE_META, Note, found, said_later};
+use crate::result_scan::{Judged, NOTE_META, Note, Said, judged};
 
 #[cfg(test)]
 mod tests;
@@ -107,29 +107,69 @@ fn said(item: &Item, base_url: &str, scan: ResultPolicy) -> Result<Bytes, Upstre
             return Ok(Bytes::new());
         }
         Ok(frame) => {
+            let (frame, note) = match looked_at(frame, scan) {
+                Later::Passes(frame, note) => (frame, note),
+                Later::Withheld(frame) if frame.kind() == Kind::Notification => return Ok(Bytes::new()),
+                Later::Withheld(frame) => {
+                    return Ok(instead(item, &frame, FailureKind::Suspicious, base_url));
+                }
+            };
             let own = match frame.kind() {
                 Kind::Notification => announcement_without_reserved(&frame),
                 Kind::Response | Kind::ErrorResponse | Kind::Request => answer_without_reserved(&frame),
             };
-            let said = if scan == ResultPolicy::Off { None } else { said_later(&frame) };
-            let note = said.and_then(|said| found(scan, &said, "unknown"));
-            let own = match (note, frame.kind()) {
-                (None, _) => own,
-                (Some(_), Kind::Notification) if scan == ResultPolicy::Block => return Ok(Bytes::new()),
-                (Some(_), _) if scan == ResultPolicy::Block => {
-                    return Ok(instead(item, &frame, FailureKind::Suspicious, base_url));
-                }
-                (Some(note), _) => Some(noted(own.as_ref().unwrap_or(frame.bytes()), &note)),
+            let own = match note {
+                None => own,
+                Some(note) => Some(noted(own.as_ref().unwrap_or(frame.bytes()), &note)),
             };
             return Ok(own.map_or_else(|| item.raw().clone(), |own| item.rewritten(Some(&own), None)));
         }
         Err(_) if foreign::is_demand(&message) => {
             return Err(UpstreamError::NotAnAnswer("it demands a payment of its own"));
         }
+        Err(_) if withholds(scan) && is_like_a_message(&message) => {
+            return Err(UpstreamError::NotAnAnswer("what it says cannot be looked at"));
+        }
         Err(_) => return Ok(item.raw().clone()),
     };
     tracing::warn!("a server demanded a payment of its own; it was withheld");
     Ok(instead(item, &demand, FailureKind::DemandedPayment, base_url))
+}
+
+/// Whether something that a tool says may have to be withheld: then nothing passes that cannot be read.
+const fn withholds(scan: ResultPolicy) -> bool {
+    match scan {
+        ResultPolicy::Redact | ResultPolicy::Block => true,
+        ResultPolicy::Off | ResultPolicy::Warn => false,
+    }
+}
+
+/// Whether a careless client could take something for a message or for several.
+fn is_like_a_message(bytes: &[u8]) -> bool {
+    matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
+/// A message after a look at what a tool says in it.
+enum Later {
+    /// As it goes on, with what is to be said beside it; without that, it goes on as it came.
+    Passes(Frame, Option<Note>),
+    /// It must not go on.
+    Withheld(Frame),
+}
+
+fn looked_at(frame: Frame, scan: ResultPolicy) -> Later {
+    let said = if scan == ResultPolicy::Off { None } else { Said::later(&frame) };
+    let Some(said) = said else { return Later::Passes(frame, None) };
+    match judged(scan, &said.bytes, "unknown") {
+        Judged::Passes => Later::Passes(frame, None),
+        Judged::Noted(note) => Later::Passes(frame, Some(note)),
+        Judged::Withheld => Later::Withheld(frame),
+        Judged::Redacted(own, note) => match said.replaced(frame.bytes(), &own) {
+            Some(own) => Later::Passes(own, Some(note)),
+            // As it came it must not go on.
+            None => Later::Withheld(frame),
+        },
+    }
 }
 
 /// What is said in place of an answer that is withheld.

@@ -1,24 +1,23 @@
 //! Looks at what tools answer for text that is aimed at a model, access keys and personal data, where the operator wants that.
 //!
-//! A help, as the scan of definitions is: it knows tricks, not intentions. It never changes an answer: one passes whole, with a
-//! note beside it, or not at all. The log names rules, never a server's words.
+//! A help, as the scan of definitions is: it knows tricks, not intentions. An answer passes whole with a note beside it, with marks in
+//! the place of keys and personal data, or not at all. The log names rules, never a server's words.
+
+mod note;
+mod said;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_domain::{FailureKind, Outcome, ToolName};
 use tollgate_gate::ToolAnswer;
-use tollgate_mcp::{Frame, Kind, raw};
-use tollgate_registry::{ResultPolicy, scan_result};
+use tollgate_mcp::Frame;
+use tollgate_registry::{Redaction, ResultPolicy, redact_result, scan_result};
 
 use crate::config::Server;
 use crate::telemetry::SUSPICIOUS_RESULTS;
-
-/// The header in which an answer carries the note.
-const NOTE_HEADER: HeaderName = HeaderName::from_static("tollgate-findings");
-/// The key of the note in `_meta`.
-pub(crate) const NOTE_META: &str = "tollgate/findings";
+pub(crate) use note::{NOTE_META, Note};
+pub(crate) use said::Said;
 
 /// What is done about the answers of one server's tools.
 #[derive(Clone, Debug)]
@@ -34,24 +33,6 @@ pub struct Noted {
     pub outcome: Outcome<ToolAnswer>,
     /// What the scan found, without a word of the answer.
     pub note: Option<Note>,
-}
-
-/// A note beside an answer: the score and what it is made of, such as `score 60 = high override 60`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Note(String);
-
-impl Note {
-    /// Writes the note into the head of an answer.
-    pub(crate) fn mark(&self, headers: &mut HeaderMap) {
-        if let Ok(text) = HeaderValue::from_str(&self.0) {
-            headers.insert(NOTE_HEADER, text);
-        }
-    }
-
-    /// The raw JSON of [`NOTE_META`].
-    pub(crate) fn json(&self) -> String {
-        serde_json::json!({ "explained": self.0 }).to_string()
-    }
 }
 
 impl From<Outcome<ToolAnswer>> for Noted {
@@ -76,10 +57,11 @@ impl ResultScan {
         let policy = self.tools.get(tool).copied().unwrap_or(self.every);
         let (Outcome::Delivered(answer) | Outcome::Failed(answer)) = &outcome else { return outcome.into() };
         let (ToolAnswer::Result(bytes) | ToolAnswer::Error(bytes)) = answer else { return outcome.into() };
-        match found(policy, bytes, tool.as_str()) {
-            None => outcome.into(),
-            Some(_) if policy == ResultPolicy::Block => Outcome::Lost(FailureKind::Suspicious).into(),
-            note => Noted { outcome, note },
+        match judged(policy, bytes, tool.as_str()) {
+            Judged::Passes => outcome.into(),
+            Judged::Noted(note) => Noted { outcome, note: Some(note) },
+            Judged::Redacted(own, note) => Noted { outcome: saying(outcome, own), note: Some(note) },
+            Judged::Withheld => Noted::withheld(),
         }
     }
 
@@ -87,45 +69,90 @@ impl ResultScan {
     /// strictest that is done about any.
     pub(crate) fn strictest(&self) -> ResultPolicy {
         let has = |policy| self.tools.values().chain([&self.every]).any(|own| *own == policy);
-        [ResultPolicy::Block, ResultPolicy::Warn].into_iter().find(|policy| has(*policy)).unwrap_or_default()
+        let strict_first = [ResultPolicy::Block, ResultPolicy::Redact, ResultPolicy::Warn];
+        strict_first.into_iter().find(|policy| has(*policy)).unwrap_or_default()
     }
 }
 
-/// Looks at what a tool says. A serious finding is counted and logged.
-pub(crate) fn found(policy: ResultPolicy, said: &[u8], tool: &str) -> Option<Note> {
-    let [warned, blocked] = &SUSPICIOUS_RESULTS;
-    let counter = match policy {
-        ResultPolicy::Off => return None,
-        ResultPolicy::Warn => warned,
-        ResultPolicy::Block => blocked,
-    };
-    let report = scan_result(said);
-    if !report.is_serious() {
-        return None;
+impl Noted {
+    /// What is withheld.
+    fn withheld() -> Self {
+        Outcome::Lost(FailureKind::Suspicious).into()
     }
-    counter.increment();
-    let findings = report.explained();
+
+    /// With the message of the answer as the outcome has it; `None`: as it came. Where it cannot be put together, it is withheld: as it
+    /// came it must not go on.
+    pub(crate) fn with_message(self, answer: &Frame) -> (Self, Option<Frame>) {
+        let (Outcome::Delivered(ToolAnswer::Result(own) | ToolAnswer::Error(own))
+        | Outcome::Failed(ToolAnswer::Result(own) | ToolAnswer::Error(own))) = &self.outcome
+        else {
+            return (self, None);
+        };
+        if self.note.as_ref().is_none_or(|note| !note.says_redacted()) {
+            return (self, None);
+        }
+        match Said::at_once(answer).and_then(|said| said.replaced(answer.bytes(), own)) {
+            Some(message) => (self, Some(message)),
+            None => (Self::withheld(), None),
+        }
+    }
+}
+
+/// The same end of a call with another answer of the same kind.
+fn saying(outcome: Outcome<ToolAnswer>, own: Bytes) -> Outcome<ToolAnswer> {
+    let other = |answer| match answer {
+        ToolAnswer::Result(_) => ToolAnswer::Result(own),
+        ToolAnswer::Error(_) => ToolAnswer::Error(own),
+        ToolAnswer::Digest(digest) => ToolAnswer::Digest(digest),
+    };
+    match outcome {
+        Outcome::Delivered(answer) => Outcome::Delivered(other(answer)),
+        Outcome::Failed(answer) => Outcome::Failed(other(answer)),
+        Outcome::Lost(kind) => Outcome::Lost(kind),
+    }
+}
+
+/// What is done about something that a tool says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Judged {
+    /// It passes.
+    Passes,
+    /// It passes with this beside it.
+    Noted(Note),
+    /// This passes in its place, with this beside it.
+    Redacted(Bytes, Note),
+    /// It does not pass.
+    Withheld,
+}
+
+/// Looks at what a tool says, and decides. A serious finding is counted and logged.
+pub(crate) fn judged(policy: ResultPolicy, said: &[u8], tool: &str) -> Judged {
+    let (report, redaction) = match policy {
+        ResultPolicy::Off => return Judged::Passes,
+        ResultPolicy::Warn | ResultPolicy::Block => (scan_result(said), Redaction::Unneeded),
+        ResultPolicy::Redact => redact_result(said),
+    };
+    let obstacle = match &redaction {
+        Redaction::Impossible(obstacle) => Some(obstacle.to_string()),
+        Redaction::Unneeded | Redaction::Done { .. } => None,
+    };
+    let explained = report.explained();
+    let note = |marks| Note::new(explained.clone(), marks);
+    let (action, judged) = match redaction {
+        Redaction::Impossible(_) => ("block", Judged::Withheld),
+        Redaction::Done { result, marks } => ("redact", Judged::Redacted(result.into(), note(marks))),
+        Redaction::Unneeded if !report.is_serious() => return Judged::Passes,
+        Redaction::Unneeded if policy == ResultPolicy::Block => ("block", Judged::Withheld),
+        Redaction::Unneeded => ("warn", Judged::Noted(note(BTreeMap::new()))),
+    };
+    let counters = SUSPICIOUS_RESULTS.iter().filter(|(counted, _)| *counted == action);
+    counters.for_each(|(_, counter)| counter.increment());
     tracing::warn!(
         tool,
-        action = policy.word(),
-        findings,
+        action,
+        findings = explained.as_str(),
+        obstacle,
         "an answer contains text that is aimed at a model, an access key or personal data"
     );
-    Some(Note(findings))
-}
-
-/// What a tool says in a message that is no answer to its call: the result on a resumed stream or of `tasks/result`, and what a task
-/// came to in `tasks/get` and `notifications/tasks`.
-pub(crate) fn said_later(message: &Frame) -> Option<Bytes> {
-    let of_task = |task: &Bytes| raw::member(task, "result").or_else(|| raw::member(task, "error"));
-    match message.kind() {
-        Kind::Response => {
-            let result = message.result()?;
-            let is_of_tool = message.result_member("content").or(message.result_member("structuredContent"));
-            if is_of_tool.is_some() { Some(result) } else { of_task(&result) }
-        }
-        Kind::ErrorResponse => message.error(),
-        Kind::Notification => of_task(&message.params()?),
-        Kind::Request => None,
-    }
+    judged
 }

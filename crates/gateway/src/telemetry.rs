@@ -45,8 +45,10 @@ pub static PANICS: Counter = Counter::new();
 /// Lines of the log that its reader had no room for.
 pub static LOST_LINES: Counter = Counter::new();
 
-/// Answers of tools in which the scan found something serious: those that passed with a note, those that were withheld.
-pub static SUSPICIOUS_RESULTS: [Counter; 2] = [Counter::new(), Counter::new()];
+/// Answers of tools in which the scan found something serious: those that passed with a note, those that passed with marks, those that
+/// were withheld.
+pub static SUSPICIOUS_RESULTS: [(&str, Counter); 3] =
+    [("warn", Counter::new()), ("redact", Counter::new()), ("block", Counter::new())];
 
 /// Everything that is counted in one gateway.
 #[derive(Debug)]

@@ -9,6 +9,9 @@
 //! Scanning is a help for whoever reviews, not a promise: a poisoned description in innocent words passes it. What holds
 //! is the pin: nothing but the reviewed definition reaches a model.
 //!
+//! What tools answer is a stranger's text too: [`scan_result`] looks at it, and [`redact_result`] takes access keys and personal data
+//! out of it.
+//!
 //! This crate never does I/O, never reads a clock, and never decides whether a tool is worth its price.
 //!
 //! ```
@@ -46,6 +49,7 @@ pub use pin::{
 };
 pub use policy::{Drift, Findings, FirstUse, PinPolicy, PolicyError, ResultPolicy};
 pub use scan::{
-    Finding, RESULT_BYTES_MAX, RESULT_KEY_BYTES_MAX, Report, Rule, SCORE_HIGH, Severity, scan, scan_result,
+    Finding, Obstacle, RESULT_BYTES_MAX, RESULT_KEY_BYTES_MAX, Redaction, Report, Rule, SCORE_HIGH, Severity,
+    redact_result, scan, scan_result,
 };
 pub use visible::visible;

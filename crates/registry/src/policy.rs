@@ -84,12 +84,15 @@ choices! {
 
 choices! {
     /// What happens when the scan finds something serious in what a tool answers.
-    ResultPolicy: "off, warn, block" {
+    ResultPolicy: "off, warn, redact, block" {
         /// Answers are not looked at.
         #[default]
         Off = "off",
         /// The answer passes, and a note says so beside it.
         Warn = "warn",
+        /// The answer passes with marks in the place of access keys and personal data, and a note says so beside it. Where one of them
+        /// cannot be taken out, it is withheld.
+        Redact = "redact",
         /// The answer is withheld, and nothing is charged.
         Block = "block",
     }

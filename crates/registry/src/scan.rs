@@ -8,7 +8,9 @@ mod markup;
 mod names;
 mod phrases;
 mod places;
+mod redact;
 mod result;
+mod texts;
 mod withheld;
 mod words;
 
@@ -18,11 +20,12 @@ use std::fmt;
 use crate::definition::Definition;
 use crate::visible::visible;
 use places::Place;
+pub use redact::{Obstacle, Redaction, redact_result};
 pub use result::{RESULT_BYTES_MAX, RESULT_KEY_BYTES_MAX, scan_result};
 
 /// From this score on, a definition needs a person's look: one high finding, or three kinds of medium ones.
 pub const SCORE_HIGH: u32 = 60;
-/// How many findings a report keeps.
+/// How many findings a report keeps, the more serious ones rather than others.
 const FINDINGS_MAX: usize = 64;
 /// How much of a text a finding shows, in characters.
 const EXCERPT_CHARS_MAX: usize = 160;
@@ -201,9 +204,15 @@ impl Report {
     fn add(&mut self, rule: Rule, severity: Severity, place: &Place, excerpt: &str) {
         let known = self.findings.iter().filter(|finding| finding.rule == rule);
         let is_known = known.clone().any(|f| f.pointer == place.pointer && f.severity >= severity);
-        if !is_known && self.findings.len() < FINDINGS_MAX {
-            let pointer = place.pointer.clone();
-            self.findings.push(Finding { rule, severity, pointer, excerpt: shortened(excerpt) });
+        if is_known {
+            return;
+        }
+        let found = Finding { rule, severity, pointer: place.pointer.clone(), excerpt: shortened(excerpt) };
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(found);
+        } else if let Some(lesser) = self.findings.iter_mut().find(|other| other.severity < severity) {
+            // However much is found before it, what is serious is not lost.
+            *lesser = found;
         }
     }
 }

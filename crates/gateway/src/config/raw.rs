@@ -353,9 +353,10 @@ pub struct RawTool {
     /// As how many calls one call counts in every limit on calls. Default: 1.
     pub weight: Option<u32>,
     /// When the scan finds hidden text, words aimed at a model, access keys or personal data in what the tool answers: off, warn (a
-    /// note beside the answer), or block (it is withheld and not charged). The first 64 KiB of text are read, and the first MiB is searched
+    /// note beside the answer), redact (as warn, with a mark in the place of each key and of personal data; withheld where one cannot be
+    /// taken out), or block (it is withheld and not charged). The first 64 KiB of text are read, and the first MiB is searched
     /// for keys and personal data. Default: off.
-    #[schemars(extend("enum" = ["off", "warn", "block", false, null]))]
+    #[schemars(extend("enum" = ["off", "warn", "redact", "block", false, null]))]
     pub result_findings: Option<RawWord>,
     /// How often the tool may be called, besides the limits of its server and `limits`. In `every_tool`: each tool for itself.
     pub rates: Vec<RawRate>,

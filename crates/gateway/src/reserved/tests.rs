@@ -105,3 +105,67 @@ async fn t6_what_a_tool_says_later_is_looked_at_in_every_place_in_which_it_comes
         }
     }
 }
+
+#[tokio::test]
+async fn t6_what_a_tool_says_later_is_redacted_in_every_place_in_which_it_comes() {
+    const CARD: &str = "4111 1111 1111 1111";
+    const MARK: &str = "[redacted: payment card number]";
+    let said = |text: &str| json!({ "content": [{ "type": "text", "text": text, "n": 1.50 }] });
+    let failed = |text: &str| json!({ "code": 1, "message": text });
+    let answer = |result: &Value| json!({ "jsonrpc": "2.0", "id": 1, "result": result });
+    let announced =
+        |task: &Value| json!({ "jsonrpc": "2.0", "method": "notifications/tasks", "params": task });
+    let working = |text: &str| json!({ "taskId": "t", "status": "working", "statusMessage": text });
+    let forms: [&dyn Fn(&str) -> Value; 7] = [
+        &|text| answer(&said(text)),
+        &|text| answer(&ended("result", &said(text))),
+        &|text| answer(&ended("error", &failed(text))),
+        &|text| answer(&working(text)),
+        &|text| announced(&ended("result", &said(text))),
+        &|text| announced(&working(text)),
+        &|text| json!({ "jsonrpc": "2.0", "id": 1, "error": failed(text) }),
+    ];
+    for form in forms {
+        let (text, _) = scanned(&form(CARD), ResultPolicy::Redact).await;
+        let mut seen: Value = serde_json::from_str(&text).unwrap();
+        let mut noted = Value::Null;
+        for member in ["result", "params"] {
+            if let Some(meta) = seen.get_mut(member).and_then(|all| all.as_object_mut()?.remove("_meta")) {
+                noted = meta["tollgate/findings"]["redacted"].clone();
+            }
+        }
+        assert_eq!(seen, form(MARK));
+        let is_error = seen["error"].is_object();
+        assert_eq!(noted, if is_error { Value::Null } else { json!({ "payment card number": 1 }) }, "{text}");
+        let (text, _) = scanned(&form(CARD), ResultPolicy::Warn).await;
+        assert!(text.contains(CARD), "control: {text}");
+        let (text, whole) = scanned(&form("21 degrees."), ResultPolicy::Redact).await;
+        assert_eq!(text, whole, "control: nothing is to be taken out");
+    }
+
+    let named = json!({ "content": [], "structuredContent": { CARD: 1 } });
+    let (text, _) = scanned(&answer(&named), ResultPolicy::Redact).await;
+    assert!(text.contains("upstream_result_withheld") && !text.contains(CARD), "{text}");
+    let (text, _) = scanned(&announced(&ended("result", &named)), ResultPolicy::Redact).await;
+    assert_eq!(text, "", "nothing is said of it");
+}
+
+#[tokio::test]
+async fn t6_a_message_that_cannot_be_read_passes_only_where_nothing_is_withheld() {
+    for message in [r#"{"jsonrpc":"2.0","id":1,"result":{"content":[],"content":[]}}"#, "[{}]"] {
+        for (scan, passes) in [
+            (ResultPolicy::Redact, false),
+            (ResultPolicy::Block, false),
+            (ResultPolicy::Warn, true),
+            (ResultPolicy::Off, true),
+        ] {
+            let event = format!("data: {message}\n\n");
+            let mut response = Response::new(Body::from(Bytes::from(event.clone())));
+            let stream = http::HeaderValue::from_static("text/event-stream");
+            response.headers_mut().insert(http::header::CONTENT_TYPE, stream);
+            let passed = without_demands(response, Limits::default(), "http://127.0.0.1", scan);
+            let seen = passed.into_body().collect().await.map(http_body_util::Collected::to_bytes);
+            assert_eq!(seen.is_ok_and(|seen| seen == event), passes, "{}", scan.word());
+        }
+    }
+}

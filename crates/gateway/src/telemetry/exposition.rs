@@ -150,7 +150,7 @@ fn calls(page: &mut Page, gateway: &Gateway) {
         "counter",
         "Answers of tools in which the scan found something serious.",
     );
-    for (action, counter) in ["warn", "block"].into_iter().zip(&SUSPICIOUS_RESULTS) {
+    for (action, counter) in &SUSPICIOUS_RESULTS {
         page.sample("tollgate_suspicious_results_total", &[("action", action)], counter.get());
     }
     let drifted =

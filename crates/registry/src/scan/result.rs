@@ -1,10 +1,11 @@
-//! The texts of a tool's result, one by one and within a bound: a result may be megabytes long, and is never held as a tree.
+//! What is looked for in a tool's result, text by text and within a bound.
 
-use std::fmt;
+use std::ops::Range;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use tollgate_mcp::JsonError;
 
-use super::places::{Kind, Place};
+use super::places::Place;
+use super::texts::{self, Text};
 use super::withheld::{self, Sought};
 use super::{Report, hidden, markup, phrases};
 use crate::visible::visible;
@@ -14,32 +15,64 @@ pub const RESULT_BYTES_MAX: usize = 64 * 1024;
 /// How much text of a result is searched for access keys and personal data, in bytes. That takes one pass and keeps nothing, so that
 /// it goes further, and images count: a key stands wherever a file happens to have it.
 pub const RESULT_KEY_BYTES_MAX: usize = 1024 * 1024;
-/// A text of at least this length without any space is data, such as an image in Base64: nothing that a model reads as words, and its
-/// digits are no numbers. Keys are found in it all the same.
-const DATA_BYTES_MIN: usize = 1024;
 
 /// Looks for what is aimed at the model in the first [`RESULT_BYTES_MAX`] bytes of a result's texts, and for access keys and personal
 /// data in the first [`RESULT_KEY_BYTES_MAX`]. What only definitions should not be (long, padded, partly in Base64) is no finding here:
 /// results are files and pages.
 pub fn scan_result(result: &[u8]) -> Report {
+    look(result).report
+}
+
+/// What became of a look at a result.
+#[derive(Debug)]
+pub(super) struct Looked {
+    /// What was found.
+    pub(super) report: Report,
+    /// The texts that hold an access key or personal data, in their order.
+    pub(super) holding: Vec<Holding>,
+    /// `None`: every text was searched to its end.
+    pub(super) ended: Option<Ended>,
+}
+
+/// A text that holds what must not be repeated.
+#[derive(Debug)]
+pub(super) struct Holding {
+    /// Where it stands: a JSON pointer.
+    pub(super) pointer: String,
+    /// Where it is written, as [`Text::written`] has it.
+    pub(super) written: Option<Range<usize>>,
+}
+
+/// Why a look ended before its result did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ended {
+    /// [`RESULT_KEY_BYTES_MAX`] is met.
+    Bound,
+    /// What goes on is no strict JSON.
+    Unreadable,
+}
+
+impl From<JsonError> for Ended {
+    fn from(_: JsonError) -> Self {
+        Self::Unreadable
+    }
+}
+
+/// Looks at the texts of a result. It ends early where the bound is met, and where the result is no JSON: what was seen by then counts.
+pub(super) fn look(result: &[u8]) -> Looked {
     let mut looking = Looking {
-        report: Report::default(),
-        pointer: String::new(),
+        looked: Looked { report: Report::default(), holding: Vec::new(), ended: None },
         bytes_left: RESULT_BYTES_MAX,
         key_bytes_left: RESULT_KEY_BYTES_MAX,
     };
-    let mut reader = serde_json::Deserializer::from_slice(result);
-    // It ends early where the bound is met, and where the result is no JSON: what was seen by then counts.
-    drop(Texts(&mut looking).deserialize(&mut reader));
-    let mut report = looking.report;
-    report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    report
+    let ended = texts::walk(result, |text| looking.see(text)).err();
+    let mut looked = Looked { ended, ..looking.looked };
+    looked.report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    looked
 }
 
 struct Looking {
-    report: Report,
-    /// Where the reader is: a JSON pointer.
-    pointer: String,
+    looked: Looked,
     /// Of [`RESULT_BYTES_MAX`].
     bytes_left: usize,
     /// Of [`RESULT_KEY_BYTES_MAX`].
@@ -47,102 +80,29 @@ struct Looking {
 }
 
 impl Looking {
-    /// Looks at one text. `false`: the bound is met.
-    fn see(&mut self, text: &str, kind: Kind) -> bool {
-        let is_data = text.len() >= DATA_BYTES_MIN && text.bytes().all(|byte| byte.is_ascii_graphic());
-        let within = text.floor_char_boundary(self.key_bytes_left);
-        // What is left is less than a character: nothing more fits.
-        self.key_bytes_left = if within < text.len() { 0 } else { self.key_bytes_left - within };
-        let text = text.get(..within).unwrap_or_default();
-        let hits = withheld::find(text, if is_data { Sought::AccessKeys } else { Sought::Everything });
-        let mut place = Place { pointer: visible(&self.pointer), text: String::new(), kind };
-        withheld::tell(&hits, &place, &mut self.report);
-        if !is_data && self.bytes_left > 0 {
+    fn see(&mut self, Text { pointer, says, written, kind }: Text<'_>) -> Result<(), Ended> {
+        let sought = Sought::of(says);
+        let within = says.floor_char_boundary(self.key_bytes_left);
+        self.key_bytes_left -= within;
+        let searched = says.get(..within).unwrap_or_default();
+        let hits = withheld::find(searched, sought);
+        let mut place = Place { pointer: visible(pointer), text: String::new(), kind };
+        let Looked { report, holding, .. } = &mut self.looked;
+        withheld::tell(&hits, &place, report);
+        if !hits.is_empty() {
+            holding.push(Holding { pointer: pointer.to_owned(), written });
+        }
+        if sought == Sought::Everything && self.bytes_left > 0 {
             // No other finding repeats what must not be repeated.
-            place.text = withheld::without(text, &hits);
-            let within = place.text.floor_char_boundary(self.bytes_left);
-            self.bytes_left = if within < place.text.len() { 0 } else { self.bytes_left - within };
-            place.text.truncate(within);
-            hidden::scan(&place, &mut self.report);
-            markup::scan_marks(&place, &mut self.report);
-            phrases::scan_alone(&place, &mut self.report);
+            place.text = withheld::without(searched, &hits);
+            let read = place.text.floor_char_boundary(self.bytes_left);
+            self.bytes_left = if read < place.text.len() { 0 } else { self.bytes_left - read };
+            place.text.truncate(read);
+            hidden::scan(&place, report);
+            markup::scan_marks(&place, report);
+            phrases::scan_alone(&place, report);
         }
-        self.key_bytes_left > 0
-    }
-
-    fn at<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {
-        let before = self.pointer.len();
-        self.pointer.push('/');
-        self.pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
-        let read = read(self);
-        self.pointer.truncate(before);
-        read
-    }
-}
-
-/// Sees every text of a value.
-struct Texts<'l>(&'l mut Looking);
-
-const MET: &str = "the bound is met";
-
-impl<'de> DeserializeSeed<'de> for Texts<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Texts<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        if self.0.see(text, Kind::Text) { Ok(()) } else { Err(E::custom(MET)) }
-    }
-
-    fn visit_bool<E: Error>(self, _value: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E: Error>(self, _value: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E: Error>(self, _value: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E: Error>(self, _value: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let mut index = 0_usize;
-        while self.0.at(&index.to_string(), |looking| items.next_element_seed(Texts(looking)))?.is_some() {
-            index += 1;
-        }
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        while let Some(name) = members.next_key::<String>()? {
-            // A name can be a key too, and a place is shown.
-            let shown = withheld::without(&name, &withheld::find(&name, Sought::Everything));
-            self.0.at(&shown, |looking| {
-                // A name that hides something is as good a place as any.
-                let goes_on = looking.see(&name, Kind::MemberName);
-                if goes_on { members.next_value_seed(Texts(looking)) } else { Err(A::Error::custom(MET)) }
-            })?;
-        }
-        Ok(())
+        if within < says.len() { Err(Ended::Bound) } else { Ok(()) }
     }
 }
 
@@ -204,7 +164,7 @@ mod tests {
         };
         let image = "iVBORw0KGgoAAAANSUhEUgAAAAUA".repeat(400);
         let minified = format!(r#"{{"a":"{image}","key":"{key}","n":"4111111111111111"}}"#);
-        assert!(minified.len() > DATA_BYTES_MIN && is_key(&said(&minified)));
+        assert!(minified.len() > withheld::DATA_BYTES_MIN && is_key(&said(&minified)));
         let report = said(&minified.replace(&key, "none"));
         assert_eq!(report.findings, [], "control: the card's digits in data say nothing");
         assert!(said("4111111111111111").is_serious(), "control: they do alone");
@@ -220,6 +180,16 @@ mod tests {
         let most = RESULT_KEY_BYTES_MAX / (28 * 4_000);
         assert!(is_key(&scanned(&parts(most))), "control");
         assert!(!scanned(&parts(most + 1)).is_serious(), "images count, of all texts together");
+    }
+
+    #[test]
+    fn t6_what_is_serious_is_not_lost_behind_any_number_of_lesser_findings() {
+        let mut parts = vec![json!("left\u{200e} to right\u{200e}"); 200];
+        let lesser = scanned(&json!({ "content": parts }));
+        assert!(!lesser.findings.is_empty() && !lesser.is_serious(), "{}", lesser.explained());
+        parts.push(json!("4111111111111111"));
+        let report = scanned(&json!({ "content": parts }));
+        assert_eq!((report.is_serious(), report.findings.len()), (true, lesser.findings.len()));
     }
 
     #[test]

@@ -8,6 +8,9 @@ use super::{Report, Rule, Severity};
 mod personal;
 mod secrets;
 
+/// A text of at least this length without any space is data.
+pub(super) const DATA_BYTES_MIN: usize = 1024;
+
 /// Something in a text that must not be repeated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Hit {
@@ -15,7 +18,7 @@ pub(super) struct Hit {
     pub(super) range: Range<usize>,
     rule: Rule,
     /// What it is, such as `GitHub token`.
-    what: &'static str,
+    pub(super) what: &'static str,
     /// What a report shows of it: as much as its issuer gives every key.
     shown: Option<String>,
 }
@@ -27,6 +30,19 @@ pub(super) enum Sought {
     AccessKeys,
     /// Personal data as well.
     Everything,
+}
+
+impl Sought {
+    /// What is looked for in a text.
+    pub(super) fn of(text: &str) -> Self {
+        if is_data(text) { Self::AccessKeys } else { Self::Everything }
+    }
+}
+
+/// Whether a text is data, such as an image in Base64: nothing that a model reads as words, and its digits are no numbers. Keys are
+/// found in it all the same.
+fn is_data(text: &str) -> bool {
+    text.len() >= DATA_BYTES_MIN && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Everything of it in a text, in order and without overlaps.
@@ -87,4 +103,4 @@ fn run(bytes: &[u8], at: usize, is_of_kind: impl Fn(u8) -> bool) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

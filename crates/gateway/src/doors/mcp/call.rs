@@ -21,7 +21,7 @@ use tollgate_rails::carriers::PAYMENT_META_KEYS;
 
 use super::handed::{Handed, Shown, given, principal};
 use super::{Posted, forwarded};
-use crate::carrier::{Carrier, outcome_of};
+use crate::carrier::Carrier;
 use crate::clock;
 use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
@@ -241,7 +241,8 @@ impl Asked {
             Ok(Intercepted::Whole(whole)) => {
                 let translated = self.translated(whole.answer());
                 let answer = translated.as_ref().unwrap_or(whole.answer());
-                let Noted { outcome, note } = self.carrier.noted(&permitted, outcome_of(answer));
+                let (Noted { outcome, note }, own) = self.carrier.noted_answer(&permitted, answer);
+                let translated = own.or(translated);
                 let completed = complete(outcome).await;
                 drop(reply.send(self.whole(permitted.call(), whole, translated, completed, note)));
             }
@@ -254,8 +255,11 @@ impl Asked {
                 };
                 answer.as_ref().err().into_iter().for_each(|error| self.carrier.broke_off(error));
                 let answer = answer.map(|answer| self.translated(&answer).unwrap_or(answer));
-                let outcome = answer.as_ref().map_or_else(|error| Outcome::Lost(error.kind()), outcome_of);
-                let Noted { outcome, note } = self.carrier.noted(&permitted, outcome);
+                let (Noted { outcome, note }, own) = match &answer {
+                    Ok(answer) => self.carrier.noted_answer(&permitted, answer),
+                    Err(error) => (self.carrier.noted(&permitted, Outcome::Lost(error.kind())), None),
+                };
+                let answer = answer.map(|answer| own.unwrap_or(answer));
                 let completed = complete(outcome).await;
                 let message = match (&answer, completed) {
                     (Ok(answer), Ok(completed)) if completed.ending.has_answer() => {

@@ -9,7 +9,7 @@ use crate::scan::scan_result;
 /// Characters in an order that no word has. Keys are put together here, so that no scanner takes this file for a leak.
 const RANDOM: &str = "9fQ2xLb7Zc4Rk0WvTn8JyHd3Gs6MpE1uXa5BoVtKqYiCwUjPzNrAhDgFlSmIeO";
 
-fn random(length: usize) -> String {
+pub(in crate::scan) fn random(length: usize) -> String {
     RANDOM.chars().cycle().take(length).collect()
 }
 
@@ -22,12 +22,12 @@ fn token(header: &Value) -> String {
     format!("{}.{}.{}", part(&header.to_string()), part(r#"{"sub":"ada"}"#), random(43))
 }
 
-fn block(label: &str, body: &str) -> String {
+pub(in crate::scan) fn block(label: &str, body: &str) -> String {
     format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----")
 }
 
 /// Every kind of key, and what a report says of it.
-fn keys() -> Vec<(String, &'static str)> {
+pub(in crate::scan) fn keys() -> Vec<(String, &'static str)> {
     let upper = random(60).to_uppercase();
     let upper = upper.get(..16).unwrap();
     let rows = format!("{}\n{}==", random(64), random(32));
@@ -60,7 +60,7 @@ fn keys() -> Vec<(String, &'static str)> {
 }
 
 /// Numbers that nobody has: those with which issuers have theirs tested.
-const PERSONAL: &[(&str, &str)] = &[
+pub(in crate::scan) const PERSONAL: &[(&str, &str)] = &[
     ("4111111111111111", "payment card number"),
     ("4111 1111 1111 1111", "payment card number"),
     ("4111-1111-1111-1111", "payment card number"),
