@@ -168,13 +168,14 @@ async fn failed_over_http_2(body: Body, is_refused: bool) -> Option<UpstreamErro
     });
     let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .serve_connection(hyper_util::rt::TokioIo::new(theirs), service);
-    let serving = tokio::spawn(serving);
     let handshake = http2::Builder::new(TokioExecutor::new()).handshake(hyper_util::rt::TokioIo::new(ours));
     let (mut sender, connection) = handshake.await.unwrap();
     in_background(connection);
     let request = Request::post("http://up.example/mcp").body(body).unwrap();
-    let failed = sender.send_request(request).await.err();
-    serving.abort();
+    let failed = tokio::select! {
+        sent = sender.send_request(request) => sent.err(),
+        ended = serving => panic!("the server ended first: {ended:?}"),
+    };
     failed.map(|error| PoolError::Exchange(error).into())
 }
 

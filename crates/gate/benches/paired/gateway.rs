@@ -45,7 +45,7 @@ impl Installed {
     pub(crate) fn new(binary: PathBuf, upstream: &str) -> Result<Self, Box<dyn Error>> {
         let program = Program::installed(binary, &configuration(upstream))?;
         let key = program.key("bench")?;
-        program.run(&["credit", "add", &key.id, CREDIT])?;
+        program.run(&["credit", "add", &key.id, CREDIT, "--config", "tollgate.yaml"])?;
         Ok(Self { program, key })
     }
 

@@ -168,7 +168,8 @@ async fn taken(store: &Store, config: Option<&Path>) -> anyhow::Result<Assets> {
     let configured = load(None, &environment, &Overrides::default(), None)?.assets;
     if configured.iter().next().is_none() {
         bail!(
-            "dev mode has not been here, and the environment names no money: name the configuration with --config"
+            "dev mode has not been here, and the environment names no money: name the configuration with --config, \
+             or start `tollgate dev` once"
         );
     }
     Ok(configured)
