@@ -240,9 +240,10 @@ async fn o2_what_identifies_or_pays_for_the_caller_never_reaches_the_server() {
     let bearer = format!("Bearer {key}");
     let mcp = world.gateway.mcp();
     let common = [("x-trace", "t1"), ("cookie", "session=s3cr3t"), ("proxy-authorization", "Basic s3cr3t")];
+    // A key of one's own for repeating a request is a secret too, and names one request.
+    let own = |tool: &str, arguments: &Value| format!("s3cr3t-{tool}-{}", hex::encode(arguments.to_string()));
     let send = async |tool: &str, arguments: &Value, meta: &Value, more: (&str, &str)| {
-        // A key of one's own for repeating a request is a secret too, and names one request.
-        let own = format!("s3cr3t-{tool}-{}", hex::encode(arguments.to_string()));
+        let own = own(tool, arguments);
         let mut headers = common.to_vec();
         headers.extend([more, ("idempotency-key", &own)]);
         call(&mcp, tool, arguments, meta, &headers).await
@@ -254,15 +255,9 @@ async fn o2_what_identifies_or_pays_for_the_caller_never_reaches_the_server() {
 
     for (name, value) in [("authorization", bearer.as_str()), ("x-api-key", key.as_str())] {
         for tool in ["echo", "free"] {
-            delivered(
-                &send(
-                    tool,
-                    &json!({ "by": name }),
-                    &json!({ "tollgate/idempotency-key": "s3cr3t" }),
-                    (name, value),
-                )
-                .await,
-            );
+            let arguments = json!({ "by": name });
+            let meta = json!({ "tollgate/idempotency-key": own(tool, &arguments) });
+            delivered(&send(tool, &arguments, &meta, (name, value)).await);
             assert_no_secret(&world, &[&key, "s3cr3t"], name);
         }
     }
