@@ -9,7 +9,7 @@ use tollgate_domain::{Price, Requirement, ServerName};
 use tollgate_rails::evm::Address;
 use tollgate_registry::PinPolicy;
 use tollgate_till::sandbox;
-pub use tollgate_till::sandbox::{Dev, SANDBOX_START, assets};
+pub use tollgate_till::sandbox::{Dev, SANDBOX_START, assets, has_been};
 
 use crate::config::{Breaker, SandboxRails, Server, ToolPolicy, Transport};
 use crate::demo;

@@ -132,6 +132,9 @@ pub(crate) fn judged(policy: ResultPolicy, said: &[u8], tool: &str) -> Judged {
         ResultPolicy::Warn | ResultPolicy::Block => (scan_result(said), Redaction::Unneeded),
         ResultPolicy::Redact => redact_result(said),
     };
+    if redaction == Redaction::Unneeded && !report.is_serious() {
+        return Judged::Passes;
+    }
     let obstacle = match &redaction {
         Redaction::Impossible(obstacle) => Some(obstacle.to_string()),
         Redaction::Unneeded | Redaction::Done { .. } => None,
@@ -141,7 +144,6 @@ pub(crate) fn judged(policy: ResultPolicy, said: &[u8], tool: &str) -> Judged {
     let (action, judged) = match redaction {
         Redaction::Impossible(_) => ("block", Judged::Withheld),
         Redaction::Done { result, marks } => ("redact", Judged::Redacted(result.into(), note(marks))),
-        Redaction::Unneeded if !report.is_serious() => return Judged::Passes,
         Redaction::Unneeded if policy == ResultPolicy::Block => ("block", Judged::Withheld),
         Redaction::Unneeded => ("warn", Judged::Noted(note(BTreeMap::new()))),
     };

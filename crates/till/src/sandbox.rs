@@ -10,7 +10,7 @@ use tollgate_gate::Answer;
 use tollgate_ledger::{AccountName, Balances, Clearing, Grant, Granted, LedgerStore, StoreError};
 use tollgate_rails::evm::{Address, SigningKey};
 use tollgate_rails::lightning::dev::DevWallet;
-use tollgate_store::InvoiceStore;
+use tollgate_store::{InvoiceStore, Store};
 
 use crate::clock;
 use crate::data::DataDirectory;
@@ -42,6 +42,20 @@ pub struct Dev {
 /// Never, as long as the constants of this file are well formed.
 pub fn assets() -> Result<Assets, AssetError> {
     Ok(Assets::new([Asset::new(SANDBOX_ASSET, "USDC", 6)?, Asset::new(LIGHTNING_ASSET, "sat", 3)?]))
+}
+
+/// Whether dev mode has been in these books: it makes money at its first start, which they show for ever.
+///
+/// # Errors
+/// When they cannot be read.
+pub async fn has_been(store: &Store) -> Result<bool, TillError> {
+    let made = AccountName::Clearing(Clearing::Sandbox);
+    for asset in assets().map_err(RailError::SandboxAsset)?.iter() {
+        if !store.balance(&made, asset.id()).await?.debits_posted.is_zero() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Who is paid with sandbox money: an account of the data directory's own, whose key is drawn the first time.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tollgate_attest::{PublicKey, Signer};
 use tollgate_domain::{AssetId, CallId, Digest};
-use tollgate_ledger::{AccountName, Clearing, LedgerStore, StoreError};
+use tollgate_ledger::{LedgerStore, StoreError};
 use tollgate_rails::PaymentRail;
 use tollgate_store::{Commits, DatabaseUrl, Options, Store};
 
@@ -207,21 +207,16 @@ impl Till {
     }
 }
 
-/// Dev mode has the ids of test networks, so that stock clients sign for it: with them its money would be worth what theirs is. It makes
-/// some at its first start, so its books always show it.
+/// Dev mode has the ids of test networks, so that stock clients sign for it: with them its money would be worth what theirs is.
 async fn without_sandbox_money(store: &Store, funding: &Funding<'_>) -> Result<(), TillError> {
     let sandbox = sandbox::assets().map_err(RailError::SandboxAsset)?;
     let taken = [funding.x402.map(|x402| &x402.asset), funding.lightning.map(|lightning| &lightning.asset)];
-    let Some(taken) = taken.into_iter().flatten().find(|asset| sandbox.by_id(asset.id()).is_some()) else {
-        return Ok(());
-    };
-    let made = AccountName::Clearing(Clearing::Sandbox);
-    for asset in sandbox.iter() {
-        if !store.balance(&made, asset.id()).await?.debits_posted.is_zero() {
-            return Err(TillError::SandboxMoney { asset: taken.id().clone() });
+    match taken.into_iter().flatten().find(|asset| sandbox.by_id(asset.id()).is_some()) {
+        Some(asset) if sandbox::has_been(store).await? => {
+            Err(TillError::SandboxMoney { asset: asset.id().clone() })
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Sandbox money is on our books from the claim on: what waits for a rail is not sandbox money.

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 use tollgate_domain::{Assets, Caller, KeyId, TransferId};
-use tollgate_ledger::{AccountName, Clearing, Grant, LedgerStore};
+use tollgate_ledger::{Clearing, Grant, LedgerStore};
 use tollgate_store::{DatabaseUrl, Options, Store};
 use tollgate_till::ledger_elsewhere;
 
@@ -155,14 +155,8 @@ async fn taken(store: &Store, config: Option<&Path>) -> anyhow::Result<Assets> {
     if config.is_some() {
         return assets(config);
     }
-    let sandbox = dev::assets()?;
-    let made = AccountName::Clearing(Clearing::Sandbox);
-    let mut is_sandbox = false;
-    for asset in sandbox.iter() {
-        is_sandbox |= !store.balance(&made, asset.id()).await?.debits_posted.is_zero();
-    }
-    if is_sandbox {
-        return Ok(sandbox);
+    if dev::has_been(store).await? {
+        return Ok(dev::assets()?);
     }
     let environment = Environment::read(".".as_ref()).map_err(anyhow::Error::msg)?;
     let configured = load(None, &environment, &Overrides::default(), None)?.assets;
