@@ -216,6 +216,15 @@ impl Pricing {
         }
     }
 
+    /// Whether one buyer may be asked for less than another.
+    pub fn depends_on_buyer(&self) -> bool {
+        match self {
+            Self::FreeTier { .. } | Self::Volume { .. } | Self::Standing { .. } => true,
+            Self::Windows { .. } => self.parts().any(Self::depends_on_buyer),
+            Self::PerCall(_) | Self::PerUnit { .. } | Self::PerResult(_) | Self::Formula { .. } => false,
+        }
+    }
+
     /// Whether no call can ever cost anything.
     pub fn is_free(&self) -> bool {
         match self {

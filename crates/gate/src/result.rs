@@ -61,14 +61,12 @@ impl<P: Ports> Gate<P> {
         if matches!(caller, Caller::ApiKey(_)) {
             return true;
         }
-        let demanded = |proof: &Proof| {
-            let rail = self.ports.rails().iter().find(|rail| rail.rail() == proof.rail)?;
-            rail.demanded_caller(proof)
-        };
         proof.is_some_and(|proof| {
+            let rail = self.ports.rails().iter().find(|rail| rail.rail() == proof.rail);
+            let demanded = rail.and_then(|rail| rail.demanded_caller(proof));
             proof.key == row.key
                 && proof.quote == row.binding.quote
-                && demanded(proof).is_none_or(|demanded| demanded == row.caller)
+                && demanded.is_none_or(|demanded| *demanded == row.caller)
         })
     }
 }

@@ -9,15 +9,19 @@ use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
-use tollgate_domain::{Amount, AssetId, Binding, Digest, ServerName, ToolName, ToolRef, UnixMillis};
+use tollgate_domain::{
+    Amount, AssetId, Binding, Digest, Principal, ServerName, ToolName, ToolRef, UnixMillis,
+};
 use zeroize::Zeroize as _;
 
 use crate::base64_text;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Names no buyer. Still read, so that what was paid for before an update can be used after it.
+const VERSION_WITHOUT_BUYER: u8 = 1;
 const MAC_BYTES: usize = 32;
-/// The longest seal that is looked at: names of 64 and 512 bytes, an asset id of 128, fixed fields, in base64.
-const SEAL_CHARS_MAX: usize = 1_200;
+/// The longest seal that is looked at: names of 64 and 512 bytes, an asset id and a principal of 128 each, fixed fields, in base64.
+const SEAL_CHARS_MAX: usize = 1_300;
 
 /// One price for one call in one asset, as the gateway named it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,6 +34,8 @@ pub struct SealedQuote {
     pub asset: AssetId,
     /// Until when a payment for it is accepted.
     pub expires: UnixMillis,
+    /// Who alone may use what is paid for it; `None`: whoever pays.
+    pub buyer: Option<Principal>,
     /// Makes two quotes of the same call differ.
     pub nonce: [u8; 16],
 }
@@ -46,9 +52,6 @@ pub enum SealError {
     /// The gateway did not make it, or it was changed.
     #[error("the sealed quote is not one of this gateway")]
     Forged,
-    /// It was good until this moment.
-    #[error("the sealed quote expired at {0}")]
-    Expired(UnixMillis),
 }
 
 /// Seals and opens quotes with one secret.
@@ -75,33 +78,30 @@ impl QuoteSealer {
         push_text(&mut bytes, quote.binding.tool.server.as_str());
         push_text(&mut bytes, quote.binding.tool.tool.as_str());
         push_text(&mut bytes, quote.asset.as_str());
+        push_text(&mut bytes, quote.buyer.as_ref().map_or("", Principal::as_str));
         let mac = self.keyed.clone().chain_update(&bytes).finalize().into_bytes();
         bytes.extend_from_slice(&mac);
         base64_text::encode_url(&bytes)
     }
 
-    /// The quote in a seal of this gateway that has not expired at `now`.
+    /// The quote in a seal of this gateway, whether it has expired or not.
     ///
     /// # Errors
     /// [`SealError`]: the first thing that is wrong, in the order of its variants.
-    pub fn open(&self, seal: &str, now: UnixMillis) -> Result<SealedQuote, SealError> {
+    pub fn open(&self, seal: &str) -> Result<SealedQuote, SealError> {
         if seal.len() > SEAL_CHARS_MAX {
             return Err(SealError::Malformed);
         }
         let bytes = base64_text::decode_any(seal).ok_or(SealError::Malformed)?;
         match bytes.first() {
-            Some(&VERSION) => {}
+            Some(&(VERSION | VERSION_WITHOUT_BUYER)) => {}
             Some(&other) => return Err(SealError::Version(other)),
             None => return Err(SealError::Malformed),
         }
         let (body, mac) = bytes.split_last_chunk::<MAC_BYTES>().ok_or(SealError::Malformed)?;
         // Constant time: `verify_slice` compares with `subtle`.
         self.keyed.clone().chain_update(body).verify_slice(mac).map_err(|_| SealError::Forged)?;
-        let quote = read(body).ok_or(SealError::Malformed)?;
-        if quote.expires <= now {
-            return Err(SealError::Expired(quote.expires));
-        }
-        Ok(quote)
+        read(body).ok_or(SealError::Malformed)
     }
 }
 
@@ -136,7 +136,7 @@ fn push_text(bytes: &mut Vec<u8>, text: &str) {
 }
 
 fn read(body: &[u8]) -> Option<SealedQuote> {
-    let mut rest = body.get(1..)?;
+    let (version, mut rest) = body.split_first()?;
     let expires = UnixMillis::new(u64::from_be_bytes(take(&mut rest)?));
     let amount = Amount::new(u128::from_be_bytes(take(&mut rest)?));
     let price_version = u32::from_be_bytes(take(&mut rest)?);
@@ -145,8 +145,13 @@ fn read(body: &[u8]) -> Option<SealedQuote> {
     let server: ServerName = take_text(&mut rest)?.parse().ok()?;
     let tool: ToolName = take_text(&mut rest)?.parse().ok()?;
     let asset: AssetId = take_text(&mut rest)?.parse().ok()?;
+    let buyer = match *version {
+        VERSION_WITHOUT_BUYER => "",
+        _ => take_text(&mut rest)?,
+    };
+    let buyer = if buyer.is_empty() { None } else { Some(buyer.parse().ok()?) };
     let binding = Binding { tool: ToolRef { server, tool }, args, price_version, quote: None };
-    rest.is_empty().then_some(SealedQuote { binding, amount, asset, expires, nonce })
+    rest.is_empty().then_some(SealedQuote { binding, amount, asset, expires, buyer, nonce })
 }
 
 fn take<const LEN: usize>(rest: &mut &[u8]) -> Option<[u8; LEN]> {

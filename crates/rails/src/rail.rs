@@ -250,32 +250,19 @@ pub trait PaymentRail: Send + Sync + fmt::Debug {
     /// Whether [`PaymentRail::open`] of this rail reads this form.
     fn reads(&self, presented: &Presented) -> bool;
 
-    /// A challenge for this quote, or `None` when none of the price's assets is this rail's. `nonce` is 32 fresh random bytes.
+    /// A challenge for this quote, made out to `buyer`: where [`Caller::is_known`], nobody else can use what is paid for it. `None`
+    /// when none of the price's assets is this rail's, or when who pays by this rail cannot show that it is this buyer. `nonce` is
+    /// 32 fresh random bytes.
     fn offer<'a>(
         &'a self,
         quote: &'a Quote,
+        buyer: &'a Caller,
         nonce: [u8; 32],
         now: UnixMillis,
     ) -> RailFuture<'a, Result<Option<Offer>, OfferError>>;
 
-    /// The same as [`PaymentRail::offer`], made out to a known caller: nobody else can use what is paid for it. Rails whose
-    /// proof names the payer anyway need no more than `offer`.
-    fn offer_to<'a>(
-        &'a self,
-        quote: &'a Quote,
-        caller: &'a Principal,
-        nonce: [u8; 32],
-        now: UnixMillis,
-    ) -> RailFuture<'a, Result<Option<Offer>, OfferError>> {
-        let _ = caller;
-        self.offer(quote, nonce, now)
-    }
-
     /// Who alone may use an opened proof, where it says so: the caller that was authenticated must be this principal.
-    fn demanded_caller(&self, proof: &Proof) -> Option<Principal> {
-        let _ = proof;
-        None
-    }
+    fn demanded_caller<'a>(&self, proof: &'a Proof) -> Option<&'a Principal>;
 
     /// Reads a presented payment and checks its own evidence. Pure; accepts nothing.
     ///

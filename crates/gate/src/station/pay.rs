@@ -139,7 +139,7 @@ impl Call<Quoted> {
         })?;
         // A credential made out to one caller is worth nothing in another's hands.
         match rail.demanded_caller(proof) {
-            Some(demanded) if demanded != self.stage.caller.principal() => {
+            Some(demanded) if *demanded != self.stage.caller.principal() => {
                 Err(PaymentRefusal::OtherCall("caller"))
             }
             Some(_) | None => rail.verify(proof, quote, now),
@@ -213,20 +213,17 @@ pub(crate) async fn demand<S, P: Ports>(
 ) -> Result<Demand, Verdict> {
     let ports = &gate.ports;
     // An offer may cost an invoice: a flood of unpaid calls must not become a flood of invoices.
-    let principal = caller.principal();
     let taken = ports.limits().take_offer(call.asking(Some(caller)), now);
     taken.map_err(Denial::from)?;
     let quote = &spending::within_budget(call, caller, quote, gate, now).await?;
+    // Whose price is everybody's may pay from another wallet, or over Lightning.
+    let is_anybodys = matches!(caller, Caller::Wallet(_)) && !call.listed.price.depends_on_buyer();
+    let buyer = if is_anybodys { &Caller::Anonymous } else { caller };
     let mut offers: Vec<Offer> = Vec::new();
     let mut unavailable: Option<OfferError> = None;
     for rail in ports.rails() {
         let nonce = ports.random().map_err(Verdict::from)?;
-        let offered = if caller.is_known() {
-            rail.offer_to(quote, &principal, nonce, now).await
-        } else {
-            rail.offer(quote, nonce, now).await
-        };
-        match offered {
+        match rail.offer(quote, buyer, nonce, now).await {
             Ok(offer) => offers.extend(offer),
             Err(error) => {
                 tracing::warn!(call = %call.id, rail = %rail.rail(), %error, "rail makes no offer");
@@ -262,7 +259,8 @@ impl<S> Call<S> {
     ) -> Option<Box<Demand>> {
         let demanded = async {
             let quote = self.priced(gate, buyer, now).await.ok()?.quote?;
-            demand(self, &Caller::Anonymous, &quote, gate, now).await.ok().map(Box::new)
+            let caller = buyer.map_or(Caller::Anonymous, |(principal, _)| principal.caller());
+            demand(self, &caller, &quote, gate, now).await.ok().map(Box::new)
         };
         Box::pin(demanded).await
     }

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tollgate_rails::evm::SigningKey;
 use tollgate_testkit::http::get;
 use tollgate_testkit::journal_server::{Behaviour, Script};
 
 use crate::paid_calls::{api_key, until_known};
 use crate::world::{
-    START, World, base64_encode, call, code, command, delivered, now, post, rand_32, soon, statement,
+    Demand, START, World, base64_encode, call, code, command, delivered, now, post, rand_32, soon, statement,
 };
 
 /// An API key of this world that its gateway knows, as a header; with this much credit.
@@ -149,6 +150,69 @@ async fn p9_what_was_quoted_counts_until_it_expires_whatever_the_rules_say_by_th
         left -= price;
         assert_eq!(world.payer_balance().await, left, "{n}: charged what was quoted and signed");
     }
+    world.gateway.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn p2_a_price_made_for_one_key_is_paid_by_nobody_else() {
+    let policy = "{ price: { type: volume, per: ever, tiers: [{ from: 0, price: [0.01USDC] }, { from: 1, price: [0.005USDC] }] } }";
+    let world = World::new(Script::echo(), &[("echo", policy)]).await;
+    let (id, buyer) = caller(&world, Some("0.01USDC")).await;
+    let (_, other) = caller(&world, None).await;
+    delivered(&called(&world, "echo", &json!({ "n": 0 }), &buyer).await);
+    assert_eq!(world.gateway.account(&format!("credit:{id}"))[0], 10_000);
+    let arguments = json!({ "n": 1 });
+    let demand = Demand::read(&called(&world, "echo", &arguments, &buyer).await);
+    assert_eq!(demand.entry()["amount"], "5000", "the price of a second call");
+    let payment = json!({ "x402/payment": demand.sign(&world.payer()) });
+    let paid = async |headers: &[(&str, &str)]| {
+        call(&world.gateway.mcp(), "echo", &arguments, &payment, headers).await
+    };
+    for headers in [&[][..], &[("authorization", other.as_str())]] {
+        let refused = paid(headers).await;
+        assert_eq!(code(&refused), "payment_other_call", "{}", refused.text());
+        assert!(refused.text().contains("caller differs"), "{}", refused.text());
+        // With what it costs whoever asked.
+        assert_eq!(Demand::read(&refused).entry()["amount"], "10000");
+    }
+    assert_eq!((world.journal.executions(), world.payer_balance().await), (1, START));
+    // Control: the same payment of the one it was made for.
+    delivered(&paid(&[("authorization", &buyer)]).await);
+    assert_eq!(world.payer_balance().await, START - 5_000);
+    world.gateway.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn p2_a_price_made_for_a_wallet_is_paid_from_that_wallet_alone() {
+    let grades = "{ price: { type: standing, grades: [{ min_reputation: 0.55, price: [0.005USDC, 5sat] }], otherwise: [0.01USDC, 10sat] } }";
+    let everybodys = "{ price: [0.01USDC, 10sat] }";
+    let script = Script::echo().tool("plain", Behaviour::Echo);
+    let world = World::new(script, &[("echo", grades), ("plain", everybodys)]).await;
+    delivered(&world.paid_call("echo", &json!({ "n": 0 })).await);
+    let other = SigningKey::from_bytes(&[7; 32]).unwrap();
+    // A payment for another call says whose wallet it is, and costs nothing.
+    let refused = async |tool: &str, wallet: &SigningKey| {
+        let payment = world.demand(tool, &json!({ "n": 1 })).await.sign(wallet);
+        let meta = json!({ "x402/payment": payment });
+        Demand::read(&world.call_with(tool, &json!({ "n": 2 }), &meta).await)
+    };
+    let demand = refused("echo", &world.payer()).await;
+    assert_eq!(demand.entry()["amount"], "5000");
+    assert!(demand.l402.is_null(), "who pays over Lightning shows no wallet: {}", demand.l402);
+    let arguments = json!({ "n": 2 });
+    let stranger = json!({ "x402/payment": demand.sign(&other) });
+    let stranger = world.call_with("echo", &arguments, &stranger).await;
+    assert!(stranger.text().contains("caller differs"), "{}", stranger.text());
+    assert_eq!(Demand::read(&stranger).entry()["amount"], "10000");
+    assert_eq!(world.journal.executions(), 1);
+    let payment = json!({ "x402/payment": demand.sign(&world.payer()) });
+    delivered(&world.call_with("echo", &arguments, &payment).await);
+    assert_eq!(world.payer_balance().await, START - 15_000);
+    // Control: what costs everybody the same may be paid from any wallet, and over Lightning.
+    let demand = refused("plain", &other).await;
+    assert!(demand.l402["invoice"].is_string(), "{}", demand.result);
+    let payment = json!({ "x402/payment": demand.sign(&world.payer()) });
+    delivered(&world.call_with("plain", &arguments, &payment).await);
     world.gateway.assert_books_in_order();
 }
 

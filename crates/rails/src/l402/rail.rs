@@ -103,21 +103,21 @@ impl L402 {
     }
 
     /// The sealed quote of a new credential: the price in whole satoshi, rounded up, since that is what the invoice takes.
-    fn terms(&self, quote: &Quote, sats: u64, caller: Option<&Principal>, now: UnixMillis) -> Terms {
+    fn terms(&self, quote: &Quote, sats: u64, caller: Option<Principal>, now: UnixMillis) -> Terms {
         let amount = Amount::new(u128::from(sats).saturating_mul(1000));
         Terms {
             tool: tool_text(&quote.binding.tool),
             args: quote.binding.args,
             price: PriceTerm { version: quote.binding.price_version, amount, asset: self.asset.id().clone() },
             valid_until: now.secs().saturating_add(self.ttl_seconds).min(quote.expires.secs()),
-            caller: caller.cloned(),
+            caller,
         }
     }
 
     async fn make_offer(
         &self,
         quote: &Quote,
-        caller: Option<&Principal>,
+        caller: Option<Principal>,
         nonce: [u8; 32],
         now: UnixMillis,
     ) -> Result<Option<Offer>, OfferError> {
@@ -297,24 +297,20 @@ impl PaymentRail for L402 {
     fn offer<'a>(
         &'a self,
         quote: &'a Quote,
+        buyer: &'a Caller,
         nonce: [u8; 32],
         now: UnixMillis,
     ) -> RailFuture<'a, Result<Option<Offer>, OfferError>> {
-        Box::pin(self.make_offer(quote, None, nonce, now))
+        match buyer {
+            // Who pays over Lightning shows no wallet: it would pay for what it could not use.
+            Caller::Wallet(_) => Box::pin(std::future::ready(Ok(None))),
+            Caller::ApiKey(_) => Box::pin(self.make_offer(quote, Some(buyer.principal()), nonce, now)),
+            Caller::Anonymous | Caller::Preimage(_) => Box::pin(self.make_offer(quote, None, nonce, now)),
+        }
     }
 
-    fn offer_to<'a>(
-        &'a self,
-        quote: &'a Quote,
-        caller: &'a Principal,
-        nonce: [u8; 32],
-        now: UnixMillis,
-    ) -> RailFuture<'a, Result<Option<Offer>, OfferError>> {
-        Box::pin(self.make_offer(quote, Some(caller), nonce, now))
-    }
-
-    fn demanded_caller(&self, proof: &Proof) -> Option<Principal> {
-        Opened::of(proof)?.demanded_caller().cloned()
+    fn demanded_caller<'a>(&self, proof: &'a Proof) -> Option<&'a Principal> {
+        Opened::of(proof)?.demanded_caller()
     }
 
     fn open(&self, presented: &Presented) -> Result<Proof, PaymentRefusal> {

@@ -7,7 +7,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tollgate_domain::{Amount, Asset, Binding, Caller, Digest, PaymentKey, Quote, Rail, Settle, UnixMillis};
+use tollgate_domain::{
+    Amount, Asset, Binding, Caller, Digest, PaymentKey, Principal, Quote, Rail, Settle, UnixMillis,
+};
 
 use super::settler::Settler;
 use super::wire::{Accepted, AcceptedExtra, ExactEntry, ExactExtra, PaymentPayload, Text};
@@ -101,8 +103,9 @@ struct Opened {
     signed: SignedAuthorization,
     /// The amount of the echoed offer.
     amount: Amount,
-    /// The echoed seal.
-    seal: String,
+    /// What the echoed seal says, and its digest.
+    sealed: Result<SealedQuote, SealError>,
+    seal: Digest,
     /// When the payer agreed that the money moves, where the form of the payment says so.
     agreed: Option<Settle>,
 }
@@ -161,7 +164,7 @@ impl ExactEvm {
         PaymentKey::new(Rail::X402, proof).map_err(|error| PaymentRefusal::Unreadable(error.to_string()))
     }
 
-    fn make_offer(&self, quote: &Quote, nonce: [u8; 32]) -> Option<Offer> {
+    fn make_offer(&self, quote: &Quote, buyer: &Caller, nonce: [u8; 32]) -> Option<Offer> {
         let price =
             quote.price.options().iter().find(|option| option.asset.id() == self.config.asset.id())?;
         let mut seal_nonce = [0; 16];
@@ -171,6 +174,7 @@ impl ExactEvm {
             amount: price.amount,
             asset: price.asset.id().clone(),
             expires: quote.expires,
+            buyer: buyer.is_known().then(|| buyer.principal()),
             nonce: seal_nonce,
         });
         let entry = ExactEntry {
@@ -231,7 +235,7 @@ impl ExactEvm {
             Some(flow) if flow.as_str() == UPFRONT => Settle::Before,
             Some(_) | None => Settle::After,
         };
-        Ok(Opened { signed, amount, seal: seal.as_str().to_owned(), agreed: Some(agreed) })
+        Ok(self.opened(signed, amount, seal.as_str(), Some(agreed)))
     }
 
     /// Compares the echoed entry with what this rail offers. The amount is the quote's affair.
@@ -268,7 +272,18 @@ impl ExactEvm {
             .as_ref()
             .ok_or_else(|| PaymentRefusal::Unreadable("this gateway takes no MPP payments".to_owned()))?;
         let charge = mpp::evm::open(challenges, &self.target, credential)?;
-        Ok(Opened { signed: charge.signed, amount: charge.amount, seal: charge.seal, agreed: None })
+        Ok(self.opened(charge.signed, charge.amount, &charge.seal, None))
+    }
+
+    fn opened(
+        &self,
+        signed: SignedAuthorization,
+        amount: Amount,
+        seal: &str,
+        agreed: Option<Settle>,
+    ) -> Opened {
+        let sealed = self.config.sealer.open(seal);
+        Opened { signed, amount, sealed, seal: Digest::of(seal.as_bytes()), agreed }
     }
 
     /// The quote that the payment answers, checked against the call it is presented for.
@@ -278,12 +293,10 @@ impl ExactEvm {
         quote: &Quote,
         now: UnixMillis,
     ) -> Result<SealedQuote, PaymentRefusal> {
-        let sealed = self.config.sealer.open(&opened.seal, now).map_err(|error| match error {
-            SealError::Expired(at) => PaymentRefusal::Expired(at),
-            other @ (SealError::Malformed | SealError::Version(_) | SealError::Forged) => {
-                PaymentRefusal::Invalid(other.to_string())
-            }
-        })?;
+        let sealed = opened.sealed.clone().map_err(|error| PaymentRefusal::Invalid(error.to_string()))?;
+        if sealed.expires <= now {
+            return Err(PaymentRefusal::Expired(sealed.expires));
+        }
         // The price version may differ: while the seal is good, what it promised counts.
         if sealed.binding.tool.server != quote.binding.tool.server {
             return Err(PaymentRefusal::OtherCall("server"));
@@ -330,8 +343,9 @@ fn push_hex(text: &mut String, bytes: &[u8]) {
 /// Whether the authorization can be submitted now and for [`SETTLE_MARGIN_SECONDS`] to come.
 fn match_window(authorization: &Authorization, now: UnixMillis) -> Result<(), PaymentRefusal> {
     let seconds = now.secs();
-    if authorization.valid_after > seconds {
-        let until = authorization.valid_after.saturating_sub(seconds);
+    // The contract wants a block later than `validAfter` itself (EIP-3009).
+    if authorization.valid_after >= seconds {
+        let until = authorization.valid_after.saturating_sub(seconds).saturating_add(1);
         return Err(PaymentRefusal::Window(format!("it becomes valid only in {until} s")));
     }
     if authorization.valid_before <= seconds {
@@ -368,10 +382,16 @@ impl PaymentRail for ExactEvm {
     fn offer<'a>(
         &'a self,
         quote: &'a Quote,
+        buyer: &'a Caller,
         nonce: [u8; 32],
         _now: UnixMillis,
     ) -> RailFuture<'a, Result<Option<Offer>, OfferError>> {
-        Box::pin(std::future::ready(Ok(self.make_offer(quote, nonce))))
+        Box::pin(std::future::ready(Ok(self.make_offer(quote, buyer, nonce))))
+    }
+
+    fn demanded_caller<'a>(&self, proof: &'a Proof) -> Option<&'a Principal> {
+        let opened: &Opened = proof.opened.downcast_ref()?;
+        opened.sealed.as_ref().ok()?.buyer.as_ref()
     }
 
     fn open(&self, presented: &Presented) -> Result<Proof, PaymentRefusal> {
@@ -395,7 +415,7 @@ impl PaymentRail for ExactEvm {
             rail: Rail::X402,
             key: self.key(&opened.signed.authorization)?,
             payer: Caller::Wallet(*opened.signed.authorization.from.as_bytes()),
-            quote: Some(Digest::of(opened.seal.as_bytes())),
+            quote: Some(opened.seal),
             opened: Arc::new(opened),
         })
     }

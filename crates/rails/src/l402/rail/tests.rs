@@ -72,7 +72,7 @@ impl World {
     }
 
     fn offer(&self, quote: &Quote) -> Offer {
-        ready(self.rail.offer(quote, [3; 32], NOW)).unwrap().unwrap()
+        ready(self.rail.offer(quote, &Caller::Anonymous, [3; 32], NOW)).unwrap().unwrap()
     }
 
     fn paid(&self, quote: &Quote) -> Paid {
@@ -164,15 +164,16 @@ fn a_price_without_this_asset_makes_no_offer_and_no_invoice() {
     let world = World::new();
     let mut elsewhere = quote();
     elsewhere.price = Price::any_of(quote().price.options()[..1].to_vec());
-    assert_eq!(ready(world.rail.offer(&elsewhere, [3; 32], NOW)).unwrap(), None);
+    assert_eq!(ready(world.rail.offer(&elsewhere, &Caller::Anonymous, [3; 32], NOW)).unwrap(), None);
     assert_eq!(
-        ready(world.rail.offer(&Quote { price: Price::FREE, ..quote() }, [3; 32], NOW)).unwrap(),
+        ready(world.rail.offer(&Quote { price: Price::FREE, ..quote() }, &Caller::Anonymous, [3; 32], NOW))
+            .unwrap(),
         None
     );
-    assert!(ready(world.rail.offer(&quote(), [3; 32], NOW)).unwrap().is_some());
+    assert!(ready(world.rail.offer(&quote(), &Caller::Anonymous, [3; 32], NOW)).unwrap().is_some());
     let huge = quote_for("weather", b"", 1, u128::MAX);
     assert!(matches!(
-        ready(world.rail.offer(&huge, [3; 32], NOW)),
+        ready(world.rail.offer(&huge, &Caller::Anonymous, [3; 32], NOW)),
         Err(OfferError::Wallet { backend: "dev", .. })
     ));
 }
@@ -418,21 +419,24 @@ fn a_preimage_may_stand_in_the_token_itself() {
 #[test]
 fn a_credential_made_out_to_a_caller_says_so() {
     let world = World::new();
-    let caller: Principal = "eip155:0x000000000000000000000000000000000000dead".parse().unwrap();
-    let offer = ready(world.rail.offer_to(&quote(), &caller, [3; 32], NOW)).unwrap().unwrap();
+    let caller: Principal = "key_101FA1eLaDkGYdBvxVjH6d0".parse().unwrap();
+    let offer = ready(world.rail.offer(&quote(), &caller.caller(), [3; 32], NOW)).unwrap().unwrap();
     let paid = world.pay(&offer);
     let open = |token: &str| {
         world.rail.open(&Presented::L402 { token: token.to_owned(), preimage: paid.preimage.clone() })
     };
     let proof = open(&paid.token).unwrap();
-    assert_eq!(world.rail.demanded_caller(&proof), Some(caller.clone()));
+    assert_eq!(world.rail.demanded_caller(&proof), Some(&caller));
     assert_eq!(Opened::of(&proof).unwrap().demanded_caller(), Some(&caller));
     assert!(open(&paid.with_caveat(b"tollgate_caller=anonymous")).is_err());
     let mpp = world.rail.open(&Presented::Mpp(paid.mpp_credential().to_string())).unwrap();
-    assert_eq!(world.rail.demanded_caller(&mpp), Some(caller));
+    assert_eq!(world.rail.demanded_caller(&mpp), Some(&caller));
     let anyone = world.paid(&quote());
     let proof = world.rail.open(&Presented::L402 { token: anyone.token, preimage: anyone.preimage }).unwrap();
     assert_eq!(world.rail.demanded_caller(&proof), None);
+    // Nobody who pays an invoice shows a wallet by it.
+    let wallet = Caller::Wallet([7; 20]);
+    assert_eq!(ready(world.rail.offer(&quote(), &wallet, [3; 32], NOW)).unwrap(), None);
 }
 
 #[test]
@@ -494,7 +498,7 @@ fn a_wallet_that_is_down_makes_no_offer_and_what_is_paid_still_pays() {
     let world = World::new();
     let paid = world.paid(&quote());
     let down = L402::new(config(sat(), SECRET, Arc::new(BrokenWallet { bolt11: None }))).unwrap();
-    let error = ready(down.offer(&quote(), [3; 32], NOW)).unwrap_err().to_string();
+    let error = ready(down.offer(&quote(), &Caller::Anonymous, [3; 32], NOW)).unwrap_err().to_string();
     assert_eq!(error, "get an invoice from the broken wallet: reach the wallet: no route");
     let presented = Presented::L402 { token: paid.token, preimage: paid.preimage };
     let proof = down.open(&presented).unwrap();
@@ -513,7 +517,7 @@ fn a_wallet_that_is_down_makes_no_offer_and_what_is_paid_still_pays() {
 fn what_is_no_invoice_never_reaches_a_header() {
     let offer = |bolt11| {
         let rail = L402::new(config(sat(), SECRET, Arc::new(BrokenWallet { bolt11: Some(bolt11) }))).unwrap();
-        ready(rail.offer(&quote(), [3; 32], NOW))
+        ready(rail.offer(&quote(), &Caller::Anonymous, [3; 32], NOW))
     };
     assert!(offer("lnbcrt100n1x").is_ok());
     for bolt11 in ["", "lnbcrt1\r\nx-evil: 1", "lnbcrt1\", token=\"x"] {
@@ -527,7 +531,8 @@ fn coins_of_a_test_network_are_not_asked_for_where_real_ones_are_meant() {
         let asset = Asset::new(&format!("lightning:{network}/msat"), "sat", 3).unwrap();
         let price = Price::any_of([Money { amount: Amount::new(10_000), asset: asset.clone() }]);
         let rail = L402::new(config(asset, SECRET, Arc::new(BrokenWallet { bolt11: Some(bolt11) }))).unwrap();
-        ready(rail.offer(&Quote { price, ..quote() }, [3; 32], NOW)).map(|offer| offer.is_some())
+        ready(rail.offer(&Quote { price, ..quote() }, &Caller::Anonymous, [3; 32], NOW))
+            .map(|offer| offer.is_some())
     };
     for bolt11 in ["lnbcrt100n1x", "lntb100n1x", "lntbs100n1x", "lnsb100n1x", "LNBCRT1x", "lnbc", "x"] {
         let refused = offer("mainnet", bolt11).unwrap_err().to_string();

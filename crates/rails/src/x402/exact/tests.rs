@@ -13,7 +13,7 @@ fn on_chain() -> ExactEvm {
 }
 
 fn offer_of(rail: &ExactEvm, quote: &Quote) -> Offer {
-    ready(rail.offer(quote, [5; 32], NOW)).unwrap().unwrap()
+    ready(rail.offer(quote, &Caller::Anonymous, [5; 32], NOW)).unwrap().unwrap()
 }
 
 /// A payment for this quote, as an honest client makes it.
@@ -96,7 +96,7 @@ fn a_price_in_other_assets_is_not_offered_here() {
     let mut quote = quote();
     let sats = Asset::new("lightning:regtest/msat", "sat", 3).unwrap();
     quote.price = Price::any_of([Money { amount: Amount::new(10_000), asset: sats }]);
-    assert_eq!(ready(rail().offer(&quote, [5; 32], NOW)).unwrap(), None);
+    assert_eq!(ready(rail().offer(&quote, &Caller::Anonymous, [5; 32], NOW)).unwrap(), None);
 }
 
 #[test]
@@ -319,8 +319,9 @@ fn p18_the_time_window_must_cover_the_call() {
         judge(&rail, &resigned(&payment, field, &seconds.to_string()), &quote, NOW)
     };
     let now = NOW.secs();
-    assert!(at("validAfter", now).is_ok());
-    assert!(matches!(at("validAfter", now + 1), Err(PaymentRefusal::Window(_))));
+    assert!(at("validAfter", now - 1).is_ok());
+    // As strict as the contract: `now > validAfter`.
+    assert!(matches!(at("validAfter", now), Err(PaymentRefusal::Window(_))));
     assert!(at("validBefore", now + SETTLE_MARGIN_SECONDS).is_ok());
     assert!(matches!(at("validBefore", now + SETTLE_MARGIN_SECONDS - 1), Err(PaymentRefusal::Window(_))));
     assert_eq!(at("validBefore", now).unwrap_err(), PaymentRefusal::Expired(NOW));
@@ -509,13 +510,30 @@ proptest! {
 }
 
 #[test]
+fn p2_an_offer_to_a_known_caller_says_who_may_use_it() {
+    let (rail, quote) = (rail(), quote());
+    let open = |buyer: &Caller| {
+        let offer = ready(rail.offer(&quote, buyer, [5; 32], NOW)).unwrap().unwrap();
+        let payment = sign_payment(&offer.forms.x402_accepts[0], None, &payer(), [3; 32], NOW).unwrap();
+        rail.open(&Presented::X402(payment)).unwrap()
+    };
+    let key: Principal = "key_101FA1eLaDkGYdBvxVjH6d0".parse().unwrap();
+    for buyer in [key.caller(), Caller::Wallet([9; 20])] {
+        assert_eq!(rail.demanded_caller(&open(&buyer)), Some(&buyer.principal()));
+    }
+    for buyer in [Caller::Anonymous, Caller::Preimage([9; 32])] {
+        assert_eq!(rail.demanded_caller(&open(&buyer)), None, "control");
+    }
+}
+
+#[test]
 fn p3_a_payment_is_bound_to_the_very_quote_that_it_came_with() {
     let (rail, quote) = (rail(), quote());
     let payment = payment_for(&rail, &quote);
     let paid = judge(&rail, &payment, &quote, NOW).unwrap();
     assert!(paid.binding.quote.is_some());
     // All of this can be read on the chain. The other quote is for the same request, and as good as the first.
-    let other = ready(rail.offer(&quote, [6; 32], NOW)).unwrap().unwrap();
+    let other = ready(rail.offer(&quote, &Caller::Anonymous, [6; 32], NOW)).unwrap().unwrap();
     let mut stolen = payment.clone();
     stolen["accepted"] = serde_json::from_str(&other.forms.x402_accepts[0]).unwrap();
     let stolen = judge(&rail, &stolen, &quote, NOW).unwrap();
