@@ -25,6 +25,13 @@ pub enum Denial {
         /// What is wrong with it, without repeating it.
         reason: String,
     },
+    /// Another credential is needed than what was presented, which may have been none.
+    CredentialNeeded {
+        /// What needs it, as a sentence.
+        message: &'static str,
+        /// Which one, and where it comes from.
+        next: &'static str,
+    },
     /// The caller's standing does not meet the tool's requirement.
     TrustInsufficient(TrustShortfall),
     /// No such tool on that server, or the caller may not know of it.
@@ -186,10 +193,16 @@ impl From<Limited> for Denial {
 }
 
 impl Denial {
+    /// An API key is needed, and none was presented; `message` says what for.
+    pub const fn no_key(message: &'static str) -> Self {
+        let next = "Send an API key as `Authorization: Bearer tgk_…`: the operator of this gateway makes it with `tollgate keys create`.";
+        Self::CredentialNeeded { message, next }
+    }
+
     /// The stable code.
     pub fn code(&self) -> Code {
         match self {
-            Self::Unauthenticated { .. } => code::UNAUTHENTICATED,
+            Self::Unauthenticated { .. } | Self::CredentialNeeded { .. } => code::UNAUTHENTICATED,
             Self::TrustInsufficient(_) => code::TRUST_INSUFFICIENT,
             Self::UnknownTool(_) => code::UNKNOWN_TOOL,
             Self::ToolNotApproved { .. } => code::TOOL_NOT_APPROVED,
@@ -239,6 +252,7 @@ impl Denial {
     pub fn message(&self) -> String {
         match self {
             Self::Unauthenticated { reason } => format!("The credential was not accepted: {reason}."),
+            Self::CredentialNeeded { message, .. } => (*message).to_owned(),
             Self::TrustInsufficient(TrustShortfall::ApiKey { current, .. }) => {
                 format!("This tool requires an API key. Current reputation: {}.", current.reputation)
             }
@@ -351,6 +365,7 @@ impl Denial {
             Self::Unauthenticated { .. } => {
                 "Send a valid API key as `Authorization: Bearer tgk_…`, or none at all."
             }
+            Self::CredentialNeeded { next, .. } => next,
             Self::TrustInsufficient(_) => {
                 "Call with an API key, or earn reputation with settled calls to tools that ask less."
             }
@@ -406,7 +421,9 @@ impl Denial {
             Self::SpendingStopped { .. } => {
                 "Ask the operator; the same request passes once spending is resumed. Nothing was charged."
             }
-            Self::MalformedFrame { .. } => "Send one well-formed JSON-RPC 2.0 message.",
+            Self::MalformedFrame { .. } => {
+                "Correct the request as the message says; what this address takes is described at `/api/docs`, and MCP in its specification."
+            }
             Self::HeaderMismatch { .. } => {
                 "Send plain JSON in UTF-8, with its mirrored headers and `_meta` as MCP 2026-07-28 asks."
             }
@@ -433,6 +450,7 @@ impl Denial {
             Self::PaymentRequired(demand) => Some(demand),
             Self::PaymentRefused { demand, .. } | Self::PaymentFailed { demand, .. } => demand.as_deref(),
             Self::Unauthenticated { .. }
+            | Self::CredentialNeeded { .. }
             | Self::TrustInsufficient(_)
             | Self::UnknownTool(_)
             | Self::ToolNotApproved { .. }

@@ -39,8 +39,9 @@ impl<P: Ports> Gate<P> {
         let caller = authenticate(api_key.as_deref(), payer, ports.keys())
             .map_err(|error| Denial::Unauthenticated { reason: error.to_string() })?;
         if caller == Caller::Anonymous {
-            let reason = "a result is for whoever paid for it: send the API key or the payment of the call";
-            return Err(Denial::Unauthenticated { reason: reason.to_owned() }.into());
+            let message = "A result is for whoever paid for it.";
+            let next = "Send the API key or the payment of the call, as it was sent with the call itself.";
+            return Err(Denial::CredentialNeeded { message, next }.into());
         }
         let row = ports.ledger().settlement_by_call(&call).await.map_err(store_fault)?;
         if !row.is_some_and(|row| is_sold(row.state) && self.is_callers(caller, proof.as_ref(), &row)) {

@@ -176,7 +176,5 @@ fn known(caller: Caller) -> Result<tollgate_domain::Principal, Denial> {
     if caller.is_known() {
         return Ok(caller.principal());
     }
-    Err(Denial::Unauthenticated {
-        reason: "this tool answers about the caller, so it needs an API key".to_owned(),
-    })
+    Err(Denial::no_key("This tool answers about the caller, so it needs an API key."))
 }

@@ -49,7 +49,7 @@ pub(super) fn doors() -> Doors {
 
 /// Who asks: the holder of an API key. An escrow takes days, and nobody else can be known again.
 fn party(gateway: &Gateway, headers: &HeaderMap) -> Result<Principal, Denial> {
-    let id = holder(gateway, headers, "an escrow is between holders of API keys, and no API key was sent")?;
+    let id = holder(gateway, headers, "An escrow is between holders of API keys, and no API key was sent.")?;
     Ok(Caller::ApiKey(id).principal())
 }
 

@@ -127,9 +127,10 @@ fn check_user(gateway: &Gateway, peer: Peer, headers: &HeaderMap) -> Result<(), 
 }
 
 fn shows_key(gateway: &Gateway, peer: Peer, headers: &HeaderMap) -> Result<(), Denial> {
-    let unauthenticated = |reason: &str| Denial::Unauthenticated { reason: reason.to_owned() };
     let Some(api) = &gateway.config.gate_api else {
-        return Err(unauthenticated("the gate API is not open"));
+        let (message, next) =
+            ("The gate API is not open.", "Set `gate_api.key` in the gateway's configuration.");
+        return Err(Denial::CredentialNeeded { message, next });
     };
     if !api.remote && !peer.address.ip().to_canonical().is_loopback() {
         return Err(Denial::OriginRefused(
@@ -141,11 +142,15 @@ fn shows_key(gateway: &Gateway, peer: Peer, headers: &HeaderMap) -> Result<(), D
         (Some(line), None) => line.as_bytes().strip_prefix(b"Bearer "),
         _ => None,
     };
+    let needed = |message| Denial::CredentialNeeded {
+        message,
+        next: "Send what `gate_api.key` in the gateway's configuration says, as `Authorization: Bearer`.",
+    };
     // Digests are compared: what timing tells of them helps nobody to guess the key.
     match presented {
         Some(key) if Digest::of(key) == api.key => Ok(()),
-        Some(_) => Err(unauthenticated("this is not the key of the gate API")),
-        None => Err(unauthenticated("the gate API takes its key as `Authorization: Bearer`")),
+        Some(_) => Err(needed("This is not the key of the gate API.")),
+        None => Err(needed("The gate API takes its key as `Authorization: Bearer`, and none was sent.")),
     }
 }
 

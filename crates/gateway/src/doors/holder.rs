@@ -110,16 +110,14 @@ pub(super) fn caller(gateway: &Gateway, headers: &HeaderMap) -> Result<Caller, D
     authenticate(key, None, gateway.keys.as_ref()).map_err(|error| unauthenticated(error.to_string()))
 }
 
-/// Whose key it is; `why` is told to whoever shows none.
+/// Whose key it is; `message` is told to whoever shows none.
 ///
 /// # Errors
 /// The denial, also for whoever shows none.
-pub(super) fn holder(gateway: &Gateway, headers: &HeaderMap, why: &str) -> Result<KeyId, Denial> {
+pub(super) fn holder(gateway: &Gateway, headers: &HeaderMap, message: &'static str) -> Result<KeyId, Denial> {
     match caller(gateway, headers)? {
         Caller::ApiKey(id) => Ok(id),
-        Caller::Anonymous | Caller::Wallet(_) | Caller::Preimage(_) => {
-            Err(Denial::Unauthenticated { reason: why.to_owned() })
-        }
+        Caller::Anonymous | Caller::Wallet(_) | Caller::Preimage(_) => Err(Denial::no_key(message)),
     }
 }
 

@@ -149,7 +149,8 @@ async fn ready(
 /// # Errors
 /// The denial, also for whoever shows none.
 pub(super) fn key_holder(gateway: &Gateway, headers: &HeaderMap) -> Result<Caller, Denial> {
-    holder(gateway, headers, "an API key is needed here").map(Caller::ApiKey)
+    holder(gateway, headers, "This is for the holder of an API key, and no API key was sent.")
+        .map(Caller::ApiKey)
 }
 
 /// Payments are made for executions: that is what they name.

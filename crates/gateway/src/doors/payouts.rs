@@ -60,7 +60,7 @@ fn not_allowed(provider: &str) -> No {
 
 /// Who asks.
 fn withdrawer(gateway: &Gateway, headers: &HeaderMap) -> Result<KeyId, Denial> {
-    holder(gateway, headers, "providers withdraw with an API key, and none was sent")
+    holder(gateway, headers, "Providers withdraw with an API key, and none was sent.")
 }
 
 /// Money goes out once, however often a request is repeated, so each has a key.
