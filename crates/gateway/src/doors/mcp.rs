@@ -225,9 +225,11 @@ async fn passed(
         Some(handed) => handed.clone().give_tasks(response, listening(&gateway)),
         None => response,
     };
+    let told = carrier.told(&head.headers, frame);
+    let told = told.as_ref().unwrap_or(frame);
     match (frame.kind(), frame.method(), frame.id().cloned()) {
         (Kind::Request, Some("tools/list"), Some(id)) => list::list(gateway, carrier, head, frame, id).await,
-        (_, method, id) => match carrier.pass(forwarded(head, frame.bytes().clone())).await {
+        (_, method, id) => match carrier.pass(forwarded(head, told.bytes().clone())).await {
             Ok(response) if method == Some(LISTEN) => {
                 // Tasks are announced with what they came to.
                 let response = give_tasks(own_words(&gateway, &carrier, response));
