@@ -23,6 +23,7 @@ use tollgate_exec::{Body, UpstreamError};
 use tollgate_gate::{Denial, Door, denied, faulted};
 use tollgate_mcp::frame::TOOLS_CALL;
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers};
+use tollgate_registry::ResultPolicy;
 use tollgate_risk::Entrance;
 
 use self::announced::{Listening, news_only};
@@ -35,7 +36,7 @@ use crate::doors::rates::admit;
 use crate::doors::{Peer, respond};
 
 use crate::gateway::Gateway;
-use crate::reserved::without_demands;
+use crate::reserved::{Answers, without_demands};
 use crate::telemetry::{Passing, StreamCount};
 
 /// A message and the head that it came with. In a box from then on: it is handed from step to step.
@@ -174,7 +175,7 @@ async fn without_a_body(
         Ok(response) if listens => {
             let response =
                 if carrier.has_pins { without_tool_lists(response, listening(gateway)) } else { response };
-            own_words(gateway, carrier, response)
+            own_words(gateway, carrier, response, None)
         }
         Ok(response) => response,
         Err(error) => return unreached(gateway, &error, None),
@@ -232,12 +233,18 @@ async fn passed(
         (_, method, id) => match carrier.pass(forwarded(head, told.bytes().clone())).await {
             Ok(response) if method == Some(LISTEN) => {
                 // Tasks are announced with what they came to.
-                let response = give_tasks(own_words(&gateway, &carrier, response));
+                let response = give_tasks(own_words(&gateway, &carrier, response, id.as_ref()));
                 StreamCount::attach(&gateway, news_of(&gateway, &carrier, response, id.as_ref()))
             }
             // The result of a tool comes this way too, once it is a task's.
             Ok(response) if method.is_some_and(|method| method.starts_with("tasks/")) => {
-                give_tasks(own_words(&gateway, &carrier, response))
+                give_tasks(own_words(&gateway, &carrier, response, id.as_ref()))
+            }
+            // What a tool says does not come this way.
+            Ok(response) if frame.kind() == Kind::Request => {
+                let answers = answers(&carrier, id.as_ref());
+                let base_url = gateway.naming("").base_url;
+                without_demands(response, listening(&gateway), base_url, ResultPolicy::Off, answers)
             }
             Ok(response) => response,
             Err(error) => unreached(&gateway, &error, id.as_ref()),
@@ -246,8 +253,19 @@ async fn passed(
 }
 
 /// What a server says apart from answers to calls, without what it cannot say to a client.
-fn own_words(gateway: &Gateway, carrier: &Carrier, response: Response<Body>) -> Response<Body> {
-    without_demands(response, listening(gateway), gateway.naming("").base_url, carrier.scans_later())
+fn own_words(
+    gateway: &Gateway,
+    carrier: &Carrier,
+    response: Response<Body>,
+    id: Option<&RequestId>,
+) -> Response<Body> {
+    let (base_url, scan) = (gateway.naming("").base_url, carrier.scans_later());
+    without_demands(response, listening(gateway), base_url, scan, answers(carrier, id))
+}
+
+/// The answers that may come in the response to this request; `None`: on the stream of a session.
+fn answers(carrier: &Carrier, id: Option<&RequestId>) -> Answers {
+    id.map_or(Answers::Any, |id| Answers::To { id: id.clone(), is_strict: carrier.has_pins })
 }
 
 /// A stream on which a server announces, with what is news to whoever may be shown its approved tools.

@@ -22,7 +22,7 @@ use crate::carrier::fault_of;
 use crate::clock;
 use crate::doors::rates::admit;
 use crate::federation::Modern;
-use crate::reserved::without_demands;
+use crate::reserved::{Answers, without_demands};
 
 /// Legacy servers say this of a resource they do not have; modern ones must not.
 const RESOURCE_NOT_FOUND: i32 = -32_002;
@@ -182,6 +182,8 @@ async fn pass(
                 limits(asking),
                 asking.gateway.naming("").base_url,
                 carrier.scans_later(),
+                // The relay sees to it.
+                Answers::Any,
             );
             relayed(asking, server, response, id, true).await
         }
