@@ -28,7 +28,7 @@ use tollgate_risk::Entrance;
 
 use self::announced::{Listening, news_only};
 use self::arrival::Spoiled;
-use self::handed::{Handed, principal};
+use self::handed::{Handed, may_have_state, principal};
 use crate::carrier::{Carrier, fault_of};
 use crate::doors::body::{broken, within};
 use crate::doors::json_rpc::frame_denial;
@@ -111,7 +111,7 @@ async fn read(
                 response.headers_mut().remove(headers::SESSION_ID);
                 return response;
             }
-            let handed = match principal(&head.headers) {
+            let mut handed = match principal(&head.headers) {
                 Ok(principal) => Handed::to(&gateway, &carrier, principal),
                 Err(denial) => return refused(&gateway, &carrier, &denial, era, frame.id()),
             };
@@ -162,7 +162,7 @@ async fn without_a_body(
     let (mut head, _) = request.into_parts();
     let listens = head.method == Method::GET;
     let era = era_of(&head.headers);
-    let handed = match principal(&head.headers) {
+    let mut handed = match principal(&head.headers) {
         Ok(principal) => Handed::to(gateway, carrier, principal),
         Err(denial) => return refused(gateway, carrier, &denial, era, None),
     };
@@ -203,7 +203,14 @@ async fn dispatch(
     }
     let Posted { mut head, frame } = *posted;
     let passing = Passing::begin(&gateway, &frame, &mut head.headers, Some(&carrier));
-    let response = match handed.map(|handed| handed.take_tasks(&mut head.headers, &frame)).transpose() {
+    let taken = handed.map(|handed| {
+        let own = handed.take_tasks(&mut head.headers, &frame)?;
+        if !may_have_state(&frame) {
+            return Ok(own);
+        }
+        Ok(handed.take_state(own.as_ref().unwrap_or(&frame))?.or(own))
+    });
+    let response = match taken.transpose() {
         Ok(own) => {
             let frame = own.flatten().unwrap_or(frame);
             passed(gateway, carrier, head, &frame, handed).await
@@ -243,8 +250,12 @@ async fn passed(
             // What a tool says does not come this way.
             Ok(response) if frame.kind() == Kind::Request => {
                 let answers = answers(&carrier, id.as_ref());
-                let base_url = gateway.naming("").base_url;
-                without_demands(response, listening(&gateway), base_url, ResultPolicy::Off, answers)
+                let (base_url, limits) = (gateway.naming("").base_url, listening(&gateway));
+                let response = without_demands(response, limits, base_url, ResultPolicy::Off, answers);
+                match handed.filter(|_| may_have_state(frame)) {
+                    Some(handed) => handed.clone().give_state(frame.clone(), response, limits),
+                    None => response,
+                }
             }
             Ok(response) => response,
             Err(error) => unreached(&gateway, &error, id.as_ref()),

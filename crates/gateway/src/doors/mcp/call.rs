@@ -21,6 +21,7 @@ use tollgate_rails::carriers::PAYMENT_META_KEYS;
 
 use super::handed::{Handed, Shown, given, principal};
 use super::{Posted, forwarded};
+use crate::begun::task_of;
 use crate::call_ids::OwnId;
 use crate::carrier::Carrier;
 use crate::clock;
@@ -247,11 +248,14 @@ impl Asked {
             }
             Ok(Intercepted::Whole(whole)) => {
                 own_id.into_iter().for_each(OwnId::answered);
-                let translated = self.translated(whole.answer());
-                let answer = translated.as_ref().unwrap_or(whole.answer());
+                let raw_answer = whole.answer();
+                let translated = self.translated(raw_answer);
+                let answer = translated.as_ref().unwrap_or(raw_answer);
                 let (Noted { outcome, note }, own) = self.carrier.noted_answer(&permitted, answer);
                 let translated = own.or(translated);
+                let task = task_of(raw_answer);
                 let completed = complete(outcome).await;
+                self.hand_over(task, &completed);
                 drop(reply.send(self.whole(permitted.call(), whole, translated, completed, note)));
             }
             Ok(Intercepted::Streamed(Streamed { response, answer, release })) => {
@@ -265,6 +269,7 @@ impl Asked {
                     Ok(_) => own_id.into_iter().for_each(OwnId::answered),
                     Err(error) => self.carrier.broke_off(error),
                 }
+                let task = answer.as_ref().ok().and_then(task_of);
                 let answer = answer.map(|answer| self.translated(&answer).unwrap_or(answer));
                 let (Noted { outcome, note }, own) = match &answer {
                     Ok(answer) => self.carrier.noted_answer(&permitted, answer),
@@ -272,6 +277,7 @@ impl Asked {
                 };
                 let answer = answer.map(|answer| own.unwrap_or(answer));
                 let completed = complete(outcome).await;
+                self.hand_over(task, &completed);
                 let message = match (&answer, completed) {
                     (Ok(answer), Ok(completed)) if completed.ending.has_answer() => {
                         enriched(answer, &completed, note.as_ref())
@@ -328,6 +334,15 @@ impl Asked {
         let named = self.federated.as_ref().and_then(|federated| (federated.answer)(current)).or(own);
         let current = named.as_ref().unwrap_or(answer);
         given(&self.gateway, &self.carrier, &self.shown, current, self.federated.is_none()).or(named)
+    }
+
+    /// The task that the answer was is the caller's from now on, if they get it.
+    fn hand_over(&self, task: Option<String>, completed: &Result<Completed, Fault>) {
+        let is_theirs = completed.as_ref().is_ok_and(|completed| completed.ending.has_answer());
+        let whose = self.shown.whose(&self.gateway.handle_keys);
+        if let (Some(task), true, Some(whose)) = (task, is_theirs, whose) {
+            self.gateway.begun.note(&whose, &self.carrier.name, &task);
+        }
     }
 
     /// The response for an answer that came at once.
