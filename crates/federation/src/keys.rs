@@ -97,6 +97,11 @@ impl Principal {
         Self(bytes)
     }
 
+    /// Whether this is one caller, and not all of those without a credential.
+    pub fn is_known(&self) -> bool {
+        self.0 != [0; 32]
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tollgate_domain::{FailureKind, Outcome, ServerName};
@@ -12,9 +12,11 @@ use tollgate_exec::intercept::{self, Answering, Intercepted, intercept};
 use tollgate_exec::resume::Resume;
 use tollgate_exec::{Body, Health, McpClient, Upstream, UpstreamError};
 use tollgate_gate::{Fault, Permitted, ToolAnswer};
-use tollgate_mcp::{Frame, RequestId, headers, result};
+use tollgate_mcp::{Era, Frame, RequestId, headers, result};
 use tollgate_registry::ResultPolicy;
 
+use crate::call_ids::{CallIds, OwnId};
+use crate::clock;
 use crate::config::{Server, Transport};
 use crate::dispatch::{DispatchMarks, Mark};
 use crate::reserved;
@@ -39,6 +41,7 @@ pub struct Carrier {
     client: Arc<McpClient>,
     health: Arc<Health>,
     marks: Arc<DispatchMarks>,
+    call_ids: Arc<CallIds>,
     /// `None`: no answer of the server is looked at.
     result_scan: Option<ResultScan>,
 }
@@ -69,6 +72,7 @@ impl Carrier {
             client,
             health,
             marks,
+            call_ids: Arc::default(),
             result_scan,
         }
     }
@@ -82,7 +86,8 @@ impl Carrier {
     #[must_use]
     pub fn under(&self, server: &Server) -> Self {
         let (upstream, client) = (Arc::clone(&self.upstream), Arc::clone(&self.client));
-        Self::new(self.name.clone(), server, upstream, client, Arc::clone(&self.marks))
+        let under = Self::new(self.name.clone(), server, upstream, client, Arc::clone(&self.marks));
+        Self { call_ids: Arc::clone(&self.call_ids), ..under }
     }
 
     /// Whether both are the same way to a server.
@@ -248,6 +253,29 @@ impl Carrier {
     /// What is done about what its tools say later than in the answer to their call.
     pub fn scans_later(&self) -> ResultPolicy {
         self.result_scan.as_ref().map(ResultScan::strictest).unwrap_or_default()
+    }
+
+    /// Under which id the server is to know a call, where that is not the caller's: one of the era of sessions that costs something.
+    ///
+    /// # Errors
+    /// When there is no randomness: the call must not leave under an id that can be guessed.
+    pub fn own_id(
+        &self,
+        permitted: &Permitted,
+        era: Era,
+        headers: &HeaderMap,
+        called: &RequestId,
+    ) -> Result<Option<OwnId>, UpstreamError> {
+        if era == Era::Modern || !permitted.is_paid() {
+            return Ok(None);
+        }
+        let random = clock::random().map_err(|error| UpstreamError::Unreachable(Box::new(error)))?;
+        Ok(Some(self.call_ids.own(headers, called, random)))
+    }
+
+    /// A message of a session as the server is to see it: which call is cancelled, by the id that it knows. `None`: as it came.
+    pub fn told(&self, headers: &HeaderMap, frame: &Frame) -> Option<Frame> {
+        self.call_ids.told(headers, frame)
     }
 
     /// Remembers that this call leaves now. Without the mark it must not: after a crash nobody could tell. Whoever carries it

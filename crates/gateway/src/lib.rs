@@ -9,6 +9,7 @@ pub mod authorizations;
 pub mod begun;
 pub mod budget_file;
 pub mod builtin;
+pub mod call_ids;
 pub mod carrier;
 pub mod carry;
 pub mod catalog;

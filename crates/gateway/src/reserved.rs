@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Response, StatusCode};
+use http_body::Body as _;
 use http_body_util::StreamBody;
 use tollgate_domain::FailureKind;
 use tollgate_exec::intercept::Limits;
 use tollgate_exec::{Body, BodyError, Item, MessageStream, UpstreamError};
 use tollgate_gate::{Door, Fault, Naming, faulted};
-use tollgate_mcp::{Frame, Kind, raw, reply, result};
+use tollgate_mcp::{Frame, Kind, RequestId, raw, reply, result};
 use tollgate_rails::foreign;
 use tollgate_registry::ResultPolicy;
 
@@ -31,7 +32,7 @@ pub(crate) fn without_reserved(result: Bytes) -> Bytes {
     if raw::member(&result, "_meta").is_none() {
         return result;
     }
-    let id = tollgate_mcp::RequestId::integer(0);
+    let id = RequestId::integer(0);
     let own = result::with_result_meta(&reply::result(&id, &result), &[], is_reserved);
     own.ok().and_then(|own| Frame::parse_upstream(own).ok()?.result()).unwrap_or(result)
 }
@@ -68,6 +69,38 @@ pub(crate) fn is_http_demand(response: &Response<Body>) -> bool {
     response.status() == StatusCode::PAYMENT_REQUIRED
 }
 
+/// Which answers may come in a response that is passed on.
+#[derive(Clone, Debug)]
+pub(crate) enum Answers {
+    /// Any: whoever reads on looks for itself, or it is the stream of a whole session.
+    Any,
+    /// That to this request. A client takes an answer from any stream of its session: on another one's a server could say what is
+    /// compared with a pin, looked at or paid for on its own.
+    To {
+        /// The request.
+        id: RequestId,
+        /// Whether nothing passes either that could be an answer and cannot be read.
+        is_strict: bool,
+    },
+}
+
+impl Answers {
+    /// Whether a message that can be read may pass.
+    fn admits(&self, frame: &Frame) -> bool {
+        match self {
+            Self::Any => true,
+            Self::To { id, .. } => {
+                matches!(frame.kind(), Kind::Request | Kind::Notification)
+                    || frame.id().is_none_or(|answered| answered == id)
+            }
+        }
+    }
+
+    const fn is_strict(&self) -> bool {
+        matches!(self, Self::To { is_strict: true, .. })
+    }
+}
+
 /// A response that is passed on message by message, with a fault of the gateway's in place of each demand to pay, and without
 /// what only the gateway may say in the `_meta` of a result. What tools say in it is looked at as `scan` says. Where no message can be
 /// read, such as in a compressed body, nothing passes.
@@ -76,10 +109,12 @@ pub(crate) fn without_demands(
     limits: Limits<'_>,
     base_url: &str,
     scan: ResultPolicy,
+    answers: Answers,
 ) -> Response<Body> {
     let (head, messages) = match MessageStream::read(response, limits) {
         Ok(read) => read,
         Err(refusal) if !refusal.status().is_success() => return refusal,
+        Err(empty) if empty.body().is_end_stream() => return empty,
         Err(unreadable) => {
             let (sender, nothing) = Body::channel(1);
             sender.fail(UpstreamError::NotAnAnswer("its response cannot be read"));
@@ -87,20 +122,23 @@ pub(crate) fn without_demands(
         }
     };
     let base_url = base_url.to_owned();
-    let passing = stream::unfold(Some((messages, base_url)), move |state| async move {
-        let (mut messages, base_url) = state?;
-        let passed = |item: Item| said(&item, &base_url, scan).map(|said| item.leaves_as(said));
+    let passing = stream::unfold(Some((messages, base_url, answers)), move |state| async move {
+        let (mut messages, base_url, answers) = state?;
+        let passed = |item: Item| said(&item, &base_url, scan, &answers).map(|said| item.leaves_as(said));
         match messages.next().await.transpose()?.and_then(passed) {
-            Ok(bytes) => Some((Ok(http_body::Frame::data(bytes)), Some((messages, base_url)))),
+            Ok(bytes) => Some((Ok(http_body::Frame::data(bytes)), Some((messages, base_url, answers)))),
             Err(error) => Some((Err(BodyError::from(error)), None)),
         }
     });
     Response::from_parts(head, Body::boxed(StreamBody::new(passing)))
 }
 
-fn said(item: &Item, base_url: &str, scan: ResultPolicy) -> Result<Bytes, UpstreamError> {
+fn said(item: &Item, base_url: &str, scan: ResultPolicy, answers: &Answers) -> Result<Bytes, UpstreamError> {
     let Some(message) = item.message() else { return Ok(item.raw().clone()) };
     let demand = match Frame::parse_upstream(message.clone()) {
+        Ok(frame) if !answers.admits(&frame) => {
+            return Err(UpstreamError::NotAnAnswer("it answers another request"));
+        }
         Ok(frame) if is_demand(&frame) || is_demand_of_a_task(&frame) => frame,
         Ok(frame) if announces_a_demand(&frame) => {
             tracing::warn!("a server announced a task that demands a payment of its own; it was withheld");
@@ -127,7 +165,7 @@ fn said(item: &Item, base_url: &str, scan: ResultPolicy) -> Result<Bytes, Upstre
         Err(_) if foreign::is_demand(&message) => {
             return Err(UpstreamError::NotAnAnswer("it demands a payment of its own"));
         }
-        Err(_) if withholds(scan) && is_like_a_message(&message) => {
+        Err(_) if (withholds(scan) || answers.is_strict()) && is_like_a_message(&message) => {
             return Err(UpstreamError::NotAnAnswer("what it says cannot be looked at"));
         }
         Err(_) => return Ok(item.raw().clone()),

@@ -37,6 +37,8 @@ struct Route {
     id: RequestId,
     progress: Option<Box<str>>,
     wants_logs: bool,
+    /// It waits for changes, and has no log of its own.
+    listens: bool,
     events: mpsc::Sender<Event>,
 }
 
@@ -61,6 +63,7 @@ impl Routes {
         let progress =
             request.meta(PROGRESS_TOKEN).and_then(|raw| std::str::from_utf8(raw).ok()).map(Box::from);
         let wants_logs = request.meta(LOG_LEVEL_KEY).is_some();
+        let listens = request.method() == Some("subscriptions/listen");
         let (events, receiver) = mpsc::channel(self.host.desk.limits.queue_messages_max.max(2));
         let upstream_id = {
             let mut book = self.book.lock();
@@ -72,7 +75,7 @@ impl Routes {
             }
             book.last_id = book.last_id.checked_add(1).ok_or(Busy::Over)?;
             let upstream_id = book.last_id;
-            book.routes.insert(upstream_id, Route { id, progress, wants_logs, events });
+            book.routes.insert(upstream_id, Route { id, progress, wants_logs, listens, events });
             upstream_id
         };
         let own = RequestId::integer(upstream_id);
@@ -115,12 +118,13 @@ impl Routes {
                 Some((upstream_id, route.events.clone(), Event::Message(message)))
             }
             Some("notifications/message") => {
-                // The log of a request does not name it: with one listener it is clear whose it is, with several it is
-                // nobody's, since another caller's must not be shown.
-                let mut listening = book.routes.iter().filter(|(_, route)| route.wants_logs);
-                let ((upstream_id, route), None) = (listening.next()?, listening.next()) else {
+                // The log of a request does not name it, and not every server keeps quiet about those that did not ask for it: only
+                // while one is under way is it clear whose it is. Another caller's must not be shown.
+                let mut under_way = book.routes.iter().filter(|(_, route)| !route.listens);
+                let ((upstream_id, route), None) = (under_way.next()?, under_way.next()) else {
                     return None;
                 };
+                route.wants_logs.then_some(())?;
                 Some((*upstream_id, route.events.clone(), Event::Message(frame.bytes().clone())))
             }
             _ => None,

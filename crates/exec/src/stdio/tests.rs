@@ -590,6 +590,33 @@ async fn logs_reach_a_modern_caller_only_where_it_is_clear_whose_they_are() {
 }
 
 #[tokio::test]
+async fn m6_the_log_of_another_callers_request_reaches_nobody() {
+    let world = World::new("", limits());
+    let level = ",\"io.modelcontextprotocol/logLevel\":\"info\"";
+    let listening = within(None, modern("1", "tools/call", "hang", level));
+    let log = async {
+        world.say(None, modern("2", "tools/call", "echo", "")).await;
+        // The program logs for this call, though nobody has asked it to.
+        let (_, silent) = world.say(None, modern("3", "tools/call", "log", "")).await;
+        assert_eq!(silent, answered("3", "{}"));
+        for _ in 0..3 {
+            world.say(None, modern("4", "tools/call", "echo", "")).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        heard = world.send(listening) => panic!("it was told of another's call: {heard:?}"),
+        () = log => {}
+    }
+    // Control: alone it is told of its own, also beside one that only listens for changes.
+    let listen = within(None, modern("\"mine\"", "subscriptions/listen", "", level));
+    let _open = world.send(listen).await.unwrap();
+    let (_, told) = world.say(None, modern("5", "tools/call", "log", level)).await;
+    assert!(told.contains("late"), "{told}");
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_subscription_is_a_stream_under_its_callers_own_id() {
     let world = World::new("", limits());
     let listen = within(None, modern("\"mine\"", "subscriptions/listen", "", ""));

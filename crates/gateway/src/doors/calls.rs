@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use serde_json::{Value, json};
 use tollgate_gate::pricing;
@@ -12,6 +12,7 @@ use tollgate_till::documents;
 use crate::described::{Access, Doors, Group, Operation, Parameter, Place, Schema, Shape, Told};
 use crate::doors::asked::Segments;
 use crate::doors::execute::into_response;
+use crate::doors::holder::private;
 use crate::gateway::Gateway;
 
 /// The doors of this file.
@@ -24,7 +25,7 @@ pub(super) fn doors() -> Doors {
 }
 
 /// `GET /api/v1/tools`: name, description, pricing and server of every listed tool.
-pub(crate) async fn tools(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> axum::Json<Value> {
+pub(crate) async fn tools(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response {
     let viewer = gateway.gate.viewer(&headers).await;
     let tools: Vec<Value> = gateway
         .tools
@@ -46,7 +47,9 @@ pub(crate) async fn tools(State(gateway): State<Arc<Gateway>>, headers: HeaderMa
             })
         })
         .collect();
-    axum::Json(json!({ "tools": tools, "mode": gateway.mode.word() }))
+    let response = axum::Json(json!({ "tools": tools, "mode": gateway.mode.word() })).into_response();
+    let is_for_anybody = gateway.tools.servers().all(|server| !gateway.tools.lists_callable_only(server));
+    if is_for_anybody { response } else { private(response) }
 }
 
 /// `GET /api/v1/calls/{id}`: where the settlement of a call stands.

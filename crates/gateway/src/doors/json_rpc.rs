@@ -61,7 +61,9 @@ async fn answer(
     let id = frame.id();
     let door = Door::JsonRpc { id };
     match (frame.method(), id) {
-        (Some("tools/list"), Some(id)) => plain(StatusCode::OK, reply::result(id, list(gateway).to_string())),
+        (Some("tools/list"), Some(id)) => {
+            plain(StatusCode::OK, reply::result(id, list(gateway, headers).await.to_string()))
+        }
         (Some("tools/call" | "tools/execute"), Some(_)) => {
             let refusal = match prepared(gateway, headers, uri, frame, peer).await {
                 Ok(request) => match run(gateway, request, door, url, Arrival::of(headers, frame)).await {
@@ -103,11 +105,13 @@ async fn prepared(
     request(found, |key| frame.meta(key))
 }
 
-fn list(gateway: &Gateway) -> Value {
+async fn list(gateway: &Gateway, headers: &HeaderMap) -> Value {
+    let viewer = gateway.gate.viewer(headers).await;
     let tools: Vec<Value> = gateway
         .tools
         .all()
         .iter()
+        .filter(|listed| gateway.tools.is_shown_to(&viewer, &listed.tool))
         .map(|listed| {
             json!({
                 "name": listed.tool.tool,

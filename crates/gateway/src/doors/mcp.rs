@@ -23,11 +23,12 @@ use tollgate_exec::{Body, UpstreamError};
 use tollgate_gate::{Denial, Door, denied, faulted};
 use tollgate_mcp::frame::TOOLS_CALL;
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers};
+use tollgate_registry::ResultPolicy;
 use tollgate_risk::Entrance;
 
 use self::announced::{Listening, news_only};
 use self::arrival::Spoiled;
-use self::handed::{Handed, principal};
+use self::handed::{Handed, may_have_state, principal};
 use crate::carrier::{Carrier, fault_of};
 use crate::doors::body::{broken, within};
 use crate::doors::json_rpc::frame_denial;
@@ -35,7 +36,7 @@ use crate::doors::rates::admit;
 use crate::doors::{Peer, respond};
 
 use crate::gateway::Gateway;
-use crate::reserved::without_demands;
+use crate::reserved::{Answers, without_demands};
 use crate::telemetry::{Passing, StreamCount};
 
 /// A message and the head that it came with. In a box from then on: it is handed from step to step.
@@ -110,7 +111,7 @@ async fn read(
                 response.headers_mut().remove(headers::SESSION_ID);
                 return response;
             }
-            let handed = match principal(&head.headers) {
+            let mut handed = match principal(&head.headers) {
                 Ok(principal) => Handed::to(&gateway, &carrier, principal),
                 Err(denial) => return refused(&gateway, &carrier, &denial, era, frame.id()),
             };
@@ -161,7 +162,7 @@ async fn without_a_body(
     let (mut head, _) = request.into_parts();
     let listens = head.method == Method::GET;
     let era = era_of(&head.headers);
-    let handed = match principal(&head.headers) {
+    let mut handed = match principal(&head.headers) {
         Ok(principal) => Handed::to(gateway, carrier, principal),
         Err(denial) => return refused(gateway, carrier, &denial, era, None),
     };
@@ -174,7 +175,7 @@ async fn without_a_body(
         Ok(response) if listens => {
             let response =
                 if carrier.has_pins { without_tool_lists(response, listening(gateway)) } else { response };
-            own_words(gateway, carrier, response)
+            own_words(gateway, carrier, response, None)
         }
         Ok(response) => response,
         Err(error) => return unreached(gateway, &error, None),
@@ -202,7 +203,14 @@ async fn dispatch(
     }
     let Posted { mut head, frame } = *posted;
     let passing = Passing::begin(&gateway, &frame, &mut head.headers, Some(&carrier));
-    let response = match handed.map(|handed| handed.take_tasks(&mut head.headers, &frame)).transpose() {
+    let taken = handed.map(|handed| {
+        let own = handed.take_tasks(&mut head.headers, &frame)?;
+        if !may_have_state(&frame) {
+            return Ok(own);
+        }
+        Ok(handed.take_state(own.as_ref().unwrap_or(&frame))?.or(own))
+    });
+    let response = match taken.transpose() {
         Ok(own) => {
             let frame = own.flatten().unwrap_or(frame);
             passed(gateway, carrier, head, &frame, handed).await
@@ -225,17 +233,29 @@ async fn passed(
         Some(handed) => handed.clone().give_tasks(response, listening(&gateway)),
         None => response,
     };
+    let told = carrier.told(&head.headers, frame);
+    let told = told.as_ref().unwrap_or(frame);
     match (frame.kind(), frame.method(), frame.id().cloned()) {
         (Kind::Request, Some("tools/list"), Some(id)) => list::list(gateway, carrier, head, frame, id).await,
-        (_, method, id) => match carrier.pass(forwarded(head, frame.bytes().clone())).await {
+        (_, method, id) => match carrier.pass(forwarded(head, told.bytes().clone())).await {
             Ok(response) if method == Some(LISTEN) => {
                 // Tasks are announced with what they came to.
-                let response = give_tasks(own_words(&gateway, &carrier, response));
+                let response = give_tasks(own_words(&gateway, &carrier, response, id.as_ref()));
                 StreamCount::attach(&gateway, news_of(&gateway, &carrier, response, id.as_ref()))
             }
             // The result of a tool comes this way too, once it is a task's.
             Ok(response) if method.is_some_and(|method| method.starts_with("tasks/")) => {
-                give_tasks(own_words(&gateway, &carrier, response))
+                give_tasks(own_words(&gateway, &carrier, response, id.as_ref()))
+            }
+            // What a tool says does not come this way.
+            Ok(response) if frame.kind() == Kind::Request => {
+                let answers = answers(&carrier, id.as_ref());
+                let (base_url, limits) = (gateway.naming("").base_url, listening(&gateway));
+                let response = without_demands(response, limits, base_url, ResultPolicy::Off, answers);
+                match handed.filter(|_| may_have_state(frame)) {
+                    Some(handed) => handed.clone().give_state(frame.clone(), response, limits),
+                    None => response,
+                }
             }
             Ok(response) => response,
             Err(error) => unreached(&gateway, &error, id.as_ref()),
@@ -244,8 +264,19 @@ async fn passed(
 }
 
 /// What a server says apart from answers to calls, without what it cannot say to a client.
-fn own_words(gateway: &Gateway, carrier: &Carrier, response: Response<Body>) -> Response<Body> {
-    without_demands(response, listening(gateway), gateway.naming("").base_url, carrier.scans_later())
+fn own_words(
+    gateway: &Gateway,
+    carrier: &Carrier,
+    response: Response<Body>,
+    id: Option<&RequestId>,
+) -> Response<Body> {
+    let (base_url, scan) = (gateway.naming("").base_url, carrier.scans_later());
+    without_demands(response, listening(gateway), base_url, scan, answers(carrier, id))
+}
+
+/// The answers that may come in the response to this request; `None`: on the stream of a session.
+fn answers(carrier: &Carrier, id: Option<&RequestId>) -> Answers {
+    id.map_or(Answers::Any, |id| Answers::To { id: id.clone(), is_strict: carrier.has_pins })
 }
 
 /// A stream on which a server announces, with what is news to whoever may be shown its approved tools.

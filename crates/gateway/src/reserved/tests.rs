@@ -20,7 +20,7 @@ async fn scanned(message: &Value, scan: ResultPolicy) -> (String, String) {
     let mut response = Response::new(Body::from(Bytes::from(answer.clone())));
     let json = http::HeaderValue::from_static("application/json");
     response.headers_mut().insert(http::header::CONTENT_TYPE, json);
-    let passed = without_demands(response, Limits::default(), "http://127.0.0.1", scan);
+    let passed = without_demands(response, Limits::default(), "http://127.0.0.1", scan, Answers::Any);
     let text = String::from_utf8(passed.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
     (text, answer)
 }
@@ -163,9 +163,43 @@ async fn t6_a_message_that_cannot_be_read_passes_only_where_nothing_is_withheld(
             let mut response = Response::new(Body::from(Bytes::from(event.clone())));
             let stream = http::HeaderValue::from_static("text/event-stream");
             response.headers_mut().insert(http::header::CONTENT_TYPE, stream);
-            let passed = without_demands(response, Limits::default(), "http://127.0.0.1", scan);
+            let passed = without_demands(response, Limits::default(), "http://127.0.0.1", scan, Answers::Any);
             let seen = passed.into_body().collect().await.map(http_body_util::Collected::to_bytes);
             assert_eq!(seen.is_ok_and(|seen| seen == event), passes, "{}", scan.word());
         }
+    }
+}
+
+/// What passes of a stream with this message, whose answers may be these.
+async fn passing(message: &str, answers: Answers) -> Option<String> {
+    let mut response = Response::new(Body::from(Bytes::from(format!("data: {message}\n\n"))));
+    let stream = http::HeaderValue::from_static("text/event-stream");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, stream);
+    let passed = without_demands(response, Limits::default(), "http://127.0.0.1", ResultPolicy::Off, answers);
+    let seen = passed.into_body().collect().await.ok()?.to_bytes();
+    Some(String::from_utf8(seen.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn m10_only_the_answer_to_its_request_passes_in_a_response() {
+    let to = |is_strict| Answers::To { id: RequestId::integer(1), is_strict };
+    let (own, other) =
+        (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, r#"{"jsonrpc":"2.0","id":2,"result":{"tools":[]}}"#);
+    let (asked, told) = (
+        r#"{"jsonrpc":"2.0","id":2,"method":"roots/list"}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/message","params":{}}"#,
+    );
+    let unreadable = r#"{"jsonrpc":"2.0","id":2,"id":2,"result":{}}"#;
+    for (message, strictly, loosely) in [
+        (own, true, true),
+        (asked, true, true),
+        (told, true, true),
+        (other, false, false),
+        (unreadable, false, true),
+    ] {
+        let whole = Some(format!("data: {message}\n\n"));
+        assert_eq!(passing(message, to(true)).await == whole, strictly, "{message}");
+        assert_eq!(passing(message, to(false)).await == whole, loosely, "{message}");
+        assert_eq!(passing(message, Answers::Any).await, whole, "{message}");
     }
 }

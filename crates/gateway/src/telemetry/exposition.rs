@@ -153,8 +153,8 @@ fn calls(page: &mut Page, gateway: &Gateway) {
     for (action, counter) in &SUSPICIOUS_RESULTS {
         page.sample("tollgate_suspicious_results_total", &[("action", action)], counter.get());
     }
-    let drifted =
-        gateway.tools.all().iter().filter(|tool| matches!(tool.withheld, Some(Withheld::Drifted(_)))).count();
+    let listed = gateway.tools.servers().flat_map(|server| gateway.tools.of(server));
+    let drifted = listed.filter(|tool| matches!(tool.withheld, Some(Withheld::Drifted(_)))).count();
     page.gauge(
         "tollgate_pins_drift",
         "Tools that are withheld because their definition changed after it was approved.",

@@ -116,6 +116,8 @@ mod shared_earnings;
 #[cfg(test)]
 mod slow_line;
 #[cfg(test)]
+mod smuggled;
+#[cfg(test)]
 mod stolen_proofs;
 #[cfg(test)]
 mod tasks;

@@ -21,6 +21,8 @@ use tollgate_rails::carriers::PAYMENT_META_KEYS;
 
 use super::handed::{Handed, Shown, given, principal};
 use super::{Posted, forwarded};
+use crate::begun::task_of;
+use crate::call_ids::OwnId;
 use crate::carrier::Carrier;
 use crate::clock;
 use crate::doors::{Peer, respond};
@@ -199,16 +201,21 @@ impl Asked {
         let limits = Limits { message_bytes_max: answer_bytes_max, room, ..Limits::default() };
         let (permitted, held) = ready.permit();
         watch.asks(&held);
-        let request = self.sent(&mut watch, &permitted, *posted);
+        let (own_id, unnamed) =
+            match self.carrier.own_id(&permitted, self.era, &posted.head.headers, &self.id) {
+                Ok(own_id) => (own_id, None),
+                Err(error) => (None, Some(error)),
+            };
+        let id = own_id.as_ref().map_or(&self.id, OwnId::id);
+        let request = self.sent(&mut watch, &permitted, *posted, id);
         // Kept until the end is on the books.
         let (_mark, unmarked) = match self.carrier.mark(&permitted) {
-            Ok(mark) => (mark, None),
+            Ok(mark) => (mark, unnamed),
             Err(error) => (None, Some(error)),
         };
         unfinished.asks();
-        let exchange = boxed(|| {
-            self.carrier.exchange(&permitted, request, &self.id, limits, deadline, &self.gateway.tasks)
-        });
+        let exchange =
+            boxed(|| self.carrier.exchange(&permitted, request, id, limits, deadline, &self.gateway.tasks));
         let intercepted = tokio::select! {
             biased;
             // The caller hung up before the answer: the server is told by the end of its exchange, nothing is charged.
@@ -229,6 +236,7 @@ impl Asked {
                 drop(reply.send(respond(self.instead(permitted.call(), completed))));
             }
             Ok(Intercepted::Refused(response)) => {
+                own_id.into_iter().for_each(OwnId::answered);
                 let demands = is_http_demand(&response);
                 let kind = if demands { FailureKind::DemandedPayment } else { FailureKind::Broken };
                 let completed = complete(self.carrier.noted(&permitted, Outcome::Lost(kind)).outcome).await;
@@ -239,11 +247,15 @@ impl Asked {
                 }));
             }
             Ok(Intercepted::Whole(whole)) => {
-                let translated = self.translated(whole.answer());
-                let answer = translated.as_ref().unwrap_or(whole.answer());
+                own_id.into_iter().for_each(OwnId::answered);
+                let raw_answer = whole.answer();
+                let translated = self.translated(raw_answer);
+                let answer = translated.as_ref().unwrap_or(raw_answer);
                 let (Noted { outcome, note }, own) = self.carrier.noted_answer(&permitted, answer);
                 let translated = own.or(translated);
+                let task = task_of(raw_answer);
                 let completed = complete(outcome).await;
+                self.hand_over(task, &completed);
                 drop(reply.send(self.whole(permitted.call(), whole, translated, completed, note)));
             }
             Ok(Intercepted::Streamed(Streamed { response, answer, release })) => {
@@ -253,7 +265,11 @@ impl Asked {
                     answer = answer => answer.unwrap_or(Err(UpstreamError::NotAnAnswer("its relay ended"))),
                     () = self.gateway.readiness.given_up() => Err(UpstreamError::TimedOut),
                 };
-                answer.as_ref().err().into_iter().for_each(|error| self.carrier.broke_off(error));
+                match &answer {
+                    Ok(_) => own_id.into_iter().for_each(OwnId::answered),
+                    Err(error) => self.carrier.broke_off(error),
+                }
+                let task = answer.as_ref().ok().and_then(task_of);
                 let answer = answer.map(|answer| self.translated(&answer).unwrap_or(answer));
                 let (Noted { outcome, note }, own) = match &answer {
                     Ok(answer) => self.carrier.noted_answer(&permitted, answer),
@@ -261,6 +277,7 @@ impl Asked {
                 };
                 let answer = answer.map(|answer| own.unwrap_or(answer));
                 let completed = complete(outcome).await;
+                self.hand_over(task, &completed);
                 let message = match (&answer, completed) {
                     (Ok(answer), Ok(completed)) if completed.ending.has_answer() => {
                         enriched(answer, &completed, note.as_ref())
@@ -274,13 +291,24 @@ impl Asked {
 
     /// The caller's message as the server gets it. What pays or identifies the caller ends here; the rest goes on byte for
     /// byte. Where it belongs in a trace is told in a header, and in `_meta` only if the message is another one anyway.
-    fn sent(&self, watch: &mut Watch, permitted: &Permitted, posted: Posted) -> Request<Body> {
-        let Posted { mut head, frame } = posted;
+    fn sent(
+        &self,
+        watch: &mut Watch,
+        permitted: &Permitted,
+        posted: Posted,
+        id: &RequestId,
+    ) -> Request<Body> {
+        let Posted { mut head, mut frame } = posted;
+        if *id != self.id {
+            // It was parsed before one member was replaced.
+            frame = Frame::parse(frame.with_id(id)).unwrap_or(frame);
+        }
+        let came = frame.bytes().clone();
         watch.leaves(&self.carrier, permitted, &mut head.headers);
         let ends_here = |key: &str| PAYMENT_META_KEYS.contains(&key) || key == IDEMPOTENCY_META;
         let body = frame.without_meta(ends_here);
         let is_renamed = self.federated.as_ref().is_some_and(|federated| federated.name != self.tool);
-        let is_another = body != *frame.bytes() || is_renamed || self.carrier.is_program;
+        let is_another = body != came || is_renamed || self.carrier.is_program;
         let context = if is_another { watch.context() } else { Vec::new() };
         let body = context.into_iter().fold(body, |body, (key, raw)| with_meta(body, key, &raw));
         forwarded(head, body)
@@ -298,11 +326,23 @@ impl Asked {
         Ok(())
     }
 
-    /// The tool's answer in the names of this door, and with what it hands out as this caller gets it.
+    /// The tool's answer under the caller's own id, in the names of this door, and with what it hands out as this caller gets it.
     fn translated(&self, answer: &Frame) -> Option<Frame> {
-        let named = self.federated.as_ref().and_then(|federated| (federated.answer)(answer));
+        let is_of_own_id = answer.id().is_some_and(|id| *id != self.id);
+        let own = is_of_own_id.then(|| Frame::parse_upstream(answer.with_id(&self.id)).ok()).flatten();
+        let current = own.as_ref().unwrap_or(answer);
+        let named = self.federated.as_ref().and_then(|federated| (federated.answer)(current)).or(own);
         let current = named.as_ref().unwrap_or(answer);
         given(&self.gateway, &self.carrier, &self.shown, current, self.federated.is_none()).or(named)
+    }
+
+    /// The task that the answer was is the caller's from now on, if they get it.
+    fn hand_over(&self, task: Option<String>, completed: &Result<Completed, Fault>) {
+        let is_theirs = completed.as_ref().is_ok_and(|completed| completed.ending.has_answer());
+        let whose = self.shown.whose(&self.gateway.handle_keys);
+        if let (Some(task), true, Some(whose)) = (task, is_theirs, whose) {
+            self.gateway.begun.note(&whose, &self.carrier.name, &task);
+        }
     }
 
     /// The response for an answer that came at once.

@@ -11,16 +11,19 @@ use futures_util::stream;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::StreamBody;
+use tollgate_domain::Digest;
 use tollgate_exec::intercept::Limits;
 use tollgate_exec::{Body, BodyError, Item, MessageStream};
-use tollgate_federation::{Handle, Handles, Names, Principal, TaskIds, Translator};
+use tollgate_federation::{Handle, Handles, Keys, Names, Principal, TaskIds, Translator};
 use tollgate_gate::Denial;
 use tollgate_mcp::canonical::digest_without;
+use tollgate_mcp::frame::TOOLS_CALL;
 use tollgate_mcp::json::{self, quote};
-use tollgate_mcp::{Era, Frame, headers, reply};
+use tollgate_mcp::{Era, Frame, Kind, headers, reply};
 use tollgate_trust::presented_key;
 
 use super::federated::json_response;
+use crate::begun::Whose;
 use crate::carrier::Carrier;
 use crate::gateway::Gateway;
 
@@ -40,6 +43,8 @@ pub(super) struct Handed {
     carrier: Arc<Carrier>,
     principal: Principal,
     names: Arc<Names>,
+    /// The server's own id of the session, once it was taken.
+    session: Option<HeaderValue>,
 }
 
 /// Who a request's headers show; callers without a key are one.
@@ -58,13 +63,21 @@ pub(super) fn principal(headers: &HeaderMap) -> Result<Principal, Denial> {
 /// What a call shows of its caller, kept until there is something to hand out: few answers have anything.
 pub(super) struct Shown {
     headers: [Option<HeaderValue>; 2],
+    session: Option<HeaderValue>,
     call: Bytes,
 }
 
 impl Shown {
     pub(super) fn by(headers: &HeaderMap, call: &Frame) -> Self {
+        let session = headers.get(headers::SESSION_ID).cloned();
         let headers = ["authorization", "x-api-key"].map(|name| headers.get(name).cloned());
-        Self { headers, call: call.bytes().clone() }
+        Self { headers, session, call: call.bytes().clone() }
+    }
+
+    /// Whose task the answer is; `keys` are those of its tag.
+    pub(super) fn whose<'a>(&'a self, keys: &'a Keys) -> Option<Whose<'a>> {
+        let tasks = TaskIds { keys, principal: self.principal()? };
+        Some(Whose { tasks, session: self.session.as_ref() })
     }
 
     fn principal(&self) -> Option<Principal> {
@@ -96,11 +109,15 @@ impl Handed {
     /// What this server hands to a caller.
     pub(super) fn to(gateway: &Arc<Gateway>, carrier: &Arc<Carrier>, principal: Principal) -> Self {
         let names = Arc::new(Names::of_own_door(carrier.name.clone()));
-        Self { gateway: Arc::clone(gateway), carrier: Arc::clone(carrier), principal, names }
+        Self { gateway: Arc::clone(gateway), carrier: Arc::clone(carrier), principal, names, session: None }
     }
 
     fn handles(&self) -> Handles<'_> {
         Handles { keys: &self.gateway.handle_keys, principal: self.principal, server: &self.carrier.name }
+    }
+
+    fn whose(&self) -> Whose<'_> {
+        Whose { tasks: self.translator().tasks, session: self.session.as_ref() }
     }
 
     fn translator(&self) -> Translator<'_> {
@@ -114,7 +131,7 @@ impl Handed {
     /// # Errors
     /// The answer to a session that is not this caller's.
     #[expect(clippy::result_large_err, reason = "the error is the response")]
-    pub(super) fn take_session(&self, headers: &mut HeaderMap, era: Era) -> Result<(), Response<Body>> {
+    pub(super) fn take_session(&mut self, headers: &mut HeaderMap, era: Era) -> Result<(), Response<Body>> {
         let own = {
             let mut named = headers.get_all(headers::SESSION_ID).iter();
             match (named.next(), named.next(), era) {
@@ -128,7 +145,10 @@ impl Handed {
             }
         };
         match (own, era) {
-            (Some(own), _) => headers.insert(headers::SESSION_ID, own),
+            (Some(own), _) => {
+                self.session = Some(own.clone());
+                headers.insert(headers::SESSION_ID, own)
+            }
             (None, Era::Modern) => headers.remove(headers::SESSION_ID),
             (None, Era::Legacy) => {
                 let gone = reply::error(None, SESSION_NOT_FOUND, "Session not found", None);
@@ -160,7 +180,7 @@ impl Handed {
         {
             let public = json::string(named).unwrap_or_default();
             let (_, own) = tasks.resolve(&self.names, &public).ok_or(Denial::HandleUnknown)?;
-            self.gateway.begun.note(&tasks, &self.carrier.name, own);
+            self.gateway.begun.note(&self.whose(), &self.carrier.name, own);
             if head.contains_key(headers::NAME) {
                 let mirrored = HeaderValue::from_str(&headers::encode_value(own));
                 head.insert(headers::NAME, mirrored.map_err(|_| Denial::HandleUnknown)?);
@@ -179,52 +199,81 @@ impl Handed {
 
     /// A response with tasks under the caller's ids, message by message.
     pub(super) fn give_tasks(self, response: Response<Body>, limits: Limits<'_>) -> Response<Body> {
-        if !response.status().is_success() {
-            return response;
-        }
-        let (head, messages) = match MessageStream::read(response, limits) {
-            Ok(read) => read,
-            Err(response) => return response,
-        };
-        let passing = stream::unfold(Some((self, messages)), |state| async move {
-            let (handed, mut messages) = state?;
-            match messages.next().await.transpose()? {
-                Ok(item) => {
-                    let said = handed.said(&item);
-                    Some((Ok(http_body::Frame::data(item.leaves_as(said))), Some((handed, messages))))
-                }
-                Err(error) => Some((Err(BodyError::from(error)), None)),
-            }
-        });
-        Response::from_parts(head, Body::boxed(StreamBody::new(passing)))
+        each(response, limits, move |item| self.said(item))
     }
 
+    /// A response with the state of the request that it answers as the caller is to get it.
+    pub(super) fn give_state(
+        self,
+        request: Frame,
+        response: Response<Body>,
+        limits: Limits<'_>,
+    ) -> Response<Body> {
+        each(response, limits, move |item| {
+            let frame = item.message().and_then(|message| Frame::parse_upstream(message).ok());
+            let given = frame.and_then(|answer| self.given(&request, &answer, false));
+            given.map_or_else(|| item.raw().clone(), |given| item.rewritten(Some(given.bytes()), None))
+        })
+    }
+}
+
+/// A response as `said` has each of its messages.
+fn each(
+    response: Response<Body>,
+    limits: Limits<'_>,
+    said: impl Fn(&Item) -> Bytes + Send + 'static,
+) -> Response<Body> {
+    if !response.status().is_success() {
+        return response;
+    }
+    let (head, messages) = match MessageStream::read(response, limits) {
+        Ok(read) => read,
+        Err(response) => return response,
+    };
+    let passing = stream::unfold(Some((said, messages)), |state| async move {
+        let (said, mut messages) = state?;
+        match messages.next().await.transpose()? {
+            Ok(item) => {
+                let leaves = said(&item);
+                Some((Ok(http_body::Frame::data(item.leaves_as(leaves))), Some((said, messages))))
+            }
+            Err(error) => Some((Err(BodyError::from(error)), None)),
+        }
+    });
+    Response::from_parts(head, Body::boxed(StreamBody::new(passing)))
+}
+
+impl Handed {
     fn said(&self, item: &Item) -> Bytes {
         let frame = item.message().and_then(|message| Frame::parse_upstream(message).ok());
-        let tasks = self.translator().tasks;
-        let own = frame.as_ref().and_then(|all| self.gateway.begun.own_of(&tasks, &self.carrier.name, all));
+        let whose = self.whose();
+        let is_of_another = |frame| self.gateway.begun.is_of_another(&whose, &self.carrier.name, frame);
+        match &frame {
+            Some(frame) if is_of_another(frame) && frame.kind() == Kind::Notification => return Bytes::new(),
+            // A request must be answered all the same; the id in it is none that this caller could use.
+            Some(frame) if is_of_another(frame) => return item.raw().clone(),
+            Some(_) | None => {}
+        }
+        let own = frame.as_ref().and_then(|all| self.gateway.begun.own_of(&whose, &self.carrier.name, all));
         let named =
             own.as_ref().or(frame.as_ref()).and_then(|frame| self.translator().to_client_of_own_door(frame));
         let named = named.or_else(|| own.map(|own| own.bytes().clone()));
         named.map_or_else(|| item.raw().clone(), |named| item.rewritten(Some(&named), None))
     }
 
-    /// The call with its state as the server gave it. `None`: it goes on with nothing.
+    /// The request with its state as the server gave it. `None`: it goes on with nothing.
     ///
     /// # Errors
-    /// [`Denial::HandleUnknown`] for a state that was not given to this caller for this call.
-    pub(super) fn take_state(&self, call: &Frame) -> Result<Option<Frame>, Denial> {
-        let Some(raw) = call.param(STATE) else { return Ok(None) };
-        let digest = digest_of(call).ok_or(Denial::HandleUnknown)?;
+    /// [`Denial::HandleUnknown`] for a state that was not given to this caller for this request.
+    pub(super) fn take_state(&self, request: &Frame) -> Result<Option<Frame>, Denial> {
+        let Some(raw) = request.param(STATE) else { return Ok(None) };
+        let digest = digest_of(request).ok_or(Denial::HandleUnknown)?;
         let public = json::string(raw).ok_or(Denial::HandleUnknown)?;
         let own = self.handles().own(Handle::State(&digest), &public).ok_or(Denial::HandleUnknown)?;
-        reread(call.with_param(STATE, &quote(own))).map(Some)
+        reread(request.with_param(STATE, &quote(own))).map(Some)
     }
 
     fn given(&self, call: &Frame, answer: &Frame, with_tasks: bool) -> Option<Frame> {
-        if with_tasks {
-            self.gateway.begun.note_answer(&self.translator().tasks, &self.carrier.name, answer);
-        }
         let tasks = if with_tasks { self.translator().answer(answer) } else { None };
         let named = tasks.and_then(|named| Frame::parse_upstream(named).ok());
         let current = named.as_ref().unwrap_or(answer);
@@ -239,9 +288,19 @@ impl Handed {
     }
 }
 
-/// What a call and its continuations have in common.
-fn digest_of(call: &Frame) -> Option<[u8; 32]> {
-    digest_without(&call.params()?, OF_ONE_ROUND).ok()
+/// Whether a request may be answered with a question first, and a state for the continuation (2026-07-28). A call has its own way.
+pub(super) fn may_have_state(frame: &Frame) -> bool {
+    frame.kind() == Kind::Request && matches!(frame.method(), Some("prompts/get" | "resources/read"))
+}
+
+/// What a request and its continuations have in common.
+fn digest_of(request: &Frame) -> Option<[u8; 32]> {
+    let params = digest_without(&request.params()?, OF_ONE_ROUND).ok()?;
+    match request.method()? {
+        TOOLS_CALL => Some(params),
+        // A prompt may have the name and the arguments of a tool.
+        method => Some(*Digest::of(&[method.as_bytes(), b"\0", &params].concat()).as_bytes()),
+    }
 }
 
 fn names_tasks(filter: &[u8]) -> bool {

@@ -6,7 +6,7 @@ use tollgate_testkit::journal_server::{Behaviour, Script};
 
 use super::{Session, Two, message, modern_with, names, result};
 use crate::paid_calls::{api_key, until_known};
-use crate::world::{call, code, delivered};
+use crate::world::{call, code, delivered, post};
 
 const GUARDED: &str = ", list_callable_only: true, tools: { inner: { api_key: true }, trusted: { min_reputation: 0.9 } }, every_tool: {}";
 
@@ -23,6 +23,15 @@ async fn listed(url: &str, key: Option<&str>) -> Value {
 /// The names of a merged list with these of the guarded server.
 fn beside(guarded: &[&str]) -> Vec<String> {
     guarded.iter().chain(&["b__echo", "b__inner", "b__trusted"]).map(|&name| name.to_owned()).collect()
+}
+
+/// The names of the guarded server's tools among those for sale.
+fn of_a(sold: &Value) -> Vec<String> {
+    let all = sold["tools"].as_array().unwrap();
+    let own = all.iter().filter(|tool| tool["server"] == "a");
+    let mut names: Vec<String> = own.map(|tool| tool["name"].as_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
 }
 
 #[tokio::test]
@@ -54,11 +63,17 @@ async fn m11_a_list_shows_each_caller_what_they_may_call_and_is_theirs_alone() {
     let session = Session::open(&two.mcp()).await;
     let legacy = message(&session.ask("tools/list", &json!({})).await);
     assert_eq!(names(&legacy["result"]), beside(&["a__echo"]));
-    let sold = get(&format!("{}/api/v1/tools", two.gateway.url), &[]).await.unwrap().json().unwrap();
-    let sold = sold["tools"].as_array().unwrap();
-    let of_a: Vec<&Value> =
-        sold.iter().filter(|tool| tool["server"] == "a").map(|tool| &tool["name"]).collect();
-    assert_eq!(of_a, ["echo"]);
+    let asked = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
+    let (tools, rpc) =
+        (format!("{}/api/v1/tools", two.gateway.url), format!("{}/v1/execute", two.gateway.url));
+    let with_key = [("x-api-key", key.as_str())];
+    for (headers, expected) in [(&[][..], ["echo"].as_slice()), (&with_key[..], &["echo", "inner"])] {
+        let sold = get(&tools, headers).await.unwrap();
+        assert_eq!(sold.header("cache-control"), Some("no-store"), "it is theirs alone");
+        assert_eq!(of_a(&sold.json().unwrap()), expected);
+        let sold = post(&rpc, &asked, headers).await.json().unwrap();
+        assert_eq!(of_a(&sold["result"]), expected, "the same over JSON-RPC");
+    }
 
     // What is not shown is not callable either, and a server that hides nothing says what it said.
     let refused = call(&two.mcp(), "a__inner", &json!({}), &json!({}), &[]).await;

@@ -226,5 +226,6 @@ async fn m12_a_merged_list_of_tasks_has_its_callers_own_alone() {
         }
         assert_eq!(listed(&owner).await, own, "control: its own of each server, which list both ids");
         assert!(listed(&other).await.is_empty(), "another caller's");
+        assert!(listed(&open(keys[0]).await).await.is_empty() == keys[0].is_none(), "another session's");
     }
 }

@@ -151,6 +151,8 @@ async fn m12_at_a_servers_own_door_a_list_of_tasks_has_its_callers_own_alone() {
     let id = made["task"]["taskId"].as_str().unwrap().to_owned();
     assert_eq!(listed(&owner).await, [id], "control: its own");
     assert!(listed(&other).await.is_empty(), "another caller's, and those of nobody here");
+    let stranger = Session::open(&mcp).await;
+    assert!(listed(&stranger).await.is_empty(), "callers without a key are told apart by their sessions");
 
     // In the era without sessions there is no such list; a server that gives one gives no more away.
     let params = json!({ "_meta": {
@@ -162,8 +164,8 @@ async fn m12_at_a_servers_own_door_a_list_of_tasks_has_its_callers_own_alone() {
     let shown = post(&mcp, &body, &headers).await.json().unwrap();
     assert_eq!(
         shown["result"]["tasks"].as_array().map(Vec::len),
-        Some(1),
-        "whoever has no key is one: {shown}"
+        Some(0),
+        "whoever has neither a key nor a session is anybody: {shown}"
     );
     let (_, key) = api_key(&world.gateway);
     let [version, method] = headers;

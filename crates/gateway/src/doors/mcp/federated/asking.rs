@@ -172,6 +172,12 @@ impl Asking {
         tokio::time::timeout(limit, asking).await.unwrap_or(Err(UpstreamError::TimedOut))
     }
 
+    /// A server's own id of the session.
+    pub(super) fn own_session(&self, server: &ServerName) -> Option<HeaderValue> {
+        let own = self.session.as_ref()?.member(server)?.session.as_deref()?;
+        HeaderValue::from_str(own).ok()
+    }
+
     /// The translator between this caller and a server.
     pub(super) fn translator<'a>(&'a self, server: &'a ServerName) -> Translator<'a> {
         let tasks = TaskIds { keys: &self.federation.keys, principal: self.principal };

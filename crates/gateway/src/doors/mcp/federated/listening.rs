@@ -31,7 +31,7 @@ use super::introduce::modern;
 use super::relay::{Events, Relay, limits};
 use crate::carrier::{Carrier, fault_of};
 use crate::federation::{Modern, News};
-use crate::reserved::without_demands;
+use crate::reserved::{Answers, without_demands};
 
 type Chunks = BoxStream<'static, Result<Chunk<Bytes>, BodyError>>;
 
@@ -164,7 +164,8 @@ async fn open(
         (false, false) => response,
     };
     let response = if carrier.has_policy {
-        without_demands(response, limits(asking), asking.gateway.naming("").base_url, carrier.scans_later())
+        let (base_url, scan) = (asking.gateway.naming("").base_url, carrier.scans_later());
+        without_demands(response, limits(asking), base_url, scan, Answers::Any)
     } else {
         response
     };
@@ -334,6 +335,7 @@ async fn part(
                 limits(asking),
                 asking.gateway.naming("").base_url,
                 carrier.scans_later(),
+                Answers::Any,
             )
         } else {
             response

@@ -15,6 +15,7 @@ use tollgate_risk::room::{Full, Share};
 use super::super::list::{shown, viewer};
 use super::asking::{Answered, Asking, json_response, unanswered};
 use super::introduce::{modern, not_modern};
+use crate::begun::Whose;
 use crate::carrier::{Carrier, fault_of};
 use crate::federation::Modern;
 
@@ -190,7 +191,9 @@ async fn read(asking: &Asking, carrier: &Carrier, kind: Kind, answered: &Answere
     }
     let translator = asking.translator(server);
     if kind == Kind::Tasks {
-        page.items.retain(|task| asking.gateway.begun.is_own(&translator.tasks, server, task));
+        let session = asking.own_session(server);
+        let whose = Whose { tasks: translator.tasks, session: session.as_ref() };
+        page.items.retain(|task| asking.gateway.begun.is_own(&whose, server, task));
     }
     for item in &mut page.items {
         if let Some(renamed) = translator.item(kind, item) {

@@ -79,7 +79,8 @@ async fn tell(asking: &Asking, server: &ServerName, body: bytes::Bytes) -> Respo
         return accepted;
     };
     head.method = Method::POST;
-    let telling = carrier.pass(forwarded(head, body));
+    let told = Frame::parse(body.clone()).ok().and_then(|frame| carrier.told(&head.headers, &frame));
+    let telling = carrier.pass(forwarded(head, told.map_or(body, |told| told.bytes().clone())));
     let limit = std::time::Duration::from_millis(NOTICE_MS_MAX);
     match tokio::time::timeout(limit, telling).await {
         Ok(Ok(response)) if response.status() == StatusCode::NOT_FOUND => asking.session_gone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
-use http::Response;
+use http::{HeaderValue, Response};
 use http_body_util::StreamBody;
 use parking_lot::Mutex;
 use tollgate_domain::ServerName;
@@ -17,7 +17,7 @@ use tollgate_risk::room::{Room, Share};
 
 use super::asking::Asking;
 use super::listening::Said;
-use crate::begun::Begun;
+use crate::begun::{Begun, RELATED_TASK, Whose};
 use crate::carrier::fault_of;
 use crate::federation::Federation;
 
@@ -30,10 +30,22 @@ pub(super) enum Events {
     Listening(Arc<Mutex<BTreeMap<ServerName, String>>>),
 }
 
+/// What becomes of what a server says.
+enum Translated {
+    /// The message as the client is to see it.
+    Message(Bytes),
+    /// There is no message in it.
+    Nothing,
+    /// It tells of a task that is not known to be the client's.
+    OfAnother,
+}
+
 /// Puts one server's messages into the names of a door.
 pub(super) struct Relay {
     federation: Arc<Federation>,
     principal: Principal,
+    /// The server's own id of the session.
+    session: Option<HeaderValue>,
     server: ServerName,
     /// The request that is answered; `None` on a stream where any answer may come.
     id: Option<RequestId>,
@@ -56,6 +68,7 @@ impl Relay {
         Self {
             federation: Arc::clone(&asking.federation),
             principal: asking.principal,
+            session: asking.own_session(server),
             server: server.clone(),
             id,
             with_answers,
@@ -72,8 +85,13 @@ impl Relay {
             return Ok(None);
         }
         let event_id = item.event_id().filter(|id| !id.is_empty()).and_then(|id| self.event_id(id));
+        let message = match self.translated(&item)? {
+            Translated::Message(message) => Some(message),
+            Translated::Nothing => None,
+            Translated::OfAnother => return Ok(Some(Bytes::new())),
+        };
         // What is not translated keeps its framing byte for byte as well.
-        let message = self.translated(&item)?.filter(|message| item.message().as_ref() != Some(message));
+        let message = message.filter(|message| item.message().as_ref() != Some(message));
         let said = item.rewritten(message.as_deref(), event_id.as_deref());
         Ok(Some(if self.with_answers {
             item.leaves_as(said)
@@ -83,10 +101,10 @@ impl Relay {
         }))
     }
 
-    /// The message in an item as the client is to see it; `None` where there is none.
-    fn translated(&mut self, item: &Item) -> Result<Option<Bytes>, UpstreamError> {
-        let Some(message) = item.message() else { return Ok(None) };
-        let frame = Frame::parse_upstream(message)
+    /// The message in an item as the client is to see it.
+    fn translated(&mut self, item: &Item) -> Result<Translated, UpstreamError> {
+        let Some(message) = item.message() else { return Ok(Translated::Nothing) };
+        let mut frame = Frame::parse_upstream(message)
             .map_err(|_| UpstreamError::NotAnAnswer("one of its messages is no strict JSON-RPC"))?;
         let is_answer = matches!(frame.kind(), Kind::Response | Kind::ErrorResponse);
         if is_answer && let Some(id) = &self.id {
@@ -97,11 +115,19 @@ impl Relay {
         }
         let tasks = TaskIds { keys: &self.federation.keys, principal: self.principal };
         let translator = Translator { names: &self.federation.names, tasks, server: &self.server };
+        let whose = Whose { tasks, session: self.session.as_ref() };
+        if self.begun.is_of_another(&whose, &self.server, &frame) {
+            if frame.kind() == Kind::Notification {
+                return Ok(Translated::OfAnother);
+            }
+            // A request must be answered all the same, without a word of the task.
+            frame = Frame::parse_upstream(frame.without_meta_keys(&[RELATED_TASK])).unwrap_or(frame);
+        }
         if is_answer && self.with_answers {
-            self.begun.note_answer(&tasks, &self.server, &frame);
+            self.begun.note_answer(&whose, &self.server, &frame);
         }
         let translated = if is_answer && !self.with_answers { None } else { translator.to_client(&frame) };
-        Ok(Some(translated.unwrap_or_else(|| frame.bytes().clone())))
+        Ok(Translated::Message(translated.unwrap_or_else(|| frame.bytes().clone())))
     }
 
     fn event_id(&self, own: &str) -> Option<String> {
@@ -152,16 +178,16 @@ impl Relay {
                 };
                 match relay.translated(&item) {
                     Ok(_) if relay.answered => return Some((Said::Ended, None)),
-                    Ok(Some(message)) => {
+                    Ok(Translated::Message(message)) => {
                         let event = item.leaves_as(sse::encode(&message, None));
                         return Some((Said::Message(event), Some((relay, messages))));
                     }
                     // Nothing but a sign of life.
-                    Ok(None) if messages.is_events() => {
+                    Ok(Translated::Nothing) if messages.is_events() => {
                         let sign = item.raw().clone();
                         return Some((Said::Message(item.leaves_as(sign)), Some((relay, messages))));
                     }
-                    Ok(None) => {}
+                    Ok(Translated::Nothing | Translated::OfAnother) => {}
                     Err(error) => return Some((Said::Dropped(error), None)),
                 }
             }

@@ -14,15 +14,17 @@ use tollgate_mcp::{Era, Frame, RequestId, raw};
 use tollgate_risk::Entrance;
 
 use super::super::call::{self, Federated, Way};
+use super::super::handed::{Handed, may_have_state};
 use super::super::{Posted, forwarded};
 use super::asking::{Asking, unanswered};
 use super::relay::{limits, relayed};
 use super::unknown_method;
+use crate::begun::Whose;
 use crate::carrier::fault_of;
 use crate::clock;
 use crate::doors::rates::admit;
 use crate::federation::Modern;
-use crate::reserved::without_demands;
+use crate::reserved::{Answers, without_demands};
 
 /// Legacy servers say this of a resource they do not have; modern ones must not.
 const RESOURCE_NOT_FOUND: i32 = -32_002;
@@ -54,10 +56,8 @@ pub(super) async fn call(asking: Asking, frame: Frame, id: RequestId) -> Respons
         return asking.refused(&denial, Some(&id));
     }
     let (names, whose, principal) = (Arc::clone(&federation), server.clone(), asking.principal);
-    let begun = Arc::clone(&asking.gateway.begun);
     let answer = move |answer: &Frame| {
         let tasks = TaskIds { keys: &names.keys, principal };
-        begun.note_answer(&tasks, &whose, answer);
         let translated = Translator { names: &names.names, tasks, server: &whose }.answer(answer)?;
         Frame::parse_upstream(translated).ok()
     };
@@ -111,7 +111,9 @@ pub(super) async fn other(asking: Asking, frame: Frame, id: RequestId) -> Respon
             let Some((server, own)) = tasks.resolve(&federation.names, &public) else {
                 return asking.invalid(&id, "Unknown task");
             };
-            asking.gateway.begun.note(&tasks, server, own);
+            let session = asking.own_session(server);
+            let whose = Whose { tasks, session: session.as_ref() };
+            asking.gateway.begun.note(&whose, server, own);
             let body = frame.with_param("taskId", &quote(own));
             Routed { server, body, mirrored: Some(own.to_owned()) }
         }
@@ -130,10 +132,18 @@ pub(super) async fn other(asking: Asking, frame: Frame, id: RequestId) -> Respon
         return absent(&asking, server, &id);
     };
     let own = match for_server(&asking, server, body) {
-        Ok(frame) => frame.bytes().clone(),
+        Ok(frame) => frame,
         Err(refused) => return refused,
     };
-    pass(&asking, server, head, own, &id).await
+    let carrier = federation.carrier(server).filter(|carrier| carrier.has_policy && may_have_state(&own));
+    let Some(carrier) = carrier else { return pass(&asking, server, head, own.bytes().clone(), &id).await };
+    let handed = Handed::to(&asking.gateway, carrier, asking.principal);
+    let own = match handed.take_state(&own) {
+        Ok(taken) => taken.unwrap_or(own),
+        Err(denial) => return asking.refused(&denial, Some(&id)),
+    };
+    let response = pass(&asking, server, head, own.bytes().clone(), &id).await;
+    handed.give_state(own, response, limits(&asking))
 }
 
 /// Where a request goes, and as what.
@@ -182,6 +192,8 @@ async fn pass(
                 limits(asking),
                 asking.gateway.naming("").base_url,
                 carrier.scans_later(),
+                // The relay sees to it.
+                Answers::Any,
             );
             relayed(asking, server, response, id, true).await
         }
