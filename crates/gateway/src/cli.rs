@@ -20,6 +20,7 @@ mod pins;
 mod receipt;
 mod reconcile;
 mod refund;
+mod refusal;
 mod reload;
 mod result;
 mod run;
