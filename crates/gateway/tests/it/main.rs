@@ -114,6 +114,8 @@ mod several_gateways;
 #[cfg(test)]
 mod shared_earnings;
 #[cfg(test)]
+mod shown;
+#[cfg(test)]
 mod slow_line;
 #[cfg(test)]
 mod stolen_proofs;
