@@ -39,6 +39,8 @@ mod demands;
 #[cfg(test)]
 mod disks;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod endings;
 #[cfg(test)]
 mod entrusted;
