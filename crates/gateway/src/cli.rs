@@ -20,6 +20,7 @@ mod pins;
 mod receipt;
 mod reconcile;
 mod refund;
+mod refusal;
 mod reload;
 mod result;
 mod run;
@@ -314,7 +315,7 @@ pub(crate) enum CreditCommand {
         /// Print what would be booked, and book nothing.
         #[arg(long)]
         dry_run: bool,
-        /// The configuration whose assets are known. Default: those of dev mode where it has been, else of the environment.
+        /// The configuration whose assets are known. Default: those that the gateway took when it was started last.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
         #[command(flatten)]

@@ -56,6 +56,8 @@ pub(crate) struct Facts {
     pub(crate) call_id: Option<String>,
     /// Revisions a server speaks (MCP `-32022`).
     pub(crate) supported: Option<Vec<String>>,
+    /// Whether the money that it asks for is sandbox money.
+    pub(crate) sandbox: Option<bool>,
 }
 
 #[derive(Deserialize)]

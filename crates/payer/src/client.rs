@@ -64,6 +64,8 @@ pub struct PaidWith {
     pub network: String,
     /// The rail.
     pub rail: Rail,
+    /// Whether it is sandbox money, as the server says.
+    pub is_sandbox: bool,
     /// Where the money moved: a transaction of the network as the server named it, or the payment hash.
     pub reference: Option<String>,
     /// The very payment, to show it again.
@@ -273,6 +275,7 @@ fn finished(parts: ResultParts, paid: Option<(&Terms, &Payment)>) -> Result<Paid
         money: terms.money.clone(),
         network: terms.network.clone(),
         rail: terms.rail,
+        is_sandbox: terms.is_sandbox,
         reference: match terms.rail {
             Rail::L402 => Some(terms.recipient.clone()),
             Rail::X402 | Rail::Credit => transaction,

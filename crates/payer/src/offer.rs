@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tollgate_domain::{Amount, Asset, Money, Rail, UnixMillis};
 use tollgate_rails::evm::Address;
@@ -24,6 +25,8 @@ pub struct Terms {
     pub rail: Rail,
     /// Who gets it: an address, or the payment hash of an invoice.
     pub recipient: String,
+    /// Whether it is sandbox money, as the server says: it has the ids of a test network and never reaches it.
+    pub is_sandbox: bool,
 }
 
 /// A chosen offer with what paying it needs.
@@ -76,6 +79,9 @@ struct Extra {
     transfer_method: Option<String>,
     #[serde(rename = "paymentFlow", default)]
     flow: Option<String>,
+    /// `true`: a Tollgate's sandbox. Of others it may be anything, and must not make the entry unreadable.
+    #[serde(default)]
+    sandbox: Option<Value>,
 }
 
 /// What a payer allows for one call.
@@ -110,7 +116,7 @@ pub(crate) fn choose(demand: &Demand, allowed: Allowed<'_>) -> Result<(Terms, Of
     };
     if network.starts_with("lightning:") {
         let challenge = demand.l402.as_ref().ok_or_else(no_offer)?;
-        return choose_l402(challenge, allowed);
+        return choose_l402(challenge, demand.facts.sandbox == Some(true), allowed);
     }
     let required = demand.x402.as_ref().ok_or_else(&no_offer)?;
     choose_x402(required, allowed, no_offer)
@@ -168,6 +174,7 @@ fn choose_x402(
     }
     let terms = Terms {
         money: Money { amount, asset: limit.asset.clone() },
+        is_sandbox: entry.extra.as_ref().and_then(|extra| extra.sandbox.as_ref()) == Some(&Value::Bool(true)),
         network: entry.network,
         rail: Rail::X402,
         recipient: pay_to.to_string(),
@@ -193,7 +200,11 @@ impl Entry {
     }
 }
 
-fn choose_l402(challenge: &L402Challenge, allowed: Allowed<'_>) -> Result<(Terms, Offer), PayError> {
+fn choose_l402(
+    challenge: &L402Challenge,
+    is_sandbox: bool,
+    allowed: Allowed<'_>,
+) -> Result<(Terms, Offer), PayError> {
     let limit = allowed.limit;
     let unsound = |reason: String| PayError::UnsoundOffer(reason);
     let facts = InvoiceFacts::read(&challenge.invoice).map_err(|error| unsound(error.to_string()))?;
@@ -221,7 +232,8 @@ fn choose_l402(challenge: &L402Challenge, allowed: Allowed<'_>) -> Result<(Terms
     if amount > limit.amount {
         return Err(PayError::PriceAboveLimit { price: Box::new(money), limit: Box::new(limit.clone()) });
     }
-    let terms = Terms { money, network, rail: Rail::L402, recipient: hex::encode(facts.payment_hash) };
+    let recipient = hex::encode(facts.payment_hash);
+    let terms = Terms { money, network, rail: Rail::L402, recipient, is_sandbox };
     let offer = L402Offer {
         macaroon: challenge.macaroon.clone(),
         bolt11: challenge.invoice.clone(),

@@ -37,6 +37,7 @@ mod rails;
 pub mod raw;
 pub mod sandbox;
 pub mod spending;
+mod taken;
 mod till;
 
 pub use environment::Environment;
@@ -48,4 +49,5 @@ pub use payment::{
 };
 pub use payouts::{PayoutFunding, PayoutRails};
 pub use rails::RailError;
+pub use taken::{TakenError, taken};
 pub use till::{Funding, Till, TillError, ledger_elsewhere};

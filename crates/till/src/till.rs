@@ -18,6 +18,7 @@ use crate::payment::{Lightning, SandboxRails, Secret, Settling, X402};
 use crate::payouts::{PayoutFunding, PayoutRails};
 use crate::rails::{RELAYER_KEY, RailError, Rails, rails};
 use crate::sandbox::{self, Dev};
+use crate::taken::{self, TakenError};
 
 /// How long results of paid calls are kept by default: a day.
 const RESULT_TTL_MS: u64 = 86_400_000;
@@ -103,6 +104,9 @@ pub enum TillError {
     /// It cannot be written down where the ledger is.
     #[error("write down where the ledger is")]
     Elsewhere(#[source] std::io::Error),
+    /// It cannot be written down which assets are taken.
+    #[error(transparent)]
+    Taken(#[from] TakenError),
     /// The ledger cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -193,6 +197,9 @@ impl Till {
             without_sandbox_money(&store, &funding).await?;
         }
         let Rails { offered, dev, payouts } = rails(&funding, &data, &secret)?;
+        let assets =
+            [funding.x402.map(|x402| &x402.asset), funding.lightning.map(|lightning| &lightning.asset)];
+        taken::write_down(&data, assets.into_iter().flatten())?;
         Ok(Self {
             data,
             store,

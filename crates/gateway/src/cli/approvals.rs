@@ -108,7 +108,8 @@ fn show(approval: &Approval, assets: &Assets, data: &DataArgs) {
 }
 
 async fn decide(id: &str, event: ApprovalEvent, assets: &Assets, data: &DataArgs) -> anyhow::Result<()> {
-    let known: ApprovalId = id.parse()?;
+    let known: ApprovalId =
+        id.parse().context("an approval is named by its id, appr_1…; see `tollgate approvals list`")?;
     let store = open(data).await?;
     let change = Change::Decide { id: known, event, now: clock::now() };
     let Changed::Decided(Some(approval)) =

@@ -40,8 +40,23 @@ pub(super) fn database(data: &Path) -> anyhow::Result<Option<DatabaseUrl>> {
     Ok(None)
 }
 
-/// The ledger of the gateway with this data directory: the file in it, or the database that the environment names.
+/// The ledger of the gateway with this data directory: the file in it, or the database that the environment names. None is made: an empty
+/// one in a folder that was named by mistake would look like books in order.
 pub(super) async fn open(args: &DataArgs) -> anyhow::Result<Store> {
+    if named_database()?.is_none() && args.data.is_dir() && ledger_elsewhere(&args.data).is_none() {
+        let ledger = args.data.join("ledger.db");
+        if !ledger.is_file() {
+            bail!(
+                "there is no {}; name the data directory with --data, or start a gateway first",
+                ledger.display()
+            );
+        }
+    }
+    open_or_make(args).await
+}
+
+/// The same for a command that may be the first.
+pub(super) async fn open_or_make(args: &DataArgs) -> anyhow::Result<Store> {
     if let Some(database) = database(&args.data)? {
         return Ok(Store::connect_shared(database, Options::default()).await?);
     }
@@ -149,11 +164,20 @@ pub(crate) async fn calls(limit: u32, args: DataArgs) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// The assets that the gateway of these books takes: those of the configuration; without one those of dev mode where it has been here,
-/// else those of the environment. Credit in another asset would look given, and pay for nothing.
-async fn taken(store: &Store, config: Option<&Path>) -> anyhow::Result<Assets> {
+/// The assets that the gateway of these books takes: those of the configuration; without one those that it took when it was started last.
+/// Where that was before it wrote them down, or never, those of dev mode where it has been, else those of the environment. Credit in another
+/// asset would look given, and pay for nothing.
+async fn taken(store: &Store, config: Option<&Path>, data: &Path) -> anyhow::Result<Assets> {
     if config.is_some() {
         return assets(config);
+    }
+    if let Some(taken) = tollgate_till::taken(data)? {
+        if taken.iter().next().is_none() {
+            bail!(
+                "the gateway of this data directory takes no money, so there is nothing that credit could pay for"
+            );
+        }
+        return Ok(taken);
     }
     if dev::has_been(store).await? {
         return Ok(dev::assets()?);
@@ -162,8 +186,8 @@ async fn taken(store: &Store, config: Option<&Path>) -> anyhow::Result<Assets> {
     let configured = load(None, &environment, &Overrides::default(), None)?.assets;
     if configured.iter().next().is_none() {
         bail!(
-            "dev mode has not been here, and the environment names no money: name the configuration with --config, \
-             or start `tollgate dev` once"
+            "no gateway was started here yet, and the environment names no money: name the configuration with --config, or \
+             start the gateway once"
         );
     }
     Ok(configured)
@@ -171,12 +195,13 @@ async fn taken(store: &Store, config: Option<&Path>) -> anyhow::Result<Assets> {
 
 pub(crate) async fn credit(command: CreditCommand) -> anyhow::Result<ExitCode> {
     let CreditCommand::Add { key, money, note, dry_run, config, data } = command;
-    let key: KeyId = key.parse().context("credit is given to an API key")?;
+    let key: KeyId =
+        key.parse().context("credit is given to an API key, by its id: key_1…; see `tollgate keys list`")?;
     let store = open(&data).await?;
-    let assets = taken(&store, config.as_deref()).await?;
+    let assets = taken(&store, config.as_deref(), &data.data).await?;
     let money = assets.parse(&money)?;
     if money.amount.is_zero() {
-        bail!("credit of nothing is no credit");
+        bail!("credit of nothing is no credit; name an amount such as 5USDC");
     }
     if !store.keys().await?.iter().any(|known| known.id == key && known.revoked.is_none()) {
         bail!("no valid API key has the id {key}; see `tollgate keys list`");

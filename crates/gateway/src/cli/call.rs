@@ -1,5 +1,7 @@
 //! `tollgate call`: the paying client.
 
+mod checked;
+
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
@@ -8,11 +10,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use serde_json::{Map, Value, json};
-use tollgate_attest::keys_from_jwks;
 use tollgate_payer::{Asked, Paid, PayError, PayingClient};
 
+use self::checked::{Checked, Published};
+use super::out::one_line;
 use super::paying::{self, Funds};
-use super::{CallArgs, Out, receipt};
+use super::{CallArgs, FINDING, Out, receipt};
 use crate::clock;
 
 /// How long a call may take.
@@ -25,7 +28,7 @@ pub(crate) async fn call(args: CallArgs) -> anyhow::Result<ExitCode> {
     if let Some(file) = args.payment_to.as_deref().filter(|file| file.exists()) {
         bail!("{} is there already; name a new file for the payment. Nothing was paid", file.display());
     }
-    let payer = payer(&args.url, &args.data)?;
+    let (payer, published) = payer(&args.url, &args.data)?;
     let now = clock::now();
     let asked = match payer.ask(&args.tool, &arguments, &limit, now).await {
         Ok(asked) => asked,
@@ -36,21 +39,27 @@ pub(crate) async fn call(args: CallArgs) -> anyhow::Result<ExitCode> {
         Asked::Priced(priced) => {
             let terms = priced.terms();
             Out::note(&format!(
-                "paying {} on {} by {} (SANDBOX) to {}",
-                terms.money, terms.network, terms.rail, terms.recipient
+                "paying {} on {} by {} ({}) to {}",
+                terms.money,
+                terms.network,
+                terms.rail,
+                paying::kind_of_money(&terms.network, terms.is_sandbox),
+                terms.recipient
             ));
             payer.pay(priced, clock::now()).await
         }
     };
     match paid {
         Ok(paid) => {
-            // The result first: it is paid for.
-            show(&paid, args.json)?;
+            // The result first, and what paid for it: whatever is wrong with the receipt, they are paid for.
+            show(&paid, args.json);
             keep(&paid, args.payment_to.as_deref())?;
-            Ok(ExitCode::SUCCESS)
+            let is_sound = tell_receipt(&paid, &published, &arguments, args.json).await;
+            Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::from(FINDING) })
         }
         Err(PayError::ToolFailed(paid)) => {
-            show(&paid, args.json)?;
+            show(&paid, args.json);
+            tell_receipt(&paid, &published, &arguments, args.json).await;
             Out::problem("the tool failed; the receipt says what became of the payment");
             Ok(ExitCode::from(PayError::ToolFailed(paid).exit_code().code()))
         }
@@ -64,24 +73,29 @@ pub(crate) async fn demo(base_url: &str, data: &Path) -> anyhow::Result<()> {
     let url = format!("{base_url}/mcp");
     let limit = Funds::Sandbox.assets()?.parse("0.01USDC")?;
     Out::line(&format!("$ tollgate call weather city=Oslo --max 0.01USDC --url {url}"));
-    let paid = payer(&url, data)?.call("weather", r#"{"city":"Oslo"}"#, &limit, clock::now()).await?;
-    show(&paid, false)?;
-    let jwks = http::Request::get(format!("{base_url}/.well-known/jwks.json")).body(bytes::Bytes::new())?;
-    let jwks = paying::client(&paying::endpoint(&url)?, TIMEOUT_MS_MAX).send(jwks).await?;
-    let keys = keys_from_jwks(std::str::from_utf8(jwks.body())?)?;
-    let envelope = envelope(&paid)?;
-    tollgate_attest::verify(&envelope, &keys).context("check the receipt")?;
+    let arguments = r#"{"city":"Oslo"}"#;
+    let (payer, published) = payer(&url, data)?;
+    let paid = payer.call("weather", arguments, &limit, clock::now()).await?;
+    show(&paid, false);
+    let receipt = paid.receipt.as_deref().context("the gateway gave no receipt")?;
+    let checked = Checked::of(receipt, published.keys().await, arguments, &paid.result);
+    tell(receipt, &checked, &published);
+    if !matches!(checked, Checked::Valid(_)) {
+        bail!("the receipt of the demo does not verify");
+    }
     Out::line("the receipt verifies with the gateway's public key alone\n");
     Ok(())
 }
 
-/// Pays on the networks of dev mode only: sandbox USDC and regtest Lightning. A live network is refused.
-fn payer(url: &str, data: &Path) -> anyhow::Result<PayingClient> {
+/// Pays on the networks of dev mode only: sandbox USDC and regtest Lightning. A live network is refused. And where the keys of
+/// receipts are published, asked over the same connections.
+fn payer(url: &str, data: &Path) -> anyhow::Result<(PayingClient, Published)> {
     let at = paying::endpoint(url)?;
     let client = paying::client(&at, TIMEOUT_MS_MAX);
     let wallets = Funds::Sandbox.wallets(&at, data, client.clone())?;
+    let published = Published::beside(&at, &client);
     let payer = PayingClient::new(client, url, wallets, Arc::new(paying::randomness()));
-    Ok(payer.allow_networks_of(&Funds::Sandbox.assets()?))
+    Ok((payer.allow_networks_of(&Funds::Sandbox.assets()?), published))
 }
 
 /// `key=value` pairs as one JSON object. A value that reads as JSON is JSON, anything else is text.
@@ -97,27 +111,42 @@ fn arguments(pairs: &[String]) -> anyhow::Result<String> {
     Ok(Value::Object(object).to_string())
 }
 
-fn show(paid: &Paid, as_json: bool) -> anyhow::Result<()> {
+fn show(paid: &Paid, as_json: bool) {
     if as_json {
         let receipt = paid.receipt.as_deref().unwrap_or("null");
-        Out::line(&format!("{{\"result\":{},\"receipt\":{receipt}}}", paid.result));
-        return Ok(());
+        return Out::json(&format!("{{\"result\":{},\"receipt\":{receipt}}}", paid.result));
     }
     Out::line(&text_of(&paid.result));
     if let Some(with) = &paid.paid {
-        let reference = with.reference.as_deref().unwrap_or("unnamed");
         Out::line(&format!(
-            "\npaid {} on {} by {} (SANDBOX), reference {reference}",
-            with.money, with.network, with.rail
+            "\npaid {} on {} by {} ({}), reference {}",
+            with.money,
+            with.network,
+            with.rail,
+            paying::kind_of_money(&with.network, with.is_sandbox),
+            one_line(with.reference.as_deref().unwrap_or("unnamed"))
         ));
     }
-    if paid.receipt.is_some() {
-        let envelope = envelope(paid)?;
-        if let Some(statement) = unchecked(&envelope) {
-            Out::line(&receipt::said(&statement));
-        }
+}
+
+/// Checks the receipt, if there is one, and says what it says and whether that is to be believed. `false`: it is not what a gateway
+/// gives for this call.
+async fn tell_receipt(paid: &Paid, published: &Published, arguments: &str, as_json: bool) -> bool {
+    let Some(receipt) = paid.receipt.as_deref() else { return true };
+    let checked = Checked::of(receipt, published.keys().await, arguments, &paid.result);
+    if !as_json {
+        tell(receipt, &checked, published);
+    } else if !matches!(checked, Checked::Valid(_)) {
+        Out::problem(&checked.in_words(published));
     }
-    Ok(())
+    !matches!(checked, Checked::Wrong(_))
+}
+
+fn tell(receipt: &str, checked: &Checked, published: &Published) {
+    if let Some(statement) = unchecked(receipt) {
+        Out::line(&receipt::said(&statement));
+    }
+    Out::line(&checked.in_words(published));
 }
 
 /// Writes the payment into a new file that nobody else may read.
@@ -130,18 +159,12 @@ fn keep(paid: &Paid, file: Option<&Path>) -> anyhow::Result<()> {
     written.with_context(|| format!("write the payment to {}", file.display()))
 }
 
-fn envelope(paid: &Paid) -> anyhow::Result<String> {
-    let receipt = paid.receipt.as_deref().context("the gateway gave no receipt")?;
-    let receipt: Value = serde_json::from_str(receipt).context("read the receipt")?;
-    Ok(receipt.get("envelope").context("the receipt has no envelope")?.to_string())
-}
-
-/// What a receipt says before its signature is checked: shown, never relied on.
-fn unchecked(envelope: &str) -> Option<Value> {
+/// What a receipt says, whoever signed it: shown beside whether that is to be believed.
+fn unchecked(receipt: &str) -> Option<Value> {
     use base64::Engine;
-    let envelope: Value = serde_json::from_str(envelope).ok()?;
-    let payload =
-        base64::engine::general_purpose::STANDARD.decode(envelope.get("payload")?.as_str()?).ok()?;
+    let receipt: Value = serde_json::from_str(receipt).ok()?;
+    let payload = receipt.pointer("/envelope/payload")?.as_str()?;
+    let payload = base64::engine::general_purpose::STANDARD.decode(payload).ok()?;
     serde_json::from_slice(&payload).ok()
 }
 
@@ -158,15 +181,60 @@ pub(super) fn text_of(result: &str) -> String {
 }
 
 fn failed(error: &PayError) -> ExitCode {
+    Out::problem(&explained(error));
+    ExitCode::from(error.exit_code().code())
+}
+
+/// An error with its causes on one line, whoever chose the words, and the next step on another.
+fn explained(error: &PayError) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
         text.push_str(&format!(": {inner}"));
         source = inner.source();
     }
-    if let PayError::Refused { next_step: Some(step), .. } = error {
-        text.push_str(&format!("\nnext step: {step}"));
+    match next_step(error) {
+        Some(step) => format!("{}\nnext step: {}", one_line(&text), one_line(&step)),
+        None => one_line(&text),
     }
-    Out::problem(&text);
-    ExitCode::from(error.exit_code().code())
 }
+
+/// What the server advises, or what helps whoever called.
+fn next_step(error: &PayError) -> Option<String> {
+    Some(match error {
+        PayError::Refused { next_step, .. } => return next_step.clone(),
+        PayError::Unreachable { .. } => {
+            "start the gateway (tollgate dev), or name the endpoint with --url".to_owned()
+        }
+        PayError::NotMcp { .. } => {
+            "name the MCP endpoint with --url: a gateway's is /mcp, or /servers/NAME/mcp".to_owned()
+        }
+        PayError::PriceAboveLimit { price, .. } => {
+            format!("allow as much with --max {}", price.to_string().replace(' ', ""))
+        }
+        PayError::NoOffer { .. } => {
+            "name with --max what it takes and this command pays: USDC of Base Sepolia, or sat of regtest"
+                .to_owned()
+        }
+        PayError::NetworkNotAllowed { .. } => {
+            "pay real money with `tollgate connect --live`, within a budget".to_owned()
+        }
+        PayError::NoWallet { .. } => {
+            "name the folder with payer.key with --data; `tollgate dev` makes one".to_owned()
+        }
+        PayError::InDoubt { .. } => {
+            "ask whoever runs the gateway for the call (`tollgate calls list`, GET /api/v1/calls/ID)"
+                .to_owned()
+        }
+        PayError::Request(_)
+        | PayError::ToolFailed(_)
+        | PayError::UnsoundOffer(_)
+        | PayError::Lightning(_)
+        | PayError::WrongPreimage
+        | PayError::PaymentRefused { .. }
+        | PayError::NoRandomness(_) => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

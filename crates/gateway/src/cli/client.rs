@@ -64,7 +64,10 @@ pub(crate) fn client(args: &ClientArgs) -> anyhow::Result<ExitCode> {
     let is_written = args.config.is_some() || Path::new("tollgate.yaml").exists();
     let file = args.config.clone().unwrap_or_else(|| PathBuf::from("tollgate.yaml"));
     if is_written && !file.exists() {
-        bail!("there is no {}", file.display());
+        bail!(
+            "there is no {}; name another with --config, or make one with tollgate server add",
+            file.display()
+        );
     }
     let config = server::meaning(&file, &environment)?;
     let path = path(&config, args.server.as_deref(), is_written)?;

@@ -1,5 +1,6 @@
 //! `tollgate validate`, `schema` and `doctor`: what a set-up means and what is wrong with it.
 
+mod money;
 mod running;
 
 use std::io::Write;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use tollgate_egress::{Client, Limits, Policy, shown_url};
 
+use super::out::one_line;
 use super::run::overrides;
 use super::{FINDING, Out, ServeArgs};
 use crate::config::{Config, Environment, Settling, Transport, load, schema as config_schema};
@@ -111,7 +113,39 @@ fn federated(config: &Config) -> Vec<String> {
 /// One thing that was looked at.
 struct Check {
     what: String,
-    problem: Option<String>,
+    found: Found,
+}
+
+/// What was found.
+#[derive(PartialEq, Eq, Debug)]
+enum Found {
+    /// It is in order.
+    Well,
+    /// It is not wrong, and worth knowing.
+    Note(String),
+    /// It is wrong: what, and what to do about it.
+    Problem(String),
+}
+
+impl Check {
+    fn new(what: impl Into<String>, problem: Option<String>) -> Self {
+        Self { what: what.into(), found: problem.map_or(Found::Well, Found::Problem) }
+    }
+
+    fn is_problem(&self) -> bool {
+        matches!(self.found, Found::Problem(_))
+    }
+}
+
+impl std::fmt::Display for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = &self.what;
+        match &self.found {
+            Found::Well => write!(f, "✓ {what}"),
+            Found::Note(note) => write!(f, "· {what}: {}", one_line(note)),
+            Found::Problem(problem) => write!(f, "✗ {what}: {}", one_line(problem)),
+        }
+    }
 }
 
 pub(crate) async fn doctor(args: &ServeArgs) -> anyhow::Result<ExitCode> {
@@ -124,7 +158,11 @@ pub(crate) async fn doctor(args: &ServeArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(FINDING));
         }
     };
-    let mut checks = vec![Check { what: "configuration".to_owned(), problem: None }];
+    let mut checks = vec![Check::new("configuration", None)];
+    if config.servers.is_empty() && config.gate_servers.is_empty() {
+        let note = "none is configured; name the configuration with --config, or make one with `tollgate server add`";
+        checks.push(Check { what: "servers".to_owned(), found: Found::Note(note.to_owned()) });
+    }
     checks.push(port(&config).await);
     checks.extend(resting(&config).await);
     checks.extend(data(&config));
@@ -134,19 +172,11 @@ pub(crate) async fn doctor(args: &ServeArgs) -> anyhow::Result<ExitCode> {
             checks.push(reach(&format!("server {name}"), url).await);
         }
     }
-    if let Some(x402) = &config.x402
-        && let Settling::Chain { rpc_url, .. } = &x402.settling
-    {
-        checks.push(reach("chain node", rpc_url).await);
+    checks.extend(money::checks(&config).await);
+    for check in &checks {
+        Out::line(&check.to_string());
     }
-    let mut found = false;
-    for Check { what, problem } in &checks {
-        found |= problem.is_some();
-        Out::line(&match problem {
-            None => format!("✓ {what}"),
-            Some(problem) => format!("✗ {what}: {problem}"),
-        });
-    }
+    let found = checks.iter().any(Check::is_problem);
     Ok(if found { ExitCode::from(FINDING) } else { ExitCode::SUCCESS })
 }
 
@@ -154,7 +184,7 @@ async fn port(config: &Config) -> Check {
     let problem = tokio::net::TcpListener::bind(config.listen).await.err().map(|error| {
         format!("{error}; a gateway that runs there is fine, else choose another address with --listen")
     });
-    Check { what: format!("listen on {}", config.listen), problem }
+    Check::new(format!("listen on {}", config.listen), problem)
 }
 
 /// How the gateway that runs at this address sees its servers; nothing if none runs there.
@@ -169,19 +199,17 @@ fn seen(name: &str, server: &serde_json::Value) -> Option<Check> {
     let state = word("state").filter(|state| *state != "unknown")?;
     let failures = server.get("failures_in_a_row").and_then(serde_json::Value::as_u64).unwrap_or_default();
     let last = word("last_failure").unwrap_or("unknown");
-    Some(Check {
-        what: format!("server {name}, as the running gateway sees it"),
-        problem: (state == "resting").then(|| {
-            format!("{failures} failures in a row, the last one: {last}; its calls are refused until a trial is answered")
-        }),
-    })
+    let problem = (state == "resting").then(|| {
+        format!("{failures} failures in a row, the last one: {last}; its calls are refused until a trial is answered")
+    });
+    Some(Check::new(format!("server {name}, as the running gateway sees it"), problem))
 }
 
 fn data(config: &Config) -> Vec<Check> {
     let what = format!("data directory {}", config.data.display());
     let data = match DataDirectory::open(&config.data) {
         Ok(data) => data,
-        Err(error) => return vec![Check { what, problem: Some(error.to_string()) }],
+        Err(error) => return vec![Check::new(what, Some(error.to_string()))],
     };
     let keys = ["receipts.key", "gate.key"].into_iter().find_map(|name| data.key(name).err());
     let probe = data.path("doctor.probe");
@@ -191,11 +219,11 @@ fn data(config: &Config) -> Vec<Check> {
     });
     drop(std::fs::remove_file(&probe));
     vec![
-        Check { what, problem: keys.map(|error| error.to_string()) },
-        Check {
-            what: "the disk keeps what it is given (write and sync)".to_owned(),
-            problem: synced.err().map(|error| format!("{error}; free space or move the data directory")),
-        },
+        Check::new(what, keys.map(|error| error.to_string())),
+        Check::new(
+            "the disk keeps what it is given (write and sync)",
+            synced.err().map(|error| format!("{error}; free space or move the data directory")),
+        ),
     ]
 }
 
@@ -208,24 +236,36 @@ fn files() -> Check {
         Ok(_) => None,
         Err(error) => Some(error.to_string()),
     };
-    Check { what: "open files".to_owned(), problem }
+    Check::new("open files", problem)
 }
 
 /// Whether anything answers there: any HTTP answer will do.
 async fn reach(what: &str, url: &http::Uri) -> Check {
-    let host = url.host().unwrap_or_default();
-    let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
-    let limits = Limits { timeout_ms_max: 5_000, response_bytes_max: 1024 * 1024 };
-    let client = Client::new(Policy::public().allow_endpoint(host, port), limits);
     let request = http::Request::get(url.clone()).header("accept", "application/json, text/event-stream");
     let problem = match request.body(bytes::Bytes::new()) {
         Err(error) => Some(error.to_string()),
-        Ok(request) => match tokio::time::timeout(Duration::from_secs(6), client.send(request)).await {
+        Ok(request) => match tokio::time::timeout(Duration::from_secs(6), client(url).send(request)).await {
             Ok(Ok(_)) => None,
             // A stream that stays open is an answer too.
             Ok(Err(tollgate_egress::EgressError::Timeout(_))) | Err(_) => None,
             Ok(Err(error)) => Some(format!("{error}; is it running?")),
         },
     };
-    Check { what: format!("{what} at {host}:{port}"), problem }
+    Check::new(format!("{what} at {}", place(url)), problem)
+}
+
+/// Host and port: the rest of a URL may hold a secret.
+fn place(url: &http::Uri) -> String {
+    format!("{}:{}", url.host().unwrap_or_default(), port_of(url))
+}
+
+fn port_of(url: &http::Uri) -> u16 {
+    url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 })
+}
+
+/// The operator wrote the URL into the configuration: it may be reached wherever it is.
+fn client(url: &http::Uri) -> Client {
+    let limits = Limits { timeout_ms_max: 5_000, response_bytes_max: 1024 * 1024 };
+    let policy = Policy::public().allow_endpoint(url.host().unwrap_or_default(), port_of(url));
+    Client::new(policy, limits)
 }

@@ -11,7 +11,7 @@ use tollgate_ledger::escrow::{EscrowFilter, EscrowRow, EscrowState, EscrowStore,
 
 use super::books::AssetsArgs;
 use super::operator::{Asked, RunningGateway};
-use super::{DataArgs, FINDING, Out, books};
+use super::{DataArgs, FINDING, Out, books, refusal};
 use crate::escrow::view;
 
 #[derive(Debug, Subcommand)]
@@ -186,8 +186,10 @@ async fn resolve(args: ResolveArgs) -> anyhow::Result<ExitCode> {
     let path = format!("escrows/{id}/resolve");
     let asked = Asked { command: "tollgate escrow resolve", of: json!(id), path: &path, body: Some(body) };
     let (is_done, answer) = args.gateway.ask(&args.data, asked).await?;
-    if args.data.json || !is_done {
+    if args.data.json {
         Out::line(&answer.to_string());
+    } else if !is_done {
+        Out::line(&refusal::in_words(&answer));
     } else {
         let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
         Out::line(&format!(

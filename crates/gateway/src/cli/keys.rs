@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use serde_json::json;
 use tollgate_domain::{AdminKeyId, KeyId, Labels, UnixMillis};
 use tollgate_store::{AdminKeyRecord, AuditRecord, ControlStore, NewKey};
 use tollgate_trust::{AdminKey, ApiKey};
 
-use super::books::open;
+use super::books::{open, open_or_make};
 use super::{DataArgs, KeysCommand, Out};
 use crate::clock;
 use crate::data::DataDirectory;
@@ -26,7 +26,7 @@ pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
 async fn create(name: String, labels: &[String], data: &DataArgs) -> anyhow::Result<()> {
     let labels = Labels::new(labels.iter().map(String::as_str))?;
     DataDirectory::open(&data.data)?;
-    let store = open(data).await?;
+    let store = open_or_make(data).await?;
     let secret = ApiKey::from_random(clock::random()?);
     let now = clock::now();
     let id = KeyId::new(now, clock::random()?);
@@ -69,15 +69,18 @@ fn show(data: &DataArgs, id: &str, secret: &str) {
     }
 }
 
+/// How a key is named.
+const NAMED: &str = "a key is named by its id, key_1… or adm_1…; see `tollgate keys list`";
+
 async fn revoke(key: &str, data: &DataArgs) -> anyhow::Result<()> {
     let is_known = if let Ok(id) = key.parse::<AdminKeyId>() {
         let store = control(data)?;
         store.revoke_admin_key(id, told("revoke_admin_key", id, &json!({ "revoked": true }))).await?
     } else {
-        open(data).await?.revoke_key(key.parse::<KeyId>()?, clock::now()).await?.is_some()
+        open(data).await?.revoke_key(key.parse::<KeyId>().context(NAMED)?, clock::now()).await?.is_some()
     };
     if !is_known {
-        bail!("no key has the id {key}");
+        bail!("no key has the id {key}; see `tollgate keys list`");
     }
     Out::line(&format!("revoked {key}"));
     Ok(())
@@ -91,7 +94,7 @@ fn control(data: &DataArgs) -> anyhow::Result<ControlStore> {
 }
 
 async fn list(data: &DataArgs) -> anyhow::Result<()> {
-    for key in open(data).await?.keys().await? {
+    for key in open_or_make(data).await?.keys().await? {
         let labels = Shown { kind: "api", labels: Some(&key.labels) };
         show_one(data, &key.id.to_string(), labels, &key.name, key.created, key.revoked);
     }

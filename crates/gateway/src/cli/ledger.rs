@@ -16,6 +16,7 @@ use tollgate_ledger::{AccountName, Transfer};
 use tollgate_store::{Part, Row};
 
 use super::books::{self, open};
+use super::out::one_line;
 use super::{DataArgs, Out};
 
 /// Which rows of the books, and how amounts are told.
@@ -208,7 +209,7 @@ fn shown_line(choice: &Choice, transfer: &Transfer, line: &tollgate_ledger::stat
         choice.shown(&transfer.asset, transfer.amount),
         line.counterpart.to_string(),
         line.balance,
-        transfer.note
+        one_line(&transfer.note)
     )
 }
 
@@ -231,7 +232,7 @@ pub(crate) async fn journal(selected: Selected) -> anyhow::Result<ExitCode> {
                 choice.shown(&transfer.asset, transfer.amount),
                 transfer.debit,
                 transfer.credit,
-                transfer.note
+                one_line(&transfer.note)
             )
         });
     };

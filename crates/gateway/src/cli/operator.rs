@@ -75,7 +75,8 @@ impl RunningGateway {
             .body(Bytes::from(asked.body.as_ref().map(Value::to_string).unwrap_or_default()))?;
         let limits = Limits { timeout_ms_max: ANSWER_MS_MAX, response_bytes_max: ANSWER_BYTES_MAX };
         let answer = Client::new(policy, limits).send(request).await.with_context(|| {
-            format!("ask the gateway at {}: it has to be running; name it with --url", self.url)
+            let shown = tollgate_egress::shown_url(&self.url);
+            format!("ask the gateway at {shown}: it has to be running; name it with --url")
         })?;
         let is_done = answer.status().is_success();
         Ok((is_done, serde_json::from_slice(answer.body()).unwrap_or_default()))

@@ -46,6 +46,19 @@ impl Funds {
     }
 }
 
+/// Whose money moves on a network, for people. Sandbox money has the ids of a test network, and never reaches it.
+pub(crate) fn kind_of_money(network: &str, is_sandbox: bool) -> &'static str {
+    if is_sandbox {
+        return "SANDBOX";
+    }
+    match network {
+        "eip155:84532" => "test network: Base Sepolia",
+        "lightning:regtest" | "lightning:signet" => "test network",
+        "eip155:8453" => "LIVE: real money on Base",
+        _ => "LIVE",
+    }
+}
+
 /// The operating system's randomness for the payer.
 pub(crate) fn randomness() -> impl Randomness {
     || clock::random().map_err(|_| NoRandomness)
@@ -65,4 +78,21 @@ pub(crate) fn endpoint(url: &str) -> anyhow::Result<http::Uri> {
 pub(crate) fn client(url: &http::Uri, timeout_ms_max: u64) -> Client {
     let limits = Limits { timeout_ms_max, response_bytes_max: 16 * 1024 * 1024 };
     Client::new(Policy::public().allow_loopback().allow_url(url), limits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kind_of_money;
+
+    #[test]
+    fn only_sandbox_money_is_called_so() {
+        assert_eq!(kind_of_money("eip155:84532", true), "SANDBOX");
+        assert_eq!(kind_of_money("lightning:regtest", true), "SANDBOX");
+        for test in ["eip155:84532", "lightning:regtest", "lightning:signet"] {
+            assert!(kind_of_money(test, false).starts_with("test network"), "{test}");
+        }
+        for live in ["eip155:8453", "lightning:mainnet", "eip155:1"] {
+            assert!(kind_of_money(live, false).starts_with("LIVE"), "{live}");
+        }
+    }
 }

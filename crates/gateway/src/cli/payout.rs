@@ -14,7 +14,8 @@ use tollgate_ledger::payout::{PayoutFilter, PayoutRow, PayoutState, PayoutStore,
 
 use super::books::AssetsArgs;
 use super::operator::{Asked, RunningGateway};
-use super::{DataArgs, FINDING, Out, books, connect, paying};
+use super::out::one_line;
+use super::{DataArgs, FINDING, Out, books, connect, paying, refusal};
 use crate::config::Environment;
 use crate::payouts::view;
 
@@ -168,7 +169,8 @@ async fn list(
 }
 
 fn line(row: &PayoutRow) -> String {
-    let found = row.reference.as_deref().or(row.evidence.as_deref()).unwrap_or_default();
+    // Words of a node or a wallet.
+    let found = one_line(row.reference.as_deref().or(row.evidence.as_deref()).unwrap_or_default());
     format!(
         "{}  {}  {:<10} {:>12} {}  {} -> {}  {found}",
         row.created,
@@ -194,25 +196,25 @@ async fn request(args: RequestArgs) -> anyhow::Result<ExitCode> {
     let mut request = Request::post(at.clone()).body(Bytes::from(body.to_string()))?;
     *request.headers_mut() = headers;
     let answer = paying::client(&at, TIMEOUT_MS_MAX).send(request).await;
-    let answer = answer.with_context(|| format!("ask the gateway at {}", args.url))?;
+    let answer = answer.with_context(|| {
+        format!(
+            "ask the gateway at {}: it has to be running; name it with --url",
+            tollgate_egress::shown_url(&args.url)
+        )
+    })?;
     let said: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
     let is_done = answer.status().is_success();
     Out::line(&if args.json { said.to_string() } else { in_words(is_done, &said) });
     Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::from(FINDING) })
 }
 
-fn text<'a>(said: &'a Value, pointer: &str) -> &'a str {
-    said.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+fn text(said: &Value, pointer: &str) -> String {
+    one_line(said.pointer(pointer).and_then(Value::as_str).unwrap_or_default())
 }
 
 fn in_words(is_done: bool, said: &Value) -> String {
     if !is_done {
-        return format!(
-            "{} ({})\nnext step: {}",
-            text(said, "/error/message"),
-            text(said, "/error/code"),
-            text(said, "/error/next_step")
-        );
+        return refusal::in_words(said);
     }
     format!(
         "{} {}: {} of {} to {}",
@@ -284,8 +286,9 @@ pub(crate) async fn revenue(args: RevenueArgs) -> anyhow::Result<ExitCode> {
         Out::line(&format!("{title}:"));
         for line in lines.into_iter().flatten() {
             let calls = line.get("calls").and_then(Value::as_u64).unwrap_or_default();
-            let provider =
-                Some(text(line, "/provider")).filter(|name| !name.is_empty()).unwrap_or("nobody's");
+            let provider = Some(text(line, "/provider"))
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| "nobody's".to_owned());
             Out::line(&format!(
                 "  {provider:<16} {}/{}  {calls} calls  gross {}  refunded {}  net {}  {}",
                 text(line, "/server"),

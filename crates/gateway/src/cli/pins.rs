@@ -11,6 +11,7 @@ use tollgate_registry::{Approval, Change, Definition, PinRecord, Report, State, 
 use tollgate_store::Store;
 
 use super::books::open;
+use super::out::one_line;
 use super::{DataArgs, FINDING, Out, PinsCommand};
 use crate::clock;
 
@@ -87,7 +88,10 @@ async fn list(data: &DataArgs) -> anyhow::Result<ExitCode> {
             let short = hash.get(..16).unwrap_or_default();
             let by = record.approved.as_ref().map_or("", |pin| pin.by.word());
             let (state, score) = (record.state().word(), reviewed.report.score());
-            format!("{state:<8} {:<40} {short}  score {score:>3}  {by}", visible(&record.tool.to_string()))
+            format!(
+                "{state:<8} {:<40} {short}  score {score:>3}  {by}",
+                one_line(&visible(&record.tool.to_string()))
+            )
         });
     }
     Ok(ending(records.iter().any(|record| record.state() != State::Pinned)))
@@ -121,7 +125,7 @@ async fn changes(tool: &str, data: &DataArgs) -> anyhow::Result<ExitCode> {
 
 fn tell(reviewed: &Reviewed<'_>, changes: &[Change]) {
     let Reviewed { record, report } = reviewed;
-    let tool = visible(&record.tool.to_string());
+    let tool = one_line(&visible(&record.tool.to_string()));
     if let Some(pin) = &record.approved {
         Out::line(&format!("approved  {}  {} by {}", pin.definition.hash(), pin.at, pin.by.word()));
     }
@@ -129,14 +133,14 @@ fn tell(reviewed: &Reviewed<'_>, changes: &[Change]) {
         Out::line(&format!("pending   {}  since {}", pending.definition.hash(), pending.since));
     }
     for change in changes {
-        Out::line(&format!("\n{}", change.pointer));
+        Out::line(&format!("\n{}", one_line(&change.pointer)));
         for line in &change.lines {
             Out::line(&format!("  {line}"));
         }
     }
     Out::line(&format!("\n{}", report.explained()));
     for finding in &report.findings {
-        Out::line(&format!("  {finding}"));
+        Out::line(&format!("  {}", one_line(&finding.to_string())));
     }
     match &record.pending {
         Some(pending) => Out::note(&format!(
@@ -157,7 +161,7 @@ async fn one(tool: &str, expect: Option<&str>, data: &DataArgs) -> anyhow::Resul
     let waiting = record.pending_hash().or(record.approved_hash());
     match expected.or(waiting) {
         Some(hash) => give(&store, &record.tool, hash, data).await,
-        None => bail!("{tool} has no definition"),
+        None => bail!("{tool} has no definition yet: its server has to be asked for its tools first"),
     }
 }
 
@@ -180,9 +184,9 @@ async fn all(data: &DataArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn give(store: &Store, tool: &ToolRef, hash: Digest, data: &DataArgs) -> anyhow::Result<ExitCode> {
-    let shown = visible(&tool.to_string());
+    let shown = one_line(&visible(&tool.to_string()));
     let (word, record) = match store.approve_pin(tool.clone(), hash, clock::now()).await? {
-        None => bail!("no tool {shown} was ever seen"),
+        None => bail!("no tool {shown} was ever seen; see `tollgate pins list`"),
         Some(Approval::Given(record)) => ("approved", record),
         Some(Approval::Already(record)) => ("already", record),
         Some(Approval::Moved(record)) => ("moved", record),

@@ -1,4 +1,4 @@
-//! `tollgate receipt verify`: offline, with a public key alone.
+//! What a receipt says and whether it is to be believed: `tollgate receipt verify`, offline, with a public key alone.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,8 +7,9 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tollgate_attest::{PublicKey, Signer, keys_from_jwks, verify};
+use tollgate_attest::{PublicKey, Signer, Verified, VerifyError, keys_from_jwks, verify};
 
+use super::out::one_line;
 use super::{FINDING, Out, VerifyArgs};
 use crate::data::DataDirectory;
 
@@ -44,34 +45,75 @@ pub(crate) fn verify_file(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         Ok(verified) => verified,
         Err(error) => {
             Out::problem(&format!("the receipt does not verify: {error}"));
+            if matches!(error, VerifyError::Envelope(_)) {
+                Out::note(
+                    "name a file with what `tollgate call --json` printed, its receipt, or an envelope",
+                );
+            }
             return Ok(ExitCode::from(FINDING));
         }
     };
     let salts = given.and_then(|given| given.salts);
-    if let Some(path) = arguments {
-        let salt = salt(salts.as_ref().map(|salts| salts.args.as_str()))?;
-        let canonical = tollgate_mcp::canonical::canonical(read(&path)?.trim().as_bytes())?;
-        if !verified.matches_arguments(&salt, &canonical) {
-            Out::problem("these are not the arguments of the receipt");
-            return Ok(ExitCode::from(FINDING));
-        }
+    if let Some(path) = arguments
+        && !is_of_arguments(&verified, salts.as_ref(), read(&path)?.trim())?
+    {
+        Out::problem("these are not the arguments of the receipt");
+        return Ok(ExitCode::from(FINDING));
     }
-    if let Some(path) = result {
-        let salt = salt(salts.as_ref().map(|salts| salts.result.as_str()))?;
-        let canonical =
-            tollgate_mcp::canonical::canonical_without(read(&path)?.trim().as_bytes(), &["_meta"])?;
-        if !verified.matches_result(&salt, &canonical) {
-            Out::problem("this is not the result of the receipt");
-            return Ok(ExitCode::from(FINDING));
-        }
+    if let Some(path) = result
+        && !is_of_result(&verified, salts.as_ref(), read(&path)?.trim())?
+    {
+        Out::problem("this is not the result of the receipt");
+        return Ok(ExitCode::from(FINDING));
     }
     if json {
-        Out::line(verified.payload());
+        Out::json(verified.payload());
     } else {
         Out::line(&said(&serde_json::from_str(verified.payload())?));
         Out::line(&format!("valid: signed by {}", verified.place().gateway));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A receipt that one of these keys signed, and that is about the call with these arguments.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) struct OfCall {
+    /// The gateway that signed it: a `did:key`.
+    pub(super) gateway: String,
+    /// Whether its result is this one.
+    pub(super) is_of_result: bool,
+}
+
+/// Checks the receipt `{envelope, salts}` that a call returned, as its party.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn check_of_call(
+    receipt: &str,
+    keys: &[PublicKey],
+    arguments: &str,
+    result: &str,
+) -> anyhow::Result<OfCall> {
+    let given: Given<'_> = serde_json::from_str(receipt).context("it cannot be read")?;
+    let verified = verify(given.envelope.get(), keys)?;
+    let salts = given.salts.as_ref();
+    if !is_of_arguments(&verified, salts, arguments)? {
+        bail!("it is about a call with other arguments");
+    }
+    let is_of_result = is_of_result(&verified, salts, result)?;
+    Ok(OfCall { gateway: verified.place().gateway.clone(), is_of_result })
+}
+
+fn is_of_arguments(verified: &Verified, salts: Option<&Salts>, arguments: &str) -> anyhow::Result<bool> {
+    let salt = salt(salts.map(|salts| salts.args.as_str()))?;
+    let canonical = tollgate_mcp::canonical::canonical(arguments.as_bytes())?;
+    Ok(verified.matches_arguments(&salt, &canonical))
+}
+
+fn is_of_result(verified: &Verified, salts: Option<&Salts>, result: &str) -> anyhow::Result<bool> {
+    let salt = salt(salts.map(|salts| salts.result.as_str()))?;
+    let canonical = tollgate_mcp::canonical::canonical_without(result.as_bytes(), &["_meta"])?;
+    Ok(verified.matches_result(&salt, &canonical))
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -112,7 +154,7 @@ pub(crate) fn said(payload: &Value) -> String {
     if payload.get("kind").is_some() {
         return said_of_escrow(payload);
     }
-    let text = |pointer: &str| payload.pointer(pointer).and_then(Value::as_str).unwrap_or("none").to_owned();
+    let text = |pointer: &str| one_line(payload.pointer(pointer).and_then(Value::as_str).unwrap_or("none"));
     let charged = if payload.pointer("/charged").and_then(Value::as_bool) == Some(true) {
         "charged"
     } else {
@@ -145,7 +187,7 @@ pub(crate) fn said(payload: &Value) -> String {
     // Of a price by the size of the result a part is charged, and an operator may give some of it back.
     for (member, label) in [("/amount_charged", "of it kept"), ("/refunded", "went back")] {
         if let Some(amount) = payload.pointer(member).and_then(Value::as_str) {
-            lines.push(format!("{label:<10} {amount} atomic units"));
+            lines.push(format!("{label:<10} {} atomic units", one_line(amount)));
         }
     }
     if payload.get("escrow_id").is_some() {
@@ -157,7 +199,7 @@ pub(crate) fn said(payload: &Value) -> String {
 
 /// The same of money that an escrow moved.
 fn said_of_escrow(payload: &Value) -> String {
-    let text = |pointer: &str| payload.pointer(pointer).and_then(Value::as_str).unwrap_or("none").to_owned();
+    let text = |pointer: &str| one_line(payload.pointer(pointer).and_then(Value::as_str).unwrap_or("none"));
     let number = |pointer: &str| payload.pointer(pointer).map_or_else(|| "none".to_owned(), Value::to_string);
     let mut lines = vec![
         format!(
@@ -172,7 +214,7 @@ fn said_of_escrow(payload: &Value) -> String {
         format!("parties    {} pays {}", text("/payer"), text("/provider")),
     ];
     for movement in payload.get("movements").and_then(Value::as_array).into_iter().flatten() {
-        let of = |name: &str| movement.get(name).and_then(Value::as_str).unwrap_or("none");
+        let of = |name: &str| one_line(movement.get(name).and_then(Value::as_str).unwrap_or("none"));
         let (amount, from, to) = (of("amount"), of("from"), of("to"));
         lines.push(format!("moved      {amount} atomic units of {} from {from} to {to}", text("/asset")));
     }

@@ -6,7 +6,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::operator::{Asked, RunningGateway};
-use super::{DataArgs, FINDING, Out};
+use super::out::one_line;
+use super::{DataArgs, FINDING, Out, refusal};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReconcileArgs {
@@ -30,12 +31,12 @@ pub(crate) async fn reconcile(args: ReconcileArgs) -> anyhow::Result<ExitCode> {
 
 fn in_words(is_done: bool, answer: &Value) -> String {
     let of = |value: &Value, member: &str| match value.pointer(member) {
-        Some(Value::String(text)) => text.clone(),
+        Some(Value::String(text)) => one_line(text),
         None | Some(Value::Null) => "none".to_owned(),
         Some(other) => other.to_string(),
     };
     if !is_done {
-        return format!("{}\n{}", of(answer, "/error/message"), of(answer, "/error/next_step"));
+        return refusal::in_words(answer);
     }
     let mut lines =
         vec![format!("payments since {}: {} compared", of(answer, "/since"), of(answer, "/compared"))];

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tollgate_domain::CallId;
 
 use super::operator::{Asked, RunningGateway};
-use super::{DataArgs, FINDING, Out};
+use super::{DataArgs, FINDING, Out, refusal};
 
 #[derive(Debug, Args)]
 pub(crate) struct RefundArgs {
@@ -39,8 +39,10 @@ pub(crate) async fn refund(args: RefundArgs) -> anyhow::Result<ExitCode> {
     };
     let asked = Asked { command: "tollgate refund", of: json!(call), path: "refunds", body: Some(body) };
     let (is_done, answer) = args.gateway.ask(&args.data, asked).await?;
-    if args.data.json || !is_done {
+    if args.data.json {
         Out::line(&answer.to_string());
+    } else if !is_done {
+        Out::line(&refusal::in_words(&answer));
     } else {
         let text = |path: &str| answer.pointer(path).and_then(Value::as_str).unwrap_or_default();
         let again = answer.get("again").and_then(Value::as_bool) == Some(true);

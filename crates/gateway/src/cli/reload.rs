@@ -6,7 +6,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::operator::{Asked, RunningGateway};
-use super::{DataArgs, FINDING, Out};
+use super::out::one_line;
+use super::{DataArgs, FINDING, Out, refusal};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReloadArgs {
@@ -27,13 +28,12 @@ pub(crate) async fn reload(args: ReloadArgs) -> anyhow::Result<ExitCode> {
 fn in_words(is_done: bool, answer: &Value) -> String {
     if !is_done {
         let of = |problem: &Value, member| {
-            problem.pointer(member).and_then(Value::as_str).unwrap_or_default().to_owned()
+            one_line(problem.pointer(member).and_then(Value::as_str).unwrap_or_default())
         };
         let problems = answer.pointer("/error/problems").and_then(Value::as_array);
-        let mut lines = vec![format!("nothing has changed: {}", of(answer, "/error/message"))];
+        let mut lines = vec![format!("nothing has changed: {}", refusal::in_words(answer))];
         let each = problems.into_iter().flatten();
         lines.extend(each.map(|problem| format!("  {}: {}", of(problem, "/at"), of(problem, "/message"))));
-        lines.push(of(answer, "/error/next_step"));
         return lines.join("\n");
     }
     let names = |path: &str| -> Vec<&str> {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tollgate_domain::ReceiptId;
 
-use super::{FINDING, Out, call, connect, paying};
+use super::{FINDING, Out, call, connect, paying, refusal};
 use crate::config::Environment;
 
 const TIMEOUT_MS_MAX: u64 = 30_000;
@@ -44,7 +44,10 @@ struct Answered<'a> {
 }
 
 pub(crate) async fn result(args: ResultArgs) -> anyhow::Result<ExitCode> {
-    let receipt: ReceiptId = args.receipt.parse().context("a result is read by its receipt: rcpt_1…")?;
+    let receipt: ReceiptId = args
+        .receipt
+        .parse()
+        .context("a result is read by its receipt, rcpt_1…, as `tollgate call` shows it")?;
     let environment = Environment::read(Path::new(".")).map_err(anyhow::Error::msg)?;
     let mut headers: HeaderMap = connect::headers(&args.header, &environment)?;
     if let Some(file) = &args.payment {
@@ -61,19 +64,22 @@ pub(crate) async fn result(args: ResultArgs) -> anyhow::Result<ExitCode> {
     let mut request = Request::get(at.clone()).body(Bytes::new())?;
     *request.headers_mut() = headers;
     let answer = paying::client(&at, TIMEOUT_MS_MAX).send(request).await;
-    let answer = answer.with_context(|| format!("ask the gateway at {}", args.url))?;
+    let answer = answer.with_context(|| {
+        format!(
+            "ask the gateway at {}: it has to be running; name it with --url",
+            tollgate_egress::shown_url(&args.url)
+        )
+    })?;
     let body = std::str::from_utf8(answer.body()).context("the gateway answered no text")?;
     if !answer.status().is_success() {
         let said: Value = serde_json::from_str(body).unwrap_or_default();
-        let text = |pointer: &str| said.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let (code, message) = (text("/error/code"), text("/error/message"));
-        Out::problem(&format!("{message} ({code})\nnext step: {}", text("/error/next_step")));
+        Out::problem(&refusal::in_words(&said));
         return Ok(ExitCode::from(FINDING));
     }
     let answered: Answered<'_> = serde_json::from_str(body).context("read the gateway's answer")?;
     if args.json {
         let receipt = answered.receipt.map_or("null", RawValue::get);
-        Out::line(&format!("{{\"result\":{},\"receipt\":{receipt}}}", answered.result.get()));
+        Out::json(&format!("{{\"result\":{},\"receipt\":{receipt}}}", answered.result.get()));
     } else {
         Out::line(&call::text_of(answered.result.get()));
     }

@@ -39,6 +39,8 @@ mod demands;
 #[cfg(test)]
 mod disks;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod endings;
 #[cfg(test)]
 mod entrusted;
@@ -113,6 +115,8 @@ mod servers;
 mod several_gateways;
 #[cfg(test)]
 mod shared_earnings;
+#[cfg(test)]
+mod shown;
 #[cfg(test)]
 mod slow_line;
 #[cfg(test)]

@@ -165,9 +165,12 @@ pub(crate) fn wallet(account: Account) -> SigningKey {
 
 /// Puts a key into the data directory before the first start, as an operator would.
 fn write_key(folder: &Path, name: &str, account: Account) {
+    write_key_in(&folder.join("data"), name, account);
+}
+
+pub(crate) fn write_key_in(data: &Path, name: &str, account: Account) {
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-    let data = folder.join("data");
-    std::fs::DirBuilder::new().mode(0o700).create(&data).unwrap();
+    std::fs::DirBuilder::new().mode(0o700).create(data).unwrap();
     let mut file =
         std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(data.join(name)).unwrap();
     std::io::Write::write_all(&mut file, account.private_key.trim_start_matches("0x").as_bytes()).unwrap();

@@ -593,22 +593,34 @@ async fn credit_is_given_in_the_assets_that_the_gateway_takes() {
     let yaml =
         format!("payment: {{ x402: {{ network: base, rpc_url: \"{node}\", pay_to: \"{payee}\" }} }}\n");
     std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
-    let gateway = Gateway::serve(folder.path(), &[]).await;
-    let (id, _secret) = api_key(&gateway);
-    // Credit in the money of dev mode would look given, and pay for nothing here.
-    let refused = gateway.cli(&["credit", "add", &id, "5USDC"]);
+    // Before a gateway was here nobody knows what it will take. Credit in the money of dev mode would look given, and pay for nothing.
+    let made = run(folder.path(), &["keys", "create", "--name", "first", "--data", "data", "--json"]);
+    let made: Value = serde_json::from_str(&said(&made)).unwrap();
+    let id = made["id"].as_str().unwrap().to_owned();
+    let add = |money: &str, environment: &[(&str, &str)], more: &[&str]| {
+        let mut add = command(folder.path());
+        add.args(["credit", "add", &id, money, "--json", "--data", "data"]).args(more);
+        add.envs(environment.iter().copied()).output().unwrap()
+    };
+    let given = |output: Output, available: &str| {
+        let told: Value =
+            serde_json::from_str(&said(&output)).unwrap_or_else(|_| panic!("{}", errors(&output)));
+        assert_eq!((&told["asset"], &told["available"]), (&json!(BASE), &json!(available)));
+    };
+    let refused = add("5USDC", &[], &[]);
     assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
     assert!(errors(&refused).contains("--config"), "{}", errors(&refused));
-    assert_eq!(gateway.account(&format!("credit:{id}")), [0; 4]);
+    let base = [("NETWORK", "base"), ("RPC_URL", node), ("PAY_TO", payee)];
+    given(add("1USDC", &base, &[]), "1000000");
+    given(add("1USDC", &[], &["--config", "tollgate.yaml"]), "2000000");
 
-    let given = gateway.cli(&["credit", "add", &id, "5USDC", "--config", "tollgate.yaml", "--json"]);
-    let told: Value = serde_json::from_str(&said(&given)).unwrap();
-    assert_eq!((&told["asset"], &told["available"]), (&json!(BASE), &json!("5000000")));
-    let mut of_environment = command(folder.path());
-    of_environment.args(["credit", "add", &id, "1USDC", "--json", "--data", "data"]);
-    of_environment.env("NETWORK", "base").env("RPC_URL", node).env("PAY_TO", payee);
-    let told: Value = serde_json::from_str(&said(&of_environment.output().unwrap())).unwrap();
-    assert_eq!((&told["asset"], &told["available"]), (&json!(BASE), &json!("6000000")));
+    // Afterwards it is what the gateway takes, whatever the environment of the command would mean alone.
+    let gateway = Gateway::serve(folder.path(), &[]).await;
+    given(add("1USDC", &[], &[]), "3000000");
+    given(add("1USDC", &[("PAY_TO", payee)], &[]), "4000000");
+    assert_eq!(gateway.account(&format!("credit:{id}"))[1], 4_000_000);
+    let unknown = add("5sat", &[], &[]);
+    assert_eq!(unknown.status.code(), Some(2), "{}", said(&unknown));
 }
 
 #[test]

@@ -64,6 +64,32 @@ fn a_fitting_offer_is_chosen_and_its_terms_are_told() {
 }
 
 #[test]
+fn sandbox_money_is_what_the_server_says_is_some_and_nothing_else() {
+    let told = |sandbox: Value| {
+        let accepts = [with(|entry| entry["extra"]["sandbox"] = sandbox)];
+        judge_x402(&accepts, 10_000).expect("payable").is_sandbox
+    };
+    assert!(told(json!(true)));
+    // On the same network, with the same token: money of the test network.
+    assert!(!judge_x402(&[entry()], 10_000).expect("payable").is_sandbox);
+    for other in [json!(false), json!(null), json!("true"), json!({ "is": true })] {
+        assert!(!told(other.clone()), "{other}");
+    }
+    let lightning = |denial: Value| {
+        let challenge = json!({ "macaroon": "AgEC", "invoice": INVOICE, "payment_hash": INVOICE_HASH });
+        let meta = json!({ "l402/challenge": challenge, "tollgate/denial": denial });
+        let result = json!({ "isError": true, "content": [], "_meta": meta });
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "result": result }).to_string();
+        let frame = tollgate_mcp::Frame::parse_upstream(body.into()).expect("a frame");
+        let demand = crate::demand::ResultParts::read(&frame).demand.expect("a demand");
+        judge(demand, &sats(INVOICE_MSAT, "mainnet"), &["lightning:mainnet"]).expect("payable").0.is_sandbox
+    };
+    assert!(lightning(json!({ "error": "payment_required", "sandbox": true })));
+    assert!(!lightning(json!({ "error": "payment_required", "sandbox": false })));
+    assert!(!lightning(json!({ "error": "payment_required" })));
+}
+
+#[test]
 fn p8_only_a_whole_price_within_the_limit_is_paid() {
     judge_x402(&[entry()], 10_000).expect("positive control");
     match judge_x402(&[entry()], 9_999) {

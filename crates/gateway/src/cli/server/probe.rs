@@ -7,13 +7,14 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use tollgate_domain::ServerName;
 use tollgate_exec::probe::{Introduced, Offered, ProbeLimits, Probed, Spoken};
-use tollgate_registry::{Definition, Report, scan, visible};
+use tollgate_registry::{Definition, Report, scan};
 
 use super::add::own_headers;
 use super::list::way;
 use super::settings::Settings;
 use super::{ProbeArgs, environment, invalid};
 use crate::assemble;
+use crate::cli::out::one_line;
 use crate::cli::{FINDING, Out};
 use crate::config::{Config, Environment, Overrides, Server, load_tree};
 use crate::reserved::is_reserved;
@@ -192,7 +193,10 @@ impl Seen {
                 Ok(report) if report.findings.is_empty() => Out::line(&format!("    {name}")),
                 Ok(report) => {
                     Out::line(&format!("    {name}   {}", report.explained()));
-                    report.findings.iter().for_each(|finding| Out::line(&format!("      {finding}")));
+                    report
+                        .findings
+                        .iter()
+                        .for_each(|finding| Out::line(&format!("      {}", one_line(&finding.to_string()))));
                 }
                 Err(reason) => Out::line(&format!("    {name}   cannot be pinned: {}", visible(reason))),
             }
@@ -224,6 +228,11 @@ impl Seen {
             "finding": self.is_finding(),
         })
     }
+}
+
+/// A server's own words with everything unseen written out, on one line.
+fn visible(text: &str) -> String {
+    one_line(&tollgate_registry::visible(text))
 }
 
 fn presented(introduced: &Introduced) -> String {

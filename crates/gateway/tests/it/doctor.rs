@@ -1,0 +1,88 @@
+//! `tollgate doctor` and the networks that money is on: a chain of its own, a real LNbits.
+
+use std::path::Path;
+
+use tollgate_testkit::journal_server::{Journal, Script};
+use tollgate_testkit::peers::anvil::{PAYEE, RELAYER};
+use tollgate_testkit::peers::{Chain, Lnbits, available, port};
+
+use crate::world::command;
+
+/// The public key of some Lightning node: the generator of secp256k1 (SEC 2, section 2.4.1).
+const NODE: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+
+/// What the doctor says, and whether it found nothing.
+fn doctor(folder: &Path, environment: &[(&str, &str)]) -> (bool, String) {
+    let listen = format!("127.0.0.1:{}", port::free().unwrap());
+    let mut doctor = command(folder);
+    doctor.args(["doctor", "--config", "tollgate.yaml", "--data", "data", "--listen", &listen]);
+    let output = doctor.envs(environment.iter().copied()).output().unwrap();
+    (output.status.success(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doctor_asks_the_chain_which_one_it_is_and_whether_the_relayer_has_gas() {
+    let Some(chain) = available(Chain::start().await) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let configured = |network: &str| {
+        let (node, payee) = (chain.rpc_url(), PAYEE.address);
+        let yaml = format!(
+            "payment: {{ x402: {{ network: {network}, rpc_url: \"{node}\", pay_to: \"{payee}\" }} }}\n"
+        );
+        std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
+    };
+    configured("base-sepolia");
+    let (is_well, said) = doctor(folder.path(), &[]);
+    assert!(is_well && said.contains("✓ chain node of eip155:84532"), "{said}");
+    assert!(said.contains("· gas of the relayer on eip155:84532: there is no relayer yet"), "{said}");
+
+    let key = folder.path().join("data/relayer.key");
+    let write = |digits: &str| {
+        std::fs::write(&key, digits.trim_start_matches("0x")).unwrap();
+        let mode = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o600);
+        std::fs::set_permissions(&key, mode).unwrap();
+    };
+    write(RELAYER.private_key);
+    let (is_well, said) = doctor(folder.path(), &[]);
+    assert!(is_well && said.contains("✓ gas of the relayer"), "{said}");
+    // An account that nobody has sent anything.
+    write(&"5e".repeat(32));
+    let (is_well, said) = doctor(folder.path(), &[]);
+    assert!(!is_well && said.contains("✗ gas of the relayer") && said.contains("send it some"), "{said}");
+
+    configured("base");
+    let (is_well, said) = doctor(folder.path(), &[]);
+    assert!(!is_well && said.contains("✗ chain node of eip155:8453"), "{said}");
+    assert!(said.contains("it serves eip155:84532") && !said.contains("gas of the relayer"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doctor_asks_lnbits_whether_it_takes_the_keys() {
+    let Some(lnbits) = available(Lnbits::start().await) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::start(Script::echo()).await.unwrap();
+    let yaml = format!(
+        "servers: {{ up: {{ url: \"{}\" }} }}\n\
+         payment:\n  lightning: {{ network: regtest, lnbits_url: \"{}\", lnbits_invoice_key: \"${{INVOICE_KEY}}\" }}\n\
+         payouts:\n  lnbits_admin_key: \"${{ADMIN_KEY}}\"\n  providers:\n    acme:\n      servers: [up]\n      keys: []\n      \
+         destinations: [\"{NODE}\"]\n      limits: [{{ per_payout: 5sat, per_day: 8sat }}]\n",
+        journal.url(),
+        lnbits.url(),
+    );
+    std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
+    let (invoice, admin) = (lnbits.gate_invoice_key(), lnbits.gate_admin_key());
+    let asked = |invoice: &str, admin: &str| {
+        let (is_well, said) = doctor(folder.path(), &[("INVOICE_KEY", invoice), ("ADMIN_KEY", admin)]);
+        for secret in [invoice, admin] {
+            assert!(!said.contains(secret), "{said}");
+        }
+        (is_well, said)
+    };
+    let (is_well, said) = asked(invoice, admin);
+    assert!(is_well && said.contains("✓ invoice key of") && said.contains("✓ admin key of"), "{said}");
+    let (is_well, said) = asked("00000000000000000000000000000000", admin);
+    assert!(!is_well && said.contains("✗ invoice key of") && said.contains("LNbits refuses it"), "{said}");
+    let (is_well, said) = asked(admin, invoice);
+    assert!(!is_well && said.contains("· invoice key of") && said.contains("can spend"), "{said}");
+    assert!(said.contains("✗ admin key of") && said.contains("it cannot spend"), "{said}");
+}
