@@ -18,6 +18,16 @@ impl Frame {
         self.removing(self.meta.as_ref(), doomed)
     }
 
+    /// Both at once: [`Frame::with_id`] and [`Frame::without_meta`].
+    pub fn with_id_without_meta(&self, id: &RequestId, doomed: impl Fn(&str) -> bool) -> Bytes {
+        let mut edits = Edits::default();
+        self.edit_id(id, &mut edits);
+        if let Some(meta) = &self.meta {
+            meta.edit(&self.body, &[], doomed, &mut edits);
+        }
+        edits.apply(&self.body)
+    }
+
     /// The message without these top-level members of the arguments of a `tools/call`.
     pub fn without_arguments_members(&self, keys: &[&str]) -> Bytes {
         self.removing(self.arguments.as_ref(), |name| keys.contains(&name))
@@ -34,10 +44,14 @@ impl Frame {
     /// The message under another id. A message without an id is unchanged.
     pub fn with_id(&self, id: &RequestId) -> Bytes {
         let mut edits = Edits::default();
+        self.edit_id(id, &mut edits);
+        edits.apply(&self.body)
+    }
+
+    fn edit_id(&self, id: &RequestId, edits: &mut Edits) {
         if let (Some(_), Some(span)) = (&self.id, self.top("id")) {
             edits.replace(span, id.raw().as_bytes());
         }
-        edits.apply(&self.body)
     }
 
     /// The message with one member of `params` set to `raw`, a JSON value (`params` is created if need be). Answers are

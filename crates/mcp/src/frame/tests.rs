@@ -284,6 +284,30 @@ fn ids_and_values_are_set_in_their_place() {
     assert_eq!(notification.with_id(&RequestId::integer(1)), notification.bytes());
 }
 
+#[test]
+fn a_message_leaves_under_another_id_and_without_what_pays() {
+    let id = RequestId::integer(77);
+    // In either order, and where there is nothing to take out.
+    for (sent, left) in [
+        (
+            r#"{"id":1,"method":"x","params":{"_meta":{"pay":1,"k":2}}}"#,
+            r#"{"id":77,"method":"x","params":{"_meta":{"k":2}}}"#,
+        ),
+        (
+            r#"{"method":"x","params":{"_meta":{"k":2,"pay":1}},"id":1}"#,
+            r#"{"method":"x","params":{"_meta":{"k":2}},"id":77}"#,
+        ),
+        (r#"{"id":1,"method":"x","params":{}}"#, r#"{"id":77,"method":"x","params":{}}"#),
+    ] {
+        let body = |text: &str| text.replacen('{', r#"{"jsonrpc":"2.0","#, 1);
+        let frame = frame(&body(sent));
+        let left = body(left);
+        assert_eq!(text(&frame.with_id_without_meta(&id, |key| key == "pay")), left);
+        let in_turn = Frame::parse(frame.with_id(&id)).unwrap().without_meta(|key| key == "pay");
+        assert_eq!(text(&in_turn), left);
+    }
+}
+
 proptest! {
     #[test]
     fn parsing_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..300)) {

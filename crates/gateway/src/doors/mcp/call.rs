@@ -298,17 +298,16 @@ impl Asked {
         posted: Posted,
         id: &RequestId,
     ) -> Request<Body> {
-        let Posted { mut head, mut frame } = posted;
-        if *id != self.id {
-            // It was parsed before one member was replaced.
-            frame = Frame::parse(frame.with_id(id)).unwrap_or(frame);
-        }
-        let came = frame.bytes().clone();
+        let Posted { mut head, frame } = posted;
         watch.leaves(&self.carrier, permitted, &mut head.headers);
         let ends_here = |key: &str| PAYMENT_META_KEYS.contains(&key) || key == IDEMPOTENCY_META;
-        let body = frame.without_meta(ends_here);
+        let (whole, body) = if *id == self.id {
+            (frame.bytes().clone(), frame.without_meta(ends_here))
+        } else {
+            (frame.with_id(id), frame.with_id_without_meta(id, ends_here))
+        };
         let is_renamed = self.federated.as_ref().is_some_and(|federated| federated.name != self.tool);
-        let is_another = body != came || is_renamed || self.carrier.is_program;
+        let is_another = body != whole || is_renamed || self.carrier.is_program;
         let context = if is_another { watch.context() } else { Vec::new() };
         let body = context.into_iter().fold(body, |body, (key, raw)| with_meta(body, key, &raw));
         forwarded(head, body)
