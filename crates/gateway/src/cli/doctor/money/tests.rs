@@ -119,8 +119,8 @@ async fn a_relayer_without_gas_is_told_and_none_is_made() {
 #[tokio::test]
 async fn lnbits_is_asked_with_each_key_at_its_own_address() {
     let (at, mut serving) = peer(|path, key, _| match (path, key) {
-        ("/lnbits/api/v1/wallet", "read") => (200, json!({ "name": "gate", "balance": 5000 }).to_string()),
-        ("/lnbits/api/v1/wallet", "spend") => {
+        ("/lnbits/api/v1/wallet", "inv01ce") => (200, json!({ "name": "gate", "balance": 5000 }).to_string()),
+        ("/lnbits/api/v1/wallet", "adm1n") => {
             (200, json!({ "id": "w", "name": "gate", "balance": 5000 }).to_string())
         }
         ("/lnbits/api/v1/wallet", _) => (404, json!({ "detail": "Wallet not found." }).to_string()),
@@ -132,21 +132,21 @@ async fn lnbits_is_asked_with_each_key_at_its_own_address() {
         assert!(!check.to_string().contains(key), "{check}");
         check
     };
-    assert_eq!(asked("/lnbits", "read", Key::Invoice).await.found, Found::Well, "control");
-    assert_eq!(asked("/lnbits/", "spend", Key::Admin).await.found, Found::Well, "control");
+    assert_eq!(asked("/lnbits", "inv01ce", Key::Invoice).await.found, Found::Well, "control");
+    assert_eq!(asked("/lnbits/", "adm1n", Key::Admin).await.found, Found::Well, "control");
     for (kind, setting) in [(Key::Invoice, "LNBITS_INVOICE_KEY"), (Key::Admin, "payouts.lnbits_admin_key")] {
         let wrong = asked("/lnbits", "wr0ng", kind).await;
         let said = problem(&wrong);
         assert!(said.contains("refuses it (HTTP 404)") && said.contains(setting), "{said}");
     }
-    let weak = asked("/lnbits", "read", Key::Admin).await;
+    let weak = asked("/lnbits", "inv01ce", Key::Admin).await;
     assert!(problem(&weak).contains("cannot spend"), "{weak}");
-    let strong = asked("/lnbits", "spend", Key::Invoice).await;
+    let strong = asked("/lnbits", "adm1n", Key::Invoice).await;
     assert!(matches!(&strong.found, Found::Note(note) if note.contains("can spend")), "{strong}");
-    let elsewhere = asked("/", "read", Key::Invoice).await;
+    let elsewhere = asked("/", "inv01ce", Key::Invoice).await;
     assert!(problem(&elsewhere).contains("LNBITS_URL"), "{elsewhere}");
     serving.shutdown().await;
-    let nobody = asked("/lnbits", "read", Key::Invoice).await;
+    let nobody = asked("/lnbits", "inv01ce", Key::Invoice).await;
     assert!(problem(&nobody).contains("is LNbits running?"), "{nobody}");
 }
 
