@@ -7,12 +7,18 @@ use jsonschema::PatternOptions;
 use serde_json::Value;
 use tollgate_gate::ArgumentSchema;
 
+use cost::{Cost, Size};
 use plain::Plain;
 
 /// How many steps back a pattern with look-around may take for one text: some tenths of a millisecond.
 const BACKTRACKS_MAX: usize = 10_000;
 /// How many problems are named at once.
 const PROBLEMS_MAX: usize = 8;
+/// What is said of arguments that do not fit where looking for all that is wrong with them would take too long.
+const UNEXPLAINED: &str =
+    "the arguments do not fit the tool's inputSchema; there is too much of them to say where";
+/// The longest sentence about one problem: it quotes what does not fit.
+const PROBLEM_CHARS_MAX: usize = 300;
 
 /// A compiled schema, or why there is none.
 #[derive(Debug)]
@@ -21,6 +27,8 @@ pub(crate) struct Compiled(Result<Validators, String>);
 /// The library decides; what the plain reading finds fitting needs no decision.
 #[derive(Debug)]
 struct Validators {
+    /// What the library's decision takes.
+    cost: Cost,
     /// Present where the schema says only what most schemas of tools say.
     plain: Option<Plain>,
     library: jsonschema::Validator,
@@ -31,15 +39,13 @@ impl Compiled {
     pub(crate) fn new(schema: &[u8]) -> Self {
         let parsed: Result<Value, _> = serde_json::from_slice(schema);
         let compiled = parsed.map_err(|error| error.to_string()).and_then(|schema| {
-            if !cost::is_bounded(&schema) {
-                return Err(
-                    "its parts multiply each other: to check arguments by it would take too long".to_owned()
-                );
-            }
+            let cost = Cost::of(&schema).ok_or_else(|| {
+                "its parts multiply each other: to check arguments by it would take too long".to_owned()
+            })?;
             let patterns = PatternOptions::fancy_regex().backtrack_limit(BACKTRACKS_MAX);
             let options = jsonschema::options().with_pattern_options(patterns);
             let library = options.build(&schema).map_err(|error| error.to_string())?;
-            Ok(Validators { plain: Plain::read(&schema), library })
+            Ok(Validators { plain: Plain::read(&schema), cost, library })
         });
         Self(compiled)
     }
@@ -62,12 +68,25 @@ impl ArgumentSchema for Compiled {
 impl Validators {
     fn decide(&self, arguments: &[u8]) -> Result<(), Vec<String>> {
         let arguments: Value = serde_json::from_slice(arguments).map_err(|error| vec![error.to_string()])?;
+        let size = Size::of(&arguments);
+        if !self.cost.admits(size) {
+            return Err(vec![
+                "the arguments are too large to be checked by the tool's inputSchema".to_owned(),
+            ]);
+        }
         if self.library.is_valid(&arguments) {
             return Ok(());
         }
+        if !self.cost.explains(size) {
+            return Err(vec![UNEXPLAINED.to_owned()]);
+        }
         let problem = |error: jsonschema::ValidationError<'_>| {
             let at = error.instance_path().to_string();
-            if at.is_empty() { error.to_string() } else { format!("{at}: {error}") }
+            let said = if at.is_empty() { error.to_string() } else { format!("{at}: {error}") };
+            match said.char_indices().nth(PROBLEM_CHARS_MAX) {
+                None => said,
+                Some((end, _)) => format!("{}…", said.get(..end).unwrap_or_default()),
+            }
         };
         Err(self.library.iter_errors(&arguments).take(PROBLEMS_MAX).map(problem).collect())
     }
@@ -106,5 +125,26 @@ mod tests {
         let long = format!(r#"{{"a":"{}"}}"#, "a".repeat(60));
         assert!(endless.check(long.as_bytes()).is_err());
         assert!(Compiled::new(br##"{"$ref":"#"}"##).check(b"{}").is_ok(), "a circle says nothing");
+    }
+
+    #[test]
+    fn t5_all_that_does_not_fit_is_named_only_where_that_is_little() {
+        let numbers = |count: usize| format!(r#"{{"a":[{}0]}}"#, "0,".repeat(count));
+        let texts = Compiled::new(br#"{"type":"object","properties":{"a":{"items":{"type":"string"}}}}"#);
+        assert_eq!(texts.check(numbers(20).as_bytes()).unwrap_err().len(), PROBLEMS_MAX, "control");
+        assert_eq!(texts.check(numbers(500_000).as_bytes()).unwrap_err(), [UNEXPLAINED]);
+        // Two ways at each level: what does not fit at the end would be looked for in every one of 2^60.
+        let branch = r##"{"type":"object","properties":{"a":{"$ref":"#"},"b":{"type":"string"}}}"##;
+        let grammar = Compiled::new(format!(r#"{{"anyOf":[{branch},{branch}]}}"#).as_bytes());
+        let deep =
+            |levels: usize, end: &str| format!("{}{end}{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
+        assert!(grammar.check(deep(60, r#"{"b":"fits"}"#).as_bytes()).is_ok(), "control");
+        assert_eq!(grammar.check(deep(60, r#"{"b":1}"#).as_bytes()).unwrap_err(), [UNEXPLAINED]);
+        assert_ne!(grammar.check(deep(2, r#"{"b":1}"#).as_bytes()).unwrap_err(), [UNEXPLAINED], "control");
+        // What is quoted of a long text is not the whole.
+        let number = Compiled::new(br#"{"properties":{"a":{"type":"integer"}}}"#);
+        let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(100_000));
+        let said = number.check(long.as_bytes()).unwrap_err();
+        assert!(said.len() == 1 && said[0].chars().count() == PROBLEM_CHARS_MAX + 1, "{}", said[0].len());
     }
 }

@@ -15,45 +15,130 @@ const DEPTH_MAX: usize = 512;
 /// So many references cannot multiply each other past the limit, wherever they lead.
 const UNFOLLOWED_MAX: usize = 24;
 
-/// Whether a schema may be evaluated.
-pub(super) fn is_bounded(schema: &Value) -> bool {
-    let mut walk = Walk { root: schema, known: HashMap::new(), is_followed: true };
-    let cost = walk.cost(schema, 0);
-    cost <= EVALUATIONS_MAX && (walk.is_followed || count(schema) <= UNFOLLOWED_MAX)
+/// The most evaluations of all arguments together.
+const ALL_EVALUATIONS_MAX: u64 = 500_000_000;
+/// The most for which everything that does not fit is named: the library looks for all of it before it gives the first, and each problem
+/// that it finds takes some hundred bytes.
+const EXPLAINED_MAX: u64 = 50_000;
+/// How deep arguments may be ([`tollgate_mcp::Limits::CALLER`]).
+const LEVELS: u32 = 64;
+/// In larger recursive schemas nothing is counted level by level.
+const RECURSIVE_PARTS_MAX: usize = 2_000;
+
+/// How much work it is to check arguments by one schema.
+#[derive(Clone, Debug)]
+pub(super) struct Cost {
+    /// On the way to one place.
+    place: u64,
+    /// The same for arguments that are so many levels deep, where the schema is recursive: whether they fit is found out once for each
+    /// part of a circle, what does not is looked for again and again.
+    by_depth: Option<Vec<u64>>,
 }
+
+impl Cost {
+    /// The cost of a schema; `None` for one that must not be evaluated.
+    pub(super) fn of(schema: &Value) -> Option<Self> {
+        let mut walk = Walk::new(schema);
+        let place = walk.cost(schema, 0, None);
+        if place > EVALUATIONS_MAX || !(walk.is_followed || count(schema) <= UNFOLLOWED_MAX) {
+            return None;
+        }
+        let by_depth = walk.is_recursive.then(|| {
+            let is_small = walk.known.len() <= RECURSIVE_PARTS_MAX;
+            let levels = (0..=LEVELS).filter(|_| is_small);
+            let mut walk = Walk::new(schema);
+            levels
+                .map(|level| walk.cost(schema, 0, Some(level)))
+                .take_while(|cost| *cost <= EXPLAINED_MAX)
+                .collect()
+        });
+        Some(Self { place, by_depth })
+    }
+
+    /// Whether these arguments may be checked.
+    pub(super) fn admits(&self, arguments: Size) -> bool {
+        self.place.saturating_mul(arguments.values) <= ALL_EVALUATIONS_MAX
+    }
+
+    /// Whether everything that does not fit may be looked for in them.
+    pub(super) fn explains(&self, arguments: Size) -> bool {
+        let place = match &self.by_depth {
+            None => Some(self.place),
+            Some(by_depth) => by_depth.get(arguments.depth).copied(),
+        };
+        place.is_some_and(|place| place.saturating_mul(arguments.values) <= EXPLAINED_MAX)
+    }
+}
+
+/// How large arguments are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Size {
+    /// How many values, those within others included.
+    values: u64,
+    /// How many levels there are below the outermost.
+    depth: usize,
+}
+
+impl Size {
+    /// Of parsed arguments, whose depth is bounded.
+    pub(super) fn of(value: &Value) -> Self {
+        let join = |whole: Self, part: &Value| {
+            let part = Self::of(part);
+            let values = whole.values.saturating_add(part.values);
+            Self { values, depth: whole.depth.max(part.depth.saturating_add(1)) }
+        };
+        let alone = Self { values: 1, depth: 0 };
+        match value {
+            Value::Object(members) => members.values().fold(alone, join),
+            Value::Array(items) => items.iter().fold(alone, join),
+            _ => alone,
+        }
+    }
+}
+
+/// A part of a schema, and how many levels of arguments are left for it; `None`: circles count once.
+type Part = (*const Value, Option<u32>);
 
 struct Walk<'a> {
     root: &'a Value,
-    /// By where they are; 1 while one is being counted, which breaks circles.
-    known: HashMap<*const Value, u64>,
+    /// `None` while a part is being counted, which breaks circles.
+    known: HashMap<Part, Option<u64>>,
+    is_recursive: bool,
     /// Whether every reference could be followed here.
     is_followed: bool,
 }
 
 impl<'a> Walk<'a> {
-    fn cost(&mut self, schema: &'a Value, depth: usize) -> u64 {
+    fn new(root: &'a Value) -> Self {
+        Self { root, known: HashMap::new(), is_recursive: false, is_followed: true }
+    }
+
+    fn cost(&mut self, schema: &'a Value, depth: usize, left: Option<u32>) -> u64 {
         let Value::Object(members) = schema else { return 1 };
-        let place = std::ptr::from_ref(schema);
-        if let Some(known) = self.known.get(&place) {
-            return *known;
-        }
-        if depth > DEPTH_MAX {
-            return u64::MAX;
+        let part = (std::ptr::from_ref(schema), left);
+        match self.known.get(&part) {
+            Some(Some(known)) => return *known,
+            Some(None) => {
+                self.is_recursive = true;
+                return 1;
+            }
+            None if depth > DEPTH_MAX => return u64::MAX,
+            None => {}
         }
         // A resource within the schema has references of its own meaning.
         self.is_followed &= !members.contains_key("$id") || depth == 0;
-        self.known.insert(place, 1);
+        self.known.insert(part, None);
         let deeper = depth.saturating_add(1);
         let mut sum = 1_u64;
         for (keyword, value) in members {
             let here = match keyword.as_str() {
-                "allOf" | "anyOf" | "oneOf" => self.all(value.as_array().into_iter().flatten(), deeper),
+                "allOf" | "anyOf" | "oneOf" => self.all(value.as_array().into_iter().flatten(), deeper, left),
                 "dependentSchemas" | "dependencies" => {
-                    self.all(value.as_object().into_iter().flat_map(Map::values), deeper)
+                    self.all(value.as_object().into_iter().flat_map(Map::values), deeper, left)
                 }
-                "not" | "if" | "then" | "else" => self.cost(value, deeper),
+                "not" | "if" | "then" | "else" => self.cost(value, deeper, left),
                 "$ref" => match value.as_str().and_then(|to| self.target(to)) {
-                    Some(target) => self.cost(target, deeper),
+                    Some(target) => self.cost(target, deeper, left),
                     None => {
                         self.is_followed = false;
                         1
@@ -67,53 +152,57 @@ impl<'a> Walk<'a> {
             };
             sum = sum.saturating_add(here);
         }
-        let sum = sum.saturating_add(self.below(members, deeper));
-        self.known.insert(place, sum);
+        let below = match left {
+            Some(0) => 0,
+            left => self.below(members, deeper, left.map(|left| left.saturating_sub(1))),
+        };
+        let sum = sum.saturating_add(below);
+        self.known.insert(part, Some(sum));
         sum
     }
 
     /// What it comes to at the dearest place right below.
-    fn below(&mut self, members: &'a Map<String, Value>, depth: usize) -> u64 {
+    fn below(&mut self, members: &'a Map<String, Value>, depth: usize, left: Option<u32>) -> u64 {
         let mut any = 0_u64;
         let mut dearest = 0;
         for (keyword, value) in members {
             match keyword.as_str() {
                 "properties" => {
                     for property in value.as_object().into_iter().flat_map(Map::values) {
-                        dearest = self.cost(property, depth).max(dearest);
+                        dearest = self.cost(property, depth, left).max(dearest);
                     }
                 }
                 "prefixItems" => {
                     for item in value.as_array().into_iter().flatten() {
-                        dearest = self.cost(item, depth).max(dearest);
+                        dearest = self.cost(item, depth, left).max(dearest);
                     }
                 }
                 "items" => match value {
                     Value::Array(items) => {
                         for item in items {
-                            dearest = self.cost(item, depth).max(dearest);
+                            dearest = self.cost(item, depth, left).max(dearest);
                         }
                     }
-                    every => any = any.saturating_add(self.cost(every, depth)),
+                    every => any = any.saturating_add(self.cost(every, depth, left)),
                 },
                 "patternProperties" => {
                     let all = value.as_object().into_iter().flat_map(Map::values);
-                    any = any.saturating_add(self.all(all, depth));
+                    any = any.saturating_add(self.all(all, depth, left));
                 }
                 "additionalProperties"
                 | "unevaluatedProperties"
                 | "propertyNames"
                 | "additionalItems"
                 | "unevaluatedItems"
-                | "contains" => any = any.saturating_add(self.cost(value, depth)),
+                | "contains" => any = any.saturating_add(self.cost(value, depth, left)),
                 _ => {}
             }
         }
         any.saturating_add(dearest)
     }
 
-    fn all(&mut self, schemas: impl Iterator<Item = &'a Value>, depth: usize) -> u64 {
-        schemas.fold(0, |sum, schema| sum.saturating_add(self.cost(schema, depth)))
+    fn all(&mut self, schemas: impl Iterator<Item = &'a Value>, depth: usize, left: Option<u32>) -> u64 {
+        schemas.fold(0, |sum, schema| sum.saturating_add(self.cost(schema, depth, left)))
     }
 
     /// Where a reference within the document leads.
@@ -144,6 +233,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn is_bounded(schema: &Value) -> bool {
+        Cost::of(schema).is_some()
+    }
 
     /// A chain of so many definitions, each of which uses the next twice, as `twice` says.
     fn chain(levels: usize, twice: impl Fn(Value) -> Value) -> Value {
@@ -198,5 +291,25 @@ mod tests {
         assert!(!is_bounded(
             &json!({ "$ref": "#/$defs/r", "$defs": { "r": { "$id": "r", "$ref": "#/$defs/l0", "$defs": inner["$defs"] } } })
         ));
+    }
+
+    #[test]
+    fn t5_what_does_not_fit_is_looked_for_where_that_takes_little() {
+        let deep = |levels: usize| {
+            let nested = (0..levels).fold(json!({}), |inner, _| json!({ "a": inner }));
+            Size::of(&nested)
+        };
+        assert_eq!(deep(2), Size { values: 3, depth: 2 });
+        assert_eq!(Size::of(&json!([1, [2, 3], {}])), Size { values: 6, depth: 2 });
+        let many = Size { values: 100_000, depth: 1 };
+        let flat = Cost::of(&json!({ "properties": { "a": { "type": "string" } } })).unwrap();
+        assert!(flat.explains(deep(5)) && !flat.explains(many) && flat.admits(many));
+        // Of a tree each place is looked at once, of a pair of alternatives at each level twice as often.
+        let tree =
+            Cost::of(&json!({ "properties": { "a": { "$ref": "#" }, "b": { "$ref": "#" } } })).unwrap();
+        let branch = json!({ "properties": { "a": { "$ref": "#" } } });
+        let pair = Cost::of(&json!({ "anyOf": [branch, branch] })).unwrap();
+        assert!(tree.explains(deep(60)) && pair.explains(deep(3)), "control");
+        assert!(!pair.explains(deep(30)) && pair.admits(deep(60)));
     }
 }
