@@ -103,9 +103,9 @@ struct Opened {
     signed: SignedAuthorization,
     /// The amount of the echoed offer.
     amount: Amount,
-    /// What the echoed seal says, and its digest.
+    /// What the echoed seal says.
     sealed: Result<SealedQuote, SealError>,
-    seal: Digest,
+    seal_digest: Digest,
     /// When the payer agreed that the money moves, where the form of the payment says so.
     agreed: Option<Settle>,
 }
@@ -283,7 +283,7 @@ impl ExactEvm {
         agreed: Option<Settle>,
     ) -> Opened {
         let sealed = self.config.sealer.open(seal);
-        Opened { signed, amount, sealed, seal: Digest::of(seal.as_bytes()), agreed }
+        Opened { signed, amount, sealed, seal_digest: Digest::of(seal.as_bytes()), agreed }
     }
 
     /// The quote that the payment answers, checked against the call it is presented for.
@@ -415,7 +415,7 @@ impl PaymentRail for ExactEvm {
             rail: Rail::X402,
             key: self.key(&opened.signed.authorization)?,
             payer: Caller::Wallet(*opened.signed.authorization.from.as_bytes()),
-            quote: Some(opened.seal),
+            quote: Some(opened.seal_digest),
             opened: Arc::new(opened),
         })
     }
