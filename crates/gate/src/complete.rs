@@ -231,7 +231,7 @@ impl<P: Ports> Gate<P> {
             self.advance(&payment.key, call.id, outcome, Some(&result), None).await?;
             self.ports.reached("after_submitted");
             let rail = self.rail(payment.key.rail())?;
-            let answer = rail.settle(&settlement_of(payment), self.ports.now()).await;
+            let answer = rail.settle(&settlement_of(payment, now), self.ports.now()).await;
             self.ports.reached("after_rail");
             (Vec::new(), answer)
         };
@@ -468,13 +468,14 @@ pub(crate) fn own_answer(
     SettlementAnswer::Settled { reference }
 }
 
-pub(crate) fn settlement_of(payment: &Payment) -> Settlement {
+pub(crate) fn settlement_of(payment: &Payment, since: UnixMillis) -> Settlement {
     Settlement {
         key: payment.key.clone(),
         amount: payment.amount,
         asset: payment.asset.clone(),
         proof: payment.proof.clone(),
         expires: payment.expires,
+        since,
     }
 }
 

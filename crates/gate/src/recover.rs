@@ -247,5 +247,6 @@ fn settlement_of(row: &SettlementRow) -> Settlement {
         asset: row.asset.clone(),
         proof: row.proof.to_string(),
         expires: row.expires,
+        since: row.claimed,
     }
 }

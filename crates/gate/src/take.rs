@@ -51,7 +51,8 @@ impl<P: Ports> Gate<P> {
         let rail = self.rail(key.rail())?;
         self.advance(key, call.id, vec![Event::Submitted], None, None).await?;
         self.ports.reached("after_submitted");
-        let answer = rail.settle(&settlement_of(payment), self.ports.now()).await;
+        let now = self.ports.now();
+        let answer = rail.settle(&settlement_of(payment, now), now).await;
         self.ports.reached("after_rail");
         let ending = match answer {
             SettlementAnswer::Settled { reference } => {

@@ -146,6 +146,7 @@ async fn ask(rail: Option<Arc<dyn PaymentRail>>, row: &SettlementRow) -> Option<
         asset: row.asset.clone(),
         proof: row.proof.to_string(),
         expires: row.expires,
+        since: row.claimed,
     };
     let reference = row.reference.as_deref().unwrap_or_default();
     let shown = rail.confirm(&settlement, reference, clock::now()).await;

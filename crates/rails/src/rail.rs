@@ -198,6 +198,8 @@ pub struct Settlement {
     pub proof: String,
     /// Until when the proof can be used on its rail.
     pub expires: UnixMillis,
+    /// Not before its call was claimed: what the rail moved earlier, it moved for something else.
+    pub since: UnixMillis,
 }
 
 /// What a rail says about a settlement. `Unknown` is not `Failed`: it never frees the claim.

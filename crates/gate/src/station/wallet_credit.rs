@@ -37,7 +37,7 @@ impl Call<Screened> {
             return Ok(None);
         }
         let rail = gate.rail(signed.key.rail()).map_err(|fault| self.refuse(fault))?;
-        match rail.look_up(&settlement_of(signed), now).await {
+        match rail.look_up(&settlement_of(signed, now), now).await {
             SettlementAnswer::Absent => {
                 // Nobody is to submit it: it is not kept.
                 Ok(Some(Payment { funds: Funds::Credit(holder), proof: String::new(), ..signed.clone() }))

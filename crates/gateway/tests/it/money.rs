@@ -128,7 +128,7 @@ fn honest(payment: &Value) -> Value {
     let word = |field: &str| {
         format!("0x{:0>64}", authorization[field].as_str().unwrap().trim_start_matches("0x").to_lowercase())
     };
-    let log = |topics: Value, data: String| json!({ "address": TOKEN, "topics": topics, "data": data, "transactionHash": "$hash" });
+    let log = |topics: Value, data: String| json!({ "address": TOKEN, "topics": topics, "data": data, "transactionHash": "$hash", "blockNumber": "0x1" });
     json!({ "status": "0x1", "logs": [
         log(json!([USED, word("from"), authorization["nonce"]]), "0x".to_owned()),
         log(json!([TRANSFER, word("from"), word("to")]), format!("0x{PRICE:064x}")),

@@ -36,6 +36,8 @@ pub struct Log {
     pub data: Vec<u8>,
     /// The transaction it belongs to.
     pub transaction: [u8; 32],
+    /// The number of its block.
+    pub block: u64,
 }
 
 /// What became of a transaction that is in a block.
@@ -54,6 +56,7 @@ struct LogWire {
     topics: Vec<String>,
     data: String,
     transaction_hash: String,
+    block_number: Value,
     #[serde(default)]
     removed: bool,
 }
@@ -271,6 +274,7 @@ impl LogWire {
                 .and_then(|digits| hex::decode(digits).ok())
                 .ok_or_else(|| unreadable(method, "the data of a log is not hexadecimal"))?,
             transaction: word(method, &self.transaction_hash)?,
+            block: small(method, &self.block_number)?,
         })
     }
 }

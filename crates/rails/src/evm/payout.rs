@@ -19,6 +19,9 @@ use crate::x402::settler::Settler;
 /// How long an authorization can be used, in seconds. What is not submitted by then goes back.
 const VALID_SECONDS: u64 = 86_400;
 
+/// The nonce follows from the payout: whenever it was used, it was for this payout.
+const OURS_ALONE: UnixMillis = UnixMillis::from_secs(0);
+
 /// Pays from a treasury on a chain.
 pub struct EvmPayouts {
     chain: Chain,
@@ -69,11 +72,7 @@ impl EvmPayouts {
     }
 
     /// What is settled, or can be settled no more, below the blocks that may still be taken back.
-    async fn look_up_now(
-        &self,
-        signed: &SignedAuthorization,
-        now: UnixMillis,
-    ) -> Result<SettlementAnswer, RpcError> {
+    async fn look_up_now(&self, signed: &SignedAuthorization) -> Result<SettlementAnswer, RpcError> {
         let unknown = |evidence: &str| Ok(SettlementAnswer::Unknown { evidence: evidence.to_owned() });
         let authorization = &signed.authorization;
         let head = self.chain.block_number().await?;
@@ -82,7 +81,7 @@ impl EvmPayouts {
             return unknown("the chain has too few blocks");
         };
         if self.chain.authorization_used_at(self.token, authorization, deep).await? {
-            return Ok(self.settler.look_up(signed, now).await);
+            return Ok(self.settler.look_up(signed, OURS_ALONE).await);
         }
         if self.chain.authorization_used(self.token, authorization).await? {
             return unknown("submitted, and waits for more blocks on its own");
@@ -95,7 +94,7 @@ impl EvmPayouts {
         if self.chain.block_time(head).await? >= authorization.valid_before {
             return unknown("expired, and waits for more blocks");
         }
-        Ok(match self.settler.look_up(signed, now).await {
+        Ok(match self.settler.look_up(signed, OURS_ALONE).await {
             // It was used between the questions, and does not stand on enough blocks yet.
             SettlementAnswer::Settled { reference } => SettlementAnswer::Unknown { evidence: reference },
             SettlementAnswer::Failed { reason } => SettlementAnswer::Unknown { evidence: reason },
@@ -145,13 +144,13 @@ impl PayoutRail for EvmPayouts {
         })
     }
 
-    fn look_up<'a>(&'a self, instruction: &'a str, now: UnixMillis) -> RailFuture<'a, SettlementAnswer> {
+    fn look_up<'a>(&'a self, instruction: &'a str, _now: UnixMillis) -> RailFuture<'a, SettlementAnswer> {
         Box::pin(async move {
             let signed = match read(instruction) {
                 Ok(signed) => signed,
                 Err(unknown) => return unknown,
             };
-            let found = self.look_up_now(&signed, now).await;
+            let found = self.look_up_now(&signed).await;
             found.unwrap_or_else(|error| SettlementAnswer::Unknown { evidence: error.to_string() })
         })
     }

@@ -37,6 +37,10 @@ pub(crate) const AUTHORIZATION_CANCELED: [u8; 32] = [
 /// How often a submission is tried when the node says that its nonce or fee collides with another transaction.
 const SUBMISSIONS_MAX: usize = 3;
 
+/// How far a block's time may be behind the gateway's clock for a transaction that was sent just now: a block carries the time at which its
+/// slot began, and clocks are off by seconds.
+const CLOCKS_DIFFER_SECONDS_MAX: u64 = 15;
+
 /// Where and with what limits authorizations are settled.
 #[derive(Clone, Debug)]
 pub struct EvmSettlerConfig {
@@ -214,14 +218,20 @@ impl EvmSettler {
     ) -> Result<SettlementAnswer, Stopped> {
         let authorization = &signed.authorization;
         match self.chain.authorization_used(self.config.token, authorization).await {
-            Ok(true) => self.find(authorization).await,
+            // It was not used when this submission began.
+            Ok(true) => self.find(authorization, None).await,
             Ok(false) => Ok(failed(reason)),
             Err(error) => Err(unknown(&error)),
         }
     }
 
-    /// Finds what a used nonce was used for, in the token's events, from the newest block backwards.
-    async fn find(&self, authorization: &Authorization) -> Result<SettlementAnswer, Stopped> {
+    /// Finds what a used nonce was used for, in the token's events, from the newest block backwards. A payment before `since` was made for
+    /// something else.
+    async fn find(
+        &self,
+        authorization: &Authorization,
+        since: Option<UnixMillis>,
+    ) -> Result<SettlementAnswer, Stopped> {
         let mut end = self.chain.block_number().await.map_err(|error| unknown(&error))?;
         let first = end.saturating_sub(self.config.look_back_blocks_max);
         let step = self.config.blocks_per_search_max.max(1).saturating_sub(1);
@@ -231,7 +241,7 @@ impl EvmSettler {
             let words = [authorization.from.to_word(), authorization.nonce];
             let logs = self.chain.logs(self.config.token, &events, words, start..=end).await;
             if let Some(log) = logs.map_err(|error| unknown(&error))?.first() {
-                return self.read_use(authorization, log).await;
+                return self.read_use(authorization, log, since).await;
             }
             if start <= first {
                 let evidence = "the nonce is used, but no event of its use was found".to_owned();
@@ -242,18 +252,32 @@ impl EvmSettler {
     }
 
     /// What the transaction behind an event did for this authorization.
-    async fn read_use(&self, authorization: &Authorization, log: &Log) -> Result<SettlementAnswer, Stopped> {
+    async fn read_use(
+        &self,
+        authorization: &Authorization,
+        log: &Log,
+        since: Option<UnixMillis>,
+    ) -> Result<SettlementAnswer, Stopped> {
         if log.topics.first() == Some(&AUTHORIZATION_CANCELED) {
             return Ok(failed(reason::NONCE_ALREADY_USED));
         }
         let receipt = self.chain.receipt(log.transaction).await.map_err(|error| unknown(&error))?;
         let reference = prefixed(&log.transaction);
         Ok(match receipt.map(|receipt| self.effect(authorization, &receipt)) {
+            Some(Effect::Paid) if self.is_before(log.block, since).await? => SettlementAnswer::Unknown {
+                evidence: format!("{reference}: it moved before this call was claimed"),
+            },
             Some(Effect::Paid) => SettlementAnswer::Settled { reference },
             // The payer signed two authorizations with one nonce, and the other one was used.
             Some(Effect::Nothing) => failed(reason::NONCE_ALREADY_USED),
             Some(Effect::Unclear) | None => SettlementAnswer::Unknown { evidence: reference },
         })
+    }
+
+    async fn is_before(&self, block: u64, since: Option<UnixMillis>) -> Result<bool, Stopped> {
+        let Some(since) = since else { return Ok(false) };
+        let at = self.chain.block_time(block).await.map_err(|error| unknown(&error))?;
+        Ok(at.saturating_add(CLOCKS_DIFFER_SECONDS_MAX) < since.secs())
     }
 
     /// Reads a receipt for this authorization. One transaction may carry several payments of one payer, so a transfer
@@ -277,7 +301,11 @@ impl EvmSettler {
         }
     }
 
-    async fn look_up_now(&self, signed: &SignedAuthorization) -> Result<SettlementAnswer, Stopped> {
+    async fn look_up_now(
+        &self,
+        signed: &SignedAuthorization,
+        since: UnixMillis,
+    ) -> Result<SettlementAnswer, Stopped> {
         self.check_chain().await.map_err(|stopped| match stopped {
             // A look-up sends nothing, so a node of another chain proves nothing about ours.
             SettlementAnswer::Failed { reason } => SettlementAnswer::Unknown { evidence: reason },
@@ -291,7 +319,7 @@ impl EvmSettler {
         let mined = self.chain.transaction_count(relayer, false).await.map_err(|error| unknown(&error))?;
         let used = self.chain.authorization_used(self.config.token, &signed.authorization).await;
         if used.map_err(|error| unknown(&error))? {
-            return self.find(&signed.authorization).await;
+            return self.find(&signed.authorization, Some(since)).await;
         }
         if pending > mined {
             let evidence = "transactions of the relayer are still waiting".to_owned();
@@ -389,9 +417,9 @@ impl Settler for EvmSettler {
     fn look_up<'a>(
         &'a self,
         signed: &'a SignedAuthorization,
-        _now: UnixMillis,
+        since: UnixMillis,
     ) -> RailFuture<'a, SettlementAnswer> {
-        Box::pin(async move { self.look_up_now(signed).await.unwrap_or_else(|stopped| stopped) })
+        Box::pin(async move { self.look_up_now(signed, since).await.unwrap_or_else(|stopped| stopped) })
     }
 
     fn confirm<'a>(

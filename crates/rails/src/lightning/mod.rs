@@ -88,6 +88,14 @@ pub enum WalletError {
     /// The invoice it gave is not what was asked for.
     #[error("the wallet's invoice is not what was asked for: {0}")]
     OtherInvoice(String),
+    /// The key is of another wallet than the one that was told to pay.
+    #[error("the wallet {given} was told to pay, and the key is of {id}: configure the key of the first one")]
+    OtherWallet {
+        /// Who was told to pay.
+        given: String,
+        /// Whose key it is.
+        id: String,
+    },
     /// An invoice of this amount, memo or expiry cannot be written.
     #[error("such an invoice cannot be written: {0}")]
     Request(String),

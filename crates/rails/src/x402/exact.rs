@@ -461,11 +461,11 @@ impl PaymentRail for ExactEvm {
     fn look_up<'a>(
         &'a self,
         settlement: &'a Settlement,
-        now: UnixMillis,
+        _now: UnixMillis,
     ) -> RailFuture<'a, SettlementAnswer> {
         Box::pin(async move {
             match self.chain(settlement) {
-                Ok((settler, signed)) => settler.look_up(&signed, now).await,
+                Ok((settler, signed)) => settler.look_up(&signed, settlement.since).await,
                 Err(answer) => answer,
             }
         })

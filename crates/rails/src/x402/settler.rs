@@ -17,11 +17,12 @@ pub trait Settler: Send + Sync + fmt::Debug {
         now: UnixMillis,
     ) -> RailFuture<'a, SettlementAnswer>;
 
-    /// Finds out what became of it, without submitting anything.
+    /// Finds out what became of it, without submitting anything. What moved before `since` moved for something else, though nobody who
+    /// looks can tell for what, nor trust two clocks to the second: it is never settled, and never failed.
     fn look_up<'a>(
         &'a self,
         signed: &'a SignedAuthorization,
-        now: UnixMillis,
+        since: UnixMillis,
     ) -> RailFuture<'a, SettlementAnswer>;
 
     /// How much the transaction `reference` moved for this authorization; `None` when nothing.

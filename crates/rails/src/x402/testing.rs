@@ -98,7 +98,7 @@ impl Settler for MemoryToken {
     fn look_up<'a>(
         &'a self,
         signed: &'a SignedAuthorization,
-        _now: UnixMillis,
+        _since: UnixMillis,
     ) -> RailFuture<'a, SettlementAnswer> {
         let Authorization { from, nonce, .. } = signed.authorization;
         let found = self.moved.lock().unwrap().get(&(from, nonce)).cloned();

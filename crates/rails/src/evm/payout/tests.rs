@@ -56,7 +56,7 @@ impl State {
         let log = |topics: &[[u8; 32]], value: u128| {
             let topics: Vec<String> = topics.iter().map(|topic| prefixed(topic)).collect();
             json!({ "address": token().to_lower(), "topics": topics, "data": prefixed(&word(value)),
-                "transactionHash": prefixed(&[7; 32]) })
+                "transactionHash": prefixed(&[7; 32]), "blockNumber": "0x1" })
         };
         [
             log(&[AUTHORIZATION_USED, paid.from.to_word(), paid.nonce], 0),

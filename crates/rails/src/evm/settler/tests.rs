@@ -36,6 +36,8 @@ struct State {
     /// Errors that come instead of an answer to these methods, each once.
     errors: Vec<(&'static str, RpcError)>,
     base_fee: u128,
+    /// Of the block of every event, in seconds.
+    time_of_uses: u64,
     /// The answer to the next submission gets lost on its way back.
     lose_answer: bool,
 }
@@ -75,7 +77,7 @@ fn hex_of(bytes: &[u8]) -> String {
 
 fn log(topics: &[[u8; 32]], value: u128, hash: &str) -> Value {
     let topics: Vec<String> = topics.iter().map(|topic| hex_of(topic)).collect();
-    json!({"address": TOKEN, "topics": topics, "data": hex_of(&word(value)), "transactionHash": hash})
+    json!({"address": TOKEN, "topics": topics, "data": hex_of(&word(value)), "transactionHash": hash, "blockNumber": "0x5f"})
 }
 
 fn as_word(bytes: &[u8]) -> [u8; 32] {
@@ -139,7 +141,10 @@ impl State {
             "eth_blockNumber" => quantity(self.block.into()),
             "eth_estimateGas" => quantity(90_579),
             "eth_maxPriorityFeePerGas" => quantity(1_000_000),
-            "eth_getBlockByNumber" => json!({"baseFeePerGas": quantity(self.base_fee)}),
+            "eth_getBlockByNumber" => {
+                let time = if params[0] == "0x5f" { self.time_of_uses } else { NOW.secs() };
+                json!({"baseFeePerGas": quantity(self.base_fee), "timestamp": quantity(time.into())})
+            }
             "eth_getTransactionCount" if params[1] == "pending" => {
                 quantity(u128::from(self.mined) + u128::try_from(self.pool.len()).unwrap())
             }
@@ -203,6 +208,7 @@ fn world() -> (Arc<Node>, EvmSettler) {
         state.block = 100;
         state.balance = 1_000_000;
         state.base_fee = 1_000_000_000;
+        state.time_of_uses = NOW.secs();
     });
     (Arc::clone(&node), settler_of(&node))
 }
@@ -372,6 +378,22 @@ async fn a_lost_answer_to_the_submission_is_unknown_and_found_later() {
     assert_eq!(settler.settle(&signed(10_000, 1), NOW).await, failed_with(reason::NONCE_ALREADY_USED));
     assert_eq!(reference(&settler.look_up(&signed(10_000, 1), NOW).await), found);
     assert_eq!(node.sent(), [0], "nothing was sent twice");
+}
+
+/// Whoever found it on the chain may have shown it with a quote of their own, and the gateway died before it could refuse it.
+#[tokio::test(start_paused = true)]
+async fn what_moved_before_the_claim_does_not_count_for_it() {
+    let (node, settler) = world();
+    reference(&settler.settle(&signed(10_000, 1), NOW).await);
+    node.with(|state| state.time_of_uses = NOW.secs() - 16);
+    let evidence = evidence(&settler.look_up(&signed(10_000, 1), NOW).await);
+    assert!(evidence.ends_with("it moved before this call was claimed"), "{evidence}");
+    // A slot has begun before, and clocks differ.
+    node.with(|state| state.time_of_uses = NOW.secs() - 15);
+    reference(&settler.look_up(&signed(10_000, 1), NOW).await);
+    // Nor can it be told while the node does not say when that was.
+    node.fail("eth_getBlockByNumber", lost("eth_getBlockByNumber"));
+    self::evidence(&settler.look_up(&signed(10_000, 1), NOW).await);
 }
 
 #[tokio::test(start_paused = true)]

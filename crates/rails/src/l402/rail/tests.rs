@@ -196,6 +196,7 @@ fn a_paid_credential_pays_for_its_call() {
         asset: payment.asset,
         proof: payment.proof,
         expires: payment.expires,
+        since: NOW,
     };
     let settled = SettlementAnswer::Settled { reference: format!("lightning:{}", hex::encode(hash)) };
     assert_eq!(ready(world.rail.settle(&settlement, NOW)), settled);
@@ -509,6 +510,7 @@ fn a_wallet_that_is_down_makes_no_offer_and_what_is_paid_still_pays() {
         asset: payment.asset,
         proof: payment.proof,
         expires: payment.expires,
+        since: NOW,
     };
     assert!(matches!(ready(down.settle(&settlement, NOW)), SettlementAnswer::Settled { .. }));
 }

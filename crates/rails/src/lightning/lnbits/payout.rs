@@ -1,6 +1,7 @@
 //! Payouts over Lightning: an invoice of a listed node, paid by an LNbits wallet with its admin key.
 //!
-//! A payment hash is paid at most once by the wallet, so the invoice itself is the instruction.
+//! A payment hash is paid at most once by a wallet, so the invoice and the wallet's id are the instruction. Without the id, a key of another wallet
+//! would be told that there is no such payment, and it would be made again.
 
 use std::fmt;
 
@@ -15,6 +16,8 @@ use super::{LnbitsConfigError, LnbitsWallet, PAYMENTS_PATH};
 use crate::lightning::{InvoiceFacts, WalletError, invoice_payee};
 use crate::payout::{PayoutOrder, PayoutRail, Prepared};
 use crate::rail::{RailFuture, SettlementAnswer};
+
+const WALLET_PATH: &str = "/api/v1/wallet";
 
 /// How long an invoice must still be payable when it is asked for and when it is sent first.
 const LEFT_MS_MIN: u64 = 30_000;
@@ -32,6 +35,20 @@ impl fmt::Debug for LnbitsPayouts {
     }
 }
 
+/// An invoice, and the id of the wallet that pays it: `BOLT11@ID`.
+struct Instruction<'a> {
+    bolt11: &'a str,
+    /// `None` in one of an earlier version.
+    wallet: Option<&'a str>,
+}
+
+impl<'a> Instruction<'a> {
+    fn read(text: &'a str) -> Self {
+        let parts = text.split_once('@');
+        Self { bolt11: parts.map_or(text, |parts| parts.0), wallet: parts.map(|parts| parts.1) }
+    }
+}
+
 /// What the wallet has of a payment hash.
 enum Found {
     Nothing,
@@ -43,6 +60,13 @@ enum Outgoing {
     Paid,
     Failed,
     Pending,
+}
+
+/// The answer to `GET /api/v1/wallet`.
+#[derive(Deserialize)]
+struct Wallet {
+    /// Told to its admin key alone.
+    id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +116,34 @@ impl LnbitsPayouts {
         Ok(Found::Outgoing(outgoing, u128::from(details.amount.unsigned_abs())))
     }
 
+    /// The id of the wallet whose key this is.
+    async fn id(&self) -> Result<String, WalletError> {
+        let builder = Request::get(format!("{}{WALLET_PATH}", self.wallet.base));
+        let (status, body) = self.wallet.send(self.wallet.request(builder, Bytes::new())?).await?;
+        super::refuse_failures(status, &body)?;
+        let answer: Wallet =
+            serde_json::from_slice(&body).map_err(|error| WalletError::Answer(error.to_string()))?;
+        answer.id.ok_or_else(|| {
+            WalletError::Answer("it has no id of the wallet: is the key its admin key?".to_owned())
+        })
+    }
+
+    /// That this is the wallet whom an instruction was for.
+    async fn must_be(&self, wallet: Option<&str>) -> Result<(), WalletError> {
+        let Some(wallet) = wallet else { return Ok(()) };
+        let id = self.id().await?;
+        if id == wallet { Ok(()) } else { Err(WalletError::OtherWallet { given: wallet.to_owned(), id }) }
+    }
+
+    /// What the wallet has of a payment that `wallet` was told to make. That another one has nothing says nothing.
+    async fn found_in(&self, wallet: Option<&str>, hash: &[u8; 32]) -> Result<Found, WalletError> {
+        let found = self.found(hash).await?;
+        if matches!(found, Found::Nothing) {
+            self.must_be(wallet).await?;
+        }
+        Ok(found)
+    }
+
     async fn pay(&self, bolt11: &str) -> Result<(), WalletError> {
         let body = json!({ "out": true, "bolt11": bolt11 });
         let builder = Request::post(format!("{}{PAYMENTS_PATH}", self.wallet.base))
@@ -101,12 +153,13 @@ impl LnbitsPayouts {
         super::refuse_failures(status, &body)
     }
 
-    async fn look_up_now(&self, bolt11: &str, now: UnixMillis) -> SettlementAnswer {
+    async fn look_up_now(&self, instruction: &str, now: UnixMillis) -> SettlementAnswer {
+        let Instruction { bolt11, wallet } = Instruction::read(instruction);
         let facts = match InvoiceFacts::read(bolt11) {
             Ok(facts) => facts,
             Err(error) => return SettlementAnswer::Unknown { evidence: error.to_string() },
         };
-        match self.found(&facts.payment_hash).await {
+        match self.found_in(wallet, &facts.payment_hash).await {
             Ok(Found::Outgoing(Outgoing::Paid, _)) => {
                 SettlementAnswer::Settled { reference: hex::encode(facts.payment_hash) }
             }
@@ -163,13 +216,20 @@ impl PayoutRail for LnbitsPayouts {
                 Ok(hash) => hash.unwrap_or_default(),
                 Err(reason) => return Prepared::Never(reason),
             };
-            match self.found(&hash).await {
-                Ok(Found::Nothing) => Prepared::Ready(order.invoice.clone().unwrap_or_default()),
+            let asked = match self.found(&hash).await {
+                Ok(found) => self.id().await.map(|wallet| (found, wallet)),
+                Err(error) => Err(error),
+            };
+            match asked {
+                Ok((Found::Nothing, wallet)) => {
+                    let bolt11 = order.invoice.as_deref().unwrap_or_default();
+                    Prepared::Ready(format!("{bolt11}@{wallet}"))
+                }
                 // Paid by somebody else's hand, or not payable: what is not ours is not booked as ours.
-                Ok(Found::Incoming) => {
+                Ok((Found::Incoming, _)) => {
                     Prepared::Never("the invoice is of the very wallet that would pay it".to_owned())
                 }
-                Ok(Found::Outgoing(..)) => {
+                Ok((Found::Outgoing(..), _)) => {
                     Prepared::Never("the wallet has paid, or tried to pay, this invoice before".to_owned())
                 }
                 Err(error) => Prepared::NotNow(told(&error)),
@@ -179,7 +239,12 @@ impl PayoutRail for LnbitsPayouts {
 
     fn send<'a>(&'a self, instruction: &'a str, now: UnixMillis) -> RailFuture<'a, SettlementAnswer> {
         Box::pin(async move {
-            let paid = self.pay(instruction).await;
+            let Instruction { bolt11, wallet } = Instruction::read(instruction);
+            // Another wallet would pay it once more.
+            if let Err(error) = self.must_be(wallet).await {
+                return SettlementAnswer::Unknown { evidence: told(&error) };
+            }
+            let paid = self.pay(bolt11).await;
             // Whatever it said: the wallet's own list counts.
             match (self.look_up_now(instruction, now).await, paid) {
                 (SettlementAnswer::Absent | SettlementAnswer::Failed { .. }, Err(error)) => {
@@ -207,11 +272,12 @@ impl PayoutRail for LnbitsPayouts {
         _now: UnixMillis,
     ) -> RailFuture<'a, Result<Option<Amount>, String>> {
         Box::pin(async move {
-            let facts = InvoiceFacts::read(instruction).map_err(|error| error.to_string())?;
+            let Instruction { bolt11, wallet } = Instruction::read(instruction);
+            let facts = InvoiceFacts::read(bolt11).map_err(|error| error.to_string())?;
             if hex::encode(facts.payment_hash) != reference {
                 return Ok(None);
             }
-            match self.found(&facts.payment_hash).await.map_err(|error| told(&error))? {
+            match self.found_in(wallet, &facts.payment_hash).await.map_err(|error| told(&error))? {
                 Found::Outgoing(Outgoing::Paid, amount) => Ok(Some(Amount::new(amount))),
                 Found::Outgoing(Outgoing::Failed | Outgoing::Pending, _)
                 | Found::Incoming

@@ -435,7 +435,7 @@ fn a_rail_reads_its_own_forms_only() {
 fn row_of(rail: &ExactEvm) -> Settlement {
     let payment = judge(rail, &payment_for(rail, &quote()), &quote(), NOW).unwrap();
     let Payment { key, amount, asset, proof, expires, .. } = payment;
-    Settlement { key, amount, asset, proof, expires }
+    Settlement { key, amount, asset, proof, expires, since: NOW }
 }
 
 #[test]
