@@ -125,6 +125,7 @@ pub async fn assemble(
         room: Arc::clone(&foundation.room),
         answers: Arc::clone(&foundation.answers),
         begun: Arc::clone(&foundation.begun),
+        cohort: Arc::clone(&foundation.cohort),
         config,
     })
 }

@@ -17,6 +17,7 @@ use tollgate_till::{Funding, KeySnapshot, PayoutRails, Till};
 
 use crate::authorizations::Authorizations;
 use crate::begun::Begun;
+use crate::cohort::Cohort;
 use crate::config::Config;
 use crate::lease::Leases;
 use crate::pins::Pins;
@@ -69,6 +70,8 @@ pub struct Foundation {
     pub answers: Arc<Room>,
     /// Which tasks callers have begun.
     pub begun: Arc<Begun>,
+    /// The requests whose steps are taken together.
+    pub cohort: Arc<Cohort>,
 }
 
 impl Foundation {
@@ -115,6 +118,7 @@ impl Foundation {
             room: Room::new(config.limits.bodies_bytes_max),
             answers: Room::new(config.limits.answers_bytes_max),
             begun: Arc::default(),
+            cohort: Arc::default(),
         })
     }
 }

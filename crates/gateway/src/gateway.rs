@@ -19,6 +19,7 @@ use crate::begun::Begun;
 use crate::builtin::BuiltinTools;
 use crate::carrier::Carrier;
 use crate::catalog::Tools;
+use crate::cohort::Cohort;
 use crate::config::Config;
 use crate::dev::Dev;
 use crate::dispatch::DispatchMarks;
@@ -88,6 +89,8 @@ pub struct Gateway {
     pub answers: Arc<Room>,
     /// Which tasks callers have begun.
     pub begun: Arc<Begun>,
+    /// The requests whose steps are taken together.
+    pub cohort: Arc<Cohort>,
 }
 
 impl Gateway {

@@ -15,6 +15,7 @@ pub mod carry;
 pub mod catalog;
 pub mod cli;
 pub mod clients;
+pub mod cohort;
 pub mod config;
 pub mod control;
 pub mod demo;

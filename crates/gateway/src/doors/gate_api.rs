@@ -79,6 +79,8 @@ where
     let answered = async {
         check_user(gateway, peer, &head.headers)?;
         let body = within(body, gateway).await?;
+        let _member = gateway.cohort.join();
+        gateway.cohort.step().await;
         match head.uri.path() {
             AUTHORIZE => authorize(gateway, peer, &body).await,
             _ => complete(gateway, &body).await,
@@ -106,7 +108,9 @@ async fn authorize(gateway: &Arc<Gateway>, peer: Peer, body: &Bytes) -> Result<A
     // In a task of its own: a user who hangs up between claim and lease must not leave a call without an end.
     let (reply, replied) = oneshot::channel();
     gateway.calls.spawn(boxed(|| hold::lease(Arc::clone(gateway), request, seat, resource, reply)));
-    Ok(replied.await.unwrap_or_else(|_| lost_task(gateway)))
+    let replied = replied.await;
+    gateway.cohort.step().await;
+    Ok(replied.unwrap_or_else(|_| lost_task(gateway)))
 }
 
 /// `POST /gate/v1/complete`: how the tool ended; answered with what was settled and the receipt.

@@ -93,6 +93,8 @@ async fn read(
         Ok(body) => body,
         Err(denial) => return refused(&gateway, &carrier, &denial, era, None),
     };
+    let _member = gateway.cohort.join();
+    gateway.cohort.step().await;
     let frame = match Frame::parse(body) {
         Ok(frame) => frame,
         Err(error) => return refused(&gateway, &carrier, &frame_denial(&error), era, error.id()),
@@ -132,7 +134,9 @@ async fn unparsed(gateway: &Arc<Gateway>, carrier: &Carrier, request: Request<In
     let era = era_of(request.headers());
     let listens = listens(request.method(), request.headers());
     let (request, arrival) = arrival::timed(request, limits);
-    match arrival.unless_spoiled(carrier.pass(request)).await {
+    let _member = gateway.cohort.join();
+    gateway.cohort.step().await;
+    match arrival.unless_spoiled(stepped(gateway, carrier, request)).await {
         Err(what) => {
             let denial = match what {
                 Spoiled::Late => Denial::RequestTimedOut { body_ms_max: limits.body_ms_max },
@@ -235,9 +239,10 @@ async fn passed(
     };
     let told = carrier.told(&head.headers, frame);
     let told = told.as_ref().unwrap_or(frame);
+    gateway.cohort.step().await;
     match (frame.kind(), frame.method(), frame.id().cloned()) {
         (Kind::Request, Some("tools/list"), Some(id)) => list::list(gateway, carrier, head, frame, id).await,
-        (_, method, id) => match carrier.pass(forwarded(head, told.bytes().clone())).await {
+        (_, method, id) => match stepped(&gateway, &carrier, forwarded(head, told.bytes().clone())).await {
             Ok(response) if method == Some(LISTEN) => {
                 // Tasks are announced with what they came to.
                 let response = give_tasks(own_words(&gateway, &carrier, response, id.as_ref()));
@@ -261,6 +266,17 @@ async fn passed(
             Err(error) => unreached(&gateway, &error, id.as_ref()),
         },
     }
+}
+
+/// Passes a request on; what is done with its answer is a step of its own.
+async fn stepped(
+    gateway: &Gateway,
+    carrier: &Carrier,
+    request: Request<Body>,
+) -> Result<Response<Body>, UpstreamError> {
+    let passed = carrier.pass(request).await;
+    gateway.cohort.step().await;
+    passed
 }
 
 /// What a server says apart from answers to calls, without what it cannot say to a client.

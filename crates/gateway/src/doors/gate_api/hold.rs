@@ -27,10 +27,12 @@ pub(super) async fn lease(
     resource: String,
     reply: oneshot::Sender<Answer>,
 ) {
+    gateway.cohort.step().await;
     let mut watch = Watch::begin(&gateway, "gate_api");
     let now = clock::now();
     let vetted = boxed(|| watch.vet(&gateway.gate, request, now)).await;
     let mut unfinished = vetted.as_ref().ok().map(|vetted| Unfinished::begin(&gateway, vetted.id()));
+    gateway.cohort.step().await;
     let held = match vetted {
         Ok(vetted) => boxed(|| watch.hold(&gateway.gate, vetted)).await,
         Err(refusal) => Err(refusal),
@@ -44,6 +46,7 @@ pub(super) async fn lease(
             return;
         }
     };
+    gateway.cohort.step().await;
     let held = match boxed(|| gateway.gate.take(held)).await {
         Ok(ready) => ready,
         Err(not_taken) => {

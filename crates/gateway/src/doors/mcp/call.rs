@@ -78,6 +78,7 @@ pub(super) async fn call(
     let shown = Shown::by(&head.headers, frame);
     let asked = Box::new(Asked { gateway, carrier, id, era, tool, federated, shown });
     let watch = Watch::begin(&asked.gateway, asked.door().word()).traced(Arrival::of(&head.headers, frame));
+    asked.gateway.cohort.step().await;
     let vetted = match asked.with_its_state(&mut posted) {
         Ok(()) => boxed(|| vetted(&asked, &watch, &posted, arguments, peer)).await,
         Err(refusal) => Err(refusal),
@@ -168,6 +169,7 @@ impl Asked {
         posted: Box<Posted>,
         reply: oneshot::Sender<Response<Body>>,
     ) {
+        self.gateway.cohort.step().await;
         let mut unfinished = Unfinished::begin(&self.gateway, vetted.id());
         match boxed(|| watch.hold(&self.gateway.gate, vetted)).await {
             Ok(held) => self.carry_out((watch, &mut unfinished), held, posted, reply).await,
@@ -213,6 +215,7 @@ impl Asked {
             Ok(mark) => (mark, unnamed),
             Err(error) => (None, Some(error)),
         };
+        self.gateway.cohort.step().await;
         unfinished.asks();
         let exchange =
             boxed(|| self.carrier.exchange(&permitted, request, id, limits, deadline, &self.gateway.tasks));
@@ -228,6 +231,7 @@ impl Asked {
                 }
             } => intercepted,
         };
+        self.gateway.cohort.step().await;
         let complete = |outcome| boxed(|| watch.complete(&self.gateway.gate, held, &permitted, outcome));
         match intercepted {
             Err(error) => {
