@@ -132,6 +132,36 @@ async fn p22_work_that_is_accepted_is_paid_and_every_wrong_step_is_refused_by_it
 }
 
 #[tokio::test]
+async fn p15_what_is_paid_into_escrows_is_held_by_the_payers_budgets_and_by_a_stop() {
+    let world = world("budgets: { per_caller: { per_day: [1.5USDC] } }\n").await;
+    let (payer, provider) = parties(&world).await;
+    let ids = [payer.open(&provider, &json!({})).await, payer.open(&provider, &json!({})).await];
+    payer.step(&ids[0], "fund", &json!({})).await.done();
+    let refused = payer.step(&ids[1], "fund", &json!({})).await;
+    let data = refused.body.pointer("/error/data").unwrap_or_else(|| panic!("{}", refused.body)).clone();
+    assert_eq!((&data["node"], &data["window"]), (&json!("per_caller"), &json!("day")), "{data}");
+    assert_eq!((&data["used"], &data["price"]), (&json!("1000000"), &json!("1000000")), "{data}");
+    refused.refused(403, "budget_exceeded");
+    assert_eq!(payer.credit(), 10 * WHOLE - WHOLE, "nothing was paid in");
+
+    // Of what comes back nothing was spent; what goes to the provider is.
+    provider.step(&ids[0], "cancel", &json!({})).await.done();
+    let stopped = world.gateway.cli(&["budget", "stop", "--all"]);
+    assert!(stopped.status.success(), "{stopped:?}");
+    payer.step(&ids[1], "fund", &json!({})).await.refused(403, "spending_stopped");
+    assert_eq!(payer.credit(), 10 * WHOLE);
+    assert!(world.gateway.cli(&["budget", "resume", "--all"]).status.success());
+    payer.step(&ids[1], "fund", &json!({})).await.done();
+    payer.step(&ids[1], "lock", &json!({})).await.done();
+    provider.step(&ids[1], "complete", &json!({})).await.done();
+    payer.step(&ids[1], "accept", &json!({})).await.done();
+    let last = payer.open(&provider, &json!({})).await;
+    payer.step(&last, "fund", &json!({})).await.refused(403, "budget_exceeded");
+    assert_eq!((payer.credit(), provider.credit()), (9 * WHOLE, WHOLE));
+    world.gateway.assert_books_in_order();
+}
+
+#[tokio::test]
 async fn who_has_too_little_pays_nothing_in_and_can_once_there_is_enough() {
     let world = world("").await;
     let (poor, provider) = (Party::new(&world.gateway, None).await, Party::new(&world.gateway, None).await);
