@@ -3,8 +3,8 @@
 use tempfile::TempDir;
 use tollgate_domain::{Amount, Bps, Digest, PaymentKey, Rail, ReceiptId, ToolRef, TransferId};
 use tollgate_ledger::{
-    Advance, Booked, Claim, Claimed, Event, Grant, Granted, LedgerStore, PendingSettlements, Record, Refusal,
-    Spent, State, StoreError, Transfer, TransferKind, expiry_id,
+    Advance, Booked, Claim, Claimed, Event, Grant, Granted, LedgerStore, PendingSettlements, Record, Refund,
+    Refusal, Spent, State, StoreError, Transfer, TransferKind, expiry_id,
 };
 
 use crate::world::*;
@@ -43,6 +43,7 @@ macro_rules! every_promise {
             what_is_settled_stays_spent_until_its_day_is_over
             a_free_call_takes_nothing_of_a_budget
             a_stop_holds_the_next_claim_and_is_foreseen
+            stops_and_their_ends_at_once_leave_what_the_last_one_says
             p21_one_approval_lets_one_of_many_calls_at_once_pass
             an_approval_is_for_exactly_what_was_asked_and_comes_back_with_a_void
             a_caller_has_only_so_many_calls_wait
@@ -84,6 +85,7 @@ pub(crate) mod promises {
         counters_and_approvals_that_say_nothing_any_more_are_forgotten,
         p15_of_five_hundred_spenders_exactly_what_the_budget_has_left_passes,
         p21_one_approval_lets_one_of_many_calls_at_once_pass,
+        stops_and_their_ends_at_once_leave_what_the_last_one_says,
         what_is_settled_stays_spent_until_its_day_is_over,
     };
 
