@@ -119,10 +119,16 @@ pub(crate) mod promises {
         assert_eq!((calls(100).await, calls(101).await), (3, 0), "since the moment of the claim");
         let other = ToolRef { tool: "other".parse().unwrap(), ..tool() };
         assert_eq!(store.calls(&alice(), &other, at(0), 100).await, Ok(0));
-        let spent = store.spent(&alice(), [at(200), at(201)]).await.unwrap();
+        let spent = store.spent(&alice(), [at(100), at(101)]).await.unwrap();
         let [ten, nothing] = [10, 0].map(Amount::new);
         assert_eq!(spent, [Spent { asset: asset(), since: [ten, nothing], ever: ten, reserved: ten }]);
         assert_eq!(store.spent(&wallet(), [at(0); 2]).await, Ok(Vec::new()));
+        // What an operator gives back days later was not spent, and what is kept was not spent that day.
+        let later = at(3 * 86_400_000);
+        store.refund(Refund { now: later, ..refund_of(&settled, "one", 4, 0) }).await.unwrap();
+        let spent = store.spent(&alice(), [at(100), later]).await.unwrap();
+        let six = Amount::new(6);
+        assert_eq!(spent, [Spent { asset: asset(), since: [six, nothing], ever: six, reserved: ten }]);
     }
 
     pub(crate) async fn free_calls_are_given_so_often_and_come_back_with_what_came_to_nothing(
