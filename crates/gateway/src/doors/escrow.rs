@@ -130,7 +130,7 @@ pub(crate) async fn list(
         let who = Who::Principal(party);
         let escrow = |row: &EscrowRow| view::escrow(row, row.role_of(&who), &gateway.config.assets);
         let rows: Vec<Value> = page.rows.iter().map(escrow).collect();
-        Ok(axum::Json(json!({ "escrows": rows, "next_before": page.next })).into_response())
+        Ok(private(axum::Json(json!({ "escrows": rows, "next_before": page.next })).into_response()))
     };
     answer(&gateway, listed.await)
 }

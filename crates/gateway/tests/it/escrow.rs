@@ -124,6 +124,17 @@ async fn p22_work_that_is_accepted_is_paid_and_every_wrong_step_is_refused_by_it
     let listed = provider.ask(Method::GET, "?role=provider&state=released", &Value::Null, &[]).await.done();
     assert_eq!(listed["escrows"][0]["escrow_id"], json!(id), "{listed}");
     assert_eq!(stranger.ask(Method::GET, "", &Value::Null, &[]).await.done()["escrows"], json!([]));
+    // A key in `X-API-Key` tells a cache in between nothing: the answer has to.
+    let (bearer, list) = (payer.bearer(), format!("{}/api/v1/escrow", world.gateway.url));
+    for place in [list.clone(), format!("{list}/{id}")] {
+        let key = [("x-api-key", bearer.strip_prefix("Bearer ").unwrap())];
+        let listed = tollgate_testkit::http::get(&place, &key).await.unwrap();
+        assert_eq!(
+            (listed.status.as_u16(), listed.header("cache-control")),
+            (200, Some("no-store")),
+            "{place}"
+        );
+    }
     let shown = world.gateway.cli(&["escrow", "show", &id]);
     assert!(String::from_utf8_lossy(&shown.stdout).contains("12 pages"), "{shown:?}");
     let listed = world.gateway.cli(&["escrow", "list", "--state", "released", "--json"]);
