@@ -1,6 +1,7 @@
 //! How an escrow that stays as it is says so: the code, the next step and the facts of each refusal.
 
 use serde_json::{Value, json};
+use tollgate_ledger::budget::Barrier;
 use tollgate_ledger::escrow::EscrowRefusal;
 
 use crate::code::{self, Code};
@@ -17,6 +18,11 @@ pub(crate) const fn code(refusal: &EscrowRefusal) -> Code {
         EscrowRefusal::Changed { .. } => code::ESCROW_CHANGED,
         EscrowRefusal::KeyReused => code::ESCROW_KEY_REUSED,
         EscrowRefusal::Funds { .. } => code::ESCROW_UNDERFUNDED,
+        EscrowRefusal::Barred(barrier) => match **barrier {
+            Barrier::Stopped(_) => code::SPENDING_STOPPED,
+            Barrier::Exceeded(_) => code::BUDGET_EXCEEDED,
+            Barrier::NeedsApproval { .. } => code::APPROVAL_REQUIRED,
+        },
         EscrowRefusal::Stake { .. } => code::ESCROW_STAKE_TOO_SMALL,
         EscrowRefusal::NotTakenUp(_) => code::ESCROW_NOT_TAKEN_UP,
         EscrowRefusal::Part(_) => code::ESCROW_PART_REFUSED,
@@ -47,6 +53,13 @@ pub(crate) const fn next_step(refusal: &EscrowRefusal) -> &'static str {
         EscrowRefusal::Funds { .. } => {
             "Ask the operator for prepaid credit, then send the same request again."
         }
+        EscrowRefusal::Barred(barrier) => match **barrier {
+            Barrier::Stopped(_) => "Ask the operator; the same request passes once spending is resumed.",
+            Barrier::Exceeded(_) => {
+                "Wait until `resets_at`, agree on a smaller amount, or ask the operator for a higher limit."
+            }
+            Barrier::NeedsApproval { .. } => "Ask the operator.",
+        },
         EscrowRefusal::Stake { .. } => "Leave `stake` out, or name at least the least.",
         EscrowRefusal::NotTakenUp(_) => "Send `POST /api/v1/escrow/{escrow_id}/mediate` first.",
         EscrowRefusal::Part(_) => {
@@ -68,6 +81,14 @@ pub(crate) fn facts(refusal: &EscrowRefusal) -> Value {
         }
         EscrowRefusal::Changed { version, expected } => json!({ "version": version, "expected": expected }),
         EscrowRefusal::Funds { available, needed } => json!({ "available": available, "needed": needed }),
+        EscrowRefusal::Barred(barrier) => match &**barrier {
+            Barrier::Exceeded(exceeded) => json!({
+                "node": exceeded.node.path(), "window": exceeded.kind.word(), "limit": exceeded.limit,
+                "used": exceeded.used, "price": exceeded.asked,
+                "resets_at": exceeded.resets.map(|resets| resets.to_string()),
+            }),
+            Barrier::Stopped(_) | Barrier::NeedsApproval { .. } => json!({}),
+        },
         EscrowRefusal::Stake { least } => json!({ "least": least }),
         EscrowRefusal::NotTakenUp(stake) => json!({ "mediator_stake": stake }),
         EscrowRefusal::NotFound(_)

@@ -80,19 +80,34 @@ impl<P: Ports> Gate<P> {
     pub async fn refund(&self, asked: RefundAsked) -> Result<RefundMade, RefundRefused> {
         let row = self.ports.ledger().settlement_by_call(&asked.call).await.map_err(store_fault)?;
         let row = row.ok_or(RefundRefused::Unknown)?;
-        let id = operator_refund_id(&row.call, &asked.id);
         let left = row.amount.checked_sub(row.refunded).unwrap_or_default();
         // What is left is nothing when the same is asked for again: then it is what was booked that counts.
-        let amount = asked.amount.unwrap_or(left);
+        let made = self.refunded(&row, asked.amount.unwrap_or(left), &asked).await;
+        match made {
+            // Of what went into an escrow, what the escrow released.
+            Err(RefundRefused::Exceeds { left }) if asked.amount.is_none() && !left.is_zero() => {
+                self.refunded(&row, left, &asked).await
+            }
+            made => made,
+        }
+    }
+
+    async fn refunded(
+        &self,
+        row: &SettlementRow,
+        amount: Amount,
+        asked: &RefundAsked,
+    ) -> Result<RefundMade, RefundRefused> {
+        let id = operator_refund_id(&row.call, &asked.id);
         let total = row.refunded.checked_add(amount).unwrap_or(row.amount);
-        let drafted = self.told_refund(&row, total)?.draft(self.ports.random()?);
+        let drafted = self.told_refund(row, total)?.draft(self.ports.random()?);
         let refund = tollgate_ledger::Refund {
             key: row.key.clone(),
             call: row.call,
             id,
             amount,
             before: row.refunded,
-            reason: asked.reason,
+            reason: asked.reason.clone(),
             statement: Some(drafted.statement),
             private: Some(drafted.salts),
             now: self.ports.now(),

@@ -16,6 +16,8 @@ use crate::carry::Ended;
 
 /// How many authorizations may wait at once.
 const WAITING_MAX: usize = 10_000;
+/// How many of them may be one caller's: of tools that cost nothing, nothing else would keep it from taking all.
+const WAITING_OF_CALLER_MAX: usize = 1_000;
 
 /// Where the end of an executed call is told.
 pub type Done = oneshot::Sender<Ended>;
@@ -52,26 +54,52 @@ pub struct Execution<'a> {
 
 /// All authorizations of one gateway that wait.
 #[derive(Debug, Default)]
-pub struct Authorizations(Mutex<HashMap<CallId, Waiting>>);
+pub struct Authorizations(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    waiting: HashMap<CallId, Waiting>,
+    /// How many each caller has; nobody is kept without any.
+    of_callers: HashMap<Principal, usize>,
+}
+
+impl Table {
+    fn remove(&mut self, call: &CallId) -> Option<Waiting> {
+        let waiting = self.waiting.remove(call)?;
+        match self.of_callers.get_mut(&waiting.caller) {
+            Some(count) if *count > 1 => *count -= 1,
+            Some(_) | None => {
+                self.of_callers.remove(&waiting.caller);
+            }
+        }
+        Some(waiting)
+    }
+}
 
 impl Authorizations {
-    /// The limit on them, as callers are told of it.
-    pub fn label() -> Arc<Label> {
-        Arc::new(Label {
-            name: "open authorizations".to_owned(),
-            rate: format!("{WAITING_MAX} at once"),
-            per: "all".to_owned(),
-        })
-    }
-
-    /// Whether there is no room for one more.
-    pub fn is_full(&self) -> bool {
-        self.0.lock().len() >= WAITING_MAX
+    /// Whether there is room for one more of this caller.
+    ///
+    /// # Errors
+    /// The limit that is reached, as callers are told of it.
+    pub fn has_room(&self, caller: &Principal) -> Result<(), Arc<Label>> {
+        let label = |most: usize, per: &str| {
+            let (name, rate, per) =
+                ("open authorizations".to_owned(), format!("{most} at once"), per.to_owned());
+            Err(Arc::new(Label { name, rate, per }))
+        };
+        let table = self.0.lock();
+        if table.of_callers.get(caller).is_some_and(|count| *count >= WAITING_OF_CALLER_MAX) {
+            return label(WAITING_OF_CALLER_MAX, "caller");
+        }
+        if table.waiting.len() >= WAITING_MAX { label(WAITING_MAX, "all") } else { Ok(()) }
     }
 
     /// Lets a call wait.
     pub fn add(&self, call: CallId, waiting: Waiting) {
-        self.0.lock().insert(call, waiting);
+        let mut table = self.0.lock();
+        let count = table.of_callers.entry(waiting.caller.clone()).or_default();
+        *count = count.saturating_add(1);
+        table.waiting.insert(call, waiting);
     }
 
     /// Takes a call out for its execution. The first to ask has it; an execution of something else takes nothing.
@@ -80,7 +108,8 @@ impl Authorizations {
     /// The denial. Somebody else's authorization is as unknown as one that never was.
     pub fn take(&self, call: CallId, execution: Execution<'_>) -> Result<oneshot::Sender<Done>, Denial> {
         let mut table = self.0.lock();
-        let Some(waiting) = table.get(&call).filter(|waiting| waiting.caller == *execution.caller) else {
+        let Some(waiting) = table.waiting.get(&call).filter(|waiting| waiting.caller == *execution.caller)
+        else {
             return Err(Denial::AuthorizationUnknown);
         };
         if waiting.tool != *execution.tool {
@@ -153,5 +182,34 @@ mod tests {
         assert_eq!(code(call, Execution { maximum: Some(&enough), ..right }), Ok(()), "control");
         assert_eq!(code(call, right), Err("authorization_unknown"), "once");
         assert!(!table.end(call), "what was taken does not run out");
+    }
+
+    #[test]
+    fn p20_a_caller_who_has_authorizations_wait_takes_no_place_of_another() {
+        let table = Authorizations::default();
+        let call = |number: usize| {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&number.to_be_bytes());
+            CallId::from_bytes(bytes)
+        };
+        let add = |number, caller: u8| {
+            let (begin, _begun) = oneshot::channel();
+            let (tool, args) = (tool("echo"), Digest::of(b"{}"));
+            let (amount, asset) = (Amount::ZERO, None);
+            table.add(call(number), Waiting { caller: principal(caller), tool, args, amount, asset, begin });
+        };
+        (0..WAITING_OF_CALLER_MAX).for_each(|number| add(number, 1));
+        assert_eq!(table.has_room(&principal(1)).unwrap_err().per, "caller");
+        assert_eq!(table.has_room(&principal(2)), Ok(()), "control");
+        assert!(table.end(call(0)));
+        assert_eq!(table.has_room(&principal(1)), Ok(()), "one has ended");
+        for caller in 2..=10 {
+            let from = WAITING_OF_CALLER_MAX * usize::from(caller);
+            (from..from + WAITING_OF_CALLER_MAX).for_each(|number| add(number, caller));
+        }
+        add(0, 1);
+        assert_eq!(table.has_room(&principal(11)).unwrap_err().per, "all");
+        (0..WAITING_OF_CALLER_MAX).for_each(|number| assert!(table.end(call(number))));
+        assert_eq!(table.has_room(&principal(1)), Ok(()));
     }
 }

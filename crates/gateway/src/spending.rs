@@ -56,6 +56,13 @@ impl Allowance {
     }
 }
 
+/// Everything that bounds what one caller spends in one asset, whatever it calls.
+pub(crate) fn ask(gateway: &Gateway, principal: &Principal, asset: &AssetId) -> Ask {
+    let labels = labels(gateway, principal);
+    let spender = Spender { caller: principal.caller(), principal, labels: &labels, tool: None };
+    gateway.config.budgets.ask(&spender, asset)
+}
+
 /// What one caller may spend in one asset whatever it calls.
 ///
 /// # Errors
@@ -66,9 +73,7 @@ pub async fn allowance(
     asset: &AssetId,
     now: UnixMillis,
 ) -> Result<Allowance, StoreError> {
-    let labels = labels(gateway, principal);
-    let spender = Spender { caller: principal.caller(), principal, labels: &labels, tool: None };
-    let ask = gateway.config.budgets.ask(&spender, asset);
+    let ask = ask(gateway, principal, asset);
     let store = &gateway.gate.ports().store;
     let usages = store.usages(ask.counters(asset).map(|(counter, ..)| counter).collect()).await?;
     Ok(Allowance {

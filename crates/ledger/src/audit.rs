@@ -71,7 +71,7 @@ pub enum Finding {
     NotReleased(CallId),
     /// A payment key has more than one attempt that is neither voided nor refunded.
     SpentTwice(PaymentKey),
-    /// A counter of a budget is not the sum of what its settlements have taken.
+    /// A counter of a budget is not the sum of what its settlements and escrows have taken.
     BudgetDiffers(Counter),
     /// The accounts of an escrow do not hold what its state says.
     EscrowDiffers(EscrowId),
@@ -120,7 +120,10 @@ impl fmt::Display for Finding {
                 write!(f, "{key} has more than one attempt that is neither voided nor refunded")
             }
             Self::BudgetDiffers(Counter { node, asset, span }) => {
-                write!(f, "what is used of {node} per {span} in {asset} is not the sum of its settlements")
+                write!(
+                    f,
+                    "what is used of {node} per {span} in {asset} is not the sum of its settlements and escrows"
+                )
             }
             Self::EscrowDiffers(id) => write!(f, "the accounts of {id} do not hold what its state says"),
             Self::EscrowUneven(id) => write!(f, "{id} ended without giving out exactly what came in"),
@@ -323,6 +326,7 @@ impl Auditor {
 
     /// Adds an escrow.
     pub fn escrow(&mut self, row: &EscrowRow) {
+        self.budgets.escrow(row);
         self.escrows.add(row);
     }
 

@@ -35,5 +35,5 @@ pub use spent::{Spent, spending, spent};
 pub use stop::{Stop, Stops, Target, TargetError};
 pub use usage::{Counter, Usage};
 pub use weigh::{Barrier, Exceeded, LimitKind, Warning, Weighed, weigh};
-pub(crate) use weigh::{give_back, release};
+pub(crate) use weigh::{Fitting, fitting, give_back, release};
 pub use window::{Calendar, Span, SpanError, Zone, ZoneError};

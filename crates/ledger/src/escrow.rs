@@ -30,7 +30,7 @@ mod split;
 mod state;
 mod terms;
 
-pub use apply::{Applied, apply};
+pub use apply::{Applied, Moment, apply};
 pub use command::{EscrowCommand, EscrowMoved, MoveEscrow, OpenEscrow, UsedKey, Who, WhoError, id_for_key};
 pub(crate) use engine::decide;
 pub use engine::{EscrowChanges, EscrowRecord};

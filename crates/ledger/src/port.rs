@@ -77,7 +77,7 @@ pub struct PendingSettlements {
 pub struct Spent {
     /// Of what.
     pub asset: AssetId,
-    /// Settled since each of the moments that were asked for. A total past what an amount holds stays there.
+    /// Of calls that were made since each of the moments that were asked for, and settled. A total past what an amount holds stays there.
     pub since: [Amount; 2],
     /// Settled in all.
     pub ever: Amount,

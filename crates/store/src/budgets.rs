@@ -167,11 +167,13 @@ fn write_approval(connection: &Connection, approval: &Approval) -> rusqlite::Res
     Ok(())
 }
 
+/// What a batch leaves of a stop: it may have been ended and begun anew in it, or begun and ended.
 fn write_stop(connection: &Connection, target: &Target, stop: Option<&Stop>) -> rusqlite::Result<()> {
     match stop {
         Some(Stop { reason, by, at }) => connection
             .prepare_cached(
-                "INSERT INTO budget_stops (target, reason, stopped_by, at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+                "INSERT INTO budget_stops (target, reason, stopped_by, at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (target) DO UPDATE \
+                 SET reason = excluded.reason, stopped_by = excluded.stopped_by, at = excluded.at",
             )?
             .execute(params![target.to_string(), reason, by, millis(*at)])?,
         None => connection

@@ -40,14 +40,15 @@ pub(crate) fn calls(
     })
 }
 
-/// What the settled calls of an API key have cost since each of these moments and in all, and what its open ones have reserved.
+/// What the settled calls of an API key have cost, of those that it made since each of these moments and of all, and what its open ones
+/// have reserved. What goes back later makes no call younger.
 pub(crate) fn spent(
     connection: &Connection,
     caller: &Principal,
     since: [UnixMillis; 2],
 ) -> rusqlite::Result<Vec<Spent>> {
     let mut query =
-        connection.prepare_cached(counted!("SELECT asset, amount, refunded, state, updated", ""))?;
+        connection.prepare_cached(counted!("SELECT asset, amount, refunded, state, claimed", ""))?;
     let mut rows = query.query(params![caller.as_str()])?;
     let mut assets: BTreeMap<AssetId, Spent> = BTreeMap::new();
     while let Some(row) = rows.next()? {
@@ -55,7 +56,7 @@ pub(crate) fn spent(
         let amount: Amount = convert::text(row, 1)?;
         // What an operator gave back of it was not spent.
         let amount = amount.checked_sub(convert::text(row, 2)?).unwrap_or_default();
-        let (state, updated) = (convert::text::<State>(row, 3)?, convert::moment(row, 4)?);
+        let (state, claimed) = (convert::text::<State>(row, 3)?, convert::moment(row, 4)?);
         if amount.is_zero() {
             continue;
         }
@@ -69,7 +70,7 @@ pub(crate) fn spent(
         if matches!(state, State::Settled | State::Delivered) {
             add(&mut spent.ever);
             for (total, since) in spent.since.iter_mut().zip(since) {
-                if updated >= since {
+                if claimed >= since {
                     add(total);
                 }
             }

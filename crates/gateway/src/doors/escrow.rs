@@ -14,9 +14,10 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use tollgate_domain::{Caller, EscrowId, Principal};
 use tollgate_gate::{Denial, Fault};
+use tollgate_ledger::budget::{Ask, Warning};
 use tollgate_ledger::escrow::{
-    EscrowCommand, EscrowFilter, EscrowMoved, EscrowRefusal, EscrowRow, EscrowStore, MoveEscrow, OpenEscrow,
-    Role, Who, id_for_key,
+    EscrowCommand, EscrowEvent, EscrowFilter, EscrowMoved, EscrowRefusal, EscrowRow, EscrowStore, MoveEscrow,
+    OpenEscrow, Role, Who, id_for_key,
 };
 
 use self::asked::Step;
@@ -27,8 +28,10 @@ use super::execute::read;
 use super::holder::{No, answer, at_place, holder, idempotency_key, ledger, malformed, private};
 use crate::clock;
 use crate::described::Doors;
+use crate::escrow::sweep::held;
 use crate::escrow::{receipts, view};
 use crate::gateway::Gateway;
+use crate::spending;
 
 /// The doors of this file.
 pub(super) fn doors() -> Doors {
@@ -127,7 +130,7 @@ pub(crate) async fn list(
         let who = Who::Principal(party);
         let escrow = |row: &EscrowRow| view::escrow(row, row.role_of(&who), &gateway.config.assets);
         let rows: Vec<Value> = page.rows.iter().map(escrow).collect();
-        Ok(axum::Json(json!({ "escrows": rows, "next_before": page.next })).into_response())
+        Ok(private(axum::Json(json!({ "escrows": rows, "next_before": page.next })).into_response()))
     };
     answer(&gateway, listed.await)
 }
@@ -158,6 +161,12 @@ pub(crate) async fn show(
     answer(&gateway, found.await)
 }
 
+/// What bounds the payer of an escrow where it pays in: what is paid into one is spent, on no tool.
+async fn budget(gateway: &Gateway, id: EscrowId, who: &Who) -> Result<Ask, No> {
+    let (row, _) = found(gateway, id, who).await?;
+    Ok(spending::ask(gateway, &row.terms.payer, &row.terms.asset))
+}
+
 /// Moves an escrow one step along.
 async fn moved(gateway: &Gateway, id: &str, headers: &HeaderMap, step: Step) -> Result<Response, No> {
     let by = Who::Principal(party(gateway, headers)?);
@@ -170,16 +179,29 @@ async fn moved(gateway: &Gateway, id: &str, headers: &HeaderMap, step: Step) -> 
             asked::disputed(stake, reason, &row)
         }
     };
+    let budget = match event {
+        EscrowEvent::Fund => Some(Arc::new(budget(gateway, id, &by).await?)),
+        _ => None,
+    };
+    let now = clock::now();
     let step = MoveEscrow {
         id,
         by: by.clone(),
         event,
         key,
         expected,
+        held: held(gateway, id, now).await?,
+        budget,
         mode: Some(gateway.mode.word()),
-        now: clock::now(),
+        now,
     };
     let moved = ledger(gateway).escrow_command(EscrowCommand::Move(step)).await?;
+    for warning in &moved.warnings {
+        let Warning { counter, warn, used } = warning;
+        let (node, span) = (counter.node.path(), counter.span);
+        tracing::warn!(escrow = %id, node, %span, %warn, %used, asset = %counter.asset, "a soft limit of a budget is passed");
+        gateway.telemetry.warned(warning);
+    }
     gateway.telemetry.escrows().moved(&moved);
     let EscrowMoved { row, receipt, .. } = moved;
     let mut body = view::escrow(&row, row.role_of(&by), &gateway.config.assets);

@@ -143,6 +143,7 @@ fn understood(
         invoice: asked.invoice.map(|invoice| invoice.trim().to_ascii_lowercase()),
     };
     let hash = rail.read(&order, now).map_err(unpayable)?;
+    let of_key = hash.is_some().then_some(order.id);
     order.id = payout_id_for(&by, word, hash.as_ref());
     let limits = limits_of(&provider.limits, destination.asset());
     Ok(RequestPayout {
@@ -151,6 +152,7 @@ fn understood(
         destination,
         amount: asked.amount,
         invoice: order.invoice.map(Into::into),
+        of_key,
         limits,
         now,
     })

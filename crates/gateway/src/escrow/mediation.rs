@@ -29,6 +29,7 @@ use tollgate_ledger::escrow::{
 use tollgate_ledger::{Refusal, StoreError};
 use tollgate_mcp::{Limits, json as strict};
 
+use super::sweep::held;
 use super::verdict::Verdict;
 use super::view;
 use crate::clock;
@@ -170,14 +171,17 @@ async fn ask(
     }
     let event = verdict(answer.body())?;
     // On what it was asked about, and on nothing that came since.
+    let now = clock::now();
     let step = MoveEscrow {
         id: row.id,
         by: Who::Service,
         event,
         key: Some(delivery),
         expected: Some(row.version),
+        held: held(gateway, row.id, now).await?,
+        budget: None,
         mode: Some(gateway.mode.word()),
-        now: clock::now(),
+        now,
     };
     match gateway.gate.ports().store.escrow_command(EscrowCommand::Move(step)).await {
         Ok(moved) => {

@@ -1,13 +1,14 @@
 //! Deadlines that have passed: the clock is told to each escrow.
 //!
 //! Nothing depends on how soon: after a deadline no party can act any more, whoever looks first. So it is right after a restart,
-//! however long nobody looked, and with several gateways, of which each may try: the ledger lets it happen once.
+//! however long nobody looked, and with several gateways, of which each may try: the ledger lets it happen once. A deadline that the
+//! clock jumped over has not passed, neither for the clock nor for the parties.
 
-use tollgate_domain::EscrowId;
+use tollgate_domain::{EscrowId, UnixMillis};
 use tollgate_ledger::escrow::{EscrowCommand, EscrowEvent, EscrowMoved, EscrowStore, MoveEscrow, Who};
 use tollgate_ledger::{Refusal, StoreError};
 
-use crate::clock;
+use crate::clock::{self, Steps};
 use crate::gateway::Gateway;
 
 /// How many escrows are told at once: one commit carries them all.
@@ -44,20 +45,42 @@ async fn truly_due(gateway: &Gateway, due: Vec<EscrowId>) -> Result<Vec<EscrowId
     }
     let mut passed = Vec::with_capacity(due.len());
     for id in due {
-        let row = gateway.gate.ports().store.escrow(&id).await?;
-        let deadline = row.and_then(|row| row.state.due());
-        if !deadline.is_some_and(|deadline| steps.holds(deadline, now)) {
+        if held_by(gateway, id, &steps, now).await?.is_none() {
             passed.push(id);
         }
     }
     Ok(passed)
 }
 
+/// The deadline of an escrow, if the clock jumped over it and its time has not passed: whoever acts on the escrow still may.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub(crate) async fn held(
+    gateway: &Gateway,
+    id: EscrowId,
+    now: UnixMillis,
+) -> Result<Option<UnixMillis>, StoreError> {
+    let steps = gateway.telemetry.look_at_clock();
+    if steps.is_quiet() { Ok(None) } else { held_by(gateway, id, &steps, now).await }
+}
+
+async fn held_by(
+    gateway: &Gateway,
+    id: EscrowId,
+    steps: &Steps,
+    now: UnixMillis,
+) -> Result<Option<UnixMillis>, StoreError> {
+    let row = gateway.gate.ports().store.escrow(&id).await?;
+    Ok(row.and_then(|row| row.state.due()).filter(|deadline| steps.holds(*deadline, now)))
+}
+
 /// Whether this escrow's deadline is behind it now.
 async fn expire(gateway: &Gateway, id: EscrowId) -> bool {
     let now = clock::now();
     let (by, event, mode) = (Who::Clock, EscrowEvent::Expire, Some(gateway.mode.word()));
-    let step = MoveEscrow { id, by, event, key: None, expected: None, mode, now };
+    let (key, expected, held, budget) = (None, None, None, None);
+    let step = MoveEscrow { id, by, event, key, expected, held, budget, mode, now };
     match gateway.gate.ports().store.escrow_command(EscrowCommand::Move(step)).await {
         Ok(moved) => {
             gateway.telemetry.escrows().moved(&moved);

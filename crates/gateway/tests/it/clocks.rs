@@ -73,9 +73,11 @@ async fn f22_a_clock_that_jumps_by_an_hour_ends_no_call_and_no_escrow_early_and_
     let (world, set) = with_clock(script, &policies).await;
     let [payer, provider] =
         [Party::new(&world.gateway, Some("5USDC")).await, Party::new(&world.gateway, None).await];
-    let locked = payer.open(&provider, &json!({})).await;
-    payer.step(&locked, "fund", &json!({})).await.done();
-    payer.step(&locked, "lock", &json!({})).await.done();
+    let [locked, done] = [payer.open(&provider, &json!({})).await, payer.open(&provider, &json!({})).await];
+    for id in [&locked, &done] {
+        payer.step(id, "fund", &json!({})).await.done();
+        payer.step(id, "lock", &json!({})).await.done();
+    }
     let demand = world.demand("slow", &json!({})).await;
     let running = {
         let (url, meta) = (world.gateway.mcp(), payment_at(&world, &demand, 2 * HOUR_MS));
@@ -92,6 +94,9 @@ async fn f22_a_clock_that_jumps_by_an_hour_ends_no_call_and_no_escrow_early_and_
     assert_eq!(code(&late), "payment_expired", "{}", late.text());
     let fresh = payment_at(&world, &world.demand("echo", &json!({ "n": 2 })).await, 3 * HOUR_MS);
     delivered(&world.call_with("echo", &json!({ "n": 2 }), &fresh).await);
+    // Who works has its whole time: it delivers in spite of the clock, and is paid.
+    provider.step(&done, "complete", &json!({})).await.done();
+    payer.step(&done, "accept", &json!({})).await.done();
     // A later escrow whose time really passes ends by itself; the one that was jumped over does not.
     let brief = payer.open(&provider, &json!({ "timeout_seconds": 1 })).await;
     payer.step(&brief, "fund", &json!({})).await.done();

@@ -184,6 +184,13 @@ async fn a_disputed_call_is_judged_and_an_undisputed_one_is_paid_when_its_window
         let counted = sample.and_then(|line| line.rsplit(' ').next());
         assert_eq!(counted, Some(count.to_string().as_str()), "since its start: {state}");
     }
+    // All that an operator can give back afterwards is what was released.
+    let (url, call) = (world.gateway.url.clone(), id.replacen("esc_", "call_", 1));
+    let before = party.credit();
+    let refund = world.gateway.cli(&["refund", &call, "--reason", "empty", "--url", &url]);
+    assert!(refund.status.success(), "{refund:?}");
+    assert_eq!(party.credit(), before + 2_500);
+    assert_eq!(world.gateway.account("payable:up"), [2_500, 2_500 + PRICE, 0, 0]);
     let listed = world.gateway.cli(&["escrow", "list", "--config", "tollgate.yaml"]);
     assert!(String::from_utf8_lossy(&listed.stdout).contains("0.01 USDC"), "{listed:?}");
     assert_nothing_unearned(&world.gateway);

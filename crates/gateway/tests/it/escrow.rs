@@ -124,10 +124,51 @@ async fn p22_work_that_is_accepted_is_paid_and_every_wrong_step_is_refused_by_it
     let listed = provider.ask(Method::GET, "?role=provider&state=released", &Value::Null, &[]).await.done();
     assert_eq!(listed["escrows"][0]["escrow_id"], json!(id), "{listed}");
     assert_eq!(stranger.ask(Method::GET, "", &Value::Null, &[]).await.done()["escrows"], json!([]));
+    // A key in `X-API-Key` tells a cache in between nothing: the answer has to.
+    let (bearer, list) = (payer.bearer(), format!("{}/api/v1/escrow", world.gateway.url));
+    for place in [list.clone(), format!("{list}/{id}")] {
+        let key = [("x-api-key", bearer.strip_prefix("Bearer ").unwrap())];
+        let listed = tollgate_testkit::http::get(&place, &key).await.unwrap();
+        assert_eq!(
+            (listed.status.as_u16(), listed.header("cache-control")),
+            (200, Some("no-store")),
+            "{place}"
+        );
+    }
     let shown = world.gateway.cli(&["escrow", "show", &id]);
     assert!(String::from_utf8_lossy(&shown.stdout).contains("12 pages"), "{shown:?}");
     let listed = world.gateway.cli(&["escrow", "list", "--state", "released", "--json"]);
     assert!(String::from_utf8_lossy(&listed.stdout).contains(&id), "{listed:?}");
+    world.gateway.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn p15_what_is_paid_into_escrows_is_held_by_the_payers_budgets_and_by_a_stop() {
+    let world = world("budgets: { per_caller: { per_day: [1.5USDC] } }\n").await;
+    let (payer, provider) = parties(&world).await;
+    let ids = [payer.open(&provider, &json!({})).await, payer.open(&provider, &json!({})).await];
+    payer.step(&ids[0], "fund", &json!({})).await.done();
+    let refused = payer.step(&ids[1], "fund", &json!({})).await;
+    let data = refused.body.pointer("/error/data").unwrap_or_else(|| panic!("{}", refused.body)).clone();
+    assert_eq!((&data["node"], &data["window"]), (&json!("per_caller"), &json!("day")), "{data}");
+    assert_eq!((&data["used"], &data["price"]), (&json!("1000000"), &json!("1000000")), "{data}");
+    refused.refused(403, "budget_exceeded");
+    assert_eq!(payer.credit(), 10 * WHOLE - WHOLE, "nothing was paid in");
+
+    // Of what comes back nothing was spent; what goes to the provider is.
+    provider.step(&ids[0], "cancel", &json!({})).await.done();
+    let stopped = world.gateway.cli(&["budget", "stop", "--all"]);
+    assert!(stopped.status.success(), "{stopped:?}");
+    payer.step(&ids[1], "fund", &json!({})).await.refused(403, "spending_stopped");
+    assert_eq!(payer.credit(), 10 * WHOLE);
+    assert!(world.gateway.cli(&["budget", "resume", "--all"]).status.success());
+    payer.step(&ids[1], "fund", &json!({})).await.done();
+    payer.step(&ids[1], "lock", &json!({})).await.done();
+    provider.step(&ids[1], "complete", &json!({})).await.done();
+    payer.step(&ids[1], "accept", &json!({})).await.done();
+    let last = payer.open(&provider, &json!({})).await;
+    payer.step(&last, "fund", &json!({})).await.refused(403, "budget_exceeded");
+    assert_eq!((payer.credit(), provider.credit()), (9 * WHOLE, WHOLE));
     world.gateway.assert_books_in_order();
 }
 

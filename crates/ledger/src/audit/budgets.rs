@@ -1,9 +1,11 @@
-//! Whether each counter of a budget says what its settlements add up to.
+//! Whether each counter of a budget says what its settlements and escrows add up to.
 
 use std::collections::BTreeMap;
 
-use crate::budget::{Counter, Taken, Usage};
+use crate::budget::{Counter, Reservation, Taken, Usage};
+use crate::escrow::EscrowRow;
 use crate::{SettlementRow, State};
+use tollgate_domain::AssetId;
 
 use super::Finding;
 
@@ -28,8 +30,18 @@ impl Budgets {
         if matches!(row.state, State::Voided | State::Failed | State::InDoubt | State::Refunded) {
             return;
         }
-        for Taken { node, span, start } in &row.reserved.taken {
-            let counter = Counter { node: node.clone(), asset: row.asset.clone(), span: *span };
+        self.add(&row.reserved, &row.asset, taken);
+    }
+
+    /// Adds what paying an escrow in has taken, without what came back.
+    pub(super) fn escrow(&mut self, row: &EscrowRow) {
+        let taken = row.terms.amount.get().saturating_sub(row.refunded.get());
+        self.add(&row.reserved, &row.terms.asset, taken);
+    }
+
+    fn add(&mut self, reserved: &Reservation, asset: &AssetId, taken: u128) {
+        for Taken { node, span, start } in &reserved.taken {
+            let counter = Counter { node: node.clone(), asset: asset.clone(), span: *span };
             if let Some(sum) = self.0.get_mut(&counter).filter(|sum| sum.stored.start == *start) {
                 sum.taken = sum.taken.and_then(|sum| sum.checked_add(taken));
             }

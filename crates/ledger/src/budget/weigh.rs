@@ -1,6 +1,6 @@
 //! The decision: whether a call fits into every budget that it belongs to, and what it takes from them.
 
-use tollgate_domain::{Amount, AssetId, CallId, UnixMillis};
+use tollgate_domain::{Amount, AssetId, CallId, Principal, UnixMillis};
 
 use super::{
     Approval, ApprovalEvent, Ask, Counter, NodeKey, Reservation, Span, Taken, Target, Usage, Wanted,
@@ -96,6 +96,14 @@ impl Weighed {
     }
 }
 
+/// What fits into every limit.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Fitting {
+    pub(crate) reservation: Reservation,
+    pub(crate) usages: Vec<(Counter, Usage)>,
+    pub(crate) warnings: Vec<Warning>,
+}
+
 /// Weighs a call: against stops, then every limit of every node, then whether it has to be approved. Takes from all of them or
 /// from none. An approval is asked for last: nobody is asked about a call that would be refused all the same.
 ///
@@ -108,44 +116,11 @@ pub fn weigh<B: Books>(
     call: CallId,
     now: UnixMillis,
 ) -> Result<Weighed, B::Error> {
-    if let Some(target) = books.stops()?.holding(ask, &wanted.caller) {
-        return Ok(Weighed::Barred(Barrier::Stopped(target)));
-    }
-    if let Some(exceeded) = above_per_call(ask, wanted.amount) {
-        return Ok(Weighed::Barred(Barrier::Exceeded(exceeded)));
-    }
-    let mut reservation = Reservation::default();
-    let (mut usages, mut warnings) = (Vec::new(), Vec::new());
-    // Of several limits that are reached, the caller is told the one that takes longest.
-    let mut exceeded: Option<Exceeded> = None;
-    for (counter, node, counted) in ask.counters(&wanted.asset) {
-        let span = counter.span;
-        let usage = Usage::at(books.usage(&counter)?, span, now, ask.calendar);
-        let fits = |after: &Usage| counted.limit.is_none_or(|limit| after.used <= limit);
-        let Some(after) = usage.reserve(wanted.amount, now).filter(fits) else {
-            let found = Exceeded {
-                node: node.key.clone(),
-                kind: LimitKind::Window(span),
-                limit: counted.limit.unwrap_or(Amount::new(u128::MAX)),
-                used: usage.used,
-                asked: wanted.amount,
-                resets: Some(usage.resets(span, ask.calendar)),
-            };
-            let takes_longer = exceeded.as_ref().is_none_or(|known| found.resets > known.resets);
-            if takes_longer {
-                exceeded = Some(found);
-            }
-            continue;
+    let Fitting { mut reservation, usages, warnings } =
+        match fitting(books, ask, &wanted.caller, (&wanted.asset, wanted.amount), now)? {
+            Ok(fitting) => fitting,
+            Err(barrier) => return Ok(Weighed::Barred(barrier)),
         };
-        if let Some(warn) = counted.warn.filter(|warn| usage.used < *warn && *warn <= after.used) {
-            warnings.push(Warning { counter: counter.clone(), warn, used: after.used });
-        }
-        reservation.taken.push(Taken { node: node.key.clone(), span, start: after.start });
-        usages.push((counter, after));
-    }
-    if let Some(exceeded) = exceeded {
-        return Ok(Weighed::Barred(Barrier::Exceeded(exceeded)));
-    }
     let asking = ask.nodes.iter().filter_map(|node| Some((node, node.approve_above?)));
     let mut approval = None;
     if let Some((node, above)) =
@@ -160,6 +135,58 @@ pub fn weigh<B: Books>(
         approval = Some(Box::new(used));
     }
     Ok(Weighed::Within { reservation, usages, approval, warnings })
+}
+
+/// Weighs what is spent on no tool, so that nobody can approve it as one call: against stops, then every limit of every node. Takes
+/// from all of them or from none.
+///
+/// # Errors
+/// When the books cannot be read.
+pub(crate) fn fitting<B: Books>(
+    books: &mut B,
+    ask: &Ask,
+    caller: &Principal,
+    (asset, amount): (&AssetId, Amount),
+    now: UnixMillis,
+) -> Result<Result<Fitting, Barrier>, B::Error> {
+    if let Some(target) = books.stops()?.holding(ask, caller) {
+        return Ok(Err(Barrier::Stopped(target)));
+    }
+    if let Some(exceeded) = above_per_call(ask, amount) {
+        return Ok(Err(Barrier::Exceeded(exceeded)));
+    }
+    let mut fitting = Fitting::default();
+    // Of several limits that are reached, the caller is told the one that takes longest.
+    let mut exceeded: Option<Exceeded> = None;
+    for (counter, node, counted) in ask.counters(asset) {
+        let span = counter.span;
+        let usage = Usage::at(books.usage(&counter)?, span, now, ask.calendar);
+        let fits = |after: &Usage| counted.limit.is_none_or(|limit| after.used <= limit);
+        let Some(after) = usage.reserve(amount, now).filter(fits) else {
+            let found = Exceeded {
+                node: node.key.clone(),
+                kind: LimitKind::Window(span),
+                limit: counted.limit.unwrap_or(Amount::new(u128::MAX)),
+                used: usage.used,
+                asked: amount,
+                resets: Some(usage.resets(span, ask.calendar)),
+            };
+            let takes_longer = exceeded.as_ref().is_none_or(|known| found.resets > known.resets);
+            if takes_longer {
+                exceeded = Some(found);
+            }
+            continue;
+        };
+        if let Some(warn) = counted.warn.filter(|warn| usage.used < *warn && *warn <= after.used) {
+            fitting.warnings.push(Warning { counter: counter.clone(), warn, used: after.used });
+        }
+        fitting.reservation.taken.push(Taken { node: node.key.clone(), span, start: after.start });
+        fitting.usages.push((counter, after));
+    }
+    Ok(match exceeded {
+        Some(exceeded) => Err(Barrier::Exceeded(exceeded)),
+        None => Ok(fitting),
+    })
 }
 
 fn above_per_call(ask: &Ask, amount: Amount) -> Option<Exceeded> {

@@ -21,7 +21,22 @@ pub struct Applied {
     pub movements: Vec<Movement>,
 }
 
-/// What follows on `event` by somebody in `role` at the moment `now`.
+/// When something happens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Moment {
+    /// What the clock says.
+    pub now: UnixMillis,
+    /// A deadline that the clock jumped over and whose time has not passed: it stops nobody yet.
+    pub held: Option<UnixMillis>,
+}
+
+impl From<UnixMillis> for Moment {
+    fn from(now: UnixMillis) -> Self {
+        Self { now, held: None }
+    }
+}
+
+/// What follows on `event` by somebody in `role` at a moment.
 ///
 /// # Errors
 /// [`EscrowRefusal`]; then nothing follows.
@@ -29,15 +44,16 @@ pub fn apply(
     row: &EscrowRow,
     event: &EscrowEvent,
     role: Role,
-    now: UnixMillis,
+    at: impl Into<Moment>,
 ) -> Result<Applied, EscrowRefusal> {
+    let Moment { now, held } = at.into();
     if !may_ever(event, role) {
         return Err(EscrowRefusal::WrongParty { event: event.word(), role });
     }
     if role == Role::Clock {
         return expired(row, now);
     }
-    let case = Case { row, event, now };
+    let case = Case { row, event, now, held };
     match (row.state, event, role) {
         (EscrowState::Created { expires }, EscrowEvent::Fund, _) => {
             case.in_time()?;
@@ -106,6 +122,7 @@ struct Case<'a> {
     row: &'a EscrowRow,
     event: &'a EscrowEvent,
     now: UnixMillis,
+    held: Option<UnixMillis>,
 }
 
 impl Case<'_> {
@@ -113,10 +130,10 @@ impl Case<'_> {
         EscrowRefusal::WrongState { event: self.event.word(), state: self.row.state.word() }
     }
 
-    /// After a deadline only the clock acts.
+    /// After a deadline only the clock acts. It does not where it was set ahead, so neither is anybody else kept from acting.
     fn in_time(&self) -> Result<(), EscrowRefusal> {
         match self.row.state.due() {
-            Some(due) if self.now >= due => {
+            Some(due) if self.now >= due && self.held != Some(due) => {
                 Err(EscrowRefusal::DeadlinePassed { event: self.event.word(), due })
             }
             Some(_) | None => Ok(()),

@@ -9,6 +9,7 @@ use tollgate_domain::{AdminKeyId, Digest, EscrowId, Principal, UnixMillis};
 use super::event::EscrowEvent;
 use super::row::EscrowRow;
 use super::terms::EscrowTerms;
+use crate::budget::{Ask, Warning};
 
 /// Who asks. Written as the principal, `operator`, `operator:<admin key>`, `service`, `server` or `clock`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -94,6 +95,10 @@ pub struct MoveEscrow {
     pub key: Option<String>,
     /// The version that the asker has looked at; another one refuses.
     pub expected: Option<u64>,
+    /// A deadline that the clock jumped over and whose time has not passed: it stops nobody. `None`: the clock ran as it should.
+    pub held: Option<UnixMillis>,
+    /// Everything that bounds what the payer spends, where it pays the amount in. `None`: only what is on the books does.
+    pub budget: Option<Arc<Ask>>,
     /// Whether the money is real, as the receipt of what moves says it: `sandbox` or `live`. `None`: nothing is sealed.
     pub mode: Option<&'static str>,
     /// Now.
@@ -109,6 +114,8 @@ pub struct EscrowMoved {
     pub replayed: bool,
     /// The sealed envelope of the receipt, where money moved now.
     pub receipt: Option<String>,
+    /// Soft limits of budgets that were passed now.
+    pub warnings: Vec<Warning>,
 }
 
 /// An idempotency key that was used on an escrow.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_domain::{Amount, Digest, TransferId, UnixMillis};
 
-use super::apply::{Applied, apply};
+use super::apply::{Applied, Moment, apply};
 use super::command::{EscrowCommand, EscrowMoved, MoveEscrow, OpenEscrow, UsedKey, Who};
 use super::event::{EscrowEvent, Part};
 use super::refusal::EscrowRefusal;
@@ -12,6 +12,7 @@ use super::row::EscrowRow;
 use super::split::{Movement, Purse};
 use super::state::EscrowState;
 use super::terms::{Mediator, Provider};
+use crate::budget::{self, Fitting, Reservation};
 use crate::draft::Draft;
 use crate::engine::{Books, Changes, EngineError};
 use crate::shares::Earning;
@@ -91,14 +92,19 @@ fn opened<B: Books>(
 ) -> Result<(EscrowMoved, Option<Changes>), EngineError<B::Error>> {
     if let Some(row) = books.escrow(&open.id).map_err(EngineError::Books)? {
         return match row.terms == open.terms {
-            true => Ok((EscrowMoved { row, replayed: true, receipt: None }, None)),
+            true => Ok((unmoved(row, true), None)),
             false => Err(refused(EscrowRefusal::KeyReused)),
         };
     }
     let opening = opening(open);
     let row = Arc::clone(&opening.row);
     let changes = Changes { escrow: vec![opening], ..Changes::default() };
-    Ok((EscrowMoved { row, replayed: false, receipt: None }, Some(changes)))
+    Ok((unmoved(row, false), Some(changes)))
+}
+
+/// The answer without anything that moved.
+fn unmoved(row: Arc<EscrowRow>, replayed: bool) -> EscrowMoved {
+    EscrowMoved { row, replayed, receipt: None, warnings: Vec::new() }
 }
 
 /// An escrow that is agreed on.
@@ -113,6 +119,7 @@ pub(super) fn opening(open: &OpenEscrow) -> EscrowChanges {
         milestones_paid: 0,
         version: 1,
         keys: Vec::new(),
+        reserved: Reservation::default(),
         created: open.now,
         updated: open.now,
     });
@@ -138,7 +145,7 @@ fn moved<B: Books>(
         && let Some(before) = row.keys.iter().find(|before| before.key == used.key)
     {
         return match before.event == used.event {
-            true => Ok((EscrowMoved { row, replayed: true, receipt: None }, None)),
+            true => Ok((unmoved(row, true), None)),
             false => Err(refused(EscrowRefusal::KeyReused)),
         };
     }
@@ -148,9 +155,20 @@ fn moved<B: Books>(
     if row.version >= EVENTS_MAX && matches!(step.event, EscrowEvent::Accept(Part::Amount(_))) {
         return Err(refused(EscrowRefusal::Full));
     }
-    let Applied { state, movements } = apply(&row, &step.event, role, step.now).map_err(refused)?;
+    let at = Moment { now: step.now, held: step.held };
+    let Applied { state, movements } = apply(&row, &step.event, role, at).map_err(refused)?;
     let mut next = after(&row, step, state);
     next.keys.extend(used);
+    let Fitting { reservation, mut usages, warnings } = fitting(books, &row, step)?;
+    if step.event == EscrowEvent::Fund {
+        next.reserved = reservation;
+    }
+    let back = given_back(&movements);
+    if !back.is_zero() {
+        // What comes back was not spent.
+        let released = budget::release(books, &row.reserved, &row.terms.asset, back);
+        usages = released.map_err(EngineError::Books)?;
+    }
     let mut draft = Draft::new(books);
     for (place, movement) in movements.iter().enumerate() {
         let released = next.released;
@@ -176,7 +194,28 @@ fn moved<B: Books>(
     let moved = EscrowChanges::of(&row, next, step.clone(), movements);
     let row = Arc::clone(&moved.row);
     changes.escrow = vec![moved];
-    Ok((EscrowMoved { row, replayed: false, receipt: None }, Some(changes)))
+    changes.usages = usages;
+    Ok((EscrowMoved { warnings, ..unmoved(row, false) }, Some(changes)))
+}
+
+/// What paying in takes of the payer's budgets. What is staked in a dispute is no spending: it defends what was spent.
+fn fitting<B: Books>(
+    books: &mut B,
+    row: &EscrowRow,
+    step: &MoveEscrow,
+) -> Result<Fitting, EngineError<B::Error>> {
+    let (EscrowEvent::Fund, Some(ask)) = (&step.event, &step.budget) else { return Ok(Fitting::default()) };
+    let spent = (&row.terms.asset, row.terms.amount);
+    let fitting =
+        budget::fitting(books, ask, &row.terms.payer, spent, step.now).map_err(EngineError::Books)?;
+    fitting.map_err(|barrier| refused(EscrowRefusal::Barred(Box::new(barrier))))
+}
+
+/// What of the amount comes back to the payer.
+fn given_back(movements: &[Movement]) -> Amount {
+    let back =
+        movements.iter().filter(|movement| (movement.from, movement.to) == (Purse::Escrow, Purse::Payer));
+    back.fold(Amount::ZERO, |sum, movement| sum.checked_add(movement.amount).unwrap_or(sum))
 }
 
 /// The escrow one event later, without what moves.

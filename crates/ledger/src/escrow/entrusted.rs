@@ -52,7 +52,8 @@ pub(crate) fn entrusted<E>(
             Role::Payer => Who::Principal(terms.payer.clone()),
             _ => Who::Server,
         };
-        let step = MoveEscrow { id: open.id, by, event, key: None, expected: None, mode: None, now };
+        let (key, expected, held, budget, mode) = (None, None, None, None, None);
+        let step = MoveEscrow { id: open.id, by, event, key, expected, held, budget, mode, now };
         changes.push(EscrowChanges::of(&before, after(&before, &step, applied.state), step, Vec::new()));
     }
     Ok(changes)

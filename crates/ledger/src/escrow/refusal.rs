@@ -4,6 +4,7 @@ use tollgate_domain::{Amount, EscrowId, UnixMillis};
 
 use super::state::Role;
 use super::terms::TermsError;
+use crate::budget::{Barrier, Exceeded};
 
 /// Why an escrow stays as it is. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +61,9 @@ pub enum EscrowRefusal {
         /// What is needed.
         needed: Amount,
     },
+    /// A budget of the payer's keeps it from paying in.
+    #[error("{}", barred(.0))]
+    Barred(Box<Barrier>),
     /// A stake below what was agreed on.
     #[error("the stake is below {least}")]
     Stake {
@@ -78,4 +82,19 @@ pub enum EscrowRefusal {
     /// Enough events.
     #[error("an escrow has no room for more events")]
     Full,
+}
+
+fn barred(barrier: &Barrier) -> String {
+    match barrier {
+        Barrier::Stopped(_) => "an operator has stopped this spending".to_owned(),
+        Barrier::Exceeded(Exceeded { node, kind, limit, used, asked, .. }) => {
+            let (node, window) = (node.path(), kind.word());
+            format!(
+                "{asked} do not fit into the {limit} that {node} may spend per {window}, of which {used} are used"
+            )
+        }
+        Barrier::NeedsApproval { node, above } => {
+            format!("{} needs an approval above {above}", node.path())
+        }
+    }
 }

@@ -5,6 +5,7 @@ use tollgate_domain::{Amount, EscrowId, Principal, UnixMillis};
 use super::command::{UsedKey, Who};
 use super::state::{EscrowState, Role};
 use super::terms::{EscrowTerms, Mediator};
+use crate::budget::Reservation;
 
 /// One escrow as it stands in the store.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,6 +26,8 @@ pub struct EscrowRow {
     pub version: u64,
     /// The idempotency keys that were used, and for what.
     pub keys: Vec<UsedKey>,
+    /// What paying it in has taken of the payer's budgets; nothing of a call, whose settlement knows.
+    pub reserved: Reservation,
     /// When it was created.
     pub created: UnixMillis,
     /// When the last event was.

@@ -107,6 +107,9 @@ pub struct RequestPayout {
     pub amount: Amount,
     /// What the rail pays, where the request brings it.
     pub invoice: Option<Arc<str>>,
+    /// The id that its idempotency key alone would give it: a key is used for one payout, whichever invoice it comes with. `None`: the
+    /// id follows from the key.
+    pub of_key: Option<PayoutId>,
     /// Within which limits.
     pub limits: PayoutLimits,
     /// Now.

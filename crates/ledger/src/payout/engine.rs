@@ -81,6 +81,10 @@ fn requested<B: Books>(
     let before = payee(books, request.source.payee())?;
     let mut after = PayeeRow::clone(&before);
     after.counted.retain(|counted| request.now < counted.at.plus_millis(REMEMBERED_MS));
+    let key = request.of_key.unwrap_or(request.id);
+    if let Some(used) = after.counted.iter().find(|counted| counted.of_key.unwrap_or(counted.payout) == key) {
+        return Err(refused(PayoutRefusal::KeyReused(used.payout)));
+    }
     may_go(&after, request).map_err(refused)?;
     let (asset, debit) = (request.destination.asset(), request.source.account());
     let mut draft = Draft::new(books);
@@ -106,8 +110,9 @@ fn requested<B: Books>(
         updated: request.now,
     });
     draft.book(transfer(&row, TransferKind::Pending, "reserved", request.now), None)?;
-    let (payout, amount, asset, at) = (row.id, row.amount, asset.clone(), request.now);
-    after.counted.push(Counted { payout, amount, asset, at });
+    let (payout, of_key, amount, asset, at) =
+        (row.id, request.of_key, row.amount, asset.clone(), request.now);
+    after.counted.push(Counted { payout, of_key, amount, asset, at });
     let mut changes = draft.changes;
     changes.payout = Some(PayoutChanges { before: None, row: Arc::clone(&row) });
     changes.payee = Some(changed(&before, after));

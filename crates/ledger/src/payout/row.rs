@@ -122,6 +122,8 @@ pub struct ListedDestination {
 pub struct Counted {
     /// Which.
     pub payout: PayoutId,
+    /// The id that its idempotency key alone would have given it, where that is another one.
+    pub of_key: Option<PayoutId>,
     /// How much of its asset.
     pub amount: Amount,
     /// Of what.

@@ -114,6 +114,8 @@ struct Standing {
     refunded: Amount,
     milestones_paid: u32,
     keys: Vec<(Digest, Digest)>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    reserved: String,
     created: UnixMillis,
     updated: UnixMillis,
 }
@@ -268,6 +270,7 @@ pub(crate) fn standing_text(row: &EscrowRow) -> Result<String, Malformed> {
         refunded: row.refunded,
         milestones_paid: row.milestones_paid,
         keys: row.keys.iter().map(|used| (used.key, used.event)).collect(),
+        reserved: row.reserved.to_string(),
         created: row.created,
         updated: row.updated,
     };
@@ -291,6 +294,7 @@ pub(crate) fn row(
         milestones_paid: stored.milestones_paid,
         version,
         keys: stored.keys.into_iter().map(|(key, event)| UsedKey { key, event }).collect(),
+        reserved: stored.reserved.parse().map_err(malformed)?,
         created: stored.created,
         updated: stored.updated,
     })

@@ -145,6 +145,8 @@ struct Listed {
 #[derive(Serialize, Deserialize)]
 struct Count {
     payout: PayoutId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    of_key: Option<PayoutId>,
     amount: Amount,
     asset: AssetId,
     at: UnixMillis,
@@ -159,6 +161,7 @@ pub(crate) fn payee_text(row: &PayeeRow) -> Result<String, Malformed> {
     };
     let counted = |counted: &Counted| Count {
         payout: counted.payout,
+        of_key: counted.of_key,
         amount: counted.amount,
         asset: counted.asset.clone(),
         at: counted.at,
@@ -177,7 +180,8 @@ pub(crate) fn payee(payee: &str, version: u64, text: &str) -> Result<PayeeRow, M
         let Listed { destination, added, by } = listed;
         Ok(ListedDestination { destination: destination.read()?, added, by: by.parse().map_err(malformed)? })
     };
-    let counted = |Count { payout, amount, asset, at }: Count| Counted { payout, amount, asset, at };
+    let counted =
+        |Count { payout, of_key, amount, asset, at }: Count| Counted { payout, of_key, amount, asset, at };
     Ok(PayeeRow {
         payee: payee.parse().map_err(malformed)?,
         destinations: stored.destinations.into_iter().map(listed).collect::<Result<_, Malformed>>()?,

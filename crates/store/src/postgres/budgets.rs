@@ -287,26 +287,27 @@ pub(super) async fn write(
     for approval in approvals {
         write_approval(client, approval).await?;
     }
+    // One may have been ended and begun anew in this batch, or begun and ended, so that there is nothing to delete.
     for (target, stop) in stops {
         let target = target.to_string();
-        let written = match stop {
+        match stop {
             Some(Stop { reason, by, at }) => {
-                let insert =
-                    "INSERT INTO budget_stops (target, reason, stopped_by, at) VALUES ($1, $2, $3, $4)";
+                let upsert = "INSERT INTO budget_stops (target, reason, stopped_by, at) VALUES ($1, $2, $3, $4) \
+                     ON CONFLICT (target) DO UPDATE SET reason = excluded.reason, stopped_by = excluded.stopped_by, \
+                     at = excluded.at";
                 let parameters: Parameters<'_> = &[
                     (&target, Type::TEXT),
                     (reason, Type::TEXT),
                     (by, Type::TEXT),
                     (&millis(*at), Type::INT8),
                 ];
-                client.execute_typed(insert, parameters).await
+                WriteError::unless("budget_stops", 1, client.execute_typed(upsert, parameters).await)?;
             }
             None => {
                 let delete = "DELETE FROM budget_stops WHERE target = $1";
-                client.execute_typed(delete, &[(&target, Type::TEXT)]).await
+                client.execute_typed(delete, &[(&target, Type::TEXT)]).await.map_err(WriteError::Database)?;
             }
-        };
-        WriteError::unless("budget_stops", 1, written)?;
+        }
     }
     Ok(())
 }

@@ -30,15 +30,15 @@ pub(super) const CALLS: &str = concat!(
     "WITH ORDINALITY AS asked (caller, server, tool, since, most, place) ORDER BY asked.place"
 );
 
-/// What a caller has spent since each of two moments, in all, and what its open calls have reserved. What an operator gave back
+/// What a caller has spent on calls that it made since each of two moments, in all, and what its open calls have reserved. What an operator gave back
 /// was not spent.
 pub(super) const SPENT: &str = concat!(
     "SELECT asset, least(first, most)::text, least(second, most)::text, least(ever, most)::text, ",
     "least(reserved, most)::text FROM (",
     counted!(
         "SELECT asset, 340282366920938463463374607431768211455 AS most, \
-         coalesce(sum(amount - refunded) FILTER (WHERE state IN ('settled', 'delivered') AND updated >= $2), 0) AS first, \
-         coalesce(sum(amount - refunded) FILTER (WHERE state IN ('settled', 'delivered') AND updated >= $3), 0) AS second, \
+         coalesce(sum(amount - refunded) FILTER (WHERE state IN ('settled', 'delivered') AND claimed >= $2), 0) AS first, \
+         coalesce(sum(amount - refunded) FILTER (WHERE state IN ('settled', 'delivered') AND claimed >= $3), 0) AS second, \
          coalesce(sum(amount - refunded) FILTER (WHERE state IN ('settled', 'delivered')), 0) AS ever, \
          coalesce(sum(amount - refunded) FILTER (WHERE state NOT IN ('settled', 'delivered')), 0) AS reserved",
         "AND caller = $1 AND amount > refunded GROUP BY asset) s ORDER BY asset COLLATE \"C\""

@@ -145,6 +145,33 @@ pub(crate) mod promises {
         assert!(store.stops().await.unwrap().0.is_empty());
     }
 
+    /// Many at once, so that some stand in one commit.
+    pub(crate) async fn stops_and_their_ends_at_once_leave_what_the_last_one_says(store: &Store) {
+        let target = || Target::Node("acme/research".into());
+        let stop = |number: u32| {
+            let stop = Stop { reason: number.to_string(), by: "eve".to_owned(), at: at(200) };
+            Change::Stop { target: target(), stop }
+        };
+        for ends in [true, false] {
+            let many = (0..12_u32).flat_map(|number| [stop(number), Change::Resume(target())]);
+            let last = (!ends).then(|| stop(99));
+            let all = many.chain(last).map(|change| store.change_budget(change));
+            for answered in futures_util::future::join_all(all).await {
+                assert_eq!(answered, Ok(Changed::Stopped(true)));
+            }
+            let reasons: Vec<String> =
+                store.stops().await.unwrap().0.into_values().map(|stop| stop.reason).collect();
+            assert_eq!(reasons, if ends { vec![] } else { vec!["99".to_owned()] });
+        }
+        // Ended and begun anew: the latest stop is the one that is told.
+        let anew = [Change::Resume(target()), stop(100), Change::Resume(target()), stop(101)];
+        let anew = anew.map(|change| store.change_budget(change));
+        for answered in futures_util::future::join_all(anew).await {
+            assert_eq!(answered, Ok(Changed::Stopped(true)));
+        }
+        assert_eq!(store.stops().await.unwrap().0[&target()].reason, "101");
+    }
+
     pub(crate) async fn p21_one_approval_lets_one_of_many_calls_at_once_pass(store: &Store) {
         let ask = ask(10_000, Some(100));
         let call = spend(1, 150, &ask);

@@ -3,8 +3,8 @@
 use tempfile::TempDir;
 use tollgate_domain::{Amount, Bps, Digest, PaymentKey, Rail, ReceiptId, ToolRef, TransferId};
 use tollgate_ledger::{
-    Advance, Booked, Claim, Claimed, Event, Grant, Granted, LedgerStore, PendingSettlements, Record, Refusal,
-    Spent, State, StoreError, Transfer, TransferKind, expiry_id,
+    Advance, Booked, Claim, Claimed, Event, Grant, Granted, LedgerStore, PendingSettlements, Record, Refund,
+    Refusal, Spent, State, StoreError, Transfer, TransferKind, expiry_id,
 };
 
 use crate::world::*;
@@ -43,6 +43,7 @@ macro_rules! every_promise {
             what_is_settled_stays_spent_until_its_day_is_over
             a_free_call_takes_nothing_of_a_budget
             a_stop_holds_the_next_claim_and_is_foreseen
+            stops_and_their_ends_at_once_leave_what_the_last_one_says
             p21_one_approval_lets_one_of_many_calls_at_once_pass
             an_approval_is_for_exactly_what_was_asked_and_comes_back_with_a_void
             a_caller_has_only_so_many_calls_wait
@@ -84,6 +85,7 @@ pub(crate) mod promises {
         counters_and_approvals_that_say_nothing_any_more_are_forgotten,
         p15_of_five_hundred_spenders_exactly_what_the_budget_has_left_passes,
         p21_one_approval_lets_one_of_many_calls_at_once_pass,
+        stops_and_their_ends_at_once_leave_what_the_last_one_says,
         what_is_settled_stays_spent_until_its_day_is_over,
     };
 
@@ -117,10 +119,16 @@ pub(crate) mod promises {
         assert_eq!((calls(100).await, calls(101).await), (3, 0), "since the moment of the claim");
         let other = ToolRef { tool: "other".parse().unwrap(), ..tool() };
         assert_eq!(store.calls(&alice(), &other, at(0), 100).await, Ok(0));
-        let spent = store.spent(&alice(), [at(200), at(201)]).await.unwrap();
+        let spent = store.spent(&alice(), [at(100), at(101)]).await.unwrap();
         let [ten, nothing] = [10, 0].map(Amount::new);
         assert_eq!(spent, [Spent { asset: asset(), since: [ten, nothing], ever: ten, reserved: ten }]);
         assert_eq!(store.spent(&wallet(), [at(0); 2]).await, Ok(Vec::new()));
+        // What an operator gives back days later was not spent, and what is kept was not spent that day.
+        let later = at(3 * 86_400_000);
+        store.refund(Refund { now: later, ..refund_of(&settled, "one", 4, 0) }).await.unwrap();
+        let spent = store.spent(&alice(), [at(100), later]).await.unwrap();
+        let six = Amount::new(6);
+        assert_eq!(spent, [Spent { asset: asset(), since: [six, nothing], ever: six, reserved: ten }]);
     }
 
     pub(crate) async fn free_calls_are_given_so_often_and_come_back_with_what_came_to_nothing(

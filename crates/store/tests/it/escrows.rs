@@ -1,5 +1,7 @@
 //! Escrows on disk: what was written is read again, after a restart too; lists, deadlines, and races over one row.
 
+use std::sync::Arc;
+
 use tempfile::TempDir;
 use tollgate_domain::{Amount, Bps, Caller, EscrowId, KeyId, Principal, TransferId};
 use tollgate_ledger::escrow::{
@@ -10,6 +12,7 @@ use tollgate_ledger::escrow::{
 use tollgate_ledger::{AccountName, Clearing, Grant, LedgerStore, Refusal, StoreError};
 use tollgate_store::Store;
 
+use crate::budgets::{ask, used};
 use crate::world::*;
 
 fn provider() -> Principal {
@@ -56,7 +59,17 @@ async fn step(
     event: EscrowEvent,
     now: u64,
 ) -> Result<EscrowMoved, StoreError> {
-    let step = MoveEscrow { id: escrow, by, event, key: None, expected: None, mode: None, now: at(now) };
+    let step = MoveEscrow {
+        id: escrow,
+        by,
+        event,
+        key: None,
+        expected: None,
+        held: None,
+        budget: None,
+        mode: None,
+        now: at(now),
+    };
     store.escrow_command(EscrowCommand::Move(step)).await
 }
 
@@ -201,6 +214,40 @@ pub(crate) async fn deadlines_of(store: &Store) {
     assert_eq!(store.due_escrows(at(u64::MAX / 4), 9).await.unwrap(), []);
     assert_eq!(open().await, [], "what has ended is not open");
     assert_eq!(store.escrow(&id(3)).await.unwrap().unwrap().state, EscrowState::Refunded);
+    in_order(store).await;
+}
+
+#[tokio::test]
+async fn what_is_paid_in_is_held_by_budgets_also_after_a_restart() {
+    let directory = TempDir::new().unwrap();
+    budgets_of(&open(&directory)).await;
+    let store = open(&directory);
+    assert_eq!(used(&store).await, 100, "control");
+    let given_up = EscrowEvent::Cancel { reason: None };
+    step(&store, id(1), Who::Principal(provider()), given_up, 2).await.unwrap();
+    assert_eq!(used(&store).await, 0);
+    in_order(&store).await;
+}
+
+/// Of two escrows one fits into the budget of whoever pays.
+pub(crate) async fn budgets_of(store: &Store) {
+    funded(store).await;
+    let mut refused = 0;
+    for number in [1, 2] {
+        opened(store, id(number), terms(100, &[])).await;
+        let budget = Some(Arc::new(ask(150, None)));
+        let (by, event) = (Who::Principal(alice()), EscrowEvent::Fund);
+        let (key, expected, held, mode) = (None, None, None, None);
+        let fund = MoveEscrow { id: id(number), by, event, key, expected, held, budget, mode, now: at(1) };
+        match store.escrow_command(EscrowCommand::Move(fund)).await {
+            Ok(moved) => assert_eq!(moved.row.reserved.taken.len(), 1, "{:?}", moved.row.reserved),
+            Err(StoreError::Refused(Refusal::Escrow(EscrowRefusal::Barred(_)))) => refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+        let row = store.escrow(&id(1)).await.unwrap().unwrap();
+        assert_eq!(row.reserved.taken.len(), 1, "it is read as it was written");
+    }
+    assert_eq!((refused, used(store).await), (1, 100));
     in_order(store).await;
 }
 

@@ -48,6 +48,7 @@ fn request(key: &str, amount: u128) -> RequestPayout {
         destination: node('a'),
         amount: Amount::new(amount),
         invoice: Some("lnbcrt1".into()),
+        of_key: Some(payout_id_for(&alice(), &format!("{key} without its invoice"), None)),
         limits: PayoutLimits {
             cool_off_ms: 10,
             least: Amount::new(1),

@@ -66,12 +66,13 @@ every_promise!(database_tests);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn escrows_are_listed_come_due_and_end_once_over_postgresql() {
-    for number in 0..3 {
+    for number in 0..4 {
         let Some(database) = database().await else { return };
         let gateway = gateway(&database, 7).await;
         match number {
             0 => escrows::pages_of(&gateway.store).await,
             1 => escrows::deadlines_of(&gateway.store).await,
+            2 => escrows::budgets_of(&gateway.store).await,
             _ => escrows::one_end_of(&gateway.store).await,
         }
         in_order(&gateway.store).await;

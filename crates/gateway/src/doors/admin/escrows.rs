@@ -15,6 +15,7 @@ use crate::clock;
 use crate::described::{Access, Body, Example, Group, Operation, Shape, Told};
 use crate::doors::asked::Segments;
 use crate::doors::escrow::{ID, PAGE, page};
+use crate::escrow::sweep::held;
 use crate::escrow::verdict::Verdict;
 use crate::escrow::{receipts, view};
 
@@ -57,14 +58,17 @@ pub(super) async fn resolve(
     let id = id_of(&id)?;
     let verdict: Verdict = read(body).await?;
     let event = verdict.of_operator().map_err(|error| Failed::Malformed(error.to_string()))?;
+    let now = clock::now();
     let step = MoveEscrow {
         id,
         by: Who::Operator(Some(admin)),
         event,
         key: None,
         expected: None,
+        held: held(&desk.gateway, id, now).await?,
+        budget: None,
         mode: Some(desk.gateway.mode.word()),
-        now: clock::now(),
+        now,
     };
     let moved = desk.gateway.gate.ports().store.escrow_command(EscrowCommand::Move(step)).await?;
     desk.gateway.telemetry.escrows().moved(&moved);

@@ -99,7 +99,7 @@ fn credit_back(gateway: &Gateway, admin: AdminKeyId, asked: &Asked) -> Result<Re
     rail.read(&order, now).map_err(|reason| Failed::Payout(PayoutRefusal::Unpayable(reason)))?;
     let limits = limits_of(&gateway.config.payouts.wallet_credit, destination.asset());
     let source = Source::Credit { wallet, by: Some(admin) };
-    Ok(RequestPayout { id, source, destination, amount: *amount, invoice: None, limits, now })
+    Ok(RequestPayout { id, source, destination, amount: *amount, invoice: None, of_key: None, limits, now })
 }
 
 async fn approve(

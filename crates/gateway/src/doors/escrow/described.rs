@@ -196,11 +196,11 @@ pub(super) const FUND: Operation = Operation {
     group: Group::Escrow,
     access: Access::ApiKey,
     summary: "The payer pays the whole amount in.",
-    about: "From prepaid credit. Until the lock either party may cancel, and the payer has it back.",
+    about: "From prepaid credit, within the payer's budgets. Until the lock either party may cancel, and the payer has it back.",
     parameters: STEP,
     body: Some(NO_BODY),
     told: &[stands(example!("funded", r#""2026-11-28T04:46:09.000Z""#, "null", ""))],
-    codes: &[UNREAD, CODES, REFUSED, FUNDS],
+    codes: &[UNREAD, CODES, REFUSED, FUNDS, &["budget_exceeded", "spending_stopped"]],
 };
 
 /// [`super::lock`].

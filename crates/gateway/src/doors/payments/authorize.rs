@@ -13,7 +13,7 @@ use tollgate_domain::{Digest, FailureKind, Outcome, UnixMillis};
 use tollgate_gate::{Answer, Call, CreditUse, Denial, Fault, Held, Presentation, Refusal};
 
 use super::{asked, denied_here, execute_url, key_holder, plain, refused};
-use crate::authorizations::{Authorizations, Done, Waiting};
+use crate::authorizations::{Done, Waiting};
 use crate::carrier::Carrier;
 use crate::carry::{see_held, vetted};
 use crate::clock;
@@ -37,16 +37,15 @@ pub(super) async fn authorize(
     body: axum::body::Body,
 ) -> Response {
     let prepared = async {
-        key_holder(&gateway, &headers)?;
+        let caller = key_holder(&gateway, &headers)?.principal();
         let body = read(&gateway, body).await?;
         let asking = asked::Asking { uri: &uri, headers: &headers, peer, credit: CreditUse::Allowed };
         let (request, seconds) = asked::request(&gateway, &asking, &body).await?;
         if request.presented != Presentation::Nothing {
             return Err(Denial::PaymentAmbiguous("a payment, where credit is to be reserved".to_owned()));
         }
-        if gateway.authorizations.is_full() {
-            return Err(Denial::RateLimited { retry_after_ms: 1_000, limit: Authorizations::label() });
-        }
+        let limited = |limit| Denial::RateLimited { retry_after_ms: 1_000, limit };
+        gateway.authorizations.has_room(&caller).map_err(limited)?;
         Ok((request, seconds.unwrap_or(TTL_SECONDS)))
     };
     let (request, seconds) = match prepared.await {

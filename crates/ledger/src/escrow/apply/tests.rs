@@ -39,6 +39,7 @@ fn row(state: EscrowState) -> EscrowRow {
         milestones_paid: 0,
         version: 1,
         keys: Vec::new(),
+        reserved: crate::budget::Reservation::default(),
         created: UnixMillis::new(0),
         updated: UnixMillis::new(0),
     }

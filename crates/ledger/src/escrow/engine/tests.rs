@@ -5,6 +5,7 @@ use tollgate_domain::{AssetId, Bps, Caller, EscrowId, KeyId, Principal};
 
 use super::*;
 use crate::audit::Finding;
+use crate::budget::{Ask, Barrier, Change, Counted, Counter, Node, NodeKey, Span, Stop, Target};
 use crate::escrow::{EscrowTerms, StakeRuling};
 use crate::escrow::{Milestone, Phase, Proposal, Provider, Ruling, Timings, id_for_key};
 use crate::memory::Memory;
@@ -86,7 +87,8 @@ fn open(id: EscrowId, terms: EscrowTerms) -> Command {
 }
 
 fn step(id: EscrowId, by: Who, event: EscrowEvent, now: u64) -> MoveEscrow {
-    MoveEscrow { id, by, event, key: None, expected: None, mode: None, now: UnixMillis::new(now) }
+    let (key, expected, held, budget, mode) = (None, None, None, None, None);
+    MoveEscrow { id, by, event, key, expected, held, budget, mode, now: UnixMillis::new(now) }
 }
 
 fn command(step: &MoveEscrow) -> Command {
@@ -580,4 +582,94 @@ fn a_mediator_decides_only_once_both_sides_were_heard_and_not_after_handing_over
     let decided = at(&mut books, Who::Operator(None), rule(10_000)).unwrap();
     assert!(decided.row.state.is_terminal(), "control");
     assert_eq!(books.findings(), []);
+}
+
+/// What bounds the payer: so much a day.
+fn bounded(per_day: u128) -> Option<Arc<Ask>> {
+    let counted =
+        Counted { span: Span::Day, limit: Some(Amount::new(per_day)), warn: Some(Amount::new(900)) };
+    let key = NodeKey::new("acme", None);
+    let node = Node { key, per_call: None, approve_above: Some(Amount::new(1)), counted: vec![counted] };
+    Some(Arc::new(Ask { nodes: vec![node], ..Ask::default() }))
+}
+
+fn used(books: &Memory) -> u128 {
+    let counter = Counter { node: NodeKey::new("acme", None), asset: asset(), span: Span::Day };
+    books.usages.get(&counter).map_or(0, |usage| usage.used.get())
+}
+
+#[test]
+fn what_is_paid_in_counts_in_the_payers_budgets_until_it_comes_back() {
+    let mut books = books();
+    for opening in [open(id(2), terms(1_000, &[400, 600])), open(id(3), terms(400, &[]))] {
+        assert!(books.commit(&[opening]).remove(0).is_ok());
+    }
+    let fund =
+        |number| MoveEscrow { budget: bounded(1_500), ..step(id(number), by(PAYER), EscrowEvent::Fund, 1) };
+    let first = books.step(fund(1)).unwrap();
+    assert_eq!(
+        (used(&books), first.warnings.len()),
+        (1_000, 1),
+        "a soft limit is passed, and nobody has to approve it"
+    );
+    let before = books.clone();
+    let Err(EscrowRefusal::Barred(barrier)) = books.step(fund(2)) else { panic!("2,000 in a day of 1,500") };
+    let Barrier::Exceeded(exceeded) = *barrier else { panic!("{barrier:?}") };
+    assert_eq!((exceeded.used, exceeded.asked), (Amount::new(1_000), Amount::new(1_000)));
+    assert_eq!(books, before);
+    // Of what comes back nothing was spent.
+    books.step(step(id(1), by(PROVIDER), EscrowEvent::Cancel { reason: None }, 2)).unwrap();
+    assert_eq!((used(&books), books.findings()), (0, vec![]));
+    books.step(fund(2)).unwrap();
+    for (who, event) in [
+        (PAYER, EscrowEvent::Lock),
+        (PAYER, EscrowEvent::Accept(Part::Milestone(0))),
+        (PROVIDER, EscrowEvent::Cancel { reason: None }),
+    ] {
+        books.step(step(id(2), by(who), event, 3)).unwrap();
+    }
+    assert_eq!((used(&books), books.findings()), (400, vec![]), "what was released stays spent");
+    let belied = books.escrows[&id(2)].as_ref().clone();
+    let refunded = Amount::new(599);
+    books.escrows.insert(id(2), Arc::new(EscrowRow { refunded, ..belied }));
+    assert!(books.findings().iter().any(|finding| matches!(finding, Finding::BudgetDiffers(_))));
+}
+
+#[test]
+fn whoever_is_stopped_pays_nothing_in_and_ends_what_was_begun() {
+    let mut books = books();
+    let stop = Stop { reason: "runaway".to_owned(), by: "eve".to_owned(), at: UnixMillis::new(0) };
+    let target = Target::Caller(who(PAYER));
+    let stopped = Change::Stop { target: target.clone(), stop };
+    books.commit(&[Command::Budget(stopped.clone())]).remove(0).unwrap();
+    let fund = MoveEscrow { budget: bounded(5_000), ..step(id(1), by(PAYER), EscrowEvent::Fund, 1) };
+    let before = books.clone();
+    assert_eq!(
+        books.step(fund.clone()),
+        Err(EscrowRefusal::Barred(Box::new(Barrier::Stopped(target.clone()))))
+    );
+    assert_eq!(books, before);
+    books.commit(&[Command::Budget(Change::Resume(target))]).remove(0).unwrap();
+    books.step(fund).unwrap();
+    books.commit(&[Command::Budget(stopped)]).remove(0).unwrap();
+    for (who, event) in
+        [(PROVIDER, EscrowEvent::Lock), (PROVIDER, delivered()), (PAYER, EscrowEvent::Accept(Part::Rest))]
+    {
+        books.step(step(id(1), by(who), event, 2)).unwrap();
+    }
+    assert_eq!((used(&books), books.credit(PROVIDER)), (1_000, START + 1_000));
+}
+
+#[test]
+fn f22_a_deadline_that_the_clock_jumped_over_stops_no_party() {
+    let mut books = delivered_books();
+    let due = books.escrows[&id(1)].state.due().unwrap();
+    let late = MoveEscrow { now: due.plus_millis(1), ..step(id(1), by(PAYER), dispute(10), 0) };
+    let passed = EscrowRefusal::DeadlinePassed { event: "dispute", due };
+    assert_eq!(books.step(late.clone()), Err(passed.clone()), "control: it has passed");
+    let other = MoveEscrow { held: Some(due.plus_millis(1)), ..late.clone() };
+    assert_eq!(books.step(other), Err(passed), "another deadline was jumped over");
+    let moved = books.step(MoveEscrow { held: Some(due), ..late }).unwrap();
+    // What begins now has its whole time by the clock.
+    assert_eq!(moved.row.state.due(), Some(due.plus_millis(4_001)));
 }

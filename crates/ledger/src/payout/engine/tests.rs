@@ -138,6 +138,7 @@ fn request(key: &str, amount: u128) -> RequestPayout {
         destination: destination('a'),
         amount: Amount::new(amount),
         invoice: None,
+        of_key: None,
         limits: limits(),
         now: at(COOL),
     }
@@ -708,4 +709,28 @@ proptest! {
             prop_assert!(gone <= 6_000);
         }
     }
+}
+
+#[test]
+fn a_key_is_used_for_one_payout_whichever_invoice_it_comes_with() {
+    let mut books = books();
+    let by_invoice = |key: &str, hash: u8| RequestPayout {
+        id: payout_id_for(&who(1), key, Some(&[hash; 32])),
+        of_key: Some(payout_id_for(&who(1), key, None)),
+        invoice: Some(format!("lnbcrt{hash}").into()),
+        ..request(key, 100)
+    };
+    let first = books.request(by_invoice("november", 1)).unwrap();
+    let before = books.clone();
+    // Who heard nothing asks again, with an invoice that has not expired.
+    assert_eq!(books.request(by_invoice("november", 2)), Err(PayoutRefusal::KeyReused(first.id)));
+    assert_eq!(books.request(request("november", 100)), Err(PayoutRefusal::KeyReused(first.id)));
+    assert_eq!(books.request(by_invoice("november", 1)).unwrap().id, first.id, "the same request");
+    assert_eq!(books, before);
+    books.request(by_invoice("december", 2)).unwrap();
+    // What was given up was paid to nobody: the same key may be used once more.
+    books.move_on(first.id, provider(), PayoutEvent::Cancel).unwrap();
+    books.request(by_invoice("november", 3)).unwrap();
+    let by_key = books.request(request("chain", 100)).unwrap();
+    assert_eq!(books.request(by_invoice("chain", 4)), Err(PayoutRefusal::KeyReused(by_key.id)));
 }

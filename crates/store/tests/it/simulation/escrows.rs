@@ -212,7 +212,7 @@ impl EscrowAsk {
         };
         let key = self.key.map(|key| key.to_string());
         let (by, expected, mode) = (self.by.who(), self.expected, Some("sandbox"));
-        EscrowCommand::Move(MoveEscrow { id, by, event, key, expected, mode, now })
+        EscrowCommand::Move(MoveEscrow { id, by, event, key, expected, held: None, budget: None, mode, now })
     }
 }
 

@@ -138,6 +138,7 @@ fn request(number: u64, source: Source, to: u64, units: u128, now: u64) -> Payou
         destination: destination(to),
         amount: Amount::new(units),
         invoice: None,
+        of_key: None,
         limits: PayoutLimits {
             cool_off_ms: COOL_OFF_MS,
             least: Amount::new(LEAST),
