@@ -37,6 +37,8 @@ pub struct Carrier {
     pub payment_as_http: bool,
     /// Whether it is a program that is spoken to over its standard streams.
     pub is_program: bool,
+    /// Whether its sessions are kept here, and have a bound here.
+    pub keeps_sessions: bool,
     upstream: Arc<dyn Upstream>,
     client: Arc<McpClient>,
     health: Arc<Health>,
@@ -59,6 +61,7 @@ impl Carrier {
             (server.has_policy(), server.has_price(), server.payment_as_http);
         let has_pins = has_policy && !server.pins.is_off();
         let is_program = matches!(server.transport, Transport::Stdio { .. });
+        let keeps_sessions = is_program || matches!(server.transport, Transport::Sse(_));
         let health = Arc::clone(client.health());
         let result_scan = ResultScan::of(server);
         Self {
@@ -68,6 +71,7 @@ impl Carrier {
             has_pins,
             payment_as_http,
             is_program,
+            keeps_sessions,
             upstream,
             client,
             health,

@@ -87,6 +87,8 @@ mod payouts;
 #[cfg(test)]
 mod pins;
 #[cfg(test)]
+mod places;
+#[cfg(test)]
 mod priced_by_result;
 #[cfg(test)]
 mod pricing;

@@ -14,6 +14,7 @@ use tollgate_mcp::era::{CLIENT_CAPABILITIES_KEY, CLIENT_INFO_KEY, MODERN_SINCE, 
 use tollgate_mcp::reply::{self, code};
 use tollgate_mcp::{Era, Frame, RequestId, headers, json};
 
+use super::super::place;
 use super::asking::{Answered, Asking, unanswered};
 use crate::carrier::{Carrier, fault_of};
 use crate::clock;
@@ -34,8 +35,11 @@ enum Heard {
 
 /// `initialize`: a session with every server that speaks the era of sessions, sealed into one id.
 pub(super) async fn initialize(asking: &Asking, frame: &Frame, id: &RequestId) -> Response<Body> {
+    let mut opening = asking.head.clone();
+    place::name(&asking.gateway, &mut opening, asking.peer);
+    let opening = &opening;
     let asked = asking.federation.carriers().map(async |carrier| {
-        let mut head = asking.head.clone();
+        let mut head = opening.clone();
         for absent in [headers::SESSION_ID, headers::PROTOCOL_VERSION, http::header::CONTENT_LENGTH] {
             head.headers.remove(absent);
         }
