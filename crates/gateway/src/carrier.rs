@@ -127,7 +127,7 @@ impl Carrier {
     /// Passes on what is not a tool call of a server with a policy: streamed both ways, no body read.
     ///
     /// # Errors
-    /// When no HTTP answer came, or, of a server with a policy, one that asks for a payment of its own.
+    /// When no HTTP answer came, or, of a server with a policy, one that asks for a payment of its own or sends its reader elsewhere.
     pub async fn pass(&self, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
         let ticket = self.health.admit()?;
         let passed = self.upstream.exchange(request).await;
@@ -140,7 +140,7 @@ impl Carrier {
             if reserved::is_http_demand(&response) {
                 return Err(UpstreamError::NotAnAnswer("it demands a payment of its own"));
             }
-            reserved::strip(&mut response);
+            reserved::strip(&mut response)?;
         }
         Ok(response)
     }
@@ -172,7 +172,11 @@ impl Carrier {
         let exchanged = tokio::time::timeout_at(deadline, exchange).await;
         let intercepted = match exchanged.unwrap_or(Err(UpstreamError::TimedOut)) {
             Ok(mut response) => {
-                reserved::strip(&mut response);
+                if let Err(error) = reserved::strip(&mut response) {
+                    // It was reached, and may have said so to this caller alone.
+                    ticket.answered(response.status());
+                    return Err(error);
+                }
                 intercept(Answering { response, resume }, id, limits, deadline, tasks).await
             }
             Err(error) => Err(error),

@@ -71,6 +71,8 @@ mod observe;
 #[cfg(test)]
 mod on_chain;
 #[cfg(test)]
+mod origins;
+#[cfg(test)]
 mod operators;
 #[cfg(test)]
 mod overlapping;
