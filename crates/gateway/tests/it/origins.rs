@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tollgate_testkit::http::{Answer, send};
 use tollgate_testkit::journal_server::{Journal, Script};
 
+use crate::federation::message;
 use crate::world::{Demand, Gateway, PRICED, World, call, code, delivered};
 
 /// A server that answers as it is told to: from the headers of a request and its message.
@@ -175,4 +176,58 @@ fn at_of(world: &World) -> String {
 async fn paid(world: &World) -> Value {
     let unpaid = call(&at_of(world), "echo", &json!({}), &json!({}), &[]).await;
     json!({ "x402/payment": Demand::read(&unpaid).sign(&world.payer()) })
+}
+
+#[tokio::test]
+async fn what_one_caller_is_told_at_the_door_of_all_servers_changes_nothing_for_others() {
+    // It introduces itself to one client as a server without tools, and is too busy for the gateway's first question.
+    let questions = std::sync::atomic::AtomicUsize::new(0);
+    let address = server(move |headers, asked| {
+        if asked["method"] != "server/discover" {
+            return answered(asked, &ordinary(asked));
+        }
+        if headers.contains_key("x-poison") {
+            return answered(
+                asked,
+                &json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"],
+                "capabilities": {}, "ttlMs": 0, "cacheScope": "public" }),
+            );
+        }
+        if questions.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
+            return Response::builder().status(429).body(String::new()).unwrap();
+        }
+        answered(asked, &ordinary(asked))
+    })
+    .await;
+    let other = Journal::start(Script::echo()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let yaml =
+        format!("servers:\n  a: {{ url: 'http://{address}/mcp' }}\n  b: {{ url: '{}' }}\n", other.url());
+    std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
+    let gateway = Gateway::dev(folder.path()).await;
+    let listed = async || {
+        let answer = asked(&gateway.mcp(), "tools/list").await;
+        message(&answer)["result"]["tools"].as_array().unwrap().len()
+    };
+    let poison = async || {
+        let meta = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {} });
+        let body =
+            json!({ "jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": { "_meta": meta } });
+        let headers = [
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", "server/discover"),
+            ("x-poison", "1"),
+        ];
+        let answer = send(Method::POST, &gateway.mcp(), &headers, body.to_string()).await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    poison().await;
+    assert_eq!(listed().await, 1, "the gateway's own question was not answered: nothing is known of `a`");
+    poison().await;
+    assert_eq!(listed().await, 2, "a moment of too many requests says nothing of what it speaks");
+    poison().await;
+    assert_eq!(listed().await, 2);
 }

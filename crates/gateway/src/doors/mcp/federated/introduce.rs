@@ -25,6 +25,15 @@ const INTRODUCTION_TIMES: u64 = 3;
 /// A longer session id of a server would crowd out those of the others.
 const SESSION_ID_CHARS_MAX: usize = 512;
 
+/// Refusals that would be the same in either era.
+const LETS_NOBODY_IN: [StatusCode; 5] = [
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::TOO_EARLY,
+    StatusCode::TOO_MANY_REQUESTS,
+];
+
 /// What one server said.
 enum Heard {
     Introduced(Box<(Introduction, Option<String>)>),
@@ -110,12 +119,8 @@ pub(super) async fn discover(asking: &Asking, frame: &Frame, id: &RequestId) -> 
     let asked = asking.federation.carriers().map(async |carrier| {
         let head = asking.head_for(&carrier.name, None).unwrap_or_else(|| asking.head.clone());
         let answered = asking.ask(carrier, head, frame.bytes().clone(), id, patience(asking)).await;
-        let heard = heard(&carrier.name, answered, Era::Modern);
-        // A refusal may be about what this very client sent: only the gateway's own question tells that a server is not modern.
-        if let Heard::Introduced(introduced) = &heard {
-            asking.federation.learn(&carrier.name, yes(&introduced.0), clock::now());
-        }
-        (carrier.name.clone(), heard)
+        // The answer is this very client's, by its headers and its words: what others are told follows from the gateway's own question.
+        (carrier.name.clone(), heard(&carrier.name, answered, Era::Modern))
     });
     let mut heard = Collected::default();
     for (server, said) in join_all(asked).await {
@@ -205,8 +210,8 @@ fn heard(server: &ServerName, answered: Result<Answered, UpstreamError>, era: Er
         }
     };
     let Some(result) = answered.result() else {
-        // What broke down says nothing about what it speaks.
-        if answered.status.is_server_error() {
+        // Neither what broke down nor what lets nobody in says anything about what it speaks.
+        if answered.status.is_server_error() || LETS_NOBODY_IN.contains(&answered.status) {
             return Heard::Failed("refused", Fault::Upstream { kind: FailureKind::Broken });
         }
         return Heard::OtherEra(answered.frame.filter(|frame| frame.error().is_some()).map(Box::new));
