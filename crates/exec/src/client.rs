@@ -14,6 +14,7 @@ use tollgate_mcp::{Era, Frame, Kind, RequestId, headers, json, reply, result};
 
 use crate::messages::{Framing, Messages};
 use crate::retry::RetryBudget;
+use crate::session::Holder;
 use crate::{Body, Health, Upstream, UpstreamError};
 use tollgate_risk::room::Room;
 
@@ -338,6 +339,7 @@ impl McpClient {
         let mut request = Request::new(Body::Full(message));
         *request.method_mut() = Method::POST;
         *request.headers_mut() = headers;
+        request.extensions_mut().insert(Holder::House);
         let own = request.headers_mut();
         own.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         own.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));

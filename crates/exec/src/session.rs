@@ -14,10 +14,12 @@ use tollgate_risk::room::{Room, Share};
 
 pub(crate) mod answer;
 mod board;
+mod places;
 mod restarts;
 mod sessions;
 
 pub(crate) use board::Board;
+pub use places::Holder;
 pub(crate) use restarts::Restarts;
 pub(crate) use sessions::Sessions;
 

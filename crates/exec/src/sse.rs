@@ -136,7 +136,7 @@ impl SseUpstream {
                     "this server speaks only protocol versions up to 2025-11-25; start with initialize";
                 Ok(refusal(StatusCode::BAD_REQUEST, frame.id(), code::INVALID_REQUEST, text))
             }
-            Ok(frame) => self.sessions.post(&head.headers, frame).await,
+            Ok(frame) => self.sessions.post(&head, frame).await,
             Err(refused) => Ok(refused),
         }
     }

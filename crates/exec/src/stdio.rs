@@ -11,7 +11,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use http::header::HeaderMap;
+use http::request::Parts;
 use http::{Method, Request, Response};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -160,7 +160,7 @@ impl StdioUpstream {
     async fn carry(&self, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
         let (head, body) = request.into_parts();
         match head.method {
-            Method::POST => self.post(&head.headers, body).await,
+            Method::POST => self.post(&head, body).await,
             Method::GET | Method::DELETE if version_is_modern(&head.headers) => {
                 Ok(method_not_allowed("POST"))
             }
@@ -170,10 +170,10 @@ impl StdioUpstream {
         }
     }
 
-    async fn post(&self, headers: &HeaderMap, body: Body) -> Result<Response<Body>, UpstreamError> {
+    async fn post(&self, head: &Parts, body: Body) -> Result<Response<Body>, UpstreamError> {
         match read_frame(body, self.host.config.limits.message_bytes_max).await? {
-            Ok(frame) if is_modern(headers, &frame) => self.shared.post(frame).await,
-            Ok(frame) => self.sessions.post(headers, frame).await,
+            Ok(frame) if is_modern(&head.headers, &frame) => self.shared.post(frame).await,
+            Ok(frame) => self.sessions.post(head, frame).await,
             Err(refused) => Ok(refused),
         }
     }

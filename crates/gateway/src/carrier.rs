@@ -37,6 +37,8 @@ pub struct Carrier {
     pub payment_as_http: bool,
     /// Whether it is a program that is spoken to over its standard streams.
     pub is_program: bool,
+    /// Whether its sessions are kept here, and have a bound here.
+    pub keeps_sessions: bool,
     upstream: Arc<dyn Upstream>,
     client: Arc<McpClient>,
     health: Arc<Health>,
@@ -59,6 +61,7 @@ impl Carrier {
             (server.has_policy(), server.has_price(), server.payment_as_http);
         let has_pins = has_policy && !server.pins.is_off();
         let is_program = matches!(server.transport, Transport::Stdio { .. });
+        let keeps_sessions = is_program || matches!(server.transport, Transport::Sse(_));
         let health = Arc::clone(client.health());
         let result_scan = ResultScan::of(server);
         Self {
@@ -68,6 +71,7 @@ impl Carrier {
             has_pins,
             payment_as_http,
             is_program,
+            keeps_sessions,
             upstream,
             client,
             health,
@@ -123,7 +127,7 @@ impl Carrier {
     /// Passes on what is not a tool call of a server with a policy: streamed both ways, no body read.
     ///
     /// # Errors
-    /// When no HTTP answer came, or, of a server with a policy, one that asks for a payment of its own.
+    /// When no HTTP answer came, or, of a server with a policy, one that asks for a payment of its own or sends its reader elsewhere.
     pub async fn pass(&self, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
         let ticket = self.health.admit()?;
         let passed = self.upstream.exchange(request).await;
@@ -136,7 +140,7 @@ impl Carrier {
             if reserved::is_http_demand(&response) {
                 return Err(UpstreamError::NotAnAnswer("it demands a payment of its own"));
             }
-            reserved::strip(&mut response);
+            reserved::strip(&mut response)?;
         }
         Ok(response)
     }
@@ -168,7 +172,11 @@ impl Carrier {
         let exchanged = tokio::time::timeout_at(deadline, exchange).await;
         let intercepted = match exchanged.unwrap_or(Err(UpstreamError::TimedOut)) {
             Ok(mut response) => {
-                reserved::strip(&mut response);
+                if let Err(error) = reserved::strip(&mut response) {
+                    // It was reached, and may have said so to this caller alone.
+                    ticket.answered(response.status());
+                    return Err(error);
+                }
                 intercept(Answering { response, resume }, id, limits, deadline, tasks).await
             }
             Err(error) => Err(error),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{Response, StatusCode};
+use http::{HeaderName, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::StreamBody;
 use tollgate_domain::FailureKind;
@@ -59,9 +59,60 @@ pub(crate) fn is_demand(answer: &Frame) -> bool {
     }
 }
 
-/// Takes off the head of a server's response what asks for a payment or confirms one.
-pub(crate) fn strip(response: &mut Response<Body>) {
+/// Takes off the head of a server's response what asks for a payment or confirms one, and what it says of the gateway's own origin.
+///
+/// # Errors
+/// [`UpstreamError::NotAnAnswer`], of a response that sends its reader away from the gateway.
+pub(crate) fn strip(response: &mut Response<Body>) -> Result<(), UpstreamError> {
     foreign::strip_headers(response.headers_mut());
+    at_own_origin(response)
+}
+
+/// Takes off the head of a server's response what clients apply to the origin that they asked, which is the gateway's and every other
+/// server's behind it.
+///
+/// # Errors
+/// [`UpstreamError::NotAnAnswer`], of a response that asks for a credential of its reader's, or sends it elsewhere: it would show
+/// another server its key and its payment, or log in there for nothing, as credentials end at the gateway.
+pub(crate) fn at_own_origin(response: &mut Response<Body>) -> Result<(), UpstreamError> {
+    let status = response.status();
+    if [StatusCode::UNAUTHORIZED, StatusCode::PROXY_AUTHENTICATION_REQUIRED].contains(&status) {
+        return Err(UpstreamError::NotAnAnswer("it wants another credential than the gateway's"));
+    }
+    if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
+        return Err(UpstreamError::NotAnAnswer("it sends its callers elsewhere"));
+    }
+    let headers = response.headers_mut();
+    let found: Vec<HeaderName> = headers.keys().filter(|name| is_of_origin(name)).cloned().collect();
+    for name in &found {
+        headers.remove(name);
+    }
+    Ok(())
+}
+
+/// Whether clients keep what a header says for the whole origin, or act on it there. `docs/concepts/threat-model.md` says why each.
+fn is_of_origin(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "www-authenticate"
+            | "authentication-info"
+            | "proxy-authentication-info"
+            | "set-cookie"
+            | "set-cookie2"
+            | "alt-svc"
+            | "strict-transport-security"
+            | "public-key-pins"
+            | "expect-ct"
+            | "clear-site-data"
+            | "service-worker-allowed"
+            | "nel"
+            | "report-to"
+            | "reporting-endpoints"
+            | "accept-ch"
+            | "location"
+            | "content-location"
+            | "refresh"
+    )
 }
 
 /// Whether a response of a server is a plain HTTP demand to pay.

@@ -111,6 +111,14 @@ impl Board {
         self.lines.lock().calls.iter().any(|call| !call.events.is_closed())
     }
 
+    /// Takes on no more requests, unless somebody is waiting for the answer to one: then nothing changes, and `false`.
+    pub(crate) fn retire(&self) -> bool {
+        let mut lines = self.lines.lock();
+        let is_answering = lines.calls.iter().any(|call| !call.events.is_closed());
+        lines.over |= !is_answering;
+        !is_answering
+    }
+
     /// Keeps a message for the GET stream.
     pub(crate) fn wait(&self, message: Bytes) {
         self.lines.lock().wait(message, self.queue_max);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
 use http::{Response, StatusCode};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -14,6 +15,7 @@ use tollgate_mcp::{Frame, Kind, RequestId, json};
 
 use super::answer::{Busy, Event, answer, stream};
 use super::board::Board;
+use super::places::{Holder, Places};
 use super::{Desk, Line, LineEnded, Opener};
 use crate::local::{bare, json as json_answer, refusal};
 use crate::{Body, UpstreamError};
@@ -31,10 +33,13 @@ pub(crate) struct Sessions<O: Opener> {
     /// One permit per line, so that concurrent openings cannot pass the bound.
     slots: Arc<Semaphore>,
     open: Mutex<HashMap<String, Arc<Session<O::Line>>>>,
+    /// Whose sessions are being opened, or wait for a place.
+    opening: Mutex<Vec<Holder>>,
 }
 
 struct Session<L> {
     line: L,
+    holder: Holder,
     board: Arc<Board>,
     last_used: Mutex<Instant>,
     _slot: OwnedSemaphorePermit,
@@ -49,20 +54,21 @@ impl<L> Session<L> {
 impl<O: Opener> Sessions<O> {
     pub(crate) fn new(desk: Arc<Desk>, opener: O, random: fn() -> [u8; 16]) -> Arc<Self> {
         let slots = Arc::new(Semaphore::new(desk.limits.sessions_max));
-        Arc::new(Self { desk, opener, random, slots, open: Mutex::default() })
+        Arc::new(Self { desk, opener, random, slots, open: Mutex::default(), opening: Mutex::default() })
     }
 
     /// POST: opens a session, or says something within one.
     pub(crate) async fn post(
         self: &Arc<Self>,
-        headers: &HeaderMap,
+        head: &Parts,
         frame: Frame,
     ) -> Result<Response<Body>, UpstreamError> {
         let is_opening = frame.kind() == Kind::Request && frame.method() == Some("initialize");
-        if is_opening && !headers.contains_key(SESSION_HEADER) {
-            return self.initialize(frame).await;
+        if is_opening && !head.headers.contains_key(SESSION_HEADER) {
+            let holder = head.extensions.get::<Holder>().copied().unwrap_or_default();
+            return self.initialize(holder, frame).await;
         }
-        let session = match self.find(headers) {
+        let session = match self.find(&head.headers) {
             Ok(session) => session,
             Err(refused) => return Ok(refused.answer(frame.id())),
         };
@@ -121,11 +127,49 @@ impl<O: Opener> Sessions<O> {
         Ok(session)
     }
 
-    async fn initialize(self: &Arc<Self>, request: Frame) -> Result<Response<Body>, UpstreamError> {
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+    /// A place for one more session of `newcomer`. Where all are taken, that of a session which gives way, once its line is gone: the
+    /// bound holds for lines that are ending, too. `None`: no session gives way.
+    async fn place(&self, newcomer: Holder) -> Option<OwnedSemaphorePermit> {
+        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+            return Some(slot);
+        }
+        self.make_way(newcomer)?;
+        let limit = Duration::from_millis(self.desk.limits.start_ms_max);
+        timeout(limit, Arc::clone(&self.slots).acquire_owned()).await.ok()?.ok()
+    }
+
+    /// Ends the session that has gone longest unused, of whoever's turn it is. One with a request under way stays: it may be paid for.
+    fn make_way(&self, newcomer: Holder) -> Option<()> {
+        let mut open = self.open.lock();
+        let opening = self.opening.lock().clone();
+        let places = Places::count(open.values().map(|session| session.holder).chain(opening));
+        let mut leaving: Vec<_> = open
+            .iter()
+            .filter(|(_, session)| places.may_go(newcomer, session.holder))
+            .map(|(id, session)| (*session.last_used.lock(), id.clone(), Arc::clone(session)))
+            .collect();
+        leaving.sort_by(|(one_used, _, one), (other_used, _, other)| {
+            places.order(one.holder, other.holder).then(one_used.cmp(other_used))
+        });
+        let (_, id, session) = leaving.into_iter().find(|(_, _, session)| session.board.retire())?;
+        open.remove(&id);
+        session.line.stop();
+        let server = &self.desk.name;
+        tracing::info!(%server, holder = ?session.holder, "every session is taken: one gave way to another caller's");
+        Some(())
+    }
+
+    async fn initialize(
+        self: &Arc<Self>,
+        holder: Holder,
+        request: Frame,
+    ) -> Result<Response<Body>, UpstreamError> {
+        self.desk.restarts.admit().await?;
+        // Until it is open, it counts as its holder's all the same.
+        let _opening = Opening::count(&self.opening, holder);
+        let Some(slot) = self.place(holder).await else {
             return Ok(Refused::Full.answer(request.id()));
         };
-        self.desk.restarts.admit().await?;
         let board = Arc::new(Board::new(Arc::clone(&self.desk)));
         let opening = async {
             let opened = self.opener.open(Arc::clone(&board)).await;
@@ -150,7 +194,8 @@ impl<O: Opener> Sessions<O> {
             if let Ok(value) = HeaderValue::from_str(&id) {
                 response.headers_mut().insert(SESSION_HEADER, value);
             }
-            self.keep(id, Session { line, board, last_used: Mutex::new(Instant::now()), _slot: slot });
+            let last_used = Mutex::new(Instant::now());
+            self.keep(id, Session { line, holder, board, last_used, _slot: slot });
         } else if error_code(&answered).is_some_and(says_not_legacy) {
             self.desk.eras.lock().legacy = Some(false);
         }
@@ -179,6 +224,28 @@ impl<O: Opener> Sessions<O> {
             session.line.stop();
             sessions.open.lock().remove(&id);
         });
+    }
+}
+
+/// A session that is being opened, on the list of those for as long as this lives.
+struct Opening<'a> {
+    all: &'a Mutex<Vec<Holder>>,
+    holder: Holder,
+}
+
+impl<'a> Opening<'a> {
+    fn count(all: &'a Mutex<Vec<Holder>>, holder: Holder) -> Self {
+        all.lock().push(holder);
+        Self { all, holder }
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        let mut all = self.all.lock();
+        if let Some(at) = all.iter().position(|holder| *holder == self.holder) {
+            all.swap_remove(at);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::*;
 use crate::body::BodySender;
 use crate::client::{ClientLimits, McpClient};
 use crate::peer::{Peer, chunk, full, post, text};
+use crate::session::Holder;
 
 /// A server of the first HTTP transport. What a call does stands in the tool's name.
 #[derive(Default)]
@@ -293,6 +294,14 @@ async fn d1_messages_and_sessions_are_bounded() {
     let long = format!("{}{}", call("echo"), " ".repeat(5_000));
     assert_eq!(world.say(Some(&session), &long).await.0, 413);
     assert_eq!(world.say(Some(&session), &call("echo")).await.0, 200);
+    // One for whom somebody vouches gets it all the same; then the bound holds again.
+    let mut known = within(None, INITIALIZE);
+    known.extensions_mut().insert(Holder::Known(1));
+    let opened = world.upstream.exchange(known).await.unwrap();
+    assert_eq!(opened.status(), 200);
+    assert_eq!(world.say(Some(&session), &call("echo")).await.0, 404);
+    assert_eq!(world.say(None, INITIALIZE).await.0, 503);
+    let session = opened.headers()["mcp-session-id"].to_str().unwrap().to_owned();
     // What is longer than the limit ends the stream: nobody knows where the next event would begin.
     let error = world.send(Some(&session), &call("huge")).await.unwrap_err();
     assert!(matches!(error, UpstreamError::Broken(_)), "{error:?}");

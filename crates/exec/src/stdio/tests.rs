@@ -8,6 +8,7 @@ use tollgate_mcp::Frame;
 use super::*;
 use crate::client::{ClientLimits, McpClient};
 use crate::peer::{chunk, post, text};
+use crate::session::Holder;
 use tollgate_risk::room::Share;
 
 /// A server of both eras in POSIX shell. What a call does stands in the tool's name.
@@ -507,6 +508,53 @@ async fn f54_sessions_are_bounded_and_a_place_is_free_again_when_one_ends() {
     assert_eq!(world.send(bodiless(Method::DELETE, Some(&first))).await.unwrap().status(), 204);
     until(async || world.say(None, INITIALIZE).await.0 == 200).await;
     assert_eq!(world.say(Some(&second), call("1", "echo")).await.0, 200);
+    world.end().await;
+}
+
+/// `initialize` of a holder; the session, if it got one.
+async fn opened_by(world: &World, holder: Holder) -> Option<String> {
+    let mut request = within(None, INITIALIZE);
+    request.extensions_mut().insert(holder);
+    let response = world.send(request).await.unwrap();
+    assert!(matches!(response.status().as_u16(), 200 | 503), "{}", response.status());
+    response.headers().get("mcp-session-id").map(|id| id.to_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn where_one_holder_has_every_session_its_longest_unused_gives_way_to_others() {
+    let world = World::new("", StdioLimits { sessions_max: 3, ..limits() });
+    let (stranger, known) = (Holder::Stranger(1), Holder::Known(1));
+    let mut own = Vec::new();
+    for _ in 0..3 {
+        own.push(opened_by(&world, stranger).await.unwrap());
+    }
+    assert_eq!(opened_by(&world, stranger).await, None, "the bound holds for itself");
+    // A stream to listen on keeps no place; the answer to a request does. The second session is used last.
+    let stream = world.send(bodiless(Method::GET, Some(&own[2]))).await.unwrap();
+    let hanging = world.tasks.spawn({
+        let (upstream, first) = (Arc::clone(&world.upstream), own[0].clone());
+        async move { upstream.exchange(within(Some(&first), call("1", "hang"))).await }
+    });
+    until(async || world.upstream.is_busy()).await;
+    assert_eq!(world.say(Some(&own[1]), call("1", "echo")).await.0, 200);
+
+    let first = opened_by(&world, known).await.unwrap();
+    text(stream.into_body()).await.expect("its stream ends in order");
+    assert_eq!(world.say(Some(&own[2]), call("1", "echo")).await.0, 404, "so its client opens another");
+    assert_eq!(world.say(Some(&own[1]), call("2", "echo")).await.0, 200);
+    let second = opened_by(&world, known).await.unwrap();
+    assert_eq!(world.say(Some(&own[1]), call("3", "echo")).await.0, 404);
+    assert!(!hanging.is_finished(), "what is under way is not broken off");
+    assert_eq!(opened_by(&world, known).await, None, "it has more than its share by now");
+    assert_eq!(opened_by(&world, stranger).await, None, "nothing is taken from whoever is known");
+    // The gateway itself always gets one.
+    assert!(opened_by(&world, Holder::House).await.is_some());
+    let left = [
+        world.say(Some(&first), call("1", "echo")).await.0,
+        world.say(Some(&second), call("1", "echo")).await.0,
+    ];
+    assert_eq!(left, [404, 200]);
+    hanging.abort();
     world.end().await;
 }
 

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 
+use super::Peer;
+use super::metrics::{is_forwarded, may_read};
 use crate::carrier::Carrier;
 use crate::described::{Access, Group, Operation, Schema, Shape, Told};
 use crate::gateway::Gateway;
@@ -15,26 +17,41 @@ pub(crate) async fn alive() -> axum::Json<serde_json::Value> {
     axum::Json(json!({ "status": "ok" }))
 }
 
-/// `GET /readyz`: work is taken; 503 while draining or after the ledger stopped taking money. How the servers are doing is
-/// told beside it: one that is down is not the gateway's end.
+/// `GET /readyz`: work is taken; 503 while draining or after the ledger stopped taking money. How many servers are down is told beside it:
+/// one that is down is not the gateway's end. Which servers there are is for those who may read the metrics, where they stand too.
 pub(crate) async fn ready(
     State(gateway): State<Arc<Gateway>>,
+    axum::Extension(peer): axum::Extension<Peer>,
+    headers: HeaderMap,
 ) -> (StatusCode, axum::Json<serde_json::Value>) {
     let draining = gateway.readiness.is_draining();
     let ledger_open = gateway.gate.ports().store.is_open();
     let status = if draining || !ledger_open { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    let servers: Map<String, Value> = gateway
-        .carriers
-        .iter()
-        .map(|(name, carrier)| (name.to_string(), standing(&gateway, carrier)))
-        .collect();
-    let body = json!({
+    let is_down =
+        |carrier: &&Arc<Carrier>| ["failing", "resting"].contains(&carrier.health().standing().state);
+    let mut body = json!({
         "ready": status == StatusCode::OK,
         "draining": draining,
         "ledger_open": ledger_open,
-        "servers": servers,
+        "servers_total": gateway.carriers.len(),
+        "servers_down": gateway.carriers.values().filter(is_down).count(),
     });
+    if is_for_operators(&gateway, peer, &headers)
+        && let Some(body) = body.as_object_mut()
+    {
+        let servers = gateway.carriers.iter();
+        let servers: Map<String, Value> =
+            servers.map(|(name, carrier)| (name.to_string(), standing(&gateway, carrier))).collect();
+        body.insert("servers".to_owned(), Value::Object(servers));
+    }
     (status, axum::Json(body))
+}
+
+/// Whoever may read the metrics; and without a token whoever asks from the very address on which the gateway listens, as the doctor does.
+fn is_for_operators(gateway: &Gateway, peer: Peer, headers: &HeaderMap) -> bool {
+    let (metrics, listen) = (&gateway.config.metrics, gateway.config.listen.ip());
+    let same_machine = metrics.token.is_none() && peer.address.ip() == listen && !is_forwarded(headers);
+    same_machine || may_read(metrics, peer.address, headers).is_ok()
 }
 
 pub(super) fn standing(gateway: &Gateway, carrier: &Carrier) -> Value {
@@ -74,7 +91,7 @@ pub(crate) const READY: Operation = Operation {
     group: Group::Operations,
     access: Access::Probe,
     summary: "Whether the gateway takes work.",
-    about: "503 while it drains before its end, and after the ledger stopped taking money. A server that is down does not make the gateway unready.",
+    about: "503 while it drains before its end, and after the ledger stopped taking money. A server that is down does not make the gateway unready. Which servers there are is told to those who may read `/metrics`: by default, whoever asks on the gateway's own machine.",
     parameters: &[],
     body: None,
     told: &[
@@ -83,14 +100,14 @@ pub(crate) const READY: Operation = Operation {
             "It takes work.",
             Shape::Named("Readiness"),
             Some(
-                r#"{"ready":true,"draining":false,"ledger_open":true,"servers":{"search":{"state":"ok","failures_in_a_row":0,"tools":1}}}"#,
+                r#"{"ready":true,"draining":false,"ledger_open":true,"servers_total":1,"servers_down":0,"servers":{"search":{"state":"ok","failures_in_a_row":0,"tools":1}}}"#,
             ),
         ),
         Told::json(
             503,
             "It takes none.",
             Shape::Named("Readiness"),
-            Some(r#"{"ready":false,"draining":true,"ledger_open":true,"servers":{}}"#),
+            Some(r#"{"ready":false,"draining":true,"ledger_open":true,"servers_total":1,"servers_down":0}"#),
         ),
     ],
     codes: &[],
@@ -104,11 +121,13 @@ pub(crate) const SCHEMAS: &[Schema] = &[
     },
     Schema {
         name: "Readiness",
-        json: r##"{"type":"object","required":["ready","draining","ledger_open","servers"],"properties":{
+        json: r##"{"type":"object","required":["ready","draining","ledger_open","servers_total","servers_down"],"properties":{
             "ready":{"type":"boolean"},
             "draining":{"type":"boolean","description":"The gateway is ending: running calls are finished, new ones refused."},
             "ledger_open":{"type":"boolean","description":"Whether the ledger takes money operations."},
-            "servers":{"type":"object","additionalProperties":{"$ref":"#/components/schemas/ServerHealth"}}}}"##,
+            "servers_total":{"type":"integer","minimum":0},
+            "servers_down":{"type":"integer","minimum":0,"description":"Of them those that are `failing` or `resting`."},
+            "servers":{"type":"object","description":"For those who may read `/metrics`.","additionalProperties":{"$ref":"#/components/schemas/ServerHealth"}}}}"##,
     },
     Schema {
         name: "ServerHealth",

@@ -10,6 +10,7 @@ mod call;
 pub(crate) mod federated;
 mod handed;
 mod list;
+mod place;
 
 use std::sync::Arc;
 
@@ -64,6 +65,14 @@ pub(crate) async fn exchange(
     {
         let denial = Denial::BodyTooLarge { bytes_max: gateway.config.limits.body_bytes_max };
         return refused(&gateway, &carrier, &denial, era_of(request.headers()), None);
+    }
+    let mut request = request;
+    if carrier.keeps_sessions {
+        let (mut head, body) = request.into_parts();
+        if place::may_open(&head) {
+            place::name(&gateway, &mut head, peer);
+        }
+        request = Request::from_parts(head, body);
     }
     if !carrier.has_policy {
         return unparsed(&gateway, &carrier, request).await;

@@ -45,8 +45,13 @@ pub(crate) async fn metrics(
     }
 }
 
-/// A token counts for every caller. Without one, callers on this machine may read, unless a proxy speaks for them.
-fn may_read(rule: &Metrics, peer: SocketAddr, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+/// Whether somebody may read what is for operators: a token counts for every caller; without one, callers on this machine may, unless a
+/// proxy speaks for them.
+pub(super) fn may_read(
+    rule: &Metrics,
+    peer: SocketAddr,
+    headers: &HeaderMap,
+) -> Result<(), (StatusCode, &'static str)> {
     if let Some(token) = &rule.token {
         let presented = headers.get(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
         let presented = presented.and_then(|value| value.strip_prefix(b"Bearer "));
@@ -69,8 +74,12 @@ fn may_read(rule: &Metrics, peer: SocketAddr, headers: &HeaderMap) -> Result<(),
 
 /// Whether a caller is on this machine, and no proxy speaks for somebody else.
 pub(super) fn is_near(peer: SocketAddr, headers: &HeaderMap) -> bool {
-    let is_forwarded = FORWARDED.iter().any(|name| headers.contains_key(*name));
-    peer.ip().to_canonical().is_loopback() && !is_forwarded
+    peer.ip().to_canonical().is_loopback() && !is_forwarded(headers)
+}
+
+/// Whether a proxy speaks for somebody else.
+pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
+    FORWARDED.iter().any(|name| headers.contains_key(*name))
 }
 
 /// How [`metrics`] is described.

@@ -71,6 +71,8 @@ mod observe;
 #[cfg(test)]
 mod on_chain;
 #[cfg(test)]
+mod origins;
+#[cfg(test)]
 mod operators;
 #[cfg(test)]
 mod overlapping;
@@ -86,6 +88,8 @@ mod payments;
 mod payouts;
 #[cfg(test)]
 mod pins;
+#[cfg(test)]
+mod places;
 #[cfg(test)]
 mod priced_by_result;
 #[cfg(test)]

@@ -161,6 +161,21 @@ async fn metrics_need_their_token_where_one_is_set() {
     assert_eq!((without.status.as_u16(), without.header("www-authenticate")), (401, Some("Bearer")));
     assert!(!without.text().contains("tollgate_calls_total"));
     assert_eq!(ask(&[("authorization", "Bearer another-token-than-this")]).await.status, 401);
+
+    // Which servers there are is for the same readers; a probe without the token is a probe all the same.
+    let ready = format!("{}/readyz", world.gateway.url);
+    let names = async |headers: &[(&str, &str)]| {
+        let answer = get(&ready, headers).await.unwrap();
+        (answer.status.as_u16(), answer.json().unwrap()["servers"].is_object())
+    };
+    assert_eq!(names(&[]).await, (200, false));
+    assert_eq!(names(&[("authorization", &bearer)]).await, (200, true));
+    delivered(&world.paid_call("echo", &json!({ "n": 1 })).await);
+    let listen = world.gateway.url.trim_start_matches("http://");
+    std::fs::write(world.folder.path().join("empty.yaml"), format!("servers: {{}}\n{more}")).unwrap();
+    let doctor = world.gateway.cli(&["doctor", "--config", "empty.yaml", "--listen", listen]);
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(said.contains("server up, as the running gateway sees it"), "the doctor shows the token: {said}");
 }
 
 #[tokio::test]
@@ -174,6 +189,11 @@ async fn readyz_names_what_is_open_and_how_many_tools_are_known() {
         (200, &json!(true), &json!(true))
     );
     assert_eq!(body["servers"]["up"]["tools"], 1, "{body}");
+    // Somebody behind a proxy is told how many there are, and no names.
+    let ready = get(&format!("{}/readyz", world.gateway.url), &[("x-forwarded-for", "192.0.2.7")]).await;
+    let stranger = ready.unwrap();
+    let told = json!({ "ready": true, "draining": false, "ledger_open": true, "servers_total": 1, "servers_down": 0 });
+    assert_eq!((stranger.status.as_u16(), stranger.json().unwrap()), (200, told));
     assert_eq!(get(&format!("{}/healthz", world.gateway.url), &[]).await.unwrap().status, 200);
 }
 

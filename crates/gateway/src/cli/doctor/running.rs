@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use http::Request;
+use http::{HeaderValue, Request};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -30,31 +30,38 @@ pub(super) async fn servers(config: &Config) -> Option<serde_json::Map<String, s
     if listen.ip().is_unspecified() {
         listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
-    let asking = ask(listen, config.tls.as_ref());
+    let asking = ask(config, listen);
     let answer = tokio::time::timeout(Duration::from_millis(ASK_MS_MAX), asking).await.ok()?.ok()?;
     let said: serde_json::Value = serde_json::from_slice(&answer).ok()?;
     said.get("servers")?.as_object().cloned()
 }
 
-async fn ask(listen: SocketAddr, tls: Option<&TlsFiles>) -> anyhow::Result<Bytes> {
+async fn ask(config: &Config, listen: SocketAddr) -> anyhow::Result<Bytes> {
     let socket = TcpStream::connect(listen).await.context("connect")?;
-    match tls {
-        None => readyz(socket, listen).await,
+    let mut request =
+        Request::get("/readyz").header("host", listen.to_string()).body(Empty::<Bytes>::new())?;
+    // Which servers there are is told to those who may read the metrics.
+    if let Some(token) = &config.metrics.token {
+        let mut bearer = HeaderValue::from_bytes(&[b"Bearer ", &*token.0].concat())?;
+        bearer.set_sensitive(true);
+        request.headers_mut().insert(http::header::AUTHORIZATION, bearer);
+    }
+    match &config.tls {
+        None => sent(socket, request).await,
         Some(files) => {
             let connector = TlsConnector::from(Arc::new(client(files)?));
             let stream =
                 connector.connect(ServerName::from(listen.ip()), socket).await.context("shake hands")?;
-            readyz(stream, listen).await
+            sent(stream, request).await
         }
     }
 }
 
-async fn readyz(
+async fn sent(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send,
-    listen: SocketAddr,
+    request: Request<Empty<Bytes>>,
 ) -> anyhow::Result<Bytes> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.context("speak HTTP")?;
-    let request = Request::get("/readyz").header("host", listen.to_string()).body(Empty::<Bytes>::new())?;
     let asking = async move {
         let answer = sender.send_request(request).await.context("ask")?;
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;

@@ -14,6 +14,7 @@ use tollgate_mcp::era::{CLIENT_CAPABILITIES_KEY, CLIENT_INFO_KEY, MODERN_SINCE, 
 use tollgate_mcp::reply::{self, code};
 use tollgate_mcp::{Era, Frame, RequestId, headers, json};
 
+use super::super::place;
 use super::asking::{Answered, Asking, unanswered};
 use crate::carrier::{Carrier, fault_of};
 use crate::clock;
@@ -23,6 +24,15 @@ use crate::federation::Modern;
 const INTRODUCTION_TIMES: u64 = 3;
 /// A longer session id of a server would crowd out those of the others.
 const SESSION_ID_CHARS_MAX: usize = 512;
+
+/// Refusals that would be the same in either era.
+const LETS_NOBODY_IN: [StatusCode; 5] = [
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::TOO_EARLY,
+    StatusCode::TOO_MANY_REQUESTS,
+];
 
 /// What one server said.
 enum Heard {
@@ -34,8 +44,11 @@ enum Heard {
 
 /// `initialize`: a session with every server that speaks the era of sessions, sealed into one id.
 pub(super) async fn initialize(asking: &Asking, frame: &Frame, id: &RequestId) -> Response<Body> {
+    let mut opening = asking.head.clone();
+    place::name(&asking.gateway, &mut opening, asking.peer);
+    let opening = &opening;
     let asked = asking.federation.carriers().map(async |carrier| {
-        let mut head = asking.head.clone();
+        let mut head = opening.clone();
         for absent in [headers::SESSION_ID, headers::PROTOCOL_VERSION, http::header::CONTENT_LENGTH] {
             head.headers.remove(absent);
         }
@@ -106,12 +119,8 @@ pub(super) async fn discover(asking: &Asking, frame: &Frame, id: &RequestId) -> 
     let asked = asking.federation.carriers().map(async |carrier| {
         let head = asking.head_for(&carrier.name, None).unwrap_or_else(|| asking.head.clone());
         let answered = asking.ask(carrier, head, frame.bytes().clone(), id, patience(asking)).await;
-        let heard = heard(&carrier.name, answered, Era::Modern);
-        // A refusal may be about what this very client sent: only the gateway's own question tells that a server is not modern.
-        if let Heard::Introduced(introduced) = &heard {
-            asking.federation.learn(&carrier.name, yes(&introduced.0), clock::now());
-        }
-        (carrier.name.clone(), heard)
+        // The answer is this very client's, by its headers and its words: what others are told follows from the gateway's own question.
+        (carrier.name.clone(), heard(&carrier.name, answered, Era::Modern))
     });
     let mut heard = Collected::default();
     for (server, said) in join_all(asked).await {
@@ -201,8 +210,8 @@ fn heard(server: &ServerName, answered: Result<Answered, UpstreamError>, era: Er
         }
     };
     let Some(result) = answered.result() else {
-        // What broke down says nothing about what it speaks.
-        if answered.status.is_server_error() {
+        // Neither what broke down nor what lets nobody in says anything about what it speaks.
+        if answered.status.is_server_error() || LETS_NOBODY_IN.contains(&answered.status) {
             return Heard::Failed("refused", Fault::Upstream { kind: FailureKind::Broken });
         }
         return Heard::OtherEra(answered.frame.filter(|frame| frame.error().is_some()).map(Box::new));

@@ -20,6 +20,7 @@ use super::listening::Said;
 use crate::begun::{Begun, RELATED_TASK, Whose};
 use crate::carrier::fault_of;
 use crate::federation::Federation;
+use crate::reserved::at_own_origin;
 
 /// How the events of a stream are named.
 #[derive(Clone)]
@@ -206,10 +207,15 @@ pub(super) fn limits(asking: &Asking) -> Limits<'_> {
 pub(super) async fn relayed(
     asking: &Asking,
     server: &ServerName,
-    response: Response<Body>,
+    mut response: Response<Body>,
     id: &RequestId,
     with_answers: bool,
 ) -> Response<Body> {
+    // Of several servers at one door none speaks for it, policy or not.
+    if let Err(error) = at_own_origin(&mut response) {
+        super::asking::unanswered(server, &error);
+        return asking.failed(&fault_of(&error), id);
+    }
     let mut relay = Relay::new(asking, server, Some(id.clone()), with_answers, Events::Request);
     let mut limits = limits(asking);
     if !with_answers {
