@@ -71,9 +71,9 @@ mod observe;
 #[cfg(test)]
 mod on_chain;
 #[cfg(test)]
-mod origins;
-#[cfg(test)]
 mod operators;
+#[cfg(test)]
+mod origins;
 #[cfg(test)]
 mod overlapping;
 #[cfg(test)]
