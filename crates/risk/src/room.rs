@@ -9,6 +9,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
+mod arriving;
+
+pub use arriving::{Arriving, Excess};
+
 /// What everyone may hold, whatever the others do; a connection's own buffers are as large.
 pub const SMALL_BYTES_MAX: usize = 16 * 1024;
 

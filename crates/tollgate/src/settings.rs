@@ -47,6 +47,7 @@ pub struct Settings {
 pub(crate) struct Limits {
     pub(crate) body_bytes_max: usize,
     pub(crate) bodies_bytes_max: usize,
+    pub(crate) body_ms_max: u64,
     pub(crate) answer_bytes_max: usize,
     pub(crate) answers_bytes_max: usize,
     pub(crate) calls_per_minute: u32,
@@ -70,6 +71,7 @@ struct RawSettings {
 struct RawLimits {
     body_bytes_max: Option<usize>,
     bodies_bytes_max: Option<usize>,
+    body_ms_max: Option<u64>,
     answer_bytes_max: Option<usize>,
     answers_bytes_max: Option<usize>,
     calls_per_minute: Option<u32>,
@@ -114,8 +116,8 @@ impl Settings {
     ///   x402: { network: base-sepolia, pay_to: "${PAY_TO}" }
     ///   lightning: { lnbits_url: "${LNBITS_URL}", lnbits_invoice_key: "${LNBITS_INVOICE_KEY}" }
     /// limits:
-    ///   { body_bytes_max: 4194304, bodies_bytes_max: 134217728, answer_bytes_max: 4194304, answers_bytes_max: 134217728,
-    ///     calls_per_minute: 6000, offers_per_minute: 600 }
+    ///   { body_bytes_max: 4194304, bodies_bytes_max: 134217728, body_ms_max: 30000, answer_bytes_max: 4194304,
+    ///     answers_bytes_max: 134217728, calls_per_minute: 6000, offers_per_minute: 600 }
     /// receipts: { free_calls: false, result_ttl_seconds: 86400 }
     /// ```
     ///
@@ -146,6 +148,7 @@ impl Settings {
             limits: Limits {
                 body_bytes_max: BYTES_MAX,
                 bodies_bytes_max: TOGETHER_BYTES_MAX,
+                body_ms_max: 30_000,
                 answer_bytes_max: BYTES_MAX,
                 answers_bytes_max: TOGETHER_BYTES_MAX,
                 calls_per_minute: 6_000,
@@ -172,6 +175,7 @@ impl Settings {
         let limits = Limits {
             body_bytes_max: raw.limits.body_bytes_max.unwrap_or(default.limits.body_bytes_max),
             bodies_bytes_max: raw.limits.bodies_bytes_max.unwrap_or(default.limits.bodies_bytes_max),
+            body_ms_max: raw.limits.body_ms_max.unwrap_or(default.limits.body_ms_max),
             answer_bytes_max: raw.limits.answer_bytes_max.unwrap_or(default.limits.answer_bytes_max),
             answers_bytes_max: raw.limits.answers_bytes_max.unwrap_or(default.limits.answers_bytes_max),
             calls_per_minute: raw.limits.calls_per_minute.unwrap_or(default.limits.calls_per_minute),
@@ -231,6 +235,14 @@ impl Settings {
     #[must_use]
     pub fn bodies_bytes_max(mut self, bytes: usize) -> Self {
         self.limits.bodies_bytes_max = bytes;
+        self
+    }
+
+    /// How long a request behind a toll may take to send its body, in milliseconds. A later one is refused with `request_timed_out`
+    /// (408) before anything is charged. Default: 30 s.
+    #[must_use]
+    pub fn body_ms_max(mut self, milliseconds: u64) -> Self {
+        self.limits.body_ms_max = milliseconds;
         self
     }
 

@@ -74,7 +74,9 @@ pub(crate) async fn connect(args: ConnectArgs) -> anyhow::Result<ExitCode> {
     let purse =
         Purse { wallets, randomness: Arc::new(paying::randomness()), budget, clock: Arc::new(clock::now) };
     let money = if args.live { "REAL money" } else { "SANDBOX and test money only" };
-    Out::note(&format!("tollgate connect: {} by stdio; {money}", args.url));
+    // Clients keep what their servers say here in files of their own.
+    let url = tollgate_egress::shown_url(&args.url);
+    Out::note(&format!("tollgate connect: {url} by stdio; {money}"));
     bridge(endpoint, purse).await
 }
 

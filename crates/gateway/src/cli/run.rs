@@ -116,6 +116,8 @@ pub(super) struct Running {
     control: Arc<Control>,
     serving: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
+    /// Whether SIGHUP has its settings read again.
+    is_read_again: bool,
 }
 
 /// What a gateway starts with.
@@ -161,7 +163,7 @@ pub(super) async fn start(start: Start, mode: Mode, listener: TcpListener) -> an
         background.spawn(watching.context("wait for SIGHUP")?);
     }
     let serving = background.spawn(server::serve(Arc::clone(&control), listener, stop.clone()));
-    Ok(Running { control, serving, stop })
+    Ok(Running { control, serving, stop, is_read_again })
 }
 
 /// The settings with what the admin API has changed, which only somebody who can read them again could change.
@@ -211,13 +213,23 @@ impl Running {
     }
 
     /// Serves until SIGTERM or SIGINT, then drains; a second signal ends the process at once (what is open is finished at
-    /// the next start).
+    /// the next start). Where nothing is read again, SIGHUP is the end of the terminal: it would end the process without a drain, and
+    /// leave a program that ignores the end of its input behind.
     pub(super) async fn until_stopped(self) -> anyhow::Result<ExitCode> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let ends_at_hangup = !self.is_read_again && !ignores_hangup();
+        let mut hangup = if ends_at_hangup { Some(signal(SignalKind::hangup())?) } else { None };
+        let hung_up = async {
+            match &mut hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            _ = hung_up => {}
         }
         self.stop.cancel();
         Out::note("stopping: no new work; a second signal stops at once");
@@ -228,6 +240,16 @@ impl Running {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Whether whoever started the process wants it to outlive its terminal (`nohup`): a handler of ours would undo that. Linux tells
+/// (proc(5), `SigIgn`); where nothing does, it is not so.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored =
+        status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    // Signals are counted from one, and SIGHUP is the first.
+    ignored.is_some_and(|signals| signals & 1 != 0)
 }
 
 /// What a newcomer needs: the address, blocks to paste, the first paid call.

@@ -1,5 +1,6 @@
 //! `tollgate wrap -- CMD`: a gateway in front of one stdio server, without a configuration file.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -72,6 +73,12 @@ fn with_command(mut config: Config, args: &WrapArgs, environment: &Environment) 
             (None, None) => bail!("--env {text}: this environment variable is not set"),
         }
     }
+    let inherited = config.inherited.iter().chain(&variables).rfind(|(name, _)| name == "PATH");
+    if let (Some(program), Some((_, folders))) = (args.command.first(), inherited)
+        && !is_there(program, folders)
+    {
+        bail!("{program:?} is no program that can be run: no such file here or in PATH, or not executable");
+    }
     for server in config.servers.values_mut() {
         if let Transport::Stdio { command, env, .. } = &mut server.transport {
             command.clone_from(&args.command);
@@ -79,6 +86,18 @@ fn with_command(mut config: Config, args: &WrapArgs, environment: &Environment) 
         }
     }
     Ok(config)
+}
+
+/// Whether a program would be found as the system looks for it: what is only found missing by the first caller helps nobody who has
+/// mistyped it.
+fn is_there(program: &str, folders: &str) -> bool {
+    let is_program = |path: &Path| {
+        path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    if program.contains('/') {
+        return is_program(Path::new(program));
+    }
+    std::env::split_paths(folders).any(|folder| is_program(&folder.join(program)))
 }
 
 fn welcome(config: &Config, is_live: bool) {

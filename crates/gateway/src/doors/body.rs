@@ -5,11 +5,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::Body;
 use http_body_util::BodyExt;
 use tollgate_gate::Denial;
-use tollgate_risk::room::{Full, Room, Share};
+use tollgate_risk::room::{Arriving, Excess, Room};
 
 use crate::gateway::Gateway;
 
@@ -35,26 +35,15 @@ where
 
 async fn whole<B: Body<Data = Bytes>>(body: B, bytes_max: usize, room: &Arc<Room>) -> Result<Bytes, Denial> {
     let mut body = pin!(body);
-    let mut share = Share::default();
-    // Most bodies are one piece, which stays where it is.
-    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+    let mut arriving = Arriving::new(bytes_max, room);
     while let Some(frame) = body.frame().await {
         let Ok(piece) = frame.map_err(|_| broken())?.into_data() else { continue };
-        let length = first.len().max(all.len()).saturating_add(piece.len());
-        if length > bytes_max {
-            return Err(Denial::BodyTooLarge { bytes_max });
-        }
-        share.grow(room, length).map_err(|Full| Denial::NoRoom { retry_after_ms: FULL_RETRY_MS })?;
-        if length == piece.len() {
-            first = piece;
-        } else {
-            if all.is_empty() {
-                all.extend_from_slice(&first);
-            }
-            all.extend_from_slice(&piece);
-        }
+        arriving.take(piece).map_err(|excess| match excess {
+            Excess::TooLarge => Denial::BodyTooLarge { bytes_max },
+            Excess::NoRoom => Denial::NoRoom { retry_after_ms: FULL_RETRY_MS },
+        })?;
     }
-    Ok(share.keep(if all.is_empty() { first } else { all.freeze() }))
+    Ok(arriving.whole())
 }
 
 /// A body that broke off, or that is no HTTP, such as a chunk without a length.

@@ -310,3 +310,18 @@ async fn a_wrong_command_line_says_what_is_wrong_and_connects_nothing() {
     let output = command(folder.path()).args(["connect"]).stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success() && output.stdout.is_empty(), "positive control: {output:?}");
 }
+
+#[tokio::test]
+async fn a_key_in_the_url_is_not_said_where_clients_keep_what_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let urls = [("http://user:canary-key@127.0.0.1:9/mcp?key=canary-key", 0), ("http://127.0.0.1:9/mcp", 1)];
+    for (url, whole) in urls {
+        let mut started = command(folder.path());
+        // Its input is at its end at once.
+        started.args(["connect", url, "--data", "data"]).stdin(Stdio::null());
+        let ended = tokio::task::spawn_blocking(move || started.output().unwrap()).await.unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(said.contains("127.0.0.1:9/mcp") && !said.contains("canary"), "{said}");
+        assert_eq!(said.matches(url).count(), whole, "control: what is no secret is said: {said}");
+    }
+}

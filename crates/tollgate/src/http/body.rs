@@ -4,12 +4,12 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use tollgate_risk::Room;
-use tollgate_risk::room::{self, Share};
+use tollgate_risk::room::{Arriving, Excess};
 
 use super::BoxError;
 
@@ -79,9 +79,12 @@ pub(super) enum NotHeld {
     Broken(BoxError),
 }
 
-impl From<room::Full> for NotHeld {
-    fn from(room::Full: room::Full) -> Self {
-        Self::NoRoom
+impl From<Excess> for NotHeld {
+    fn from(excess: Excess) -> Self {
+        match excess {
+            Excess::TooLarge => Self::TooLarge,
+            Excess::NoRoom => Self::NoRoom,
+        }
     }
 }
 
@@ -92,25 +95,12 @@ where
     B::Error: Into<BoxError>,
 {
     let mut body = pin!(body);
-    let mut share = Share::default();
-    // Most bodies are one piece, which stays where it is.
-    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+    let mut arriving = Arriving::new(bytes_max, room);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| NotHeld::Broken(error.into()))?;
-        let Ok(piece) = frame.into_data() else { continue };
-        let length = first.len().max(all.len()).saturating_add(piece.len());
-        if length > bytes_max {
-            return Err(NotHeld::TooLarge);
-        }
-        share.grow(room, length)?;
-        if length == piece.len() {
-            first = piece;
-        } else {
-            if all.is_empty() {
-                all.extend_from_slice(&first);
-            }
-            all.extend_from_slice(&piece);
+        if let Ok(piece) = frame.into_data() {
+            arriving.take(piece)?;
         }
     }
-    Ok(share.keep(if all.is_empty() { first } else { all.freeze() }))
+    Ok(arriving.whole())
 }

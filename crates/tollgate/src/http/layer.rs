@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -21,6 +22,7 @@ use super::{Body, BoxError, answer, flow, stored};
 use crate::house::House;
 use crate::paid::Paid;
 use crate::run::{Worked, run};
+use crate::settings::Limits;
 
 /// When whoever found no room may come back.
 const FULL_RETRY_MS: u64 = 1_000;
@@ -132,8 +134,12 @@ impl Toll {
         if self.is_flowing {
             self.room_to_flow().map_err(Refusal::denied)?;
         }
-        let bytes_max = self.house.limits.body_bytes_max;
-        let body = body::whole(body, bytes_max, &self.house.bodies).await.map_err(|why| {
+        let Limits { body_bytes_max: bytes_max, body_ms_max, .. } = self.house.limits;
+        let reading = body::whole(body, bytes_max, &self.house.bodies);
+        // Nobody has paid yet: what never ends must not keep its share of the room for as long as the host bears it.
+        let read = tokio::time::timeout(Duration::from_millis(body_ms_max), reading).await;
+        let late = |_elapsed| Refusal::denied(Denial::RequestTimedOut { body_ms_max });
+        let body = read.map_err(late)?.map_err(|why| {
             Refusal::denied(match why {
                 NotHeld::TooLarge => Denial::BodyTooLarge { bytes_max },
                 NotHeld::NoRoom => Denial::NoRoom { retry_after_ms: FULL_RETRY_MS },

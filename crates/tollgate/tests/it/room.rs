@@ -47,8 +47,12 @@ struct World {
 impl World {
     /// `GET /story` flows, `GET /large` and `GET /small` are whole, `POST /length` says how long its body is.
     async fn new(room: usize) -> Self {
+        Self::with(room, |settings| settings).await
+    }
+
+    async fn with(room: usize, more: impl FnOnce(Settings) -> Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings::dev(folder.path())
+        let settings = more(Settings::dev(folder.path()))
             .body_bytes_max(LARGEST)
             .bodies_bytes_max(room)
             .answer_bytes_max(LARGEST)
@@ -256,4 +260,27 @@ async fn f9_bodies_past_the_room_for_all_are_refused_and_small_ones_pass() {
         assert_eq!(ended.unwrap().unwrap().status(), 402);
     }
     assert_eq!(asked(Body::from(large())).await.status(), 402);
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_gives_its_room_back_in_time_and_costs_nothing() {
+    let world = World::with(ROOM, |settings| settings.body_ms_max(300)).await;
+    let mut slow = tokio::task::JoinSet::new();
+    let mut makers = Vec::new();
+    for _ in 0..2 {
+        let (maker, pieces) = mpsc::channel(1);
+        maker.send(large()).await.unwrap();
+        let request = Request::post("/length").header("host", &world.host).body(coming(pieces)).unwrap();
+        slow.spawn(world.app.clone().oneshot(request));
+        makers.push(maker);
+    }
+    while let Some(ended) = soon(slow.join_next()).await {
+        let late = ended.unwrap().unwrap();
+        assert_eq!((late.status().as_u16(), code(late).await.as_str()), (408, "request_timed_out"));
+    }
+    // Their senders are still there, and hold nothing.
+    let request = Request::post("/length").header("host", &world.host).body(Body::from(large())).unwrap();
+    assert_eq!(soon(world.app.clone().oneshot(request)).await.unwrap().status(), 402, "control");
+    assert!(makers.iter().all(mpsc::Sender::is_closed), "nobody reads on");
+    world.assert_charged(0).await;
 }
