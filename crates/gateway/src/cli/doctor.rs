@@ -11,6 +11,7 @@ use std::time::Duration;
 use tollgate_egress::{Client, Limits, Policy, shown_url};
 
 use super::out::one_line;
+use super::receipt::own_key;
 use super::run::overrides;
 use super::{FINDING, Out, ServeArgs};
 use crate::config::{Config, Environment, Settling, Transport, load, schema as config_schema};
@@ -181,10 +182,21 @@ pub(crate) async fn doctor(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn port(config: &Config) -> Check {
-    let problem = tokio::net::TcpListener::bind(config.listen).await.err().map(|error| {
-        format!("{error}; a gateway that runs there is fine, else choose another address with --listen")
-    });
-    Check::new(format!("listen on {}", config.listen), problem)
+    let what = format!("listen on {}", config.listen);
+    let Err(error) = tokio::net::TcpListener::bind(config.listen).await else {
+        return Check::new(what, None);
+    };
+    let runs = running::receipt_keys(config).await;
+    let found = match (own_key(&config.data), runs) {
+        (Ok(own), Some(keys)) if keys.iter().any(|key| key.key_id() == own.key_id()) => {
+            Found::Note("the gateway of this data directory runs there".to_owned())
+        }
+        (_, Some(_)) => Found::Problem(format!(
+            "{error}; another gateway runs there: choose another address with --listen"
+        )),
+        (_, None) => Found::Problem(format!("{error}; choose another address with --listen")),
+    };
+    Check { what, found }
 }
 
 /// How the gateway that runs at this address sees its servers; nothing if none runs there.

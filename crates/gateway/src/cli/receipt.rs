@@ -146,7 +146,12 @@ fn public_keys(file: Option<&Path>, data: &Path) -> anyhow::Result<Vec<PublicKey
             data.display()
         );
     }
-    Ok(vec![Signer::from_seed(&DataDirectory::open(data)?.key("receipts.key")?)?.public()])
+    Ok(vec![own_key(data)?])
+}
+
+/// The public key of the receipts of the gateway with this data directory.
+pub(crate) fn own_key(data: &Path) -> anyhow::Result<PublicKey> {
+    Ok(Signer::from_seed(&DataDirectory::open(data)?.key("receipts.key")?)?.public())
 }
 
 /// A receipt's statement for people, from its payload.

@@ -6,7 +6,7 @@ use tollgate_testkit::journal_server::{Journal, Script};
 use tollgate_testkit::peers::anvil::{PAYEE, RELAYER};
 use tollgate_testkit::peers::{Chain, Lnbits, available, port};
 
-use crate::world::command;
+use crate::world::{Gateway, command};
 
 /// The public key of some Lightning node: the generator of secp256k1 (SEC 2, section 2.4.1).
 const NODE: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
@@ -85,4 +85,24 @@ async fn the_doctor_asks_lnbits_whether_it_takes_the_keys() {
     let (is_well, said) = asked(admin, invoice);
     assert!(!is_well && said.contains("· invoice key of") && said.contains("can spend"), "{said}");
     assert!(said.contains("✗ admin key of") && said.contains("it cannot spend"), "{said}");
+}
+
+#[tokio::test]
+async fn the_doctor_knows_its_own_gateway_from_another_one_at_its_address() {
+    let (own, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let gateway = Gateway::dev(own.path()).await;
+    let listen = gateway.url.trim_start_matches("http://").to_owned();
+    let doctor = |folder: &Path, listen: &str| {
+        let output = command(folder).args(["doctor", "--data", "data", "--listen", listen]).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (is_well, said) = doctor(own.path(), &listen);
+    assert!(is_well && said.contains("the gateway of this data directory runs there"), "{said}");
+    let (is_well, said) = doctor(other.path(), &listen);
+    assert!(!is_well && said.contains("another gateway runs there"), "{said}");
+    // Nobody there speaks HTTP, or at all.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (is_well, said) = doctor(own.path(), &silent.local_addr().unwrap().to_string());
+    assert!(!is_well && said.contains("choose another address"), "{said}");
+    assert!(!said.contains("gateway runs there") && !said.contains("runs there"), "{said}");
 }

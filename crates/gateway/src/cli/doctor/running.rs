@@ -1,4 +1,4 @@
-//! Asking the gateway that runs at the configured address how its servers are doing.
+//! Asking the gateway that runs at the configured address who it is, and how its servers are doing.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tollgate_attest::{PublicKey, keys_from_jwks};
 
 use crate::config::{Config, TlsFiles};
 use crate::tls::certificates;
@@ -26,26 +27,42 @@ const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// What `/readyz` says of each server, as it stands in `servers`; `None` if no gateway runs there.
 pub(super) async fn servers(config: &Config) -> Option<serde_json::Map<String, serde_json::Value>> {
+    // Which servers there are is told to those who may read the metrics.
+    let token = config.metrics.token.as_ref().map(|token| &*token.0);
+    let said: serde_json::Value = serde_json::from_slice(&answer(config, "/readyz", token).await?).ok()?;
+    said.get("servers")?.as_object().cloned()
+}
+
+/// The public keys of the receipts that the gateway gives which runs there; `None` if none does.
+pub(super) async fn receipt_keys(config: &Config) -> Option<Vec<PublicKey>> {
+    let said = answer(config, "/.well-known/jwks.json", None).await?;
+    keys_from_jwks(std::str::from_utf8(&said).ok()?).ok()
+}
+
+/// What is answered there to `GET path`, in time.
+async fn answer(config: &Config, path: &'static str, token: Option<&[u8]>) -> Option<Bytes> {
     let mut listen = config.listen;
     if listen.ip().is_unspecified() {
         listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
-    let asking = ask(config, listen);
-    let answer = tokio::time::timeout(Duration::from_millis(ASK_MS_MAX), asking).await.ok()?.ok()?;
-    let said: serde_json::Value = serde_json::from_slice(&answer).ok()?;
-    said.get("servers")?.as_object().cloned()
+    let asking = async {
+        let mut request = Request::get(path).header("host", listen.to_string()).body(Empty::new())?;
+        if let Some(token) = token {
+            request.headers_mut().insert(http::header::AUTHORIZATION, bearer(token)?);
+        }
+        ask(config, listen, request).await
+    };
+    tokio::time::timeout(Duration::from_millis(ASK_MS_MAX), asking).await.ok()?.ok()
 }
 
-async fn ask(config: &Config, listen: SocketAddr) -> anyhow::Result<Bytes> {
+fn bearer(token: &[u8]) -> anyhow::Result<HeaderValue> {
+    let mut bearer = HeaderValue::from_bytes(&[b"Bearer ", token].concat())?;
+    bearer.set_sensitive(true);
+    Ok(bearer)
+}
+
+async fn ask(config: &Config, listen: SocketAddr, request: Request<Empty<Bytes>>) -> anyhow::Result<Bytes> {
     let socket = TcpStream::connect(listen).await.context("connect")?;
-    let mut request =
-        Request::get("/readyz").header("host", listen.to_string()).body(Empty::<Bytes>::new())?;
-    // Which servers there are is told to those who may read the metrics.
-    if let Some(token) = &config.metrics.token {
-        let mut bearer = HeaderValue::from_bytes(&[b"Bearer ", &*token.0].concat())?;
-        bearer.set_sensitive(true);
-        request.headers_mut().insert(http::header::AUTHORIZATION, bearer);
-    }
     match &config.tls {
         None => sent(socket, request).await,
         Some(files) => {

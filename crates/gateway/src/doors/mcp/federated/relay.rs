@@ -20,7 +20,6 @@ use super::listening::Said;
 use crate::begun::{Begun, RELATED_TASK, Whose};
 use crate::carrier::fault_of;
 use crate::federation::Federation;
-use crate::reserved::at_own_origin;
 
 /// How the events of a stream are named.
 #[derive(Clone)]
@@ -207,15 +206,10 @@ pub(super) fn limits(asking: &Asking) -> Limits<'_> {
 pub(super) async fn relayed(
     asking: &Asking,
     server: &ServerName,
-    mut response: Response<Body>,
+    response: Response<Body>,
     id: &RequestId,
     with_answers: bool,
 ) -> Response<Body> {
-    // Of several servers at one door none speaks for it, policy or not.
-    if let Err(error) = at_own_origin(&mut response) {
-        super::asking::unanswered(server, &error);
-        return asking.failed(&fault_of(&error), id);
-    }
     let mut relay = Relay::new(asking, server, Some(id.clone()), with_answers, Events::Request);
     let mut limits = limits(asking);
     if !with_answers {

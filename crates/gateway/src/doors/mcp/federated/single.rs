@@ -24,7 +24,7 @@ use crate::carrier::fault_of;
 use crate::clock;
 use crate::doors::rates::admit;
 use crate::federation::Modern;
-use crate::reserved::{Answers, without_demands};
+use crate::reserved::{Answers, at_own_origin, without_demands};
 
 /// Legacy servers say this of a resource they do not have; modern ones must not.
 const RESOURCE_NOT_FOUND: i32 = -32_002;
@@ -197,7 +197,11 @@ async fn pass(
             );
             relayed(asking, server, response, id, true).await
         }
-        Ok(response) => relayed(asking, server, response, id, true).await,
+        // Of several servers at one door none speaks for it, policy or not.
+        Ok(mut response) => match at_own_origin(&mut response) {
+            Ok(()) => relayed(asking, server, response, id, true).await,
+            Err(error) => failed(asking, server, &error, id),
+        },
         Err(error) => failed(asking, server, &error, id),
     }
 }
