@@ -6,8 +6,9 @@
 //! answer of a call out of a stream so that it can be withheld until it is settled.
 //!
 //! This crate never learns who called, what was paid or whether it may be carried out: it is handed a request and carries it
-//! out. Where sessions have a bound, it is told which requests belong together ([`session::Holder`]), and no more. It never retries a request that may have arrived, never re-encodes a message, never runs a shell, and reads no
-//! environment. Tasks run on the `TaskTracker` that is passed in, so that shutdown can wait for them.
+//! out. Where sessions have a bound, it is told which requests belong together ([`session::Holder`]), and no more. It never retries a
+//! request that may have arrived, never re-encodes a message, never runs a shell, and reads no environment. Tasks run on the
+//! `TaskTracker` that is passed in, so that shutdown can wait for them.
 //!
 //! ```
 //! use std::time::Duration;
