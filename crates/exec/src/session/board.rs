@@ -108,13 +108,13 @@ impl Board {
 
     /// Whether somebody is waiting for the answer to a request.
     pub(crate) fn is_answering(&self) -> bool {
-        self.lines.lock().calls.iter().any(|call| !call.events.is_closed())
+        self.lines.lock().are_answering()
     }
 
     /// Takes on no more requests, unless somebody is waiting for the answer to one: then nothing changes, and `false`.
     pub(crate) fn retire(&self) -> bool {
         let mut lines = self.lines.lock();
-        let is_answering = lines.calls.iter().any(|call| !call.events.is_closed());
+        let is_answering = lines.are_answering();
         lines.over |= !is_answering;
         !is_answering
     }
@@ -159,6 +159,10 @@ impl Board {
 }
 
 impl Lines {
+    fn are_answering(&self) -> bool {
+        self.calls.iter().any(|call| !call.events.is_closed())
+    }
+
     fn wait(&mut self, message: Bytes, queue_max: usize) {
         if self.waiting.len() >= queue_max {
             self.waiting.pop_front();

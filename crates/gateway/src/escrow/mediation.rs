@@ -173,15 +173,11 @@ async fn ask(
     // On what it was asked about, and on nothing that came since.
     let now = clock::now();
     let step = MoveEscrow {
-        id: row.id,
-        by: Who::Service,
-        event,
         key: Some(delivery),
         expected: Some(row.version),
         held: held(gateway, row.id, now).await?,
-        budget: None,
         mode: Some(gateway.mode.word()),
-        now,
+        ..MoveEscrow::new(row.id, Who::Service, event, now)
     };
     match gateway.gate.ports().store.escrow_command(EscrowCommand::Move(step)).await {
         Ok(moved) => {

@@ -78,9 +78,8 @@ async fn held_by(
 /// Whether this escrow's deadline is behind it now.
 async fn expire(gateway: &Gateway, id: EscrowId) -> bool {
     let now = clock::now();
-    let (by, event, mode) = (Who::Clock, EscrowEvent::Expire, Some(gateway.mode.word()));
-    let (key, expected, held, budget) = (None, None, None, None);
-    let step = MoveEscrow { id, by, event, key, expected, held, budget, mode, now };
+    let mode = Some(gateway.mode.word());
+    let step = MoveEscrow { mode, ..MoveEscrow::new(id, Who::Clock, EscrowEvent::Expire, now) };
     match gateway.gate.ports().store.escrow_command(EscrowCommand::Move(step)).await {
         Ok(moved) => {
             gateway.telemetry.escrows().moved(&moved);

@@ -87,6 +87,17 @@ fn kept(answer: &Answer) -> Vec<&'static str> {
     OF_ORIGIN.into_iter().map(|(name, _)| name).filter(|name| answer.header(name).is_some()).collect()
 }
 
+/// A gateway before this server twice: without a policy, and with this one for every tool.
+async fn gateway_of(address: SocketAddr, policy: &str) -> (tempfile::TempDir, Gateway) {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = format!(
+        "servers:\n  open: {{ url: 'http://{address}/mcp' }}\n  policed: {{ url: 'http://{address}/mcp', every_tool: {policy} }}\n"
+    );
+    std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
+    let gateway = Gateway::dev(folder.path()).await;
+    (folder, gateway)
+}
+
 #[tokio::test]
 async fn what_a_server_says_of_its_origin_is_not_said_of_the_gateways() {
     let address = server(|_, asked| {
@@ -98,12 +109,7 @@ async fn what_a_server_says_of_its_origin_is_not_said_of_the_gateways() {
         response
     })
     .await;
-    let folder = tempfile::tempdir().unwrap();
-    let yaml = format!(
-        "servers:\n  open: {{ url: 'http://{address}/mcp' }}\n  policed: {{ url: 'http://{address}/mcp', every_tool: {{}} }}\n"
-    );
-    std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
-    let gateway = Gateway::dev(folder.path()).await;
+    let (_folder, gateway) = gateway_of(address, "{}").await;
     let at = |server: &str| format!("{}/servers/{server}/mcp", gateway.url);
     for method in ["tools/list", "server/discover", "prompts/list"] {
         let answer = asked(&at("policed"), method).await;
@@ -138,12 +144,7 @@ async fn a_server_that_sends_its_callers_elsewhere_or_to_log_in_is_not_followed_
             away.header("www-authenticate", "Bearer realm=\"elsewhere\"").body(String::new()).unwrap()
         })
         .await;
-        let folder = tempfile::tempdir().unwrap();
-        let yaml = format!(
-            "servers:\n  open: {{ url: 'http://{address}/mcp' }}\n  policed: {{ url: 'http://{address}/mcp', every_tool: {PRICED} }}\n"
-        );
-        std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
-        let gateway = Gateway::dev(folder.path()).await;
+        let (folder, gateway) = gateway_of(address, PRICED).await;
         let at = |server: &str| format!("{}/servers/{server}/mcp", gateway.url);
         let refused = asked(&at("policed"), "prompts/list").await;
         assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (502, "upstream_broken"), "{status}");

@@ -105,6 +105,13 @@ pub struct MoveEscrow {
     pub now: UnixMillis,
 }
 
+impl MoveEscrow {
+    /// A step with nothing but what every step has.
+    pub const fn new(id: EscrowId, by: Who, event: EscrowEvent, now: UnixMillis) -> Self {
+        Self { id, by, event, key: None, expected: None, held: None, budget: None, mode: None, now }
+    }
+}
+
 /// The answer: the escrow as it stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EscrowMoved {

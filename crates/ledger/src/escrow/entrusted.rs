@@ -52,8 +52,7 @@ pub(crate) fn entrusted<E>(
             Role::Payer => Who::Principal(terms.payer.clone()),
             _ => Who::Server,
         };
-        let (key, expected, held, budget, mode) = (None, None, None, None, None);
-        let step = MoveEscrow { id: open.id, by, event, key, expected, held, budget, mode, now };
+        let step = MoveEscrow::new(open.id, by, event, now);
         changes.push(EscrowChanges::of(&before, after(&before, &step, applied.state), step, Vec::new()));
     }
     Ok(changes)

@@ -49,17 +49,7 @@ pub(crate) mod promises {
         now: u64,
     ) -> Result<EscrowState, StoreError> {
         let id = escrow_of_call(&claim.call);
-        let step = MoveEscrow {
-            id,
-            by,
-            event,
-            key: None,
-            expected: None,
-            held: None,
-            budget: None,
-            mode: None,
-            now: at(now),
-        };
+        let step = MoveEscrow::new(id, by, event, at(now));
         match store.commit(Command::Escrow(Box::new(EscrowCommand::Move(step)))).await? {
             Outcome::Escrow(moved) => Ok(moved.row.state),
             other => panic!("{other:?}"),

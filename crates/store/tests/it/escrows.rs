@@ -59,17 +59,7 @@ async fn step(
     event: EscrowEvent,
     now: u64,
 ) -> Result<EscrowMoved, StoreError> {
-    let step = MoveEscrow {
-        id: escrow,
-        by,
-        event,
-        key: None,
-        expected: None,
-        held: None,
-        budget: None,
-        mode: None,
-        now: at(now),
-    };
+    let step = MoveEscrow::new(escrow, by, event, at(now));
     store.escrow_command(EscrowCommand::Move(step)).await
 }
 
@@ -237,8 +227,7 @@ pub(crate) async fn budgets_of(store: &Store) {
         opened(store, id(number), terms(100, &[])).await;
         let budget = Some(Arc::new(ask(150, None)));
         let (by, event) = (Who::Principal(alice()), EscrowEvent::Fund);
-        let (key, expected, held, mode) = (None, None, None, None);
-        let fund = MoveEscrow { id: id(number), by, event, key, expected, held, budget, mode, now: at(1) };
+        let fund = MoveEscrow { budget, ..MoveEscrow::new(id(number), by, event, at(1)) };
         match store.escrow_command(EscrowCommand::Move(fund)).await {
             Ok(moved) => assert_eq!(moved.row.reserved.taken.len(), 1, "{:?}", moved.row.reserved),
             Err(StoreError::Refused(Refusal::Escrow(EscrowRefusal::Barred(_)))) => refused += 1,

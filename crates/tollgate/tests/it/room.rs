@@ -1,6 +1,7 @@
 //! What all bodies, and all answers, may take together; and what is said to one that finds no room.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,6 +13,7 @@ use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
 use tollgate::{Paid, Settings, Terms, Tollgate};
 use tower::ServiceExt;
 
@@ -230,16 +232,11 @@ async fn f9_whole_answers_past_the_room_for_all_are_dropped_and_what_was_paid_fo
     world.assert_charged(3).await;
 }
 
-#[tokio::test]
-async fn f9_bodies_past_the_room_for_all_are_refused_and_small_ones_pass() {
-    let world = World::new(ROOM).await;
-    let asked = async |body: Body| {
-        let request = Request::post("/length").header("host", &world.host).body(body).unwrap();
-        soon(world.app.clone().oneshot(request)).await.unwrap()
-    };
-    // Two large bodies without an end; a third one is refused once they are there.
-    let mut slow = tokio::task::JoinSet::new();
-    let mut makers = Vec::new();
+/// Two requests with large bodies that do not end, and what makes them.
+async fn two_without_an_end(
+    world: &World,
+) -> (JoinSet<Result<Response<Body>, Infallible>>, Vec<mpsc::Sender<Bytes>>) {
+    let (mut slow, mut makers) = (JoinSet::new(), Vec::new());
     for _ in 0..2 {
         let (maker, pieces) = mpsc::channel(1);
         maker.send(large()).await.unwrap();
@@ -247,6 +244,18 @@ async fn f9_bodies_past_the_room_for_all_are_refused_and_small_ones_pass() {
         slow.spawn(world.app.clone().oneshot(request));
         makers.push(maker);
     }
+    (slow, makers)
+}
+
+#[tokio::test]
+async fn f9_bodies_past_the_room_for_all_are_refused_and_small_ones_pass() {
+    let world = World::new(ROOM).await;
+    let asked = async |body: Body| {
+        let request = Request::post("/length").header("host", &world.host).body(body).unwrap();
+        soon(world.app.clone().oneshot(request)).await.unwrap()
+    };
+    // A third one is refused once they are there.
+    let (mut slow, makers) = two_without_an_end(&world).await;
     for maker in &makers {
         // Its place is free once the piece before it was taken.
         soon(maker.send(Bytes::from_static(b"x"))).await.unwrap();
@@ -265,15 +274,7 @@ async fn f9_bodies_past_the_room_for_all_are_refused_and_small_ones_pass() {
 #[tokio::test]
 async fn a_body_that_never_ends_gives_its_room_back_in_time_and_costs_nothing() {
     let world = World::with(ROOM, |settings| settings.body_ms_max(300)).await;
-    let mut slow = tokio::task::JoinSet::new();
-    let mut makers = Vec::new();
-    for _ in 0..2 {
-        let (maker, pieces) = mpsc::channel(1);
-        maker.send(large()).await.unwrap();
-        let request = Request::post("/length").header("host", &world.host).body(coming(pieces)).unwrap();
-        slow.spawn(world.app.clone().oneshot(request));
-        makers.push(maker);
-    }
+    let (mut slow, makers) = two_without_an_end(&world).await;
     while let Some(ended) = soon(slow.join_next()).await {
         let late = ended.unwrap().unwrap();
         assert_eq!((late.status().as_u16(), code(late).await.as_str()), (408, "request_timed_out"));

@@ -60,15 +60,9 @@ pub(super) async fn resolve(
     let event = verdict.of_operator().map_err(|error| Failed::Malformed(error.to_string()))?;
     let now = clock::now();
     let step = MoveEscrow {
-        id,
-        by: Who::Operator(Some(admin)),
-        event,
-        key: None,
-        expected: None,
         held: held(&desk.gateway, id, now).await?,
-        budget: None,
         mode: Some(desk.gateway.mode.word()),
-        now,
+        ..MoveEscrow::new(id, Who::Operator(Some(admin)), event, now)
     };
     let moved = desk.gateway.gate.ports().store.escrow_command(EscrowCommand::Move(step)).await?;
     desk.gateway.telemetry.escrows().moved(&moved);

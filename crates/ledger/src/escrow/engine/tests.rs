@@ -87,8 +87,7 @@ fn open(id: EscrowId, terms: EscrowTerms) -> Command {
 }
 
 fn step(id: EscrowId, by: Who, event: EscrowEvent, now: u64) -> MoveEscrow {
-    let (key, expected, held, budget, mode) = (None, None, None, None, None);
-    MoveEscrow { id, by, event, key, expected, held, budget, mode, now: UnixMillis::new(now) }
+    MoveEscrow::new(id, by, event, UnixMillis::new(now))
 }
 
 fn command(step: &MoveEscrow) -> Command {

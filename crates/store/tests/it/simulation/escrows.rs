@@ -211,8 +211,9 @@ impl EscrowAsk {
             Act::Expire => EscrowEvent::Expire,
         };
         let key = self.key.map(|key| key.to_string());
-        let (by, expected, mode) = (self.by.who(), self.expected, Some("sandbox"));
-        EscrowCommand::Move(MoveEscrow { id, by, event, key, expected, held: None, budget: None, mode, now })
+        let (expected, mode) = (self.expected, Some("sandbox"));
+        let step = MoveEscrow::new(id, self.by.who(), event, now);
+        EscrowCommand::Move(MoveEscrow { key, expected, mode, ..step })
     }
 }
 
