@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
-use tollgate_testkit::http::send;
+use tollgate_testkit::http::{HttpError, send};
 
 use crate::paid_calls::api_key;
 use crate::world::{Gateway, soon};
@@ -76,13 +76,24 @@ impl Holder {
         body: &Value,
         headers: &[(&str, &str)],
     ) -> Told {
+        self.try_send(method, path, body, headers).await.unwrap()
+    }
+
+    /// The same where there may be no answer.
+    pub(crate) async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> Result<Told, HttpError> {
         let bearer = self.secret.as_ref().map(|_| self.bearer());
         let mut all = vec![("content-type", "application/json")];
         all.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
         all.extend(headers);
         let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-        let answer = send(method, &format!("{}{path}", self.url), &all, body).await.unwrap();
-        Told { status: answer.status.as_u16(), body: answer.json().unwrap_or_default() }
+        let answer = send(method, &format!("{}{path}", self.url), &all, body).await?;
+        Ok(Told { status: answer.status.as_u16(), body: answer.json().unwrap_or_default() })
     }
 
     pub(crate) async fn get(&self, path: &str) -> Told {

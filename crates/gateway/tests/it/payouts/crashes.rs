@@ -1,6 +1,6 @@
 //! `kill -9` at every step of a payout: it is paid once, and the books balance.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tollgate_testkit::http::get;
 
 use super::withdrawer::{Withdrawer, reload};
@@ -18,6 +18,27 @@ pub(super) async fn until_dead(gateway: &Gateway) {
     .await;
 }
 
+/// Asks for a payout at whose failpoint the gateway dies, starts it again, and gives the payout's id.
+///
+/// A payout is driven from when it is in the ledger on, so its answer may die with the gateway: as any caller would,
+/// the same is asked again under the same key.
+pub(super) async fn asked_and_killed(
+    gateway: Gateway,
+    acme: &Withdrawer,
+    key: &str,
+    body: &Value,
+) -> (Gateway, String) {
+    let first = acme.request_of_the_dying(key, body).await;
+    until_dead(&gateway).await;
+    let gateway = gateway.killed_and_restarted().await;
+    acme.until_allowed().await;
+    let again = acme.request(key, body).await.done();
+    if let Some(first) = first {
+        assert_eq!(first.done()["payout_id"], again["payout_id"]);
+    }
+    (gateway, again["payout_id"].as_str().unwrap().to_owned())
+}
+
 #[tokio::test]
 async fn f42_killed_at_every_step_a_payout_in_the_sandbox_is_paid_once() {
     for failpoint in ["payout_held", "payout_submitted", "payout_sent", "payout_recorded"] {
@@ -27,11 +48,8 @@ async fn f42_killed_at_every_step_a_payout_in_the_sandbox_is_paid_once() {
             super::settings(&[&acme.id], "").replace("cool_off_seconds: 3600", "cool_off_seconds: 0");
         reload(&world, &settings);
         acme.until_allowed().await;
-        let made = acme.request("once", &asked(PRICE)).await.done();
-        let id = made["payout_id"].as_str().unwrap().to_owned();
-        until_dead(&world.gateway).await;
-        world.gateway = world.gateway.killed_and_restarted().await;
-        acme.until_allowed().await;
+        let id;
+        (world.gateway, id) = asked_and_killed(world.gateway, &acme, "once", &asked(PRICE)).await;
         acme.until_state(&id, "settled").await;
         let again = acme.request("once", &asked(PRICE)).await.done();
         assert_eq!(again["payout_id"], json!(id), "{failpoint}");

@@ -12,7 +12,7 @@ use tollgate_testkit::peers::anvil::PAYER;
 use tollgate_testkit::peers::{Lnbits, available};
 
 use super::WALLET;
-use super::crashes::until_dead;
+use super::crashes::{asked_and_killed, until_dead};
 use super::withdrawer::{Withdrawer, reload_at};
 use crate::on_chain::{FUNDS, OnChain, until};
 use crate::world::{Gateway, PRICE, call, delivered, soon};
@@ -96,11 +96,8 @@ async fn f4_f42_killed_before_or_after_it_was_sent_a_payout_on_a_chain_is_paid_o
     for failpoint in ["payout_submitted", "payout_sent"] {
         let Some((mut world, acme)) = earned(&[("TOLLGATE_FAILPOINT", failpoint)]).await else { return };
         world.chain.mint(&treasury(&world.gateway), 5 * PRICE).await.unwrap();
-        let made = acme.request("once", &asked()).await.done();
-        let id = made["payout_id"].as_str().unwrap().to_owned();
-        until_dead(&world.gateway).await;
-        world.gateway = world.gateway.killed_and_restarted().await;
-        acme.until_allowed().await;
+        let id;
+        (world.gateway, id) = asked_and_killed(world.gateway, &acme, "once", &asked()).await;
         until_settled(&world, &acme, &id).await;
         assert_paid_once(&world, failpoint).await;
     }
@@ -144,7 +141,7 @@ async fn f42_credit_of_a_wallet_goes_back_to_it_on_its_chain_once_over_a_kill_to
         let (amount, url) = (amount.to_string(), gateway.url.as_str());
         let asked = ["payout", "credit", wallet, "--amount", &amount, "--asset", asset, "--id", id];
         let said = gateway.cli(&[&asked[..], &["--url", url, "--json"]].concat());
-        (said.status.code(), serde_json::from_slice::<Value>(&said.stdout).unwrap())
+        (said.status.code(), serde_json::from_slice::<Value>(&said.stdout).unwrap_or_default())
     };
     for (wanted, amount, code) in [
         ([WALLET, "USDC", "once"], PRICE, "payout_underfunded"),
@@ -160,12 +157,11 @@ async fn f42_credit_of_a_wallet_goes_back_to_it_on_its_chain_once_over_a_kill_to
     assert_eq!(world.gateway.account(&account), [0, PRICE, 0, 0], "refused means no effect");
 
     let once = [PAYER.address, "USDC", "once"];
+    // Its answer may die with the gateway; what it came to is asked below.
     let (status, made) = back(&world.gateway, once, PRICE);
-    assert_eq!(
-        (status, &made["state"], &made["provider"]),
-        (Some(0), &json!("held"), &Value::Null),
-        "{made}"
-    );
+    if status == Some(0) {
+        assert_eq!((&made["state"], &made["provider"]), (&json!("held"), &Value::Null), "{made}");
+    }
     until_dead(&world.gateway).await;
     world.gateway = world.gateway.killed_and_restarted().await;
     let shown = || {
@@ -178,7 +174,10 @@ async fn f42_credit_of_a_wallet_goes_back_to_it_on_its_chain_once_over_a_kill_to
     })
     .await;
     let (status, again) = back(&world.gateway, once, PRICE);
-    assert_eq!((status, &again["payout_id"]), (Some(0), &made["payout_id"]), "{again}");
+    assert_eq!((status, &again["provider"]), (Some(0), &Value::Null), "{again}");
+    if made["payout_id"].is_string() {
+        assert_eq!(again["payout_id"], made["payout_id"], "{again}");
+    }
     assert_eq!(again["credit_of"], account.strip_prefix("credit:").unwrap(), "{again}");
     let (status, said) = back(&world.gateway, [PAYER.address, "USDC", "twice"], 1);
     assert_eq!((status, &said["error"]["code"]), (Some(1), &json!("payout_underfunded")), "{said}");
@@ -257,11 +256,8 @@ async fn f42_an_invoice_of_the_listed_node_is_paid_once_by_lnbits_also_when_the_
     let mut other = of(4_000, Some(&bolt11));
     other["destination"] = json!(format!("02{}", "a".repeat(64)));
     acme.request("a", &other).await.refused(422, "payout_unpayable");
-    let made = acme.request("a", &of(4_000, Some(&bolt11))).await.done();
-    let id = made["payout_id"].as_str().unwrap().to_owned();
-    until_dead(&gateway).await;
-    gateway = gateway.killed_and_restarted().await;
-    acme.until_allowed().await;
+    let id;
+    (gateway, id) = asked_and_killed(gateway, &acme, "a", &of(4_000, Some(&bolt11))).await;
     let settled = acme.until_state(&id, "settled").await;
     assert_eq!(settled["reference"].as_str().unwrap().len(), 64, "a payment hash: {settled}");
 

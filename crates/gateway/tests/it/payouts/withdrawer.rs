@@ -43,6 +43,11 @@ impl Withdrawer {
         self.send(Method::POST, "/api/v1/payouts", body, &[("idempotency-key", key)]).await
     }
 
+    /// The same at a gateway that may die before it has answered: `None`.
+    pub(crate) async fn request_of_the_dying(&self, key: &str, body: &Value) -> Option<Told> {
+        self.try_send(Method::POST, "/api/v1/payouts", body, &[("idempotency-key", key)]).await.ok()
+    }
+
     /// The same without an idempotency key.
     pub(crate) async fn without_key(&self, body: &Value) -> Told {
         self.send(Method::POST, "/api/v1/payouts", body, &[]).await
