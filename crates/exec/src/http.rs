@@ -12,7 +12,7 @@ use tollgate_egress::Policy;
 use crate::headers::{remove, strip_hop_by_hop};
 use crate::in_place::boxed;
 use crate::pool::Pool;
-use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
+use crate::{Body, BoxFuture, Upstream, UpstreamError};
 
 /// What the operator says about one upstream.
 #[derive(Clone)]
@@ -179,10 +179,6 @@ pub(crate) fn endpoint(url: Uri) -> Option<(Uri, HeaderValue)> {
 impl Upstream for HttpUpstream {
     fn name(&self) -> &ServerName {
         &self.name
-    }
-
-    fn eras(&self) -> Eras {
-        Eras::default()
     }
 
     fn exchange(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {

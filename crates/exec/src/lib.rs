@@ -71,4 +71,4 @@ pub use openapi::RestUpstream;
 pub use sse::SseUpstream;
 pub use stdio::StdioUpstream;
 pub use stream::{Item, MessageStream};
-pub use upstream::{BoxFuture, Eras, Source, Upstream, UpstreamError};
+pub use upstream::{BoxFuture, Source, Upstream, UpstreamError};

@@ -26,7 +26,7 @@ use crate::http::{HttpConfigError, OwnHeader, endpoint};
 use crate::in_place::boxed;
 use crate::local::{bare, json, method_not_allowed, modern_status, read_frame, refusal};
 use crate::pool::Pool;
-use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
+use crate::{Body, BoxFuture, Upstream, UpstreamError};
 use tollgate_risk::room::Room;
 
 /// Legacy versions that have streamable HTTP, the newest first.
@@ -353,10 +353,6 @@ fn is_strict_object(body: &[u8]) -> bool {
 impl Upstream for RestUpstream {
     fn name(&self) -> &ServerName {
         &self.name
-    }
-
-    fn eras(&self) -> Eras {
-        Eras { legacy: Some(true), modern: Some(true) }
     }
 
     fn exchange(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use tollgate_domain::ServerName;
 use tollgate_mcp::{Frame, Kind, RequestId};
 
-use crate::{Eras, UpstreamError};
+use crate::UpstreamError;
 use tollgate_risk::room::{Room, Share};
 
 pub(crate) mod answer;
@@ -56,7 +56,6 @@ pub(crate) struct Desk {
     pub(crate) name: ServerName,
     pub(crate) limits: SessionLimits,
     pub(crate) restarts: Restarts,
-    pub(crate) eras: Mutex<Eras>,
     pub(crate) tasks: TaskTracker,
     room: Option<Arc<Room>>,
 }
@@ -65,11 +64,10 @@ impl Desk {
     pub(crate) fn new(
         name: ServerName,
         limits: SessionLimits,
-        eras: Eras,
         tasks: TaskTracker,
         room: Option<Arc<Room>>,
     ) -> Self {
-        Self { name, limits, restarts: Restarts::default(), eras: Mutex::new(eras), tasks, room }
+        Self { name, limits, restarts: Restarts::default(), tasks, room }
     }
 
     /// What waits instead of a message that has found its room.

@@ -27,7 +27,7 @@ use crate::local::{is_modern, method_not_allowed, read_frame, refusal, version_i
 use crate::messages::{Framing, Messages, Unit};
 use crate::pool::Pool;
 use crate::session::{Board, Desk, Line, LineEnded, Opener, SessionLimits, Sessions, Sink};
-use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
+use crate::{Body, BoxFuture, Upstream, UpstreamError};
 use tollgate_risk::room::Room;
 
 const CONNECT_MS_MAX: u64 = 5_000;
@@ -109,8 +109,7 @@ impl SseUpstream {
         };
         let pool = Pool::new(url.clone(), policy, CONNECT_MS_MAX, IDLE_CONNECTIONS_MAX)?;
         let stop = CancellationToken::new();
-        let eras = Eras { legacy: Some(true), modern: Some(false) };
-        let desk = Arc::new(Desk::new(name, limits.sessions, eras, tasks, room));
+        let desk = Arc::new(Desk::new(name, limits.sessions, tasks, room));
         let road = Arc::new(Road { pool, url, host, headers, receipt_ms_max: limits.receipt_ms_max });
         let message_bytes_max = limits.message_bytes_max;
         let server = Server { desk: Arc::clone(&desk), road, message_bytes_max, stop: stop.clone() };
@@ -336,10 +335,6 @@ fn origin(url: &Uri) -> Option<(String, String, u16)> {
 impl Upstream for SseUpstream {
     fn name(&self) -> &ServerName {
         &self.desk.name
-    }
-
-    fn eras(&self) -> Eras {
-        *self.desk.eras.lock()
     }
 
     fn exchange(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {

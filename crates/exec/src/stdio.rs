@@ -20,7 +20,7 @@ use tollgate_domain::ServerName;
 use crate::in_place::boxed;
 use crate::local::{is_modern, method_not_allowed, read_frame, version_is_modern};
 use crate::session::{Desk, SessionLimits, Sessions};
-use crate::{Body, BoxFuture, Eras, Upstream, UpstreamError};
+use crate::{Body, BoxFuture, Upstream, UpstreamError};
 use tollgate_risk::room::Room;
 
 mod modern;
@@ -142,7 +142,7 @@ impl StdioUpstream {
             return Err(StdioConfigError::NoProgram(config.name));
         }
         let room = config.room.clone();
-        let desk = Desk::new(config.name.clone(), config.limits.sessions(), Eras::default(), tasks, room);
+        let desk = Desk::new(config.name.clone(), config.limits.sessions(), tasks, room);
         let host = Arc::new(Host { config, desk: Arc::new(desk), stop: CancellationToken::new() });
         Ok(Self {
             sessions: Sessions::new(Arc::clone(&host.desk), Arc::clone(&host), random),
@@ -182,10 +182,6 @@ impl StdioUpstream {
 impl Upstream for StdioUpstream {
     fn name(&self) -> &ServerName {
         &self.host.config.name
-    }
-
-    fn eras(&self) -> Eras {
-        *self.host.desk.eras.lock()
     }
 
     fn exchange(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {

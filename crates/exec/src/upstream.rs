@@ -21,9 +21,6 @@ pub trait Upstream: fmt::Debug + Send + Sync {
     /// The name under which the operator configured it.
     fn name(&self) -> &ServerName;
 
-    /// Which protocol eras it speaks, as far as is known by now.
-    fn eras(&self) -> Eras;
-
     /// One exchange of MCP's streamable HTTP: a POST, GET or DELETE and what answers it, streamed both ways.
     ///
     /// The request's own URL is ignored but for its method, headers and body. Dropping the future, or later the response's body,
@@ -40,15 +37,6 @@ pub trait Upstream: fmt::Debug + Send + Sync {
 
     /// Ends what this upstream keeps running, such as child processes. Exchanges under way break off.
     fn stop(&self) {}
-}
-
-/// Which protocol eras a server speaks. `None`: not known yet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Eras {
-    /// 2025-11-25 and earlier: `initialize`, sessions.
-    pub legacy: Option<bool>,
-    /// 2026-07-28 and later: stateless requests.
-    pub modern: Option<bool>,
 }
 
 /// Why no usable answer came from a server. Texts name no header, argument or URL.

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 use tollgate_domain::ServerName;
 
 use super::*;
+use crate::BoxFuture;
 use crate::peer::full;
-use crate::{BoxFuture, Eras};
 
 const PRIMING: &str = "id: 1\nretry: 4000\ndata: \n\n";
 const PROGRESS: &str = "id: 2\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n";
@@ -37,10 +37,6 @@ impl Scripted {
 impl Upstream for Scripted {
     fn name(&self) -> &ServerName {
         &self.name
-    }
-
-    fn eras(&self) -> Eras {
-        Eras::default()
     }
 
     fn exchange(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {

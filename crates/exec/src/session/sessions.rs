@@ -189,15 +189,12 @@ impl<O: Opener> Sessions<O> {
         self.desk.restarts.recovered();
         let mut response = json_answer(StatusCode::OK, answered.bytes().clone());
         if answered.kind() == Kind::Response {
-            self.desk.eras.lock().legacy = Some(true);
             let id = hex::encode((self.random)());
             if let Ok(value) = HeaderValue::from_str(&id) {
                 response.headers_mut().insert(SESSION_HEADER, value);
             }
             let last_used = Mutex::new(Instant::now());
             self.keep(id, Session { line, holder, board, last_used, _slot: slot });
-        } else if error_code(&answered).is_some_and(says_not_legacy) {
-            self.desk.eras.lock().legacy = Some(false);
         }
         Ok(response)
     }
@@ -271,11 +268,6 @@ fn error_code(frame: &Frame) -> Option<i32> {
     let error = frame.error()?;
     let raw = json::lookup(&error, &["code"]).ok().flatten()?;
     std::str::from_utf8(raw).ok()?.parse().ok()
-}
-
-/// What a server that knows no `initialize` says to it.
-fn says_not_legacy(code: i32) -> bool {
-    matches!(code, code::METHOD_NOT_FOUND | code::UNSUPPORTED_PROTOCOL_VERSION)
 }
 
 /// Why a request within a session is not taken on.

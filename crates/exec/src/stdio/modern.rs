@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use tokio::sync::{Mutex, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 use tollgate_mcp::era::{CLIENT_CAPABILITIES_KEY, CLIENT_INFO_KEY, MODERN_SINCE, PROTOCOL_VERSION_KEY};
 use tollgate_mcp::reply::{self, code};
@@ -20,6 +20,11 @@ use crate::session::LineEnded;
 use crate::session::answer::{Busy, Event, Guard, answer};
 use crate::{Body, UpstreamError};
 
+/// How long a program that did not answer the probe is left alone. Whoever asks it next waits for the whole time of another
+/// probe, so the pause doubles.
+pub(super) const SILENCE_FIRST: Duration = Duration::from_secs(5 * 60);
+const SILENCE_MAX: Duration = Duration::from_secs(6 * 60 * 60);
+
 /// The shared process, started on first use and again after it has died.
 pub(super) struct Shared {
     host: Arc<Host>,
@@ -32,6 +37,23 @@ enum State {
     Running(Arc<Running>),
     /// The program has answered the probe as only a legacy server does. It stays what it is.
     Legacy,
+    /// The program has let the time to answer the probe pass, as a legacy server may; one that is slow to start does so too.
+    Silent(Silence),
+}
+
+/// Until when a program that did not answer the probe counts as legacy.
+#[derive(Clone, Copy)]
+struct Silence {
+    until: Instant,
+    pause: Duration,
+}
+
+impl Silence {
+    /// From now on, for twice as long as the one before.
+    fn after(before: Option<Self>) -> Self {
+        let pause = before.map_or(SILENCE_FIRST, |before| before.pause.saturating_mul(2).min(SILENCE_MAX));
+        Self { until: Instant::now() + pause, pause }
+    }
 }
 
 struct Running {
@@ -43,6 +65,8 @@ struct Running {
 enum Found {
     Modern(Arc<Running>),
     Legacy,
+    /// It did not answer in time.
+    Silent,
     /// The process died of the probe or before it: not modern as far as this caller goes, to be asked again by the next.
     Died,
 }
@@ -87,7 +111,7 @@ impl Shared {
     pub(super) fn is_answering(&self) -> bool {
         match self.state.try_lock().as_deref() {
             Ok(State::Running(running)) => running.routes.is_answering(),
-            Ok(State::Idle | State::Legacy) => false,
+            Ok(State::Idle | State::Legacy | State::Silent(_)) => false,
             Err(_) => true,
         }
     }
@@ -95,22 +119,26 @@ impl Shared {
     /// The running process; `None` if the program does not speak the modern era.
     async fn running(&self) -> Result<Option<Arc<Running>>, UpstreamError> {
         let mut state = self.state.lock().await;
-        match &*state {
+        let silence = match &*state {
             State::Running(running) if !running.process.is_over() => return Ok(Some(Arc::clone(running))),
             State::Legacy => return Ok(None),
-            State::Running(_) | State::Idle => {}
-        }
-        *state = State::Idle;
+            State::Silent(silence) if Instant::now() < silence.until => return Ok(None),
+            State::Silent(silence) => Some(*silence),
+            State::Running(_) | State::Idle => None,
+        };
+        *state = silence.map_or(State::Idle, State::Silent);
         self.host.desk.restarts.admit().await?;
         match self.start().await? {
             Found::Modern(running) => {
-                self.host.desk.eras.lock().modern = Some(true);
                 *state = State::Running(Arc::clone(&running));
                 Ok(Some(running))
             }
             Found::Legacy => {
-                self.host.desk.eras.lock().modern = Some(false);
                 *state = State::Legacy;
+                Ok(None)
+            }
+            Found::Silent => {
+                *state = State::Silent(Silence::after(silence));
                 Ok(None)
             }
             Found::Died => Ok(None),
@@ -129,7 +157,7 @@ impl Shared {
             Ok(Some(_)) => Ok(Found::Legacy),
             Ok(None) => Ok(Found::Died),
             // A legacy server may not answer at all what comes before `initialize`.
-            Err(_) => Ok(Found::Legacy),
+            Err(_) => Ok(Found::Silent),
         }
     }
 }

@@ -31,6 +31,7 @@ while IFS= read -r line; do
       case $MODE in
         legacy) say '{"jsonrpc":"2.0","id":'"$id"',"error":{"code":-32602,"message":"not initialized"}}' ;;
         fragile) exit 1 ;;
+        late:*) [ -e "${MODE#late:}" ] && answer "$id" '{"resultType":"complete","supportedVersions":["2026-07-28"]}' ;;
         *) answer "$id" '{"resultType":"complete","supportedVersions":["2026-07-28"]}' ;;
       esac ;;
     *'"method":"notifications/cancelled"'*)
@@ -215,7 +216,6 @@ async fn a_legacy_session_is_a_process_of_its_own() {
     let (_, other) = world.say(Some(&second), call("\"x\"", "echo")).await;
     assert_eq!(one, same);
     assert_ne!(one, other);
-    assert_eq!(world.upstream.eras().legacy, Some(true));
 
     assert_eq!(world.send(bodiless(Method::DELETE, Some(&first))).await.unwrap().status(), 204);
     assert_eq!(world.say(Some(&first), call("1", "echo")).await.0, 404);
@@ -597,7 +597,6 @@ async fn modern_callers_share_one_process_and_keep_their_own_ids() {
     }
     let (_, again) = world.say(None, modern("1", "tools/call", "echo", "")).await;
     assert_eq!(echo.1, again);
-    assert_eq!(world.upstream.eras().modern, Some(true));
     world.end().await;
 }
 
@@ -711,15 +710,33 @@ async fn a_legacy_program_answers_modern_requests_as_a_legacy_server() {
 }
 
 #[tokio::test]
+async fn a_program_that_was_slow_to_start_is_asked_again_later_which_era_it_speaks() {
+    let folder = tempfile::tempdir().unwrap();
+    let awake = folder.path().join("awake");
+    let world = World::new(&format!("late:{}", awake.display()), limits());
+    let asked = async || world.say(None, modern("1", "tools/call", "echo", "")).await.0;
+    // Nothing but the clock can go on while the program says nothing.
+    tokio::time::pause();
+    assert_eq!(asked().await, 400, "as a legacy server");
+    std::fs::write(&awake, "").unwrap();
+    tokio::time::resume();
+    assert_eq!(asked().await, 400, "not asked again at once");
+    tokio::time::pause();
+    tokio::time::advance(modern::SILENCE_FIRST).await;
+    tokio::time::resume();
+    assert_eq!(asked().await, 200);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn the_gateways_own_client_speaks_to_programs_of_either_era() {
-    for (mode, legacy, modern) in [("", Some(true), None), ("modern", Some(false), Some(true))] {
+    for mode in ["", "modern", "legacy"] {
         let world = World::new(mode, limits());
         let upstream: Arc<dyn Upstream> = Arc::clone(&world.upstream) as _;
         let client = McpClient::new(upstream, ClientLimits::default());
         let tools = client.list_tools().await.unwrap();
         assert_eq!(tools.len(), 1);
         assert!(!client.call_tool("echo", b"{}", &[]).await.unwrap().is_error);
-        assert_eq!(world.upstream.eras(), Eras { legacy, modern });
         client.close().await;
         world.end().await;
     }
