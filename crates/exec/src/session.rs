@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 use tollgate_domain::ServerName;
 use tollgate_mcp::{Frame, Kind, RequestId};

@@ -17,6 +17,7 @@ mod out;
 mod paying;
 mod payout;
 mod pins;
+mod program;
 mod receipt;
 mod reconcile;
 mod refund;

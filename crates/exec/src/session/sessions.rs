@@ -11,13 +11,13 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use tollgate_mcp::reply::code;
-use tollgate_mcp::{Frame, Kind, RequestId, json};
+use tollgate_mcp::{Frame, Kind, RequestId};
 
 use super::answer::{Busy, Event, answer, stream};
 use super::board::Board;
 use super::places::{Holder, Places};
 use super::{Desk, Line, LineEnded, Opener};
-use crate::local::{bare, json as json_answer, refusal};
+use crate::local::{bare, json, refusal};
 use crate::{Body, UpstreamError};
 
 /// Carries the session id, on the answer to `initialize` and on every later request.
@@ -187,7 +187,7 @@ impl<O: Opener> Sessions<O> {
             }
         };
         self.desk.restarts.recovered();
-        let mut response = json_answer(StatusCode::OK, answered.bytes().clone());
+        let mut response = json(StatusCode::OK, answered.bytes().clone());
         if answered.kind() == Kind::Response {
             let id = hex::encode((self.random)());
             if let Ok(value) = HeaderValue::from_str(&id) {
@@ -262,12 +262,6 @@ async fn first_answer<L: Line>(line: &L, board: &Board, request: &Frame) -> Resu
             Some(Event::End) | None => return Err(UpstreamError::Broken(Box::new(LineEnded))),
         }
     }
-}
-
-fn error_code(frame: &Frame) -> Option<i32> {
-    let error = frame.error()?;
-    let raw = json::lookup(&error, &["code"]).ok().flatten()?;
-    std::str::from_utf8(raw).ok()?.parse().ok()
 }
 
 /// Why a request within a session is not taken on.

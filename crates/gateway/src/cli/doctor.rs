@@ -13,7 +13,7 @@ use tollgate_egress::{Client, Limits, Policy, shown_url};
 use super::out::one_line;
 use super::receipt::own_key;
 use super::run::overrides;
-use super::{FINDING, Out, ServeArgs};
+use super::{FINDING, Out, ServeArgs, program};
 use crate::config::{Config, Environment, Settling, Transport, load, schema as config_schema};
 use crate::data::DataDirectory;
 use crate::described;
@@ -164,13 +164,27 @@ pub(crate) async fn doctor(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         let note = "none is configured; name the configuration with --config, or make one with `tollgate server add`";
         checks.push(Check { what: "servers".to_owned(), found: Found::Note(note.to_owned()) });
     }
-    checks.push(port(&config).await);
-    checks.extend(resting(&config).await);
+    let port = port(&config).await;
+    // Nobody else is told the token for the metrics.
+    let is_ours = matches!(port.found, Found::Note(_));
+    checks.push(port);
+    if is_ours {
+        checks.extend(resting(&config).await);
+    }
     checks.extend(data(&config));
     checks.push(files());
     for (name, server) in &config.servers {
-        if let Transport::Http(url) | Transport::Sse(url) | Transport::Rest { url, .. } = &server.transport {
-            checks.push(reach(&format!("server {name}"), url).await);
+        match &server.transport {
+            Transport::Http(url) | Transport::Sse(url) | Transport::Rest { url, .. } => {
+                checks.push(reach(&format!("server {name}"), url).await);
+            }
+            Transport::Stdio { command, env, cwd } => {
+                let folders = program::path_of(config.inherited.iter().chain(env));
+                let problem =
+                    command.first().and_then(|name| program::problem(name, folders, cwd.as_deref()));
+                let problem = problem.map(|problem| format!("{problem}; install it, or name its path"));
+                checks.push(Check::new(format!("program of server {name}"), problem));
+            }
         }
     }
     checks.extend(money::checks(&config).await);

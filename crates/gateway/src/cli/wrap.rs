@@ -1,6 +1,5 @@
 //! `tollgate wrap -- CMD`: a gateway in front of one stdio server, without a configuration file.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -8,7 +7,7 @@ use anyhow::{Context, bail};
 use serde_json::{Map, Value, json};
 use tollgate_gate::Mode;
 
-use super::{Out, WrapArgs, log, run};
+use super::{Out, WrapArgs, log, program, run};
 use crate::clients::{self, Endpoint};
 use crate::config::{Config, Environment, Overrides, Settings, Transport, load_tree};
 
@@ -73,11 +72,9 @@ fn with_command(mut config: Config, args: &WrapArgs, environment: &Environment) 
             (None, None) => bail!("--env {text}: this environment variable is not set"),
         }
     }
-    let inherited = config.inherited.iter().chain(&variables).rfind(|(name, _)| name == "PATH");
-    if let (Some(program), Some((_, folders))) = (args.command.first(), inherited)
-        && !is_there(program, folders)
-    {
-        bail!("{program:?} is no program that can be run: no such file here or in PATH, or not executable");
+    let folders = program::path_of(config.inherited.iter().chain(&variables));
+    if let Some(problem) = args.command.first().and_then(|name| program::problem(name, folders, None)) {
+        bail!(problem);
     }
     for server in config.servers.values_mut() {
         if let Transport::Stdio { command, env, .. } = &mut server.transport {
@@ -86,18 +83,6 @@ fn with_command(mut config: Config, args: &WrapArgs, environment: &Environment) 
         }
     }
     Ok(config)
-}
-
-/// Whether a program would be found as the system looks for it: what is only found missing by the first caller helps nobody who has
-/// mistyped it.
-fn is_there(program: &str, folders: &str) -> bool {
-    let is_program = |path: &Path| {
-        path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-    };
-    if program.contains('/') {
-        return is_program(Path::new(program));
-    }
-    std::env::split_paths(folders).any(|folder| is_program(&folder.join(program)))
 }
 
 fn welcome(config: &Config, is_live: bool) {

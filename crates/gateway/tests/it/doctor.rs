@@ -1,6 +1,8 @@
 //! `tollgate doctor` and the networks that money is on: a chain of its own, a real LNbits.
 
+use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use tollgate_testkit::journal_server::{Journal, Script};
 use tollgate_testkit::peers::anvil::{PAYEE, RELAYER};
@@ -105,4 +107,49 @@ async fn the_doctor_knows_its_own_gateway_from_another_one_at_its_address() {
     let (is_well, said) = doctor(own.path(), &silent.local_addr().unwrap().to_string());
     assert!(!is_well && said.contains("choose another address"), "{said}");
     assert!(!said.contains("gateway runs there") && !said.contains("runs there"), "{said}");
+}
+
+#[tokio::test]
+async fn the_doctor_looks_for_the_programs_of_servers() {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = "servers:\n  there: { command: [sh] }\n  gone: { command: [no-such-program, argument] }\n  \
+                elsewhere: { command: [./sh], cwd: /nowhere }\n";
+    std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
+    let (is_well, said) = doctor(folder.path(), &[]);
+    assert!(!is_well && said.contains("✓ program of server there"), "{said}");
+    assert!(said.contains("✗ program of server gone: \"no-such-program\" is no program"), "{said}");
+    assert!(said.contains("✗ program of server elsewhere: \"./sh\" is no program"), "{said}");
+}
+
+#[tokio::test]
+async fn the_doctor_tells_the_token_for_the_metrics_to_its_own_gateway_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("tollgate.yaml"),
+        "metrics: { token: \"metrics-token-of-the-operator\" }\n",
+    )
+    .unwrap();
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = stranger.local_addr().unwrap().to_string();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hearing = Arc::clone(&heard);
+    // It ends with the test's process.
+    std::thread::spawn(move || {
+        for mut socket in stranger.incoming().map_while(Result::ok) {
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") && matches!(socket.read(&mut byte), Ok(1)) {
+                head.extend(byte);
+            }
+            hearing.lock().unwrap().push(String::from_utf8(head).unwrap());
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\nconnection: close\r\n\r\n{\"keys\":[]}";
+            drop(socket.write_all(answer));
+        }
+    });
+    let mut asked = command(folder.path());
+    asked.args(["doctor", "--config", "tollgate.yaml", "--data", "data", "--listen", &address]);
+    let said = String::from_utf8(asked.output().unwrap().stdout).unwrap();
+    assert!(said.contains("another gateway runs there"), "{said}");
+    let heard = heard.lock().unwrap();
+    assert!(heard.iter().any(|head| head.starts_with("GET /.well-known/jwks.json")), "control: {heard:?}");
+    assert!(!heard.iter().any(|head| head.to_ascii_lowercase().contains("authorization")), "{heard:?}");
 }

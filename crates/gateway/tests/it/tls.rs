@@ -419,7 +419,7 @@ async fn the_doctor_asks_a_gateway_with_tls_how_its_servers_are() {
         let yaml = format!("tls: {tls}\nservers: {{ up: {{ url: '{}' }} }}\n", listening.journal.url());
         std::fs::write(listening.folder.path().join("live.yaml"), yaml).unwrap();
         let mut command = command(listening.folder.path());
-        command.args(["doctor", "--config", "live.yaml", "--data", "doctor", "--listen"]);
+        command.args(["doctor", "--config", "live.yaml", "--data", "data", "--listen"]);
         String::from_utf8(command.arg(listening.address()).output().unwrap().stdout).unwrap()
     };
     // The gateway has asked the server for something.
