@@ -119,6 +119,18 @@ impl Board {
         !is_answering
     }
 
+    /// Takes on no more requests; whoever waits for an answer is told that none will come.
+    pub(crate) fn break_off(&self) {
+        let over = Lines { over: true, ..Lines::default() };
+        let lines = std::mem::replace(&mut *self.lines.lock(), over);
+        for call in lines.calls {
+            drop(call.events.try_send(Event::Failed(UpstreamError::Broken(Box::new(GaveWay)))));
+        }
+        if let Some(listener) = lines.listener {
+            drop(listener.try_send(Event::End));
+        }
+    }
+
     /// Keeps a message for the GET stream.
     pub(crate) fn wait(&self, message: Bytes) {
         self.lines.lock().wait(message, self.queue_max);
@@ -157,6 +169,11 @@ impl Board {
         target
     }
 }
+
+/// Why a request that was under way has no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("its session had to give way to another caller's: its own caller has too many")]
+struct GaveWay;
 
 impl Lines {
     fn are_answering(&self) -> bool {

@@ -63,6 +63,12 @@ impl Places {
         newcomer != other && newcomer.outweighs(self.of(newcomer), other, self.of(other))
     }
 
+    /// Whether even a request that is under way may lose its place: of a stranger who has more than a quarter of all `places_max`
+    /// places, and more than one. Otherwise requests that never end would keep everybody else out.
+    pub(super) fn are_too_many(&self, holder: Holder, places_max: usize) -> bool {
+        matches!(holder, Holder::Stranger(_)) && self.of(holder) > (places_max / 4).max(1)
+    }
+
     /// Whose place goes first: that of lower standing, then that of whoever has more.
     pub(super) fn order(&self, one: Holder, other: Holder) -> Ordering {
         let rank = |holder: Holder| (holder.standing(), Reverse(self.of(holder)));
@@ -101,6 +107,16 @@ mod tests {
         let full = places(&[(KNOWN, 64), (A, 1), (other, 1)]);
         assert!(!full.may_go(A, KNOWN));
         assert!(full.may_go(other, KNOWN), "control: another who is known");
+    }
+
+    #[test]
+    fn only_a_stranger_with_more_than_a_quarter_has_too_many() {
+        for (own, places_max, are) in
+            [(16, 64, false), (17, 64, true), (2, 8, false), (1, 1, false), (2, 3, true)]
+        {
+            assert_eq!(places(&[(A, own)]).are_too_many(A, places_max), are, "{own} of {places_max}");
+            assert!(!places(&[(KNOWN, own), (Holder::House, own)]).are_too_many(KNOWN, places_max));
+        }
     }
 
     #[test]

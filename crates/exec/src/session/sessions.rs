@@ -138,7 +138,8 @@ impl<O: Opener> Sessions<O> {
         timeout(limit, Arc::clone(&self.slots).acquire_owned()).await.ok()?.ok()
     }
 
-    /// Ends the session that has gone longest unused, of whoever's turn it is. One with a request under way stays: it may be paid for.
+    /// Ends the session that has gone longest unused, of whoever's turn it is. One with a request under way stays, which may be paid
+    /// for, unless its holder has too many.
     fn make_way(&self, newcomer: Holder) -> Option<()> {
         let mut open = self.open.lock();
         let opening = self.opening.lock().clone();
@@ -151,8 +152,14 @@ impl<O: Opener> Sessions<O> {
         leaving.sort_by(|(one_used, _, one), (other_used, _, other)| {
             places.order(one.holder, other.holder).then(one_used.cmp(other_used))
         });
-        let (_, id, session) = leaving.into_iter().find(|(_, _, session)| session.board.retire())?;
-        open.remove(&id);
+        let places_max = self.desk.limits.sessions_max;
+        let has_too_many = |session: &Session<_>| places.are_too_many(session.holder, places_max);
+        let (_, id, session) = leaving
+            .iter()
+            .find(|(_, _, session)| session.board.retire())
+            .or_else(|| leaving.iter().find(|(_, _, session)| has_too_many(session)))?;
+        session.board.break_off();
+        open.remove(id);
         session.line.stop();
         let server = &self.desk.name;
         tracing::info!(%server, holder = ?session.holder, "every session is taken: one gave way to another caller's");

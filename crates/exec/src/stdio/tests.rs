@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use futures_util::FutureExt;
 use http::HeaderValue;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
@@ -555,6 +556,34 @@ async fn where_one_holder_has_every_session_its_longest_unused_gives_way_to_othe
     ];
     assert_eq!(left, [404, 200]);
     hanging.abort();
+    world.end().await;
+}
+
+#[tokio::test]
+async fn d5_requests_that_never_end_keep_no_more_than_a_quarter_of_the_sessions_for_a_stranger() {
+    let world = World::new("", StdioLimits { sessions_max: 8, ..limits() });
+    let mut hanging = Vec::new();
+    for _ in 0..8 {
+        let session = opened_by(&world, Holder::Stranger(0)).await.unwrap();
+        let upstream = Arc::clone(&world.upstream);
+        let mut request =
+            Box::pin(async move { upstream.exchange(within(Some(&session), call("1", "hang"))).await });
+        assert!((&mut request).now_or_never().is_none(), "it is under way");
+        hanging.push(world.tasks.spawn(request));
+    }
+    for newcomer in [Holder::Known(1)].into_iter().chain((1..6).map(Holder::Stranger)) {
+        let session = opened_by(&world, newcomer).await.expect("one gave way");
+        assert_eq!(world.say(Some(&session), call("1", "echo")).await.0, 200);
+    }
+    assert_eq!(opened_by(&world, Holder::Stranger(6)).await, None, "two of eight are no more than a quarter");
+    until(async || hanging.iter().filter(|one| one.is_finished()).count() == 6).await;
+    let (broken, left): (Vec<_>, Vec<_>) =
+        hanging.into_iter().partition(tokio::task::JoinHandle::is_finished);
+    for broken in broken {
+        let error = broken.await.unwrap().unwrap_err();
+        assert!(matches!(error, UpstreamError::Broken(_)), "{error}");
+    }
+    left.into_iter().for_each(|left| left.abort());
     world.end().await;
 }
 
