@@ -228,6 +228,12 @@ impl Assets {
         self.0.iter().find(|asset| asset.id == *id)
     }
 
+    /// That none of them has this symbol.
+    pub fn unknown(&self, symbol: &str) -> MoneyError {
+        let known = self.0.iter().map(Asset::symbol).collect::<Vec<_>>().join(", ");
+        MoneyError::UnknownAsset { symbol: symbol.to_owned(), known }
+    }
+
     /// Reads money as people write it: `0.01USDC`, `0.01 USDC`, `10sat`.
     ///
     /// # Errors
@@ -235,10 +241,7 @@ impl Assets {
     pub fn parse(&self, text: &str) -> Result<Money, MoneyError> {
         let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
         let (number, symbol) = text.split_at(split);
-        let asset = self.by_symbol(symbol.trim()).ok_or_else(|| MoneyError::UnknownAsset {
-            symbol: symbol.trim().to_owned(),
-            known: self.0.iter().map(Asset::symbol).collect::<Vec<_>>().join(", "),
-        })?;
+        let asset = self.by_symbol(symbol.trim()).ok_or_else(|| self.unknown(symbol.trim()))?;
         Ok(Money { amount: asset.parse(number.trim())?, asset: asset.clone() })
     }
 }

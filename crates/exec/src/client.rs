@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tollgate_mcp::era::{CLIENT_CAPABILITIES_KEY, CLIENT_INFO_KEY, MODERN_SINCE, PROTOCOL_VERSION_KEY};
 use tollgate_mcp::tools::{self, ToolDefinition};
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers, json, reply, result};
@@ -28,6 +29,10 @@ const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 /// Members of `_meta` that are headers as well.
 const TRACE_CONTEXT: [&str; 2] = ["traceparent", "tracestate"];
 const VERSION_HEADER: HeaderName = HeaderName::from_static("mcp-protocol-version");
+
+/// How long it is believed that a server speaks the modern era, and anything else.
+const MODERN_BELIEVED: Duration = Duration::from_secs(300);
+const NOT_MODERN_BELIEVED: Duration = Duration::from_secs(60);
 
 /// Bounds of the client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,6 +103,8 @@ pub struct McpClient {
     lifecycle: Mutex<Option<Lifecycle>>,
     /// Whether the server gave out a session when it was last asked for one.
     gives_sessions: AtomicBool,
+    /// Whether it speaks the modern era, and until when that is believed.
+    modern: Mutex<Option<(Option<bool>, Instant)>>,
 }
 
 /// How this server is spoken to.
@@ -127,6 +134,7 @@ impl McpClient {
             last_id: AtomicI64::new(0),
             lifecycle: Mutex::new(None),
             gives_sessions: AtomicBool::new(false),
+            modern: Mutex::default(),
         }
     }
 
@@ -151,6 +159,25 @@ impl McpClient {
     /// Whether the server gave out a session when it was last asked for one; `false` while it was not asked.
     pub fn gives_sessions(&self) -> bool {
         self.gives_sessions.load(Ordering::Relaxed)
+    }
+
+    /// Whether the server answers `server/discover`, which only the modern era has; it is asked again after some minutes. `None`: its answer
+    /// says nothing about that, or there was none.
+    pub async fn speaks_modern(&self) -> Option<bool> {
+        let mut known = self.modern.lock().await;
+        if let Some((speaks, until)) = *known
+            && Instant::now() < until
+        {
+            return speaks;
+        }
+        let speaks = match self.ask(&Lifecycle::Modern, "server/discover", None, "", &[]).await {
+            Ok(answer) if says_nothing_of_eras(answer.status) => None,
+            Ok(answer) => Some(answer.result().is_ok()),
+            Err(_) => None,
+        };
+        let believed = if speaks == Some(true) { MODERN_BELIEVED } else { NOT_MODERN_BELIEVED };
+        *known = Some((speaks, Instant::now() + believed));
+        speaks
     }
 
     /// All tools of the server, page by page. Entries that define no tool are left out.
@@ -455,6 +482,19 @@ impl Lifecycle {
         }
         headers
     }
+}
+
+/// Whether a refusal with this status would be the same in either era: neither what broke down nor what lets nobody in says anything
+/// about what it speaks.
+pub fn says_nothing_of_eras(status: StatusCode) -> bool {
+    const LETS_NOBODY_IN: [StatusCode; 5] = [
+        StatusCode::UNAUTHORIZED,
+        StatusCode::FORBIDDEN,
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::TOO_EARLY,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
+    status.is_server_error() || LETS_NOBODY_IN.contains(&status)
 }
 
 fn client_info() -> String {

@@ -63,7 +63,7 @@ mod upstream;
 
 pub use self::http::HttpUpstream;
 pub use body::{Body, BodyError, BodySender, Channel, Gone};
-pub use client::McpClient;
+pub use client::{McpClient, says_nothing_of_eras};
 pub use gather::Gathered;
 pub use health::Health;
 pub use intercept::Intercepted;

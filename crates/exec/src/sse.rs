@@ -130,10 +130,10 @@ impl SseUpstream {
         }
         match read_frame(body, self.message_bytes_max).await? {
             Ok(frame) if is_modern(&head.headers, &frame) => {
-                // As a legacy server answers: a client that speaks both eras turns to `initialize`.
+                // As a legacy server answers, which could not read it: a client that speaks both eras turns to `initialize`.
                 let text =
                     "this server speaks only protocol versions up to 2025-11-25; start with initialize";
-                Ok(refusal(StatusCode::BAD_REQUEST, frame.id(), code::INVALID_REQUEST, text))
+                Ok(refusal(StatusCode::BAD_REQUEST, None, code::INVALID_REQUEST, text))
             }
             Ok(frame) => self.sessions.post(&head, frame).await,
             Err(refused) => Ok(refused),

@@ -63,6 +63,7 @@ codes! {
     SPENDING_STOPPED = "spending_stopped", 403, -31042, Later;
     MALFORMED_FRAME = "malformed_frame", 400, -32600, AfterChange;
     SESSION_MISSING = "session_missing", 400, -31030, AfterChange;
+    SESSIONS_ONLY = "sessions_only", 400, -31043, AfterChange;
     HANDLE_UNKNOWN = "handle_unknown", 400, -32602, AfterChange;
     HEADER_MISMATCH = "header_mismatch", 400, -32020, AfterChange;
     ORIGIN_REFUSED = "origin_refused", 403, -31019, AfterChange;

@@ -145,6 +145,8 @@ pub enum Denial {
     },
     /// A request of the era of sessions names none, and its server gives sessions out.
     SessionMissing,
+    /// A stateless request (2026-07-28) for a tool whose server speaks only the era of sessions.
+    SessionsOnly,
     /// A task, or the state of a call that waits for an answer, was not given to this caller for this.
     HandleUnknown,
     /// The result of a call that was sold is asked for, and is not kept any more.
@@ -236,6 +238,7 @@ impl Denial {
             Self::MalformedFrame { json_rpc, .. } => Code { json_rpc: *json_rpc, ..code::MALFORMED_FRAME },
             Self::HeaderMismatch { json_rpc, .. } => Code { json_rpc: *json_rpc, ..code::HEADER_MISMATCH },
             Self::SessionMissing => code::SESSION_MISSING,
+            Self::SessionsOnly => code::SESSIONS_ONLY,
             Self::HandleUnknown => code::HANDLE_UNKNOWN,
             Self::ResultExpired => code::RESULT_EXPIRED,
             Self::OriginRefused(_) => code::ORIGIN_REFUSED,
@@ -339,6 +342,9 @@ impl Denial {
             Self::SessionMissing => {
                 "The Mcp-Session-Id header is missing, and this server gives sessions out.".to_owned()
             }
+            Self::SessionsOnly => {
+                "This server speaks only protocol versions up to 2025-11-25.".to_owned()
+            }
             Self::HandleUnknown => {
                 "This task or requestState was not given to this caller for this request.".to_owned()
             }
@@ -430,6 +436,9 @@ impl Denial {
             Self::SessionMissing => {
                 "Send `initialize` first, then every request with the Mcp-Session-Id of its answer; nothing was charged."
             }
+            Self::SessionsOnly => {
+                "Open a session with `initialize`, and call the tool in it; nothing was charged."
+            }
             Self::HandleUnknown => {
                 "Send back what you were given, unchanged and with the same credential, or make the call anew; nothing was charged."
             }
@@ -473,6 +482,7 @@ impl Denial {
             | Self::MalformedFrame { .. }
             | Self::HeaderMismatch { .. }
             | Self::SessionMissing
+            | Self::SessionsOnly
             | Self::HandleUnknown
             | Self::ResultExpired
             | Self::OriginRefused(_)

@@ -86,6 +86,11 @@ impl Carrier {
         self.client.gives_sessions()
     }
 
+    /// Whether the server speaks the era without sessions, as it told the gateway itself within the last minutes; `None`: it gave no word.
+    pub async fn speaks_modern(&self) -> Option<bool> {
+        self.client.speaks_modern().await
+    }
+
     /// The same way under another policy.
     #[must_use]
     pub fn under(&self, server: &Server) -> Self {

@@ -8,7 +8,10 @@ use serde_json::value::RawValue;
 use tollgate_mcp::sse::Splitter;
 use tollgate_mcp::{Frame, Kind, RequestId};
 
-use crate::demand::Demand;
+use crate::demand::{Demand, ResultParts};
+
+/// Stands for the number of an error that has none, because it came as a result.
+const NO_NUMBER: i32 = 0;
 
 /// What one HTTP exchange said.
 #[derive(Debug)]
@@ -115,7 +118,14 @@ impl Heard {
     pub(crate) fn of_frame(frame: Frame, id: &RequestId) -> Option<Self> {
         let is_ours = frame.id() == Some(id);
         match frame.kind() {
-            Kind::Response => is_ours.then(|| Self::Result(Box::new(frame))),
+            Kind::Response if !is_ours => None,
+            Kind::Response => Some(match denial_in(&frame) {
+                Some(facts) => {
+                    let message = facts.message.clone().unwrap_or_default();
+                    Self::Error(RpcError { code: NO_NUMBER, message, is_ours, facts })
+                }
+                None => Self::Result(Box::new(frame)),
+            }),
             Kind::ErrorResponse => {
                 let raw = frame.error()?;
                 let error: ErrorObject<'_> = serde_json::from_slice(&raw).ok()?;
@@ -126,6 +136,15 @@ impl Heard {
             Kind::Request | Kind::Notification => None,
         }
     }
+}
+
+/// The facts of a denial that came as a tool's result, as a session gets them; `None` for the answer of a tool, and for a demand to pay.
+fn denial_in(frame: &Frame) -> Option<Facts> {
+    if frame.result_member("isError") != Some(b"true".as_slice()) {
+        return None;
+    }
+    let parts = ResultParts::read(frame);
+    parts.denial.filter(|facts| facts.error.is_some() && parts.demand.is_none())
 }
 
 #[cfg(test)]

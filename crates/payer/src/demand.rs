@@ -91,6 +91,8 @@ pub(crate) struct ResultParts {
     pub(crate) is_error: bool,
     /// The demand to pay, if the result is one.
     pub(crate) demand: Option<Demand>,
+    /// What Tollgate says of a call that was refused, or has to be paid.
+    pub(crate) denial: Option<Facts>,
     /// Tollgate's receipt, as sent.
     pub(crate) receipt: Option<String>,
     /// Where the money moved, as the server says (`_meta["x402/payment-response"].transaction`).
@@ -114,6 +116,7 @@ impl ResultParts {
             raw: frame.result().map(|raw| text(&raw)).unwrap_or_default(),
             is_error,
             demand: is_error.then(|| Demand::of_result(frame)).flatten(),
+            denial: is_error.then(|| read(frame.meta("tollgate/denial"))).flatten(),
             receipt: frame.meta("tollgate/receipt").map(text),
             transaction,
         }

@@ -17,6 +17,9 @@ use crate::mirror;
 use crate::payment::Payment;
 use crate::request::{self, ToolCall};
 
+/// What a gateway says before it names a price, where the tool's server speaks the legacy era only.
+const SESSIONS_ONLY: &str = "sessions_only";
+
 /// The most pages of `tools/list` that are read to find one tool.
 const LIST_PAGES_MAX: usize = 16;
 
@@ -67,7 +70,8 @@ impl Session {
     }
 
     /// Sends the call with a payment, in the era found before. A legacy session that the server has forgotten meanwhile is
-    /// opened anew; the call then goes out again with the same payment.
+    /// opened anew, and one is opened where a price was named for a call that its server could not read; the call then goes out again with
+    /// the same payment, which a server can take only once.
     pub(crate) async fn ask_paid(
         &mut self,
         call: &ToolCall,
@@ -75,9 +79,12 @@ impl Session {
         carrier: Carrier,
     ) -> Exchange {
         let (status, heard) = self.exchange(call, Some((payment, carrier))).await?;
-        let forgotten =
-            status == StatusCode::NOT_FOUND && matches!(self.state, State::Legacy { id: Some(_), .. });
-        if !forgotten || self.shake_hands().await.is_err() {
+        let needs_session = match self.state {
+            State::Legacy { id: Some(_), .. } => status == StatusCode::NOT_FOUND,
+            State::Legacy { id: None, .. } => false,
+            State::Modern(_) => speaks_only_legacy(status, &heard),
+        };
+        if !needs_session || self.shake_hands().await.is_err() {
             return Ok(heard);
         }
         self.exchange(call, Some((payment, carrier))).await.map(|(_, heard)| heard)
@@ -243,6 +250,9 @@ pub(crate) fn is_mirror_complaint(heard: &Heard) -> bool {
 /// caller's rights or pace nor a modern error (MCP 2026-07-28, `basic/versioning`).
 fn speaks_only_legacy(status: StatusCode, heard: &Heard) -> bool {
     if let Heard::Error(error) = heard {
+        if error.facts.error.as_deref() == Some(SESSIONS_ONLY) {
+            return true;
+        }
         if error.code == UNSUPPORTED_PROTOCOL_VERSION {
             let supported = error.facts.supported.clone().unwrap_or_default();
             return !supported.is_empty() && !supported.iter().any(|version| version == MODERN_SINCE);

@@ -79,9 +79,10 @@ impl Shared {
     /// POST of one message.
     pub(super) async fn post(&self, frame: Frame) -> Result<Response<Body>, UpstreamError> {
         let Some(running) = self.running().await? else {
-            // As a legacy server answers: without a modern error, so that a client that speaks both eras turns to `initialize`.
+            // As a legacy server answers: without a modern error, and without the id of a request that it could not read, so that a client
+            // that speaks both eras turns to `initialize`.
             let text = "this server speaks only protocol versions up to 2025-11-25; start with initialize";
-            return Ok(refusal(StatusCode::BAD_REQUEST, frame.id(), code::INVALID_REQUEST, text));
+            return Ok(refusal(StatusCode::BAD_REQUEST, None, code::INVALID_REQUEST, text));
         };
         if frame.kind() == Kind::Notification {
             // A cancellation names an id of one caller, which means nothing in a process that many share; over HTTP a modern

@@ -30,13 +30,10 @@ pub(crate) async fn call(args: CallArgs) -> anyhow::Result<ExitCode> {
     }
     let (payer, published) = payer(&args.url, &args.data)?;
     let now = clock::now();
-    let asked = match payer.ask(&args.tool, &arguments, &limit, now).await {
-        Ok(asked) => asked,
-        Err(error) => return Ok(failed(&error)),
-    };
-    let paid = match asked {
-        Asked::Answered(paid) => Ok(paid),
-        Asked::Priced(priced) => {
+    let paid = match payer.ask(&args.tool, &arguments, &limit, now).await {
+        Err(error) => Err(error),
+        Ok(Asked::Answered(paid)) => Ok(paid),
+        Ok(Asked::Priced(priced)) => {
             let terms = priced.terms();
             Out::note(&format!(
                 "paying {} on {} by {} ({}) to {}",
@@ -60,7 +57,9 @@ pub(crate) async fn call(args: CallArgs) -> anyhow::Result<ExitCode> {
         Err(PayError::ToolFailed(paid)) => {
             show(&paid, args.json);
             tell_receipt(&paid, &published, &arguments, args.json).await;
-            Out::problem("the tool failed; the receipt says what became of the payment");
+            let of_payment =
+                if paid.paid.is_some() { "; the receipt says what became of the payment" } else { "" };
+            Out::problem(&format!("the tool failed{of_payment}"));
             Ok(ExitCode::from(PayError::ToolFailed(paid).exit_code().code()))
         }
         Err(error) => Ok(failed(&error)),

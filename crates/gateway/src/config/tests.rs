@@ -84,6 +84,19 @@ fn every_problem_is_reported_at_once_with_its_place_and_origin() {
     assert!(problems.iter().all(|problem| problem.origin.ends_with("tollgate.yaml")));
 }
 
+#[test]
+fn a_price_where_no_money_can_be_taken_names_what_to_set() {
+    let yaml = "servers: { up: { url: 'http://127.0.0.1:7101/mcp', tools: { echo: { price: [0.01USDC, 10sat] } } } }\n";
+    let Problems(problems) = load_text(yaml, &[]).unwrap_err();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    for problem in &problems {
+        assert!(
+            problem.message.contains("set payment.x402.pay_to (USDC) or payment.lightning"),
+            "{problem:?}"
+        );
+    }
+}
+
 fn priced(price: &str) -> Result<tollgate_domain::Pricing, Vec<(String, String)>> {
     let yaml = WHOLE.replace("price: [0.01USDC, 10sat]", &format!("price: {price}"));
     match load_text(&yaml, &[]) {

@@ -15,7 +15,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
-use tollgate_domain::{Assets, Bps, Digest, Pricing, Requirement, ServerName, Settle, Splits, ToolName};
+use tollgate_domain::{
+    Assets, Bps, Digest, MoneyError, Pricing, Requirement, ServerName, Settle, Splits, ToolName,
+};
 use tollgate_registry::{PinPolicy, PolicyError};
 use tollgate_store::DatabaseUrl;
 use tollgate_till::{Complaint, QUOTE_TTL_SECONDS, gate_secret};
@@ -46,6 +48,20 @@ impl Reader<'_> {
     fn refuse(&mut self, at: &str, message: impl Into<String>) {
         let problem = self.source.problem(at, message);
         self.problems.push(problem);
+    }
+
+    /// An amount of money cannot be read.
+    fn refuse_money(&mut self, at: &str, error: &MoneyError) {
+        match error {
+            MoneyError::UnknownAsset { symbol, known } if known.is_empty() => self.refuse(
+                at,
+                format!(
+                    "{symbol:?} cannot be taken here: set payment.x402.pay_to (USDC) or payment.lightning (sat), or run \
+                     `tollgate dev`, which has sandbox money"
+                ),
+            ),
+            error => self.refuse(at, error.to_string()),
+        }
     }
 
     fn parse<T: std::str::FromStr>(&mut self, at: &str, text: &str, expected: &str) -> Option<T> {

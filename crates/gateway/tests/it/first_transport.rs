@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tollgate_testkit::journal_server::{Journal, Script};
 use tollgate_testkit::peers::{Everything, available};
 
-use crate::world::{Gateway, PRICE, PRICED, World, base64_encode, code, delivered, post, statement};
+use crate::world::{Demand, Gateway, PRICE, PRICED, World, base64_encode, code, delivered, post, statement};
 
 const START: u128 = 100_000_000;
 
@@ -44,15 +44,14 @@ async fn a_server_of_the_first_transport_is_sold_to_clients_of_todays() {
     let sum = call(if free { "get-sum" } else { "add" }, json!({ "a": 2, "b": 3 }), json!({}));
     assert!(last_message(&post(&mcp, &sum, &within).await.text()).to_string().contains('5'));
     let words = json!({ "message": "hello" });
-    let unpaid = post(&mcp, &call("echo", words.clone(), json!({})), &within).await;
-    assert_eq!(unpaid.json().unwrap()["result"]["isError"], true, "{}", unpaid.text());
-    let credential = world.l402_credential("echo", &words).await;
+    let ask = async || Demand::read(&post(&mcp, &call("echo", words.clone(), json!({})), &within).await);
+    let credential = world.l402_credential_of(&ask().await).await;
     let paid =
         post(&mcp, &call("echo", words.clone(), json!({ "l402/authorization": credential })), &within).await;
     let result = delivered(&paid);
     assert!(result["content"][0]["text"].as_str().unwrap().contains("hello"), "{result}");
     assert_eq!(statement(&result)["charged"], true);
-    let x402 = base64_encode(world.x402_payment("echo", &words).await.to_string().as_bytes());
+    let x402 = base64_encode(ask().await.sign(&world.payer()).to_string().as_bytes());
     let body = json!({ "tool_name": "echo", "arguments": words });
     let execute = format!("{}/api/v1/execute", world.gateway.url);
     let rest = post(&execute, &body, &[("payment-signature", &x402)]).await;
@@ -60,7 +59,7 @@ async fn a_server_of_the_first_transport_is_sold_to_clients_of_todays() {
     assert_eq!(world.payer_balance().await, START - PRICE);
 
     // The server is gone: told, and nothing is charged.
-    let x402 = base64_encode(world.x402_payment("echo", &words).await.to_string().as_bytes());
+    let x402 = base64_encode(ask().await.sign(&world.payer()).to_string().as_bytes());
     everything.kill();
     let gone = post(&execute, &body, &[("payment-signature", &x402)]).await;
     assert_eq!(gone.status, 502, "{}", gone.text());

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tollgate_testkit::http::{Answer, get};
 use tollgate_testkit::journal_server::{Journal, Script};
 
-use crate::world::{Gateway, PRICE, PRICED, START, World, code, post, soon, statement};
+use crate::world::{Demand, Gateway, PRICE, PRICED, START, World, code, post, soon, statement};
 
 /// A program that answers a call only when it is next pinged, and does not mind that the call was cancelled.
 const PROGRAM: &str = r#"
@@ -60,10 +60,13 @@ async fn m6_the_answer_of_a_paid_call_does_not_come_as_that_of_another_request()
     let mcp = world.gateway.mcp();
     let session = post(&mcp, &hello(), &[ACCEPT]).await.header("mcp-session-id").unwrap().to_owned();
     let within = [ACCEPT, ("mcp-session-id", session.as_str()), ("mcp-protocol-version", "2025-11-25")];
-    let call = async |id: u32| {
-        let payment = world.x402_payment("slow", &json!({})).await;
+    let said = |id: u32, meta: Value| {
         json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call",
-            "params": { "name": "slow", "arguments": {}, "_meta": { "x402/payment": payment } } })
+            "params": { "name": "slow", "arguments": {}, "_meta": meta } })
+    };
+    let call = async |id: u32| {
+        let demand = Demand::read(&post(&mcp, &said(id, json!({})), &within).await);
+        said(id, json!({ "x402/payment": demand.sign(&world.payer()) }))
     };
     let ping = |id: u32| json!({ "jsonrpc": "2.0", "id": id, "method": "ping" });
     // What the program has written down, once it is so many lines.

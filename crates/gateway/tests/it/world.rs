@@ -270,7 +270,12 @@ impl World {
 
     /// A paid L402 credential `macaroon:preimage` for a call.
     pub(crate) async fn l402_credential(&self, tool: &str, arguments: &Value) -> String {
-        let challenge = self.demand(tool, arguments).await.l402;
+        self.l402_credential_of(&self.demand(tool, arguments).await).await
+    }
+
+    /// The same where the demand is there already.
+    pub(crate) async fn l402_credential_of(&self, demand: &Demand) -> String {
+        let challenge = &demand.l402;
         let preimage = self.pay_invoice(challenge["invoice"].as_str().unwrap()).await;
         format!("{}:{preimage}", challenge["macaroon"].as_str().unwrap())
     }

@@ -64,6 +64,33 @@ fn errors_say_whether_they_are_about_our_request() {
 }
 
 #[test]
+fn a_denial_that_comes_as_a_result_is_an_error_and_a_tools_failure_and_a_demand_are_not() {
+    let meta = r#""_meta":{"tollgate/denial":{"error":"rate_limited","message":"Wait.","next_step":"Later.","retryable":true}}"#;
+    let content = r#""content":[{"type":"text","text":"Wait."}]"#;
+    let hear = |result: &str| {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":2,"result":{{{result}}}}}"#);
+        super::hear(&answer(200, "application/json", &body), &id(2))
+    };
+    match hear(&format!(r#"{content},"isError":true,{meta}"#)) {
+        Heard::Error(error) => {
+            let facts = error.facts;
+            assert_eq!((error.message.as_str(), error.is_ours), ("Wait.", true));
+            assert_eq!((facts.error.as_deref(), facts.retryable), (Some("rate_limited"), Some(true)));
+        }
+        other => panic!("{other:?}"),
+    }
+    let challenge = r#""structuredContent":{"x402Version":2,"accepts":[]}"#;
+    for result in [
+        format!(r#"{content},"isError":true"#),
+        format!(r#"{content},{meta}"#),
+        format!(r#"{content},"isError":true,"_meta":{{"tollgate/denial":{{}}}}"#),
+        format!(r#"{content},"isError":true,{challenge},{meta}"#),
+    ] {
+        assert!(matches!(hear(&result), Heard::Result(_)), "{result}");
+    }
+}
+
+#[test]
 fn what_is_no_answer_is_nothing() {
     for body in [
         "",

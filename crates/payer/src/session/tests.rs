@@ -20,6 +20,8 @@ fn a_server_of_the_legacy_era_is_told_from_a_refusal() {
         (404, heard(-32_001, false, None)),
         (422, nothing()),
         (400, nothing()),
+        // What a gateway says in its place.
+        (400, heard(-31_043, true, Some(json!({ "error": "sessions_only" })))),
         (
             400,
             heard(
@@ -47,6 +49,7 @@ fn a_server_of_the_legacy_era_is_told_from_a_refusal() {
         (400, heard(HEADER_MISMATCH, false, None)),
         (400, heard(MISSING_CLIENT_CAPABILITY, false, None)),
         (404, heard(-32_602, true, None)),
+        (400, heard(-32_602, true, Some(json!({ "error": "invalid_arguments" })))),
         (
             400,
             heard(

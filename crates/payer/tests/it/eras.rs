@@ -84,6 +84,29 @@ async fn a_legacy_server_gets_its_handshake_and_the_paid_call_in_one_session() {
     );
 }
 
+/// A proxy may name a price without knowing that its server cannot read the call.
+#[tokio::test]
+async fn a_price_that_is_named_for_a_legacy_server_is_paid_once_in_a_session() {
+    let replies = [Reply::result(&demand(&[entry("10000")]))]
+        .into_iter()
+        .chain(legacy_handshake())
+        .chain([Reply::result(&delivered())]);
+    let server = Server::saying(replies).await;
+    let world = World::new();
+    world.client(&server.url()).call("weather", "{}", &usdc(10_000), NOW).await.expect("a result");
+    let payments = server.payments();
+    assert_eq!(payments.len(), 2);
+    assert_eq!(payments[0], payments[1]);
+    assert_eq!(world.draws.count(), 1, "made once");
+    let asked = server.asked();
+    assert_eq!(
+        asked[1].header("mcp-protocol-version"),
+        Some("2026-07-28"),
+        "refused as it could not be read"
+    );
+    assert_eq!(asked[4].header("mcp-session-id"), Some("s-1"));
+}
+
 #[tokio::test]
 async fn a_session_that_is_gone_is_opened_anew_and_the_same_payment_presented() {
     let gone =

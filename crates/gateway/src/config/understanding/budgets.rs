@@ -211,7 +211,7 @@ impl Reader<'_> {
                     self.refuse(&at, format!("{} is there already", money.asset.symbol()));
                 }
                 Ok(money) => amounts.push((money.asset.id().clone(), money.amount)),
-                Err(error) => self.refuse(&at, error.to_string()),
+                Err(error) => self.refuse_money(&at, &error),
             }
         }
         amounts

@@ -136,7 +136,7 @@ impl Reader<'_> {
             match assets.parse(text) {
                 Ok(money) => Some(money),
                 Err(error) => {
-                    self.refuse(&format!("{at}.{name}"), error.to_string());
+                    self.refuse_money(&format!("{at}.{name}"), &error);
                     None
                 }
             }

@@ -3,7 +3,7 @@
 use tollgate_domain::pricing::{
     Bounds, Computed, DEPTH_MAX, Days, Measure, RULES_MAX, ResultPrice, ResultPriceError, UnitPrice, Window,
 };
-use tollgate_domain::{Amount, Asset, Assets, Bps, Formula, Money, Period, Price, Pricing};
+use tollgate_domain::{Amount, Asset, Assets, Bps, Formula, Money, MoneyError, Period, Price, Pricing};
 
 use super::Reader;
 use crate::config::raw::{RawMeasure, RawPrice, RawPricing};
@@ -120,11 +120,7 @@ impl Reader<'_> {
             Some(symbol) => match counting.assets.by_symbol(symbol) {
                 Some(asset) => Some(asset),
                 None => {
-                    let known: Vec<&str> = counting.assets.iter().map(Asset::symbol).collect();
-                    self.refuse(
-                        &format!("{at}.asset"),
-                        format!("unknown asset {symbol:?}; known are {}", known.join(", ")),
-                    );
+                    self.refuse_money(&format!("{at}.asset"), &counting.assets.unknown(symbol));
                     return None;
                 }
             },
@@ -270,8 +266,7 @@ impl Reader<'_> {
             let here = format!("{at}.formula.{symbol}");
             let asset = counting.assets.by_symbol(symbol).cloned();
             if asset.is_none() {
-                let known: Vec<&str> = counting.assets.iter().map(Asset::symbol).collect();
-                self.refuse(&here, format!("unknown asset {symbol:?}; known are {}", known.join(", ")));
+                self.refuse_money(&here, &counting.assets.unknown(symbol));
             }
             let formula: Formula = match text.parse() {
                 Ok(formula) => formula,
@@ -381,12 +376,12 @@ impl Reader<'_> {
                 Some(asset) => text
                     .parse::<Amount>()
                     .map(|amount| Money { amount, asset: asset.clone() })
-                    .map_err(|error| error.to_string()),
-                None => counting.assets.parse(text).map_err(|error| error.to_string()),
+                    .map_err(MoneyError::from),
+                None => counting.assets.parse(text),
             };
             match sum {
                 Ok(sum) => sums.push(sum),
-                Err(error) => self.refuse(&here, error),
+                Err(error) => self.refuse_money(&here, &error),
             }
         }
         sums

@@ -126,6 +126,12 @@ async fn vetted(
         return Err(Refusal::denied(Denial::SessionMissing));
     }
     if asked.era == Era::Modern
+        && asked.carrier.has_price
+        && asked.carrier.speaks_modern().await == Some(false)
+    {
+        return Err(Refusal::denied(Denial::SessionsOnly));
+    }
+    if asked.era == Era::Modern
         && let Some(mirrored) = gateway.tools.mirrored(&tool)
     {
         let checked = check_params(&head.headers, &arguments, &mirrored);

@@ -153,6 +153,28 @@ async fn an_answer_that_nobody_paid_for_cannot_be_had_by_resuming_its_stream() {
     world.gateway.assert_books_in_order();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stateless_call_of_a_server_with_sessions_only_is_refused_before_anybody_is_asked_to_pay() {
+    let world = World::new(Script::echo().legacy_only(), &[("echo", PRICED)]).await;
+    let refused = world.call("echo", &json!({})).await;
+    assert_eq!(
+        (refused.status.as_u16(), code(&refused).as_str()),
+        (400, "sessions_only"),
+        "{}",
+        refused.text()
+    );
+    world.assert_untouched("an era that it does not speak").await;
+    // A client that speaks both eras opens a session, and pays there.
+    let mcp = world.gateway.mcp();
+    let paid = world.gateway.cli(&["call", "echo", "n=1", "--max", "0.01USDC", "--url", &mcp]);
+    assert!(paid.status.success(), "{paid:?}");
+    assert_eq!(world.journal.executions(), 1);
+
+    // Control: a server that speaks both names its price at once.
+    let world = World::new(Script::echo(), &[("echo", PRICED)]).await;
+    Demand::read(&world.call("echo", &json!({})).await);
+}
+
 #[tokio::test]
 async fn a_call_without_a_session_is_refused_before_anybody_is_asked_to_pay() {
     let world = World::paid_echo().await;

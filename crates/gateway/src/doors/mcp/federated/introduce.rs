@@ -5,7 +5,7 @@ use http::header::HeaderValue;
 use http::{HeaderMap, HeaderName, Method, Response, StatusCode};
 use serde_json::json;
 use tollgate_domain::{FailureKind, ServerName};
-use tollgate_exec::{Body, UpstreamError};
+use tollgate_exec::{Body, UpstreamError, says_nothing_of_eras};
 use tollgate_federation::{
     Failure, Introduction, Member, OTHER_ERA, Session, SessionError, discovered, initialized, server_info,
 };
@@ -24,15 +24,6 @@ use crate::federation::Modern;
 const INTRODUCTION_TIMES: u64 = 3;
 /// A longer session id of a server would crowd out those of the others.
 const SESSION_ID_CHARS_MAX: usize = 512;
-
-/// Refusals that would be the same in either era.
-const LETS_NOBODY_IN: [StatusCode; 5] = [
-    StatusCode::UNAUTHORIZED,
-    StatusCode::FORBIDDEN,
-    StatusCode::REQUEST_TIMEOUT,
-    StatusCode::TOO_EARLY,
-    StatusCode::TOO_MANY_REQUESTS,
-];
 
 /// What one server said.
 enum Heard {
@@ -129,14 +120,15 @@ pub(super) async fn discover(asking: &Asking, frame: &Frame, id: &RequestId) -> 
     let Collected { introduced, failures, .. } = &heard;
     match discovered(introduced, failures, asking.federation.tools_only()) {
         Some(result) => asking.result(id, result),
-        None => heard.nobody(asking, id, || not_modern(asking, id)),
+        None => heard.nobody(asking, id, || not_modern(asking)),
     }
 }
 
-/// As a legacy server answers: without a modern error, so that a client that speaks both eras turns to `initialize`.
-pub(super) fn not_modern(asking: &Asking, id: &RequestId) -> Response<Body> {
+/// As a legacy server answers, which could not read the request: without its id and without a modern error, so that a client that speaks
+/// both eras turns to `initialize`.
+pub(super) fn not_modern(asking: &Asking) -> Response<Body> {
     let text = "the servers here speak only protocol versions up to 2025-11-25; start with initialize";
-    asking.error(StatusCode::BAD_REQUEST, Some(id), code::INVALID_REQUEST, text, None)
+    asking.error(StatusCode::BAD_REQUEST, None, code::INVALID_REQUEST, text, None)
 }
 
 /// What is known about a server in the modern era; it is asked if need be.
@@ -210,8 +202,7 @@ fn heard(server: &ServerName, answered: Result<Answered, UpstreamError>, era: Er
         }
     };
     let Some(result) = answered.result() else {
-        // Neither what broke down nor what lets nobody in says anything about what it speaks.
-        if answered.status.is_server_error() || LETS_NOBODY_IN.contains(&answered.status) {
+        if says_nothing_of_eras(answered.status) {
             return Heard::Failed("refused", Fault::Upstream { kind: FailureKind::Broken });
         }
         return Heard::OtherEra(answered.frame.filter(|frame| frame.error().is_some()).map(Box::new));

@@ -94,7 +94,7 @@ fn answer(
     }
     match failed {
         Some(fault) if parts.is_empty() => asking.failed(&fault, id),
-        _ if !spoken => not_modern(asking, id),
+        _ if !spoken => not_modern(asking),
         _ => {
             let list = reply::result(id, merged(kind, asking.era, &parts, &failures));
             let mut share = Share::default();
