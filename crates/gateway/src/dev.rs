@@ -39,6 +39,11 @@ pub fn rails(listen: SocketAddr, pay_to: Address) -> Result<SandboxRails, DevErr
     Ok(sandbox::rails(pay_to)?)
 }
 
+/// Whether this is the demo server.
+pub fn is_demo(server: &Server) -> bool {
+    matches!(&server.transport, Transport::Stdio { command, .. } if command.get(1).is_some_and(|word| word == demo::SUBCOMMAND))
+}
+
 /// The demo server with its prices.
 ///
 /// # Errors

@@ -252,6 +252,9 @@ fn ignores_hangup() -> bool {
     ignored.is_some_and(|signals| signals & 1 != 0)
 }
 
+/// Of more servers than these the address says enough.
+const DOORS_SHOWN_MAX: usize = 3;
+
 /// What a newcomer needs: the address, blocks to paste, the first paid call.
 fn welcome(gateway: &Gateway, binary: &Path) {
     let url = &gateway.config.public_url;
@@ -261,10 +264,15 @@ fn welcome(gateway: &Gateway, binary: &Path) {
     let endpoint =
         Endpoint { label: "tollgate", url: &mcp, with_key: false, binary, data: &gateway.config.data };
     let bridge = ClientKind::ClaudeDesktop.block(&endpoint);
+    let (call, tool) = if gateway.config.servers.values().any(dev::is_demo) {
+        ("First paid call", "weather city=Oslo")
+    } else {
+        ("To call a tool", "TOOL KEY=VALUE")
+    };
     Out::line(&format!(
         "\
 Tollgate dev   {url}   SANDBOX: no real money, loopback only
-  MCP          {url}/mcp   (also {url}/servers/demo/mcp)
+  MCP          {url}/mcp{own_doors}
   tools        {url}/api/v1/tools
   payer        {payer} with SANDBOX USDC
   data         {data}
@@ -272,10 +280,20 @@ Tollgate dev   {url}   SANDBOX: no real money, loopback only
 {clients}Claude Desktop {bridge}
                (over stdio: it also pays, within small limits; tollgate connect --help)
 
-First paid call, in another terminal:
-  tollgate call weather city=Oslo --max 0.01USDC --url {url}/mcp --data {data}
-  tollgate call weather city=Oslo --max 10sat    --url {url}/mcp --data {data}
+{call}, in another terminal:
+  tollgate call {tool} --max 0.01USDC --url {url}/mcp --data {data}
+  tollgate call {tool} --max 10sat    --url {url}/mcp --data {data}
 ",
+        own_doors = own_doors(gateway),
         clients = clients::lines(&endpoint),
     ));
+}
+
+/// The doors of the first few servers themselves.
+fn own_doors(gateway: &Gateway) -> String {
+    let url = &gateway.config.public_url;
+    let doors =
+        gateway.config.servers.keys().take(DOORS_SHOWN_MAX).map(|name| format!("{url}/servers/{name}/mcp"));
+    let doors = doors.collect::<Vec<_>>().join(", ");
+    if doors.is_empty() { doors } else { format!("   (also {doors})") }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use tollgate_testkit::journal_server::Script;
 
 use super::{Session, Two, modern, modern_with, names, result};
-use crate::world::{call, delivered};
+use crate::world::{call, code, delivered};
 
 #[tokio::test]
 async fn each_era_has_the_servers_that_speak_it() {
@@ -18,7 +18,7 @@ async fn each_era_has_the_servers_that_speak_it() {
     assert_eq!(names(&result(&modern(&two.mcp(), "tools/list", &json!({})).await)), ["b__echo"]);
     delivered(&call(&two.mcp(), "b__echo", &json!({}), &json!({}), &[]).await);
     let other = call(&two.mcp(), "a__echo", &json!({}), &json!({}), &[]).await;
-    assert_eq!((other.status.as_u16(), &other.json().unwrap()["error"]["code"]), (404, &json!(-32_602)));
+    assert_eq!((other.status.as_u16(), code(&other).as_str()), (400, "sessions_only"), "{}", other.text());
 
     let session = Session::open(&two.mcp()).await;
     let said = &session.opened["_meta"]["tollgate/federation"];

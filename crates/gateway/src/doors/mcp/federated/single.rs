@@ -37,7 +37,7 @@ pub(super) async fn call(asking: Asking, frame: Frame, id: RequestId) -> Respons
     let Some((server, own)) = found else { return unknown_tool(&asking, &public, &id) };
     let known = federation.modern(server, clock::now());
     if asking.era == Era::Modern && known == Some(Modern::No) {
-        return unknown_tool(&asking, &public, &id);
+        return asking.refused(&Denial::SessionsOnly, Some(&id));
     }
     let (Some(carrier), Some(head)) =
         (federation.carrier(server).cloned(), asking.head_for(server, Some(own)))
