@@ -18,7 +18,7 @@ use self::payouts::Payouts;
 use crate::budget::{Counter, Usage};
 use crate::escrow::EscrowRow;
 use crate::payout::PayoutRow;
-use crate::{AccountBalance, AccountName, Funds, SettlementRow, State, Transfer, TransferKind, refund_id};
+use crate::{AccountBalance, AccountName, Funds, SettlementRow, State, Transfer, TransferKind};
 
 /// One thing that does not hold.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -19,6 +19,10 @@ fn ask(limit: u128, warn: Option<u128>, approve_above: Option<u128>) -> Ask {
     Ask { nodes: vec![node], ..Ask::default() }
 }
 
+fn budget_of(limit: u128, approve_above: u128) -> Ask {
+    ask(limit, None, Some(approve_above))
+}
+
 /// A claim of money that comes in with it, by a payment of its own for each number: nothing but the budget bounds it.
 fn spend(number: u8, units: u128, ask: &Ask) -> Command {
     let Command::Claim(claim) = claim(number, number, units) else { panic!() };
@@ -291,6 +295,41 @@ fn p20_one_caller_does_not_fill_the_queue_of_approvals() {
     assert_eq!(count(books.commit(&commands[10..])), usize::try_from(WAITING_MAX).unwrap() - 10);
     assert_eq!(count(books.commit(&[asked(50, 5_000, 100)])), 0, "control: they still wait");
     assert_eq!(count(books.commit(&[asked(50, 5_000, 101)])), 1, "once they have expired there is room");
+}
+
+#[test]
+fn p20_those_that_a_commit_decides_or_uses_wait_no_more_in_it() {
+    let is_asked =
+        |outcome: &Result<Outcome, Refusal>| matches!(outcome, Ok(Outcome::Budget(Changed::Asked(Some(_)))));
+    let ask = |id: u8| asked(id, 1_000 + u128::from(id), 1);
+    let reject = |id: u8| {
+        let event = ApprovalEvent::Reject { by: "eve".into() };
+        let (id, now) = (ApprovalId::from_bytes([id; 16]), UnixMillis::new(2));
+        Command::Budget(Change::Decide { id, event, now })
+    };
+    let most = u8::try_from(WAITING_MAX).unwrap();
+    let full: Vec<Command> = (0..most).map(ask).collect();
+    // Those that the books have waiting, and those of the same commit.
+    let decisions = || [reject(0), approve(1), ask(100), ask(101), ask(102)];
+    let mut books = Memory::default();
+    books.commit(&full);
+    let outcomes = books.commit(&decisions());
+    assert_eq!(outcomes.iter().map(is_asked).collect::<Vec<_>>(), [false, false, true, true, false]);
+    let mut books = Memory::default();
+    let outcomes = books.commit(&[full.clone(), decisions().to_vec()].concat());
+    let last: Vec<bool> = outcomes.iter().skip(usize::from(most)).map(is_asked).collect();
+    assert_eq!(last, [false, false, true, true, false]);
+
+    // One that is used, or comes back, waited for nobody.
+    let spending = budget_of(100_000, 100);
+    let mut books = Memory::default();
+    books.commit(&full);
+    books.commit(&[approve(0)]);
+    let outcomes = books.commit(&[spend(1, 1_000, &spending), ask(100), ask(101)]);
+    assert!(is_fresh(&outcomes[0]), "{outcomes:?}");
+    assert_eq!(outcomes.iter().map(is_asked).collect::<Vec<_>>(), [false, true, false]);
+    let outcomes = books.commit(&[void(1), reject(1), ask(101), ask(102)]);
+    assert_eq!(outcomes.iter().map(is_asked).collect::<Vec<_>>(), [false, false, true, false]);
 }
 
 #[test]
