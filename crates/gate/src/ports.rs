@@ -7,8 +7,8 @@ use std::sync::Arc;
 use tollgate_domain::{
     CallId, Digest, Pricing, Requirement, ServerName, Settle, Splits, ToolRef, UnixMillis,
 };
-use tollgate_ledger::LedgerStore;
 use tollgate_ledger::budget::{Plan, Warning};
+use tollgate_ledger::escrow::EscrowStore;
 use tollgate_rails::PaymentRail;
 use tollgate_risk::{Ask, Crowded, Limits};
 use tollgate_trust::KeyDirectory;
@@ -105,7 +105,7 @@ pub trait Ports: Send + Sync + 'static {
     /// The tools.
     type Catalog: Catalog;
     /// Claims, bookings, receipts, reputation.
-    type Ledger: LedgerStore;
+    type Ledger: EscrowStore;
     /// API keys.
     type Keys: KeyDirectory;
 

@@ -1,6 +1,7 @@
 //! An operator gives back what was kept of a call. The receipt that says so is sealed in the same commit.
 
 use tollgate_domain::{Amount, CallId, EscrowId, TransferId};
+use tollgate_ledger::escrow::EscrowStore;
 use tollgate_ledger::{LedgerStore, Refunded, Refusal, SettlementRow, State, StoreError, operator_refund_id};
 
 use crate::evidence::Refund;
@@ -80,34 +81,24 @@ impl<P: Ports> Gate<P> {
     pub async fn refund(&self, asked: RefundAsked) -> Result<RefundMade, RefundRefused> {
         let row = self.ports.ledger().settlement_by_call(&asked.call).await.map_err(store_fault)?;
         let row = row.ok_or(RefundRefused::Unknown)?;
-        let left = row.amount.checked_sub(row.refunded).unwrap_or_default();
+        let escrow = match row.escrow() {
+            Some(id) => self.ports.ledger().escrow(&id).await.map_err(store_fault)?,
+            None => None,
+        };
+        let before = row.back(escrow.as_ref());
         // What is left is nothing when the same is asked for again: then it is what was booked that counts.
-        let made = self.refunded(&row, asked.amount.unwrap_or(left), &asked).await;
-        match made {
-            // Of what went into an escrow, what the escrow released.
-            Err(RefundRefused::Exceeds { left }) if asked.amount.is_none() && !left.is_zero() => {
-                self.refunded(&row, left, &asked).await
-            }
-            made => made,
-        }
-    }
-
-    async fn refunded(
-        &self,
-        row: &SettlementRow,
-        amount: Amount,
-        asked: &RefundAsked,
-    ) -> Result<RefundMade, RefundRefused> {
+        let left = row.amount.checked_sub(before).unwrap_or_default();
+        let amount = asked.amount.unwrap_or(left);
         let id = operator_refund_id(&row.call, &asked.id);
-        let total = row.refunded.checked_add(amount).unwrap_or(row.amount);
-        let drafted = self.told_refund(row, total)?.draft(self.ports.random()?);
+        let total = before.checked_add(amount).unwrap_or(row.amount);
+        let drafted = self.told_refund(&row, total)?.draft(self.ports.random()?);
         let refund = tollgate_ledger::Refund {
             key: row.key.clone(),
             call: row.call,
             id,
             amount,
-            before: row.refunded,
-            reason: asked.reason.clone(),
+            before,
+            reason: asked.reason,
             statement: Some(drafted.statement),
             private: Some(drafted.salts),
             now: self.ports.now(),

@@ -2,6 +2,7 @@
 //! that is under way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio_util::task::TaskTracker;
@@ -17,6 +18,7 @@ use tollgate_till::{Funding, KeySnapshot, PayoutRails, Till};
 
 use crate::authorizations::Authorizations;
 use crate::begun::Begun;
+use crate::clock::{self, KeptSteps};
 use crate::cohort::Cohort;
 use crate::config::Config;
 use crate::lease::Leases;
@@ -81,7 +83,7 @@ impl Foundation {
     /// What is missing or cannot be opened, as a sentence for the operator.
     pub async fn open(config: &Config, mode: Mode) -> anyhow::Result<Self> {
         let commits = Arc::new(CommitTimes::default());
-        let Till { data: _, store, keys, rails, marks, receipt_keys, secret, dev, payouts } =
+        let Till { data, store, keys, rails, marks, receipt_keys, secret, dev, payouts } =
             Till::open(Funding {
                 data: &config.data,
                 database: config.database.as_ref().map(|database| &database.url),
@@ -94,6 +96,7 @@ impl Foundation {
                 commits: Some(Arc::clone(&commits) as _),
             })
             .await?;
+        let clock_steps = KeptSteps::open(&data, clock::now(), Duration::ZERO)?;
         let control = ControlStore::open(&config.data)?;
         let sessions = Keys::derive(&secret).context("derive the keys of federated sessions")?;
         Ok(Self {
@@ -111,7 +114,7 @@ impl Foundation {
             calls: TaskTracker::new(),
             tasks: TaskTracker::new(),
             tls: config.tls.clone().map(Tls::read).transpose()?.map(Arc::new),
-            telemetry: Arc::new(Telemetry::new(commits, Traces::of(config.otlp.as_ref()))),
+            telemetry: Arc::new(Telemetry::new(commits, Traces::of(config.otlp.as_ref()), clock_steps)),
             readiness: Arc::default(),
             dev: dev.map(Arc::new),
             payouts,

@@ -18,7 +18,6 @@ mod trace;
 mod watch;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -38,7 +37,7 @@ pub use tools::{TOOLS_MAX, ToolTable};
 pub use trace::{Arrival, LOST_METRICS, LOST_SPANS, Sent, Span, Traces};
 pub use watch::Watch;
 
-use crate::clock::{self, Steps};
+use crate::clock::{self, KeptSteps, Steps};
 
 /// Panics of this process, whoever met them.
 pub static PANICS: Counter = Counter::new();
@@ -68,12 +67,12 @@ pub struct Telemetry {
     traces: Traces,
     started_seconds: u64,
     started: Instant,
-    clock_steps: Mutex<Steps>,
+    clock_steps: Mutex<KeptSteps>,
 }
 
 impl Telemetry {
-    /// Nothing counted yet; `commits` is what the store tells of its transactions.
-    pub fn new(commits: Arc<CommitTimes>, traces: Traces) -> Self {
+    /// Nothing counted yet; `commits` is what the store tells of its transactions, `clock_steps` what the process before knew of the clock.
+    pub fn new(commits: Arc<CommitTimes>, traces: Traces, clock_steps: KeptSteps) -> Self {
         Self {
             tools: ToolTable::default(),
             call: Histogram::default(),
@@ -90,18 +89,18 @@ impl Telemetry {
             traces,
             started_seconds: clock::now().get() / 1_000,
             started: Instant::now(),
-            clock_steps: Mutex::new(Steps::new(clock::now(), Duration::ZERO)),
+            clock_steps: Mutex::new(clock_steps),
         }
     }
 
     /// Looks whether the clock was set, and says so in the log; how deadlines stand to it.
     pub(crate) fn look_at_clock(&self) -> Steps {
         let mut steps = self.clock_steps.lock();
-        let was = steps.count();
         if steps.look(clock::now(), self.started.elapsed()) {
-            tracing::warn!(times = was + 1, "the clock of this machine was set by more than a minute");
+            let times = steps.steps().count();
+            tracing::warn!(times, "the clock of this machine was set by more than a minute");
         }
-        steps.clone()
+        steps.steps().clone()
     }
 
     /// What became of escrows.

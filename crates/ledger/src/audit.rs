@@ -18,7 +18,7 @@ use self::payouts::Payouts;
 use crate::budget::{Counter, Usage};
 use crate::escrow::EscrowRow;
 use crate::payout::PayoutRow;
-use crate::{AccountBalance, AccountName, Funds, SettlementRow, State, Transfer, TransferKind, refund_id};
+use crate::{AccountBalance, AccountName, Funds, SettlementRow, State, Transfer, TransferKind};
 
 /// One thing that does not hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -188,7 +188,7 @@ pub struct Auditor {
     unearned: BTreeMap<CallId, (u128, u128)>,
     /// What went back, by call.
     refunds: BTreeMap<CallId, u128>,
-    /// What the result of a call left of what was held for it: released, or given back with its end.
+    /// What a call did not cost of what was held for it: what its result left, released or given back, and what went back later.
     rests: BTreeMap<CallId, u128>,
     live: BTreeMap<PaymentKey, u32>,
     budgets: Budgets,
@@ -271,11 +271,11 @@ impl Auditor {
             add(if is_credit { came } else { left }, amount)
         };
         let fits = fits & note(&transfer.credit, true) & note(&transfer.debit, false);
-        if transfer.id == refund_id(&call) {
-            self.leave_rest(transfer, amount);
-        }
         let goes_back = matches!(transfer.debit, AccountName::Unearned(_) | AccountName::Payable(_))
             && matches!(transfer.credit, AccountName::Credit(_));
+        if goes_back {
+            self.leave_rest(transfer, amount);
+        }
         let fits = fits && (!goes_back || add(self.refunds.entry(call).or_default(), amount));
         if !fits {
             self.findings.push(Finding::Overflow { transfer: transfer.id });

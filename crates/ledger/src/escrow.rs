@@ -44,5 +44,6 @@ pub use row::EscrowRow;
 pub use split::{Movement, Purse, provider_share};
 pub use state::{Dispute, EscrowState, Phase, Role};
 pub use terms::{
-    EscrowTerms, MILESTONES_MAX, Mediator, Milestone, Proposal, Provider, TermsError, Timings, stake_for,
+    EscrowTerms, MILESTONES_MAX, Mediator, Milestone, Proposal, Provider, TermsError, Timings, WAIT_MS_MAX,
+    stake_for,
 };

@@ -3,13 +3,12 @@
 
 use tollgate_domain::{Amount, CallId, PaymentKey, Settle, TransferId, UnixMillis};
 
+use crate::budget;
 use crate::draft::Draft;
 use crate::engine::{Books, Changes, EngineError};
-use crate::escrow::escrow_of_call;
 use crate::shares::Earning;
 use crate::{
-    AccountName, Funds, Refusal, SettlementRow, State, Transfer, TransferKind, earned_id, resolution_id,
-    share_id,
+    AccountName, Refusal, SettlementRow, State, Transfer, TransferKind, earned_id, resolution_id, share_id,
 };
 
 /// Gives back what was kept of a paid call, or a part of it, as prepaid credit of whoever paid.
@@ -23,7 +22,7 @@ pub struct Refund {
     pub id: TransferId,
     /// How much; never more than is left of the amount. Zero: what was booked under this id before.
     pub amount: Amount,
-    /// How much had gone back before, as whoever decided knows it. The statement says what went back in all.
+    /// How much had gone back before, from an escrow as well, as whoever decided knows it. The statement says what went back in all.
     pub before: Amount,
     /// Why; kept with the transfer.
     pub reason: String,
@@ -60,6 +59,11 @@ pub(crate) fn refund<B: Books>(
     if row.call != refund.call {
         return Err(EngineError::Refused(Refusal::OtherCall { current: row.call }));
     }
+    let escrow = match row.escrow() {
+        Some(id) => books.escrow(&id).map_err(EngineError::Books)?,
+        None => None,
+    };
+    let back = row.back(escrow.as_deref());
     let transfer = transfer_of(&row, refund);
     if let Some(before) = books.transfer(&refund.id).map_err(EngineError::Books)? {
         // The moment may differ: it is the same refund, asked for again.
@@ -67,21 +71,25 @@ pub(crate) fn refund<B: Books>(
         if before != (Transfer { at: before.at, amount, ..transfer }) {
             return Err(EngineError::Refused(Refusal::TransferReused(refund.id)));
         }
-        return Ok((row.refunded, None));
+        return Ok((back, None));
     }
     if !matches!(row.state, State::Settled | State::Delivered) {
         return Err(EngineError::Refused(Refusal::NothingKept { call: row.call, state: row.state }));
     }
-    let left = kept(books, &row)?.checked_sub(row.refunded).unwrap_or_default();
-    if row.refunded != refund.before || refund.amount > left || refund.amount.is_zero() {
-        return Err(EngineError::Refused(Refusal::RefundExceeds { left }));
+    if let Some(id) = row.escrow()
+        && !escrow.is_some_and(|escrow| escrow.state.is_terminal())
+    {
+        return Err(EngineError::Refused(Refusal::InEscrow { call: row.call, escrow: id }));
     }
-    let total = row.refunded.checked_add(refund.amount).unwrap_or(row.amount);
-    let earned = kept(books, &row)?;
+    // Of what went into an escrow, what it released to the server.
+    let left = row.amount.checked_sub(back).unwrap_or_default();
+    let after = left.checked_sub(refund.amount).filter(|_| !refund.amount.is_zero());
+    let Some(after) = after.filter(|_| back == refund.before) else {
+        return Err(EngineError::Refused(Refusal::RefundExceeds { left }));
+    };
     let mut draft = Draft::new(books);
     if !row.splits.is_empty() {
         // Each gives its share back; together it is what goes back.
-        let left_of = |gone: Amount| earned.checked_sub(gone).unwrap_or_default();
         let server = &row.binding.tool.server;
         let earning = Earning {
             server,
@@ -93,29 +101,16 @@ pub(crate) fn refund<B: Books>(
             note: "share of a refund",
             at: refund.now,
         };
-        earning.book(&mut draft, left_of(row.refunded), left_of(total))?;
+        earning.book(&mut draft, left, after)?;
     }
     draft.book(transfer, None)?;
     let mut changes = draft.changes;
-    changes.settlement =
-        Some(SettlementRow { refunded: total, updated: refund.now, ..SettlementRow::clone(&row) });
-    Ok((total, Some(changes)))
-}
-
-/// What is or was kept of a call: all of it, or of what went into an escrow what was released to the server. What the result left
-/// went back at once, and counts here like what an operator gave back.
-fn kept<B: Books>(books: &mut B, row: &SettlementRow) -> Result<Amount, EngineError<B::Error>> {
-    if row.settle != Settle::Escrow || matches!(row.funds, Funds::Free(_)) {
-        return Ok(row.amount);
-    }
-    let id = escrow_of_call(&row.call);
-    match books.escrow(&id).map_err(EngineError::Books)? {
-        Some(escrow) if escrow.state.is_terminal() => {
-            let rest = row.amount.checked_sub(escrow.terms.amount).unwrap_or_default();
-            Ok(escrow.released.checked_add(rest).unwrap_or(row.amount))
-        }
-        Some(_) | None => Err(EngineError::Refused(Refusal::InEscrow { call: row.call, escrow: id })),
-    }
+    // What comes back was not spent.
+    let room = budget::release(books, &row.reserved, &row.asset, refund.amount);
+    changes.usages = room.map_err(EngineError::Books)?;
+    let refunded = row.refunded.checked_add(refund.amount).unwrap_or(row.amount);
+    changes.settlement = Some(SettlementRow { refunded, updated: refund.now, ..SettlementRow::clone(&row) });
+    Ok((back.checked_add(refund.amount).unwrap_or(row.amount), Some(changes)))
 }
 
 fn transfer_of(row: &SettlementRow, refund: &Refund) -> Transfer {

@@ -15,7 +15,7 @@ use tollgate_domain::{
 };
 
 use crate::budget::Reservation;
-use crate::escrow::escrow_of_call;
+use crate::escrow::{EscrowRow, escrow_of_call};
 use crate::{Funds, hold_id};
 
 /// Where the settlement of one call stands.
@@ -357,6 +357,7 @@ pub struct SettlementRow {
     /// Why the money is due back, or went back, where it is not an operator's decision.
     pub refund: Option<RefundCause>,
     /// How much of the amount is not kept: what the size of a result left of it, from when that is known, and what went back since.
+    /// What went into an escrow and came back from there is not in it: see [`Self::back`].
     pub refunded: Amount,
     /// What it has taken of budgets.
     pub reserved: Reservation,
@@ -373,6 +374,13 @@ impl SettlementRow {
     /// How much of the amount is kept: what the result costs, less what went back since.
     pub fn due(&self) -> Amount {
         self.amount.checked_sub(self.refunded).unwrap_or_default()
+    }
+
+    /// How much of the amount is back with whoever paid, or never left: [`Self::refunded`], and what the escrow that the money was
+    /// put into gave back.
+    pub fn back(&self, escrow: Option<&EscrowRow>) -> Amount {
+        let escrow = escrow.map(|escrow| escrow.refunded).unwrap_or_default();
+        self.refunded.checked_add(escrow).unwrap_or(self.amount)
     }
 
     /// The escrow that the money was put into, if it was.

@@ -7,6 +7,7 @@ use tollgate_domain::{Amount, AssetId, Principal, ToolRef, UnixMillis};
 use tollgate_ledger::{Spent, State};
 
 use crate::convert::{self, integer, millis};
+use crate::escrows::stored;
 
 /// The condition of the index, word for word, so that the index is used.
 macro_rules! counted {
@@ -41,21 +42,31 @@ pub(crate) fn calls(
 }
 
 /// What the settled calls of an API key have cost, of those that it made since each of these moments and of all, and what its open ones
-/// have reserved. What goes back later makes no call younger.
+/// have reserved. What goes back later, from the escrow of a call as well, was not spent, and makes no call younger.
 pub(crate) fn spent(
     connection: &Connection,
     caller: &Principal,
     since: [UnixMillis; 2],
 ) -> rusqlite::Result<Vec<Spent>> {
-    let mut query =
-        connection.prepare_cached(counted!("SELECT asset, amount, refunded, state, claimed", ""))?;
+    let mut query = connection.prepare_cached(counted!(
+        "SELECT asset, amount, refunded, state, claimed, \
+         CASE settle WHEN 'escrow' THEN (SELECT standing FROM escrows WHERE id = settlements.call) END",
+        ""
+    ))?;
     let mut rows = query.query(params![caller.as_str()])?;
     let mut assets: BTreeMap<AssetId, Spent> = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let asset: AssetId = convert::text(row, 0)?;
         let amount: Amount = convert::text(row, 1)?;
-        // What an operator gave back of it was not spent.
         let amount = amount.checked_sub(convert::text(row, 2)?).unwrap_or_default();
+        let back = match row.get_ref(5)?.as_str_or_null()? {
+            Some(standing) => {
+                let back = stored::given_back(standing);
+                back.map_err(|error| convert::malformed(5, rusqlite::types::Type::Text, error))?
+            }
+            None => Amount::ZERO,
+        };
+        let amount = amount.checked_sub(back).unwrap_or_default();
         let (state, claimed) = (convert::text::<State>(row, 3)?, convert::moment(row, 4)?);
         if amount.is_zero() {
             continue;

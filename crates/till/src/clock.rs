@@ -1,5 +1,6 @@
 //! The two things that engines must not reach for themselves: the time and randomness.
 
+mod kept;
 mod steps;
 
 use std::cell::RefCell;
@@ -9,7 +10,8 @@ use tollgate_domain::UnixMillis;
 
 use crate::failpoint;
 
-pub use steps::Steps;
+pub use kept::{KeptSteps, KeptStepsError};
+pub use steps::{Steps, StepsError};
 
 /// The time at this moment. A clock before 1970 reads as 1970.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]

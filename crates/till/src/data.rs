@@ -76,10 +76,14 @@ impl DataDirectory {
     }
 }
 
-/// Written whole under another name first: a crash leaves no half key behind.
 fn create_key(path: &Path) -> Result<(), DataError> {
     let mut key = [0u8; 32];
     getrandom::fill(&mut key).map_err(DataError::Randomness)?;
+    write_whole(path, &format!("{}\n", hex::encode(key)))
+}
+
+/// Written whole under another name first: a crash leaves no half file behind.
+pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), DataError> {
     let draft = path.with_extension("new");
     let mut file = OpenOptions::new()
         .write(true)
@@ -88,7 +92,7 @@ fn create_key(path: &Path) -> Result<(), DataError> {
         .mode(0o600)
         .open(&draft)
         .map_err(|error| io(&draft, error))?;
-    file.write_all(format!("{}\n", hex::encode(key)).as_bytes()).map_err(|error| io(&draft, error))?;
+    file.write_all(text.as_bytes()).map_err(|error| io(&draft, error))?;
     file.sync_all().map_err(|error| io(&draft, error))?;
     fs::rename(&draft, path).map_err(|error| io(path, error))
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tollgate_attest::PublicKey;
 use tollgate_domain::{Amount, CallId, ReceiptId};
 use tollgate_gate::Answer;
+use tollgate_ledger::escrow::{EscrowRow, EscrowStore};
 use tollgate_ledger::{LedgerStore, RefundCause, SettlementRow, State, StoreError};
 use tollgate_store::Store;
 
@@ -32,40 +33,59 @@ pub fn error_page(code: &str) -> Answer {
 /// with the same payment, and to nobody else.
 pub async fn call(store: &Store, id: &str) -> Answer {
     let Ok(id) = id.parse::<CallId>() else { return unknown("call") };
-    match store.settlement_by_call(&id).await {
-        Ok(Some(row)) => json_answer(
-            StatusCode::OK,
-            &json!({
-                "call_id": row.call,
-                "tool": row.binding.tool.tool,
-                "server": row.binding.tool.server,
-                "state": row.state.word(),
-                "final": row.state.is_terminal(),
-                "charged": row.charged(),
-                "settle": row.settle,
-                "amount": row.amount,
-                "amount_charged": if row.charged() { row.due() } else { Amount::ZERO },
-                "asset": row.asset,
-                "rail": row.key.rail(),
-                "payment_ref": row.reference,
-                "reason": row.reason,
-                "refund": refund(&row),
-                "escrow_id": row.escrow(),
-                "receipt_id": row.receipt,
-            }),
-        ),
+    match standing(store, &id).await {
+        Ok(Some((row, escrow))) => {
+            let back = row.back(escrow.as_ref());
+            let kept = row.amount.checked_sub(back).filter(|_| row.charged()).unwrap_or_default();
+            json_answer(
+                StatusCode::OK,
+                &json!({
+                    "call_id": row.call,
+                    "tool": row.binding.tool.tool,
+                    "server": row.binding.tool.server,
+                    "state": row.state.word(),
+                    "final": row.state.is_terminal(),
+                    "charged": !kept.is_zero(),
+                    "settle": row.settle,
+                    "amount": row.amount,
+                    "amount_charged": kept,
+                    "asset": row.asset,
+                    "rail": row.key.rail(),
+                    "payment_ref": row.reference,
+                    "reason": row.reason,
+                    "refund": refund(&row, back),
+                    "escrow_id": row.escrow(),
+                    "receipt_id": row.receipt,
+                }),
+            )
+        }
         Ok(None) => unknown("paid call"),
         Err(error) => unreadable(&error),
     }
 }
 
+/// A call, and the escrow that its money was put into, where it was.
+async fn standing(
+    store: &Store,
+    id: &CallId,
+) -> Result<Option<(SettlementRow, Option<EscrowRow>)>, StoreError> {
+    let Some(row) = store.settlement_by_call(id).await? else { return Ok(None) };
+    let escrow = match row.escrow() {
+        Some(escrow) => store.escrow(&escrow).await?,
+        None => None,
+    };
+    Ok(Some((row, escrow)))
+}
+
 /// What went back, or is due to: `{"amount","as":"credit","to","cause"}`; null where nothing is.
-fn refund(row: &SettlementRow) -> Value {
-    let is_back = row.state.is_terminal() && !row.refunded.is_zero();
+fn refund(row: &SettlementRow, back: Amount) -> Value {
+    let is_back = row.state.is_terminal() && !back.is_zero();
     if !is_back && row.state != State::RefundDue {
         return Value::Null;
     }
-    json!({ "amount": row.refunded, "as": "credit", "to": row.refund_to(), "cause": row.refund.map(RefundCause::word) })
+    // What is due is all that was taken.
+    let amount = if is_back { back } else { row.amount };
+    json!({ "amount": amount, "as": "credit", "to": row.refund_to(), "cause": row.refund.map(RefundCause::word) })
 }
 
 /// `/api/v1/receipts/{id}`: the sealed envelope.

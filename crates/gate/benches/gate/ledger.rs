@@ -2,8 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tollgate_domain::{ApprovalId, AssetId, CallId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis};
+use tollgate_domain::{
+    ApprovalId, AssetId, CallId, EscrowId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis,
+};
 use tollgate_ledger::budget::{Approval, Ask, Barrier, Counter, Stops, Usage, Wanted};
+use tollgate_ledger::escrow::{EscrowFilter, EscrowHistory, EscrowPage, EscrowRow, EscrowStore};
 use tollgate_ledger::{
     AccountBalance, AccountName, Advanced, Balances, Claimed, Command, Event, LedgerStore, Outcome,
     PendingSettlements, RecentCall, Record, SettlementRow, Spent, State, StoreError, StoredAnswer, Transfer,
@@ -151,6 +154,28 @@ impl LedgerStore for WillingLedger {
     }
 
     async fn recent_calls(&self, _limit: u32) -> Result<Vec<RecentCall>, StoreError> {
+        unasked()
+    }
+}
+
+impl EscrowStore for WillingLedger {
+    async fn escrow(&self, _id: &EscrowId) -> Result<Option<EscrowRow>, StoreError> {
+        unasked()
+    }
+
+    async fn escrow_history(&self, _id: &EscrowId) -> Result<EscrowHistory, StoreError> {
+        unasked()
+    }
+
+    async fn escrows(&self, _filter: EscrowFilter, _limit: u32) -> Result<EscrowPage, StoreError> {
+        unasked()
+    }
+
+    async fn open_escrows(&self) -> Result<Vec<(&'static str, u64)>, StoreError> {
+        unasked()
+    }
+
+    async fn due_escrows(&self, _now: UnixMillis, _limit: u32) -> Result<Vec<EscrowId>, StoreError> {
         unasked()
     }
 }

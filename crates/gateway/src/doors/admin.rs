@@ -33,6 +33,7 @@ use super::Peer;
 use super::asked::Segments;
 use super::documents::{method_not_allowed, not_found};
 use super::execute::into_response;
+use super::holder::private;
 use super::metrics::is_near;
 use super::rates::admit;
 use crate::clock;
@@ -98,11 +99,11 @@ pub(super) async fn answer(desk: Desk, mut request: Request<Body>, peer: Peer) -
             let router =
                 doors().into_router().fallback(not_found).method_not_allowed_fallback(method_not_allowed);
             let answered = tower::ServiceExt::oneshot(router.with_state(desk), request).await;
-            answered.unwrap_or_else(|never| match never {})
+            private(answered.unwrap_or_else(|never| match never {}))
         }
         // As if nothing were here: whether there is an admin API is nobody's business.
         Err(Failed::Closed) => not_found().await.into_response(),
-        Err(failed) => failed.into_response(),
+        Err(failed) => private(failed.into_response()),
     }
 }
 

@@ -121,6 +121,31 @@ async fn f22_a_clock_that_jumps_by_an_hour_ends_no_call_and_no_escrow_early_and_
     world.gateway.assert_books_in_order();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f22_a_restart_after_the_clock_was_set_ahead_ends_no_escrow_early() {
+    let (mut world, set) = with_clock(Script::echo(), &[("echo", PRICED)]).await;
+    let [payer, provider] =
+        [Party::new(&world.gateway, Some("5USDC")).await, Party::new(&world.gateway, None).await];
+    let locked = payer.open(&provider, &json!({})).await;
+    payer.step(&locked, "fund", &json!({})).await.done();
+    payer.step(&locked, "lock", &json!({})).await.done();
+    set(3 * HOUR_MS);
+    assert_eq!(clock_steps(&world).await, 1);
+    let clock = world.folder.path().join("clock");
+    let environment = [("TOLLGATE_CLOCK_AHEAD", clock.to_str().unwrap())];
+    world.gateway.kill();
+    world.gateway = world.gateway.started_with(&environment).await;
+    // Whoever works has its whole time, and those whose time really passes have not.
+    let brief = payer.open(&provider, &json!({ "timeout_seconds": 1 })).await;
+    payer.step(&brief, "fund", &json!({})).await.done();
+    payer.step(&brief, "lock", &json!({})).await.done();
+    until_state(&payer, &brief, "refunded").await;
+    provider.step(&locked, "complete", &json!({})).await.done();
+    payer.step(&locked, "accept", &json!({})).await.done();
+    until_state(&payer, &locked, "released").await;
+    world.gateway.assert_books_in_order();
+}
+
 #[tokio::test]
 async fn f23_a_payer_whose_clock_is_five_minutes_off_pays_or_is_told_why_not() {
     let world = World::paid_echo().await;

@@ -83,6 +83,23 @@ async fn last_receipt(world: &World, party: &Party, id: &str) -> Value {
     tollgate_testkit::http::get(&url, &[]).await.unwrap().json().unwrap()
 }
 
+/// Whether a call was charged, how much of its price is kept, and what went back.
+async fn charged(world: &World, call: &str) -> (Value, Value, Value) {
+    let url = format!("{}/api/v1/calls/{call}", world.gateway.url);
+    let mut told: Value = tollgate_testkit::http::get(&url, &[]).await.unwrap().json().unwrap();
+    (told["charged"].take(), told["amount_charged"].take(), told["refund"].take())
+}
+
+/// What a key has spent today, and how much of its budget for the day is used.
+async fn spent(party: &Party) -> [Value; 2] {
+    let place = format!("/api/v1/payments/spending/{}", party.id);
+    let told = party.send(Method::GET, &place, &Value::Null, &[]).await.done();
+    let usdc = told["spending"].as_array().unwrap().iter().find(|of| of["symbol"] == "USDC").unwrap();
+    let windows = usdc["limits"]["windows"].as_array().unwrap();
+    let day = windows.iter().find(|window| window["window"] == "day").unwrap();
+    [usdc["today"].clone(), day["used"].clone()]
+}
+
 /// Nothing is left on the way, and the books are in order.
 fn assert_nothing_unearned(gateway: &Gateway) {
     let [debits, credits, debits_pending, credits_pending] = gateway.account("unearned:up");
@@ -162,6 +179,10 @@ async fn a_disputed_call_is_judged_and_an_undisputed_one_is_paid_when_its_window
     verified(&world, &last_receipt(&world, &party, &id).await, &id, &split);
     assert_eq!(party.credit(), 2 * PRICE + 7_500, "three quarters are back");
     assert_eq!(world.gateway.account("payable:up"), [0, 2_500, 0, 0]);
+    let call = id.replacen("esc_", "call_", 1);
+    let back = json!({ "amount": "7500", "as": "credit", "to": party.id, "cause": null });
+    assert_eq!(charged(&world, &call).await, (json!(true), json!("2500"), back));
+    assert_eq!(spent(&party).await, [json!("2500"), json!("2500")], "and there is room for the rest again");
 
     // A window of a second is over at once; control: the one of an hour is not.
     let long = escrow_of(&delivered(&ask(&world.gateway, &party, &json!({ "n": 2 }), &json!({})).await));
@@ -184,13 +205,30 @@ async fn a_disputed_call_is_judged_and_an_undisputed_one_is_paid_when_its_window
         let counted = sample.and_then(|line| line.rsplit(' ').next());
         assert_eq!(counted, Some(count.to_string().as_str()), "since its start: {state}");
     }
-    // All that an operator can give back afterwards is what was released.
-    let (url, call) = (world.gateway.url.clone(), id.replacen("esc_", "call_", 1));
-    let before = party.credit();
-    let refund = world.gateway.cli(&["refund", &call, "--reason", "empty", "--url", &url]);
-    assert!(refund.status.success(), "{refund:?}");
+    // All that an operator can give back afterwards is what was released; then nothing of the price is kept.
+    let url = world.gateway.url.clone();
+    let (before, [spent_before, used_before]) = (party.credit(), spent(&party).await);
+    assert_eq!((&spent_before, &used_before), (&json!("22500"), &json!("22500")));
+    let refund = world.gateway.cli(&["refund", &call, "--reason", "empty", "--json", "--url", &url]);
+    let given: Value = serde_json::from_slice(&refund.stdout).unwrap();
+    assert_eq!((&given["again"], &given["refunded"]["amount"]), (&json!(false), &json!("10000")), "{given}");
+    let sealed = crate::world::base64_decode(given["receipt"]["payload"].as_str().unwrap());
+    let sealed: Value = serde_json::from_slice(&sealed).unwrap();
+    let said = (&sealed["settlement"], &sealed["refunded"], &sealed["charged"]);
+    assert_eq!(said, (&json!("refunded"), &json!("10000"), &json!(false)), "{sealed}");
     assert_eq!(party.credit(), before + 2_500);
     assert_eq!(world.gateway.account("payable:up"), [2_500, 2_500 + PRICE, 0, 0]);
+    let (is_charged, kept, back) = charged(&world, &call).await;
+    assert_eq!((is_charged, kept, &back["amount"]), (json!(false), json!("0"), &json!("10000")));
+    assert_eq!(spent(&party).await, [json!("20000"), json!("20000")]);
+    // Control: a part of what is kept of a call is a part.
+    let other = short.replacen("esc_", "call_", 1);
+    let part = ["refund", &other, "--reason", "late", "--amount", "4000", "--json", "--url", &url];
+    let given: Value = serde_json::from_slice(&world.gateway.cli(&part).stdout).unwrap();
+    let sealed = crate::world::base64_decode(given["receipt"]["payload"].as_str().unwrap());
+    let sealed: Value = serde_json::from_slice(&sealed).unwrap();
+    let said = (&sealed["settlement"], &sealed["refunded"], &sealed["amount_charged"]);
+    assert_eq!(said, (&json!("refunded_in_part"), &json!("4000"), &json!("6000")), "{sealed}");
     let listed = world.gateway.cli(&["escrow", "list", "--config", "tollgate.yaml"]);
     assert!(String::from_utf8_lossy(&listed.stdout).contains("0.01 USDC"), "{listed:?}");
     assert_nothing_unearned(&world.gateway);

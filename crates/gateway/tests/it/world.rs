@@ -90,7 +90,12 @@ impl Gateway {
 
     /// Another one in the place of this one, which is dead.
     pub(crate) async fn started_again(&self) -> Self {
-        Self::start_at(&self.folder, self.arguments.clone(), &[], self.port).await
+        self.started_with(&[]).await
+    }
+
+    /// The same in this environment.
+    pub(crate) async fn started_with(&self, environment: &[(&str, &str)]) -> Self {
+        Self::start_at(&self.folder, self.arguments.clone(), environment, self.port).await
     }
 
     pub(crate) fn kill(&mut self) {

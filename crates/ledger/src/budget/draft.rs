@@ -32,9 +32,17 @@ impl BudgetChanges {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Draft {
     usages: HashMap<Counter, Counted>,
-    approvals: HashMap<ApprovalId, Approval>,
+    approvals: HashMap<ApprovalId, Drafted>,
     stops: Option<Arc<Stops>>,
     changed_stops: BTreeMap<Target, Option<Stop>>,
+}
+
+/// An approval as the batch leaves it.
+#[derive(Clone, Debug)]
+struct Drafted {
+    approval: Approval,
+    /// Until when the books count it among those that wait: they know nothing of this batch.
+    counted_until: Option<UnixMillis>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +56,7 @@ impl Draft {
         let changed = self.usages.into_iter().filter(|(_, counted)| counted.is_changed);
         BudgetChanges {
             usages: changed.filter_map(|(counter, counted)| Some((counter, counted.usage?))).collect(),
-            approvals: self.approvals.into_values().collect(),
+            approvals: self.approvals.into_values().map(|drafted| drafted.approval).collect(),
             stops: self.changed_stops.into_iter().collect(),
         }
     }
@@ -58,8 +66,19 @@ impl Draft {
             self.usages.insert(counter, Counted { usage: Some(usage), is_changed: true });
         }
         if let Some(approval) = approval {
-            self.approvals.insert(approval.id, approval);
+            // What is used or given back waited for nobody.
+            self.draft(approval, None);
         }
+    }
+
+    /// An approval as it stands from now on, and as the books have it, where this batch has not touched it yet.
+    fn draft(&mut self, approval: Approval, stored: Option<&Approval>) {
+        let waits = stored.filter(|stored| stored.state == ApprovalState::Waiting);
+        let counted_until = match self.approvals.get(&approval.id) {
+            Some(drafted) => drafted.counted_until,
+            None => waits.map(|stored| stored.expires),
+        };
+        self.approvals.insert(approval.id, Drafted { approval, counted_until });
     }
 
     pub(crate) fn usage<B: Books>(
@@ -90,7 +109,7 @@ impl Draft {
         id: &ApprovalId,
     ) -> Result<Option<Approval>, B::Error> {
         match self.approvals.get(id) {
-            Some(known) => Ok(Some(known.clone())),
+            Some(known) => Ok(Some(known.approval.clone())),
             None => books.approval(id),
         }
     }
@@ -100,7 +119,8 @@ impl Draft {
         books: &mut B,
         wanted: &Wanted,
     ) -> Result<Option<Approval>, B::Error> {
-        let drafted = self.approvals.values().filter(|approval| approval.wanted == *wanted);
+        let drafted = self.approvals.values().map(|drafted| &drafted.approval);
+        let drafted = drafted.filter(|approval| approval.wanted == *wanted);
         match drafted.max_by_key(|approval| (approval.asked, approval.id)) {
             Some(known) => Ok((known.state != ApprovalState::Used).then(|| known.clone())),
             None => books.approval_of(wanted),
@@ -113,10 +133,17 @@ impl Draft {
         caller: &Principal,
         now: UnixMillis,
     ) -> Result<u32, B::Error> {
-        let drafted = self.approvals.values();
-        let drafted = drafted.filter(|approval| approval.wanted.caller == *caller).count();
-        let drafted = u32::try_from(drafted).unwrap_or(u32::MAX);
-        Ok(books.waiting(caller, now)?.saturating_add(drafted))
+        // Each of this batch by where it stands now, instead of where the books have it.
+        let (mut more, mut less) = (0_u32, 0_u32);
+        for Drafted { approval, counted_until } in self.approvals.values() {
+            if approval.wanted.caller != *caller {
+                continue;
+            }
+            let waits = approval.state == ApprovalState::Waiting && now < approval.expires;
+            more = more.saturating_add(u32::from(waits));
+            less = less.saturating_add(u32::from(counted_until.is_some_and(|until| now < until)));
+        }
+        Ok(books.waiting(caller, now)?.saturating_add(more).saturating_sub(less))
     }
 
     pub(crate) fn apply<B: Books>(
@@ -133,7 +160,7 @@ impl Draft {
                 let decided =
                     approval.apply(event, *now).map_err(|error| EngineError::Refused(error.into()))?;
                 if decided != approval {
-                    self.approvals.insert(*id, decided.clone());
+                    self.draft(decided.clone(), Some(&approval));
                 }
                 Changed::Decided(Some(decided))
             }
@@ -150,7 +177,7 @@ impl Draft {
         if self.waiting(books, &new.wanted.caller, new.asked)? >= WAITING_MAX {
             return Ok(None);
         }
-        self.approvals.insert(new.id, new.clone());
+        self.draft(new.clone(), None);
         Ok(Some(new.clone()))
     }
 

@@ -11,6 +11,7 @@ use super::engine::{EscrowChanges, after, opening, refused};
 use super::event::EscrowEvent;
 use super::state::Role;
 use super::terms::{EscrowTerms, Provider};
+use crate::budget::Reservation;
 use crate::engine::EngineError;
 use crate::{Refusal, SettlementRow};
 use tollgate_domain::UnixMillis;
@@ -41,7 +42,11 @@ pub(crate) fn entrusted<E>(
     };
     let open = OpenEscrow { id: escrow_of_call(&row.call), terms: terms.clone(), now };
     // What moves is told by the receipt of the call.
-    let mut changes = vec![opening(&open)];
+    let mut opened = opening(&open);
+    // What comes back of it is given back to where the call took it from. An approval was for the call, and is used.
+    Arc::make_mut(&mut opened.row).reserved =
+        Reservation { taken: row.reserved.taken.clone(), approval: None };
+    let mut changes = vec![opened];
     let delivered = EscrowEvent::Deliver { result: row.result, note: None };
     for (event, role) in
         [(EscrowEvent::Fund, Role::Payer), (EscrowEvent::Lock, Role::Payer), (delivered, Role::Provider)]

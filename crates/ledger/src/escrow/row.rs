@@ -26,7 +26,7 @@ pub struct EscrowRow {
     pub version: u64,
     /// The idempotency keys that were used, and for what.
     pub keys: Vec<UsedKey>,
-    /// What paying it in has taken of the payer's budgets; nothing of a call, whose settlement knows.
+    /// What paying it in has taken of the payer's budgets, or the call that began it: what comes back is given back there.
     pub reserved: Reservation,
     /// When it was created.
     pub created: UnixMillis,

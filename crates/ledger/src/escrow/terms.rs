@@ -13,9 +13,10 @@ use super::event::Remark;
 pub const MILESTONES_MAX: usize = 32;
 /// The longest title of a milestone.
 const TITLE_BYTES_MAX: usize = 200;
-/// The shortest and the longest wait of an escrow: a second, and a year.
+/// The shortest wait of an escrow: a second.
 const WAIT_MS_MIN: u64 = 1_000;
-const WAIT_MS_MAX: u64 = 366 * 86_400_000;
+/// The longest wait of an escrow: a year.
+pub const WAIT_MS_MAX: u64 = 366 * 86_400_000;
 /// The least stake of a dispute, in atomic units.
 const STAKE_UNITS_MIN: u128 = 10;
 

@@ -135,6 +135,15 @@ pub(crate) fn released(terms: &str, standing: &str) -> Result<(Amount, Amount), 
     Ok((amount, released))
 }
 
+/// What of an escrow went back so far.
+pub(crate) fn given_back(standing: &str) -> Result<Amount, Malformed> {
+    #[derive(Deserialize)]
+    struct Gone {
+        refunded: Amount,
+    }
+    serde_json::from_str(standing).map(|Gone { refunded }| refunded).map_err(malformed)
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 enum State {

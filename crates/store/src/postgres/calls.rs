@@ -30,19 +30,23 @@ pub(super) const CALLS: &str = concat!(
     "WITH ORDINALITY AS asked (caller, server, tool, since, most, place) ORDER BY asked.place"
 );
 
-/// What a caller has spent on calls that it made since each of two moments, in all, and what its open calls have reserved. What an operator gave back
-/// was not spent.
+/// What a caller has spent on calls that it made since each of two moments, in all, and what its open calls have reserved. What went back,
+/// from the escrow of a call as well, was not spent.
 pub(super) const SPENT: &str = concat!(
     "SELECT asset, least(first, most)::text, least(second, most)::text, least(ever, most)::text, ",
     "least(reserved, most)::text FROM (",
+    "SELECT asset, 340282366920938463463374607431768211455 AS most, ",
+    "coalesce(sum(kept) FILTER (WHERE is_over AND claimed >= $2), 0) AS first, ",
+    "coalesce(sum(kept) FILTER (WHERE is_over AND claimed >= $3), 0) AS second, ",
+    "coalesce(sum(kept) FILTER (WHERE is_over), 0) AS ever, ",
+    "coalesce(sum(kept) FILTER (WHERE NOT is_over), 0) AS reserved FROM (",
     counted!(
-        "SELECT asset, 340282366920938463463374607431768211455 AS most, \
-         coalesce(sum(amount - refunded) FILTER (WHERE state IN ('settled', 'delivered') AND claimed >= $2), 0) AS first, \
-         coalesce(sum(amount - refunded) FILTER (WHERE state IN ('settled', 'delivered') AND claimed >= $3), 0) AS second, \
-         coalesce(sum(amount - refunded) FILTER (WHERE state IN ('settled', 'delivered')), 0) AS ever, \
-         coalesce(sum(amount - refunded) FILTER (WHERE state NOT IN ('settled', 'delivered')), 0) AS reserved",
-        "AND caller = $1 AND amount > refunded GROUP BY asset) s ORDER BY asset COLLATE \"C\""
-    )
+        "SELECT asset, claimed, state IN ('settled', 'delivered') AS is_over, \
+         amount - refunded - CASE settle WHEN 'escrow' THEN coalesce((SELECT (standing::json ->> 'refunded')::numeric \
+         FROM escrows WHERE id = settlements.call), 0) ELSE 0 END AS kept",
+        "AND caller = $1"
+    ),
+    ") c WHERE kept > 0 GROUP BY asset) s ORDER BY asset COLLATE \"C\""
 );
 
 /// What is asked about calls: of whom, of which tool, since when, and how far to count.

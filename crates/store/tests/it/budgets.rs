@@ -217,6 +217,21 @@ pub(crate) mod promises {
         assert!(ask_for(store, 33, &other).await.is_some(), "control: another caller's call waits");
         assert_eq!(store.approvals(100).await.unwrap().len(), 33);
         assert_eq!(store.approvals(5).await.unwrap().len(), 5);
+        // One that is decided waits no more, for what comes behind it in the same commit neither.
+        let wave = (0..16_u8).map(async |number| {
+            let event = ApprovalEvent::Reject { by: "eve".to_owned() };
+            let reject = Change::Decide { id: ApprovalId::from_bytes([number; 16]), event, now: at(101) };
+            let call = spend(u32::from(number), 500 + u128::from(number), &ask);
+            let (rejected, asked) = tokio::join!(
+                biased;
+                store.change_budget(reject),
+                ask_for(store, 100 + number, &call)
+            );
+            rejected.is_ok() && asked.is_some()
+        });
+        let passed = futures_util::future::join_all(wave).await;
+        assert_eq!(passed, [true; 16]);
+        assert_eq!(ask_for(store, 200, &spend(34, 998, &ask)).await, None, "control: there is no more room");
     }
 
     pub(crate) async fn counters_and_approvals_that_say_nothing_any_more_are_forgotten(store: &Store) {

@@ -52,6 +52,7 @@ macro_rules! every_promise {
             what_a_dispute_gives_back_is_credit_of_the_caller_and_a_silent_payer_loses
             a_failed_call_begins_no_escrow_and_is_paid_again_from_what_went_back
             what_several_share_is_shared_through_an_escrow_and_a_refund
+            what_an_escrow_or_an_operator_gives_back_was_not_spent
             what_a_result_costs_is_charged_and_the_rest_is_released_or_goes_back
             an_operator_gives_back_at_most_what_a_result_was_charged
             an_escrow_holds_what_a_result_costs_and_the_rest_is_credit
@@ -93,6 +94,7 @@ pub(crate) mod promises {
         a_delivery_puts_the_money_into_an_escrow_and_acceptance_pays_the_server,
         a_failed_call_begins_no_escrow_and_is_paid_again_from_what_went_back,
         what_a_dispute_gives_back_is_credit_of_the_caller_and_a_silent_payer_loses,
+        what_an_escrow_or_an_operator_gives_back_was_not_spent,
         what_several_share_is_shared_through_an_escrow_and_a_refund,
     };
 

@@ -8,9 +8,11 @@ pub(crate) mod promises {
     };
     use tollgate_ledger::{
         AccountName, Advance, Claim, Command, Event, Funds, LedgerStore, Outcome, RefundCause, Refusal,
-        State, StoreError,
+        Spent, State, StoreError,
     };
+    use tollgate_store::Store;
 
+    use crate::budgets::{ask, used};
     use crate::world::*;
 
     pub(crate) fn entrusting(proof: &str) -> Claim {
@@ -136,6 +138,53 @@ pub(crate) mod promises {
         let ended = moved(store, &silent, Who::Clock, EscrowEvent::Expire, late).await.unwrap();
         assert_eq!(ended, EscrowState::Resolved { ruling: Ruling::Release, by_default: true });
         assert_eq!(has(store, payable()).await, 13, "the signed receipt speaks for the server");
+    }
+
+    pub(crate) async fn what_an_escrow_or_an_operator_gives_back_was_not_spent(store: &Store) {
+        store.grant_credit(grant(&alice(), 40)).await.unwrap();
+        let spent = async || match &store.spent(&alice(), [at(100), at(101)]).await.unwrap()[..] {
+            [Spent { since: [today, tomorrow], ever, reserved, .. }] => {
+                assert_eq!((today, tomorrow.get()), (ever, 0));
+                (ever.get(), reserved.get())
+            }
+            other => panic!("{other:?}"),
+        };
+        let calls = ["a/1", "a/2", "a/3"].map(|proof| Claim { budget: ask(40, None), ..entrusting(proof) });
+        for call in &calls {
+            fresh(store, call).await;
+            store.advance(delivered(call, Some(terms(call)))).await.unwrap();
+        }
+        assert_eq!((spent().await, used(store).await), ((30, 0), 30), "in escrows");
+        let rule = |ruling| EscrowEvent::Rule { ruling, confidence: Bps::ONE, stake: None, reason: None };
+        for (call, ruling) in calls.iter().zip([Ruling::Split(Bps::new(3_333)), Ruling::Refund]) {
+            let dispute = EscrowEvent::Dispute { stake: Amount::ZERO, reason: "empty".parse().unwrap() };
+            moved(store, call, Who::Principal(alice()), dispute, 300).await.unwrap();
+            let evidence = EscrowEvent::Submit { statement: "see there".parse().unwrap(), document: None };
+            moved(store, call, Who::Principal(alice()), evidence, 301).await.unwrap();
+            moved(store, call, Who::Operator(None), rule(ruling), 302).await.unwrap();
+        }
+        let [split, refunded, open] = &calls;
+        assert_eq!(
+            (spent().await, used(store).await),
+            ((13, 0), 13),
+            "three of one, none of one, all of one"
+        );
+        let exceeds = |left| Err(StoreError::Refused(Refusal::RefundExceeds { left: Amount::new(left) }));
+        assert_eq!(store.refund(refund_of(split, "", 1, 0)).await, exceeds(3), "the escrow gave back seven");
+        assert_eq!(store.refund(refund_of(refunded, "", 1, 10)).await, exceeds(0));
+        let given = store.refund(refund_of(split, "", 2, 7)).await.unwrap();
+        assert_eq!((given.total, given.again), (Amount::new(9), false));
+        let again = store.refund(refund_of(split, "", 2, 7)).await.unwrap();
+        assert_eq!((again.total, again.again), (Amount::new(9), true));
+        assert_eq!((spent().await, used(store).await), ((11, 0), 11));
+        // Of a plain call as well; control: one that is kept.
+        let plain = Claim { budget: ask(40, None), ..claim(Rail::Credit, "a/4") };
+        fresh(store, &plain).await;
+        store.advance(paid(&plain)).await.unwrap();
+        accepted(store, open, Part::Rest).await;
+        assert_eq!((spent().await, used(store).await), ((21, 0), 21));
+        store.refund(refund_of(&plain, "", 4, 0)).await.unwrap();
+        assert_eq!((spent().await, used(store).await), ((17, 0), 17));
     }
 
     pub(crate) async fn a_failed_call_begins_no_escrow_and_is_paid_again_from_what_went_back(

@@ -209,11 +209,9 @@ pub(super) fn applied(applied: &Applied) -> Response {
 /// What counts at a version.
 pub(super) fn versioned(version: &str, body: &Value) -> Response {
     let mut response = axum::Json(body).into_response();
-    let headers = response.headers_mut();
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
-        headers.insert(header::ETAG, tag);
+        response.headers_mut().insert(header::ETAG, tag);
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

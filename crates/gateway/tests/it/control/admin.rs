@@ -56,6 +56,40 @@ async fn nobody_but_the_holder_of_an_admin_key_finds_the_admin_api() {
 }
 
 #[tokio::test]
+async fn no_cache_keeps_what_an_operator_is_told() {
+    let world = World::paid_echo().await;
+    let operator = Operator::of(&world.gateway);
+    let mut answers = Vec::new();
+    for (path, status) in [
+        ("/servers", 200),
+        ("/servers/up", 200),
+        ("/servers/none", 404),
+        ("/audit", 200),
+        ("/audit?limit=0", 400),
+        ("/escrows", 200),
+        ("/escrows/esc_103518Rpy1IgAnbQiqcrFy6", 404),
+        ("/approvals", 200),
+        ("/budgets", 200),
+        ("/payouts", 200),
+        ("/reconciliation", 200),
+        ("/nothing", 404),
+    ] {
+        answers.push((path, status, operator.ask(Method::GET, path, None, &[]).await));
+    }
+    let reason = json!({ "call_id": "call_103518Rpy1IgAnbQiqcrFy6", "reason": "x" });
+    answers.push(("/refunds", 404, operator.ask(Method::POST, "/refunds", Some(reason), &[]).await));
+    answers.push(("/refunds", 405, operator.ask(Method::GET, "/refunds", None, &[]).await));
+    let price = json!({ "price": ["0.02USDC"] });
+    answers.push((PRICE_OF_ECHO, 200, operator.ask(Method::PUT, PRICE_OF_ECHO, Some(price), &[]).await));
+    let stranger = get(&format!("{}/admin/v1/servers", world.gateway.url), &[]).await.unwrap();
+    answers.push(("without a key", 401, stranger));
+    for (path, status, answer) in answers {
+        let told = (answer.status.as_u16(), answer.header("cache-control"));
+        assert_eq!(told, (status, Some("no-store")), "{path}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn changes_count_at_once_are_written_down_and_outlive_a_restart() {
     let mut world = World::paid_echo().await;
     let operator = Operator::of(&world.gateway);

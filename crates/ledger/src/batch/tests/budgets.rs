@@ -19,6 +19,10 @@ fn ask(limit: u128, warn: Option<u128>, approve_above: Option<u128>) -> Ask {
     Ask { nodes: vec![node], ..Ask::default() }
 }
 
+fn budget_of(limit: u128, approve_above: u128) -> Ask {
+    ask(limit, None, Some(approve_above))
+}
+
 /// A claim of money that comes in with it, by a payment of its own for each number: nothing but the budget bounds it.
 fn spend(number: u8, units: u128, ask: &Ask) -> Command {
     let Command::Claim(claim) = claim(number, number, units) else { panic!() };
@@ -114,6 +118,109 @@ fn what_a_result_left_of_its_price_may_be_spent_again() {
     assert!(matches!(more.findings()[..], [crate::audit::Finding::BudgetDiffers(_)]), "not released");
 }
 
+/// An operator gives back so much of a call, of which so much is back already.
+fn refund(number: u8, word: u8, amount: u128, before: u128) -> Command {
+    Command::Refund(Refund {
+        key: PaymentKey::new(Rail::X402, format!("k{number}")).unwrap(),
+        call: CallId::from_bytes([number; 16]),
+        id: TransferId::from_bytes([word; 16]),
+        amount: Amount::new(amount),
+        before: Amount::new(before),
+        reason: "empty".into(),
+        statement: None,
+        private: None,
+        now: UnixMillis::new(3),
+    })
+}
+
+fn then(number: u8, events: Vec<Event>) -> Command {
+    let Command::Advance(end) = void(number) else { panic!() };
+    Command::Advance(Advance { events, ..end })
+}
+
+#[test]
+fn what_an_operator_gives_back_may_be_spent_again_in_the_window_from_which_it_was_taken() {
+    let (mut books, ask) = (Memory::default(), ask(10, None, None));
+    let executed = Event::Measured { result: Digest::of(b"42"), due: Amount::new(9) };
+    let settled = Event::Settled { reference: "0xabc".into() };
+    books.commit(&[spend(1, 10, &ask), then(1, vec![executed, Event::Submitted, settled])]);
+    assert_eq!(used(&books), 9);
+    let given = books.commit(&[refund(1, 77, 4, 1), refund(1, 77, 4, 1), refund(1, 78, 6, 5)]);
+    assert!(given[0].is_ok() && given[1].is_ok() && given[2].is_err(), "{given:?}");
+    assert_eq!((used(&books), books.findings()), (5, vec![]), "once, and no more than was kept");
+    let outcomes = books.commit(&[spend(2, 6, &ask), spend(3, 5, &ask)]);
+    assert_eq!(outcomes.iter().map(is_fresh).collect::<Vec<_>>(), [false, true]);
+    let mut kept = books.clone();
+    kept.usages.values_mut().for_each(|usage| usage.used = Amount::new(14));
+    assert!(matches!(kept.findings()[..], [crate::audit::Finding::BudgetDiffers(_)]), "not released");
+
+    // Days later it makes no room in another day.
+    let Command::Claim(claim) = spend(4, 10, &ask) else { panic!() };
+    let day = UnixMillis::new(86_400_000);
+    assert!(is_fresh(&books.commit(&[Command::Claim(Claim { now: day, ..claim })])[0]));
+    assert!(books.commit(&[refund(1, 79, 5, 5)])[0].is_ok());
+    assert_eq!((used(&books), books.findings()), (10, vec![]));
+}
+
+#[test]
+fn what_the_escrow_of_a_call_gives_back_may_be_spent_again_and_what_it_released_stays_spent() {
+    use crate::escrow::{
+        EscrowEvent, EscrowTerms, Mediator, Proposal, Provider, Ruling, Timings, Who, escrow_of_call,
+    };
+    let ask = ask(10, None, Some(9));
+    let mut books = Memory::default();
+    let Command::Claim(claim) = spend(1, 10, &ask) else { panic!() };
+    let claim = Claim { settle: tollgate_domain::Settle::Escrow, ..claim };
+    let terms = EscrowTerms::new(Proposal {
+        payer: alice(),
+        provider: Provider::Server("demo".parse().unwrap()),
+        mediator: Mediator::Nobody,
+        asset: asset(),
+        amount: Amount::new(8),
+        milestones: Vec::new(),
+        description: None,
+        timings: Timings::DEFAULT,
+        dispute_stake: Amount::ZERO,
+        mediator_stake: Amount::ZERO,
+        confidence_min: tollgate_domain::Bps::ONE,
+        splits: Default::default(),
+        call: Some(claim.call),
+    });
+    let measured = Event::Measured { result: Digest::of(b"42"), due: Amount::new(8) };
+    let Command::Advance(delivered) = then(1, vec![measured]) else { panic!() };
+    let delivered = Command::Advance(Advance { escrow: Some(Box::new(terms.unwrap())), ..delivered });
+    let taken = vec![Event::Submitted, Event::Settled { reference: "0xabc".into() }];
+    let asked = books.commit(&[asked(1, 10, 1), approve(1)]);
+    assert!(asked.iter().all(Result::is_ok), "{asked:?}");
+    books.commit(&[Command::Claim(claim.clone()), then(1, taken), delivered]);
+    assert_eq!((used(&books), books.findings()), (8, vec![]), "what is in the escrow is spent");
+    let step = |by, event| {
+        let step = MoveEscrow::new(escrow_of_call(&claim.call), by, event, UnixMillis::new(3));
+        Command::Escrow(Box::new(EscrowCommand::Move(step)))
+    };
+    let dispute = EscrowEvent::Dispute { stake: Amount::ZERO, reason: "empty".parse().unwrap() };
+    let evidence = EscrowEvent::Submit { statement: "see there".parse().unwrap(), document: None };
+    let ruling = Ruling::Split(tollgate_domain::Bps::new(2_500));
+    let rule = EscrowEvent::Rule { ruling, confidence: tollgate_domain::Bps::ONE, stake: None, reason: None };
+    let payer = || Who::Principal(alice());
+    let outcomes = books.commit(&[
+        step(payer(), dispute),
+        step(payer(), evidence),
+        spend(2, 3, &ask),
+        step(Who::Operator(None), rule),
+        spend(3, 8, &ask),
+        refund(1, 77, 1, 8),
+    ]);
+    assert!(outcomes[3].is_ok() && outcomes[5].is_ok(), "{outcomes:?}");
+    assert!(!is_fresh(&outcomes[2]) && is_fresh(&outcomes[4]), "{outcomes:?}");
+    assert_eq!((used(&books), books.findings()), (1 + 8, vec![]));
+    let approval = &books.approvals[&ApprovalId::from_bytes([1; 16])];
+    assert_eq!(approval.state, budget::ApprovalState::Used, "it let one call pass");
+    let mut kept = books.clone();
+    kept.usages.values_mut().for_each(|usage| usage.used = Amount::new(10 + 8));
+    assert!(matches!(kept.findings()[..], [crate::audit::Finding::BudgetDiffers(_)]), "not released");
+}
+
 #[test]
 fn a_stop_holds_from_the_next_command_on() {
     let (mut books, ask) = (Memory::default(), ask(10, None, None));
@@ -188,6 +295,41 @@ fn p20_one_caller_does_not_fill_the_queue_of_approvals() {
     assert_eq!(count(books.commit(&commands[10..])), usize::try_from(WAITING_MAX).unwrap() - 10);
     assert_eq!(count(books.commit(&[asked(50, 5_000, 100)])), 0, "control: they still wait");
     assert_eq!(count(books.commit(&[asked(50, 5_000, 101)])), 1, "once they have expired there is room");
+}
+
+#[test]
+fn p20_those_that_a_commit_decides_or_uses_wait_no_more_in_it() {
+    let is_asked =
+        |outcome: &Result<Outcome, Refusal>| matches!(outcome, Ok(Outcome::Budget(Changed::Asked(Some(_)))));
+    let ask = |id: u8| asked(id, 1_000 + u128::from(id), 1);
+    let reject = |id: u8| {
+        let event = ApprovalEvent::Reject { by: "eve".into() };
+        let (id, now) = (ApprovalId::from_bytes([id; 16]), UnixMillis::new(2));
+        Command::Budget(Change::Decide { id, event, now })
+    };
+    let most = u8::try_from(WAITING_MAX).unwrap();
+    let full: Vec<Command> = (0..most).map(ask).collect();
+    // Those that the books have waiting, and those of the same commit.
+    let decisions = || [reject(0), approve(1), ask(100), ask(101), ask(102)];
+    let mut books = Memory::default();
+    books.commit(&full);
+    let outcomes = books.commit(&decisions());
+    assert_eq!(outcomes.iter().map(is_asked).collect::<Vec<_>>(), [false, false, true, true, false]);
+    let mut books = Memory::default();
+    let outcomes = books.commit(&[full.clone(), decisions().to_vec()].concat());
+    let last: Vec<bool> = outcomes.iter().skip(usize::from(most)).map(is_asked).collect();
+    assert_eq!(last, [false, false, true, true, false]);
+
+    // One that is used, or comes back, waited for nobody.
+    let spending = budget_of(100_000, 100);
+    let mut books = Memory::default();
+    books.commit(&full);
+    books.commit(&[approve(0)]);
+    let outcomes = books.commit(&[spend(1, 1_000, &spending), ask(100), ask(101)]);
+    assert!(is_fresh(&outcomes[0]), "{outcomes:?}");
+    assert_eq!(outcomes.iter().map(is_asked).collect::<Vec<_>>(), [false, true, false]);
+    let outcomes = books.commit(&[void(1), reject(1), ask(101), ask(102)]);
+    assert_eq!(outcomes.iter().map(is_asked).collect::<Vec<_>>(), [false, false, true, false]);
 }
 
 #[test]
