@@ -61,6 +61,7 @@ pub(super) struct WriterThread<S> {
 
 impl<S: Session> WriterThread<S> {
     pub(super) fn run(mut self, queue: &mpsc::Receiver<Queued<S>>) {
+        let _closes = ClosesAtLast(Arc::clone(&self.state));
         let mut jobs = Vec::with_capacity(BATCH_COMMANDS_MAX);
         loop {
             let first = match self.transaction {
@@ -352,6 +353,21 @@ impl<S: Session> WriterThread<S> {
         // Closing the connection must not move the log into the file either.
         if let Err(error) = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
             tracing::error!(%error, "could not switch off the checkpoint on close");
+        }
+    }
+}
+
+/// Says that nothing is accepted any more, however the thread ends: whoever asks whether money is taken is not told yes by a writer
+/// that has panicked.
+struct ClosesAtLast(Arc<State>);
+
+impl Drop for ClosesAtLast {
+    fn drop(&mut self) {
+        self.0.closed.store(true, Ordering::Release);
+        if std::thread::panicking() {
+            tracing::error!(
+                "the writer panicked: no money operation is accepted until the gateway is restarted"
+            );
         }
     }
 }
