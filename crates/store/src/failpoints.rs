@@ -25,4 +25,9 @@ pub trait Failpoints: Send + Sync + fmt::Debug {
     fn disk_fault(&self) -> Option<DiskFault> {
         None
     }
+
+    /// Asked when a transaction ends whose steps are in the redo log: the fault to play, if any.
+    fn end_fault(&self) -> Option<DiskFault> {
+        None
+    }
 }

@@ -142,7 +142,7 @@ impl RedoLog {
 
     fn sync(&mut self) -> Result<(), Error> {
         if let Some(file) = &self.file {
-            file.sync_data()?;
+            file.sync_data().map_err(in_doubt)?;
         }
         self.steps = self.steps.saturating_add(1);
         self.end = self.end.saturating_add(self.blocks.len());
@@ -154,6 +154,12 @@ impl RedoLog {
     pub(crate) fn append_unsynced(&mut self, step: &[u8], is_kept: bool) -> Result<(), Error> {
         if is_kept { self.write(step) } else { Ok(()) }
     }
+}
+
+/// A failed sync leaves in doubt what the file holds, whatever its reason. A disk that is full only now, as a thin volume is, says so
+/// of a step that may be whole in the file: nobody may be told that it is not there.
+fn in_doubt(error: Error) -> Error {
+    Error::other(format!("the sync failed: {error}"))
 }
 
 /// How much of the file a step takes.

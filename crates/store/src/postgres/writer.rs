@@ -122,6 +122,7 @@ struct Writing {
 
 impl Writing {
     async fn run(mut self, mut queue: mpsc::Receiver<Asked>) {
+        let _closes = ClosesAtLast(Arc::clone(&self.closed));
         let mut asked = Vec::with_capacity(BATCH_COMMANDS_MAX);
         while queue.recv_many(&mut asked, BATCH_COMMANDS_MAX).await > 0 {
             let (commands, replies): (Vec<_>, Vec<_>) =
@@ -272,6 +273,20 @@ impl Writing {
         );
         self.closed.store(true, Ordering::Release);
         StoreError::Closed
+    }
+}
+
+/// Says that nothing is accepted any more, however the thread ends.
+struct ClosesAtLast(Arc<AtomicBool>);
+
+impl Drop for ClosesAtLast {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+        if std::thread::panicking() {
+            tracing::error!(
+                "the writer panicked: no money operation is accepted until the gateway is restarted"
+            );
+        }
     }
 }
 

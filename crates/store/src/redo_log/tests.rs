@@ -128,3 +128,11 @@ fn a_file_that_cannot_be_written_past_the_page_cache_is_written_through_it() {
     let (step, _) = first(&bytes[1..], 1, 0).unwrap();
     assert_eq!(step, b"one");
 }
+
+#[test]
+fn f17_a_sync_that_finds_the_disk_full_is_a_failed_sync() {
+    // Told apart by its kind: a full disk refuses definitely, and what is in doubt ends writing.
+    let full = || Error::from(std::io::ErrorKind::StorageFull);
+    assert_ne!(in_doubt(full()).kind(), full().kind());
+    assert!(in_doubt(full()).to_string().contains(&full().to_string()));
+}

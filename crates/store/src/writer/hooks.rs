@@ -36,6 +36,10 @@ impl Hooks {
         connection.execute_batch("COMMIT")
     }
 
+    pub(super) fn end(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.execute_batch("COMMIT")
+    }
+
     pub(super) fn append(&self, log: &mut RedoLog, step: &[u8]) -> std::io::Result<()> {
         log.append(step)
     }
@@ -58,17 +62,11 @@ impl Hooks {
     }
 
     pub(super) fn commit(&self, connection: &Connection) -> rusqlite::Result<()> {
-        use crate::DiskFault;
-        use rusqlite::ffi;
+        committed(connection, self.fault())
+    }
 
-        let (end, code) = match self.fault() {
-            None => return connection.execute_batch("COMMIT"),
-            Some(DiskFault::SyncKept) => ("COMMIT", ffi::SQLITE_IOERR_FSYNC),
-            Some(DiskFault::SyncLost) => ("ROLLBACK", ffi::SQLITE_IOERR_FSYNC),
-            Some(DiskFault::Full) => ("ROLLBACK", ffi::SQLITE_FULL),
-        };
-        connection.execute_batch(end)?;
-        Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
+    pub(super) fn end(&self, connection: &Connection) -> rusqlite::Result<()> {
+        committed(connection, self.failpoints.as_ref().and_then(|failpoints| failpoints.end_fault()))
     }
 
     pub(super) fn append(&self, log: &mut RedoLog, step: &[u8]) -> std::io::Result<()> {
@@ -96,4 +94,20 @@ impl Hooks {
         };
         Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
     }
+}
+
+/// Commits, or does what SQLite does under this fault: a transaction whose commit fails is undone.
+#[cfg(any(test, feature = "failpoints"))]
+fn committed(connection: &Connection, fault: Option<crate::DiskFault>) -> rusqlite::Result<()> {
+    use crate::DiskFault;
+    use rusqlite::ffi;
+
+    let (end, code) = match fault {
+        None => return connection.execute_batch("COMMIT"),
+        Some(DiskFault::SyncKept) => ("COMMIT", ffi::SQLITE_IOERR_FSYNC),
+        Some(DiskFault::SyncLost) => ("ROLLBACK", ffi::SQLITE_IOERR_FSYNC),
+        Some(DiskFault::Full) => ("ROLLBACK", ffi::SQLITE_FULL),
+    };
+    connection.execute_batch(end)?;
+    Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
 }

@@ -351,6 +351,22 @@ async fn another_process_that_writes_for_too_long_makes_it_busy() {
     assert_eq!(world.note(1).await, Ok(()), "control");
 }
 
+#[tokio::test]
+async fn f8_a_writer_that_panics_says_that_it_takes_nothing_any_more() {
+    let mut world = World::new(8);
+    assert_eq!(world.note(1).await, Ok(()));
+    let writer = world.writer.as_ref().unwrap();
+    assert!(writer.is_open(), "control");
+    let panics = |_: &mut Batch<'_, Stateless>| -> Result<(), Failure> { panic!("as a test asked") };
+    assert!(matches!(writer.write(panics).await, Err(StoreError::Unknown(_))));
+    while writer.is_open() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.note(2).await, Err(StoreError::Closed));
+    world.writer = None;
+    assert_eq!(world.notes(), [1]);
+}
+
 #[test]
 fn dropping_a_writer_finishes_what_is_queued() {
     let mut world = World::new(8);

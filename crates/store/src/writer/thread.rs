@@ -61,6 +61,7 @@ pub(super) struct WriterThread<S> {
 
 impl<S: Session> WriterThread<S> {
     pub(super) fn run(mut self, queue: &mpsc::Receiver<Queued<S>>) {
+        let _closes = ClosesAtLast(Arc::clone(&self.state));
         let mut jobs = Vec::with_capacity(BATCH_COMMANDS_MAX);
         loop {
             let first = match self.transaction {
@@ -156,7 +157,7 @@ impl<S: Session> WriterThread<S> {
     }
 
     /// Makes the jobs durable together; when one of them breaks the transaction, each alone, so that only that one fails.
-    fn carry_out(&mut self, mut jobs: Vec<Box<dyn Job<S>>>) {
+    pub(super) fn carry_out(&mut self, mut jobs: Vec<Box<dyn Job<S>>>) {
         if self.state.closed.load(Ordering::Acquire) {
             return reply_all(jobs, &Err(StoreError::Closed));
         }
@@ -258,7 +259,7 @@ impl<S: Session> WriterThread<S> {
     }
 
     /// Commits the open transaction, if there is one. All of its steps were answered; when it fails, they are in the redo log.
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         if self.transaction.is_none() {
             return;
         }
@@ -278,7 +279,7 @@ impl<S: Session> WriterThread<S> {
             redo_log::committing(&self.connection, transaction).map_err(Failed::Before)?;
         }
         self.session.ending(&self.connection).map_err(Failed::Before)?;
-        self.connection.execute_batch("COMMIT").map_err(Failed::Commit)?;
+        self.hooks.end(&self.connection).map_err(Failed::Commit)?;
         self.hooks.hit("after_end");
         self.all_is_seen();
         Ok(())
@@ -301,17 +302,20 @@ impl<S: Session> WriterThread<S> {
             Failed::Before(error) => (error, false),
             Failed::Commit(error) => (error, true),
         };
+        // First of all: whatever is left of a transaction that has failed, nobody may commit any more, neither half a step nor the
+        // number of a transaction whose steps are in the redo log only.
+        let is_rolled_back = self.rolled_back();
         let code = error.sqlite_error_code();
-        if code == Some(ErrorCode::DiskFull) && self.rolled_back() {
+        if code == Some(ErrorCode::DiskFull) && is_rolled_back {
             // SQLite has written no commit frame, so there is nothing that a restart could find.
             tracing::error!(%error, "the disk is full");
             return StoreError::Definite("the disk is full".to_owned());
         }
-        if code == Some(ErrorCode::DatabaseBusy) && self.rolled_back() {
+        if code == Some(ErrorCode::DatabaseBusy) && is_rolled_back {
             tracing::warn!("another process has held the database for too long");
             return StoreError::Busy;
         }
-        if is_in_doubt || is_storage_fault(code) || !self.rolled_back() {
+        if is_in_doubt || is_storage_fault(code) || !is_rolled_back {
             self.close(&error);
             return if is_in_doubt { StoreError::Unknown(error.to_string()) } else { StoreError::Closed };
         }
@@ -333,9 +337,12 @@ impl<S: Session> WriterThread<S> {
     fn show_what_is_durable(&mut self) {
         self.is_undone = true;
         let is_shown = self.rolled_back() && self.begin().is_ok() && self.end_steps().is_ok();
-        if !is_shown && !self.rolled_back() {
-            tracing::error!("what was paid last can be read after a restart only");
+        if is_shown {
+            self.transaction = None;
+            return;
         }
+        tracing::error!("what was paid last can be read after a restart only");
+        self.rolled_back();
     }
 
     /// Never again, until the process is restarted: after a failed sync nobody knows what the disk holds, and a second
@@ -346,6 +353,21 @@ impl<S: Session> WriterThread<S> {
         // Closing the connection must not move the log into the file either.
         if let Err(error) = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
             tracing::error!(%error, "could not switch off the checkpoint on close");
+        }
+    }
+}
+
+/// Says that nothing is accepted any more, however the thread ends: whoever asks whether money is taken is not told yes by a writer
+/// that has panicked.
+struct ClosesAtLast(Arc<State>);
+
+impl Drop for ClosesAtLast {
+    fn drop(&mut self) {
+        self.0.closed.store(true, Ordering::Release);
+        if std::thread::panicking() {
+            tracing::error!(
+                "the writer panicked: no money operation is accepted until the gateway is restarted"
+            );
         }
     }
 }

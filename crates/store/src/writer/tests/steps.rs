@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::super::checkpoints::Checkpoints;
+use super::super::thread::WriterThread;
 use super::*;
 use crate::redo::Redo;
 use crate::redo_log::{self, STEP_BYTES_MAX};
@@ -35,6 +37,7 @@ impl Session for Noting {
 #[derive(Debug, Default)]
 struct Ends {
     faults: Mutex<Vec<DiskFault>>,
+    end_faults: Mutex<Vec<DiskFault>>,
     /// While it is shut, no transaction with steps ends.
     is_shut: Mutex<bool>,
     changed: Condvar,
@@ -72,6 +75,10 @@ impl Failpoints for Ends {
 
     fn disk_fault(&self) -> Option<DiskFault> {
         self.faults.lock().pop()
+    }
+
+    fn end_fault(&self) -> Option<DiskFault> {
+        self.end_faults.lock().pop()
     }
 }
 
@@ -319,4 +326,101 @@ async fn a_full_log_ends_its_transaction() {
     assert_eq!(world.durable().len(), 40);
     let length = std::fs::metadata(world.directory.path().join(LOG)).unwrap().len();
     assert!(length <= 1 << 22, "{length}: twice as much was written");
+}
+
+#[tokio::test]
+async fn f16_a_transaction_whose_own_sync_fails_loses_none_of_its_steps() {
+    for fault in [DiskFault::SyncLost, DiskFault::SyncKept] {
+        let mut world = World::new();
+        world.ends.end_faults.lock().push(fault);
+        assert_eq!(world.note(1).await, Ok(()));
+        while world.writer().is_open() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(world.note(2).await, Err(StoreError::Closed), "{fault:?}");
+        // Whatever else it does before it is gone, it leaves the step to whoever starts next.
+        world.writer = None;
+        let world = World::on(world.directory);
+        assert_eq!(world.seen(), [1], "{fault:?}");
+        assert_eq!(world.note(2).await, Ok(()), "{fault:?}: control");
+        world.writer().show().await.unwrap();
+        assert_eq!(world.seen(), [1, 2], "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn f16_what_goes_past_the_log_and_fails_to_sync_takes_no_step_before_it_along() {
+    for (fault, found) in [(DiskFault::SyncLost, vec![1]), (DiskFault::SyncKept, vec![1, 2])] {
+        let mut world = World::new();
+        assert_eq!(world.note(1).await, Ok(()));
+        world.ends.faults.lock().push(fault);
+        let answer = world.note_aside(2).await;
+        assert!(matches!(answer, Err(StoreError::Unknown(_))), "{fault:?}: {answer:?}");
+        world.writer = None;
+        assert_eq!(World::on(world.directory).seen(), found, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_a_broken_file_cuts_short_is_not_there_by_half() {
+    for aside in [false, true] {
+        let mut world = World::new();
+        assert_eq!(world.note(1).await, Ok(()));
+        let breaks = move |batch: &mut Batch<'_, Noting>| -> Result<(), Failure> {
+            let text = "INSERT INTO notes VALUES (2)";
+            if aside {
+                batch.connection.execute(text, [])?;
+            } else {
+                batch.session.0.execute(batch.connection, text, &[])?;
+            }
+            let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+            Err(Failure::Database(rusqlite::Error::SqliteFailure(corrupt, None)))
+        };
+        assert_eq!(world.writer().write(breaks).await, Err(StoreError::Closed));
+        world.writer = None;
+        assert_eq!(World::on(world.directory).seen(), [1], "past the log: {aside}");
+    }
+}
+
+/// A writer's thread without a thread, to look into.
+fn unstarted(world: &World, faults: Vec<DiskFault>, end_faults: Vec<DiskFault>) -> WriterThread<Noting> {
+    let mut connection = connect(&world.directory);
+    let ends = Ends { faults: Mutex::new(faults), end_faults: Mutex::new(end_faults), ..Ends::default() };
+    let hooks = Hooks { failpoints: Some(Arc::new(ends)), ..Hooks::default() };
+    WriterThread {
+        checkpoints: Checkpoints::of(&mut connection, hooks.clone()).unwrap(),
+        connection,
+        session: Noting::default(),
+        state: Arc::default(),
+        hooks,
+        redo: Some(RedoLog::of_owner(world.directory.path().join(LOG)).unwrap()),
+        transaction: None,
+        is_undone: false,
+    }
+}
+
+#[test]
+fn f16_a_writer_that_has_stopped_has_nothing_left_to_end() {
+    let mut world = World::new();
+    world.writer = None;
+    let mut number = 0;
+    for fault in [DiskFault::SyncLost, DiskFault::SyncKept] {
+        // The sync of the log fails, or that of the transaction's end, or both.
+        for (in_log, at_end) in [(true, false), (false, true), (true, true)] {
+            let faults = in_log.then_some(fault).into_iter().collect();
+            let mut thread = unstarted(&world, faults, at_end.then_some(fault).into_iter().collect());
+            number += 1;
+            let work = move |batch: &mut Batch<'_, Noting>| {
+                batch.session.0.execute(batch.connection, "INSERT INTO notes VALUES (?1)", &[&number])?;
+                Ok(())
+            };
+            thread.carry_out(vec![Box::new(Task::new(work, Awaited::Commit).0)]);
+            if !thread.state.closed.load(Ordering::Acquire) {
+                thread.end();
+            }
+            let case = format!("{fault:?}, in the log {in_log}, at the end {at_end}");
+            assert!(thread.state.closed.load(Ordering::Acquire), "{case}");
+            assert_eq!((thread.transaction, thread.connection.is_autocommit()), (None, true), "{case}");
+        }
+    }
 }
