@@ -30,6 +30,8 @@ const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 const TRACE_CONTEXT: [&str; 2] = ["traceparent", "tracestate"];
 const VERSION_HEADER: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
+/// How long a caller is kept waiting for what a server says of the modern era.
+const ERA_PATIENCE: Duration = Duration::from_secs(10);
 /// How long it is believed that a server speaks the modern era, and anything else.
 const MODERN_BELIEVED: Duration = Duration::from_secs(300);
 const NOT_MODERN_BELIEVED: Duration = Duration::from_secs(60);
@@ -170,10 +172,11 @@ impl McpClient {
         {
             return speaks;
         }
-        let speaks = match self.ask(&Lifecycle::Modern, "server/discover", None, "", &[]).await {
-            Ok(answer) if says_nothing_of_eras(answer.status) => None,
-            Ok(answer) => Some(answer.result().is_ok()),
-            Err(_) => None,
+        let asked = self.ask(&Lifecycle::Modern, "server/discover", None, "", &[]);
+        let speaks = match tokio::time::timeout(ERA_PATIENCE, asked).await {
+            Ok(Ok(answer)) if says_nothing_of_eras(answer.status) => None,
+            Ok(Ok(answer)) => Some(answer.result().is_ok()),
+            Ok(Err(_)) | Err(_) => None,
         };
         let believed = if speaks == Some(true) { MODERN_BELIEVED } else { NOT_MODERN_BELIEVED };
         *known = Some((speaks, Instant::now() + believed));

@@ -187,6 +187,25 @@ async fn a_modern_only_server_is_spoken_to_without_a_session() {
 }
 
 #[tokio::test]
+async fn whether_a_server_speaks_the_modern_era_is_asked_once_and_a_refusal_of_everybody_says_nothing_of_it()
+{
+    for (status, known) in
+        [(200, Some(true)), (400, Some(false)), (404, Some(false)), (401, None), (503, None)]
+    {
+        let (peer, journal) = scripted(move |_, id, _| match status {
+            200 => result(id, r#"{"supportedVersions":["2026-07-28"]}"#),
+            status => bare(status),
+        })
+        .await;
+        let client = client(&peer);
+        for _ in 0..2 {
+            assert_eq!(client.speaks_modern().await, known, "{status}");
+        }
+        assert_eq!(methods(&journal), ["server/discover"], "{status}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_speaks_neither_way_says_why_first() {
     let (peer, _) = scripted(|method, id, _| match method {
         "initialize" => error(200, id, -32_600),

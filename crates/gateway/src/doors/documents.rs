@@ -72,7 +72,7 @@ pub(crate) async fn not_found() -> impl IntoResponse {
     let body = json!({ "error": {
         "code": "not_found",
         "message": "There is nothing at this path.",
-        "next_step": "MCP is at /servers/NAME/mcp (and /mcp while there is one server), the API at /api/v1.",
+        "next_step": "MCP is at /mcp, and for one server at /servers/NAME/mcp; the API is at /api/v1.",
         "retryable": false,
     }});
     (StatusCode::NOT_FOUND, axum::Json(body))
