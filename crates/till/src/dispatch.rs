@@ -134,7 +134,7 @@ mod tests {
         assert!(marks.may_have_run(call(1)), "a file without a boot id proves nothing");
         marks.forget().unwrap();
         let sent = marks.mark(call(1)).unwrap();
-        std::mem::forget(sent); // the process dies with the call in flight
+        drop(sent); // the process dies with the call in flight
         drop(marks);
         let after = DispatchMarks::open(&path).unwrap();
         assert!(after.may_have_run(call(1)), "control: it was sent");
