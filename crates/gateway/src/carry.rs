@@ -169,16 +169,19 @@ async fn carry_out(
     // Kept until the end is on the books.
     let mark = carrier.mark(&permitted);
     unfinished.asks();
-    let Noted { outcome, note } = match &mark {
-        Err(error) => Outcome::Lost(error.kind()).into(),
-        Ok(_) => tokio::select! {
-            biased;
-            () = done.closed() => Outcome::Lost(FailureKind::Abandoned).into(),
-            () = gateway.readiness.given_up() => Outcome::Lost(FailureKind::TimedOut).into(),
-            noted = boxed(|| carrier.call(&permitted, &context, deadline)) => noted,
-        },
+    let (Noted { outcome, note }, mark) = match mark {
+        Err(error) => (Outcome::Lost(error.kind()).into(), None),
+        Ok(mark) => (
+            tokio::select! {
+                biased;
+                () = done.closed() => Outcome::Lost(FailureKind::Abandoned).into(),
+                () = gateway.readiness.given_up() => Outcome::Lost(FailureKind::TimedOut).into(),
+                noted = boxed(|| carrier.call(&permitted, &context, deadline)) => noted,
+            },
+            mark,
+        ),
     };
-    match boxed(|| watch.complete(&gateway.gate, held, &permitted, outcome)).await {
+    match boxed(|| watch.complete(&gateway.gate, held, (&permitted, mark), outcome)).await {
         Ok(completed) => Ended::Completed(completed, note),
         Err(fault) => Ended::Faulted(fault),
     }

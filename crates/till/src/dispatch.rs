@@ -34,8 +34,10 @@ struct Slots {
     used: u64,
 }
 
-/// The mark of one call; freed for another call when dropped.
+/// The mark of one call. Dropped, it stays for as long as the process lives: whatever became of its call, a start that finds the
+/// call open finds the mark as well.
 #[derive(Debug)]
+#[must_use = "a call without a mark may not be sent"]
 pub struct Mark<'a> {
     marks: &'a DispatchMarks,
     slot: u64,
@@ -79,7 +81,7 @@ impl DispatchMarks {
         self.file.sync_data()
     }
 
-    /// Marks a call as sent, just before it is.
+    /// Marks a call as sent, just before it is. The mark is [over](Mark::over) once the end of the call is on the books.
     ///
     /// # Errors
     /// When the mark cannot be written: then the call must not be sent.
@@ -96,9 +98,9 @@ impl DispatchMarks {
     }
 }
 
-impl Drop for Mark<'_> {
-    /// The old mark stays in the file until the slot is used again: its call has an ended row, so nobody asks.
-    fn drop(&mut self) {
+impl Mark<'_> {
+    /// The end of the call is on the books, so that nobody asks about it: the mark gives way to the next call that needs its place.
+    pub fn over(self) {
         self.marks.slots.lock().free.push(self.slot);
     }
 }
@@ -132,7 +134,7 @@ mod tests {
         assert!(marks.may_have_run(call(1)), "a file without a boot id proves nothing");
         marks.forget().unwrap();
         let sent = marks.mark(call(1)).unwrap();
-        std::mem::forget(sent); // the process dies with the call in flight
+        drop(sent); // the process dies with the call in flight
         drop(marks);
         let after = DispatchMarks::open(&path).unwrap();
         assert!(after.may_have_run(call(1)), "control: it was sent");
@@ -154,8 +156,23 @@ mod tests {
         let marks = DispatchMarks::open(&path).unwrap();
         marks.forget().unwrap();
         for byte in 1..=200 {
-            drop(marks.mark(call(byte)).unwrap());
+            marks.mark(call(byte)).unwrap().over();
         }
         assert_eq!(std::fs::metadata(&path).unwrap().len(), HEAD + 16);
+    }
+
+    #[test]
+    fn a_call_whose_end_is_not_on_the_books_keeps_its_mark_whatever_is_called_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dispatch.marks");
+        let marks = DispatchMarks::open(&path).unwrap();
+        marks.forget().unwrap();
+        drop(marks.mark(call(1)).unwrap()); // its tool ran, and the ledger did not take its end
+        for byte in 2..=9 {
+            marks.mark(call(byte)).unwrap().over();
+        }
+        let after = DispatchMarks::open(&path).unwrap();
+        assert!(after.may_have_run(call(1)));
+        assert!(!after.may_have_run(call(2)), "control: its place was given to the next one");
     }
 }

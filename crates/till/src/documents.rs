@@ -15,9 +15,28 @@ mod pages {
     include!(concat!(env!("OUT_DIR"), "/error_pages.rs"));
 }
 
-/// `/.well-known/jwks.json`: the public keys that receipts verify with.
-pub fn jwks(keys: &[PublicKey]) -> Answer {
-    answer(StatusCode::OK, "application/jwk-set+json", tollgate_attest::jwks(keys))
+/// `/.well-known/jwks.json`: the public keys that receipts verify with, those of `known` first. Receipts outlive the key that signed them,
+/// and gateways that share a ledger answer for each other's: every key that has signed in it is there.
+pub async fn jwks(store: &Store, known: &[PublicKey]) -> Answer {
+    let keys = receipt_keys(store, known).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "could not read which keys have signed receipts");
+        known.to_vec()
+    });
+    answer(StatusCode::OK, "application/jwk-set+json", tollgate_attest::jwks(&keys))
+}
+
+/// These keys, and every other one that has signed a receipt in the ledger, the oldest first.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn receipt_keys(store: &Store, known: &[PublicKey]) -> Result<Vec<PublicKey>, StoreError> {
+    let mut keys = known.to_vec();
+    for signer in store.signers().await? {
+        if !keys.contains(&signer) {
+            keys.push(signer);
+        }
+    }
+    Ok(keys)
 }
 
 /// `/docs/errors/{code}`: the page of an error code.
@@ -123,4 +142,59 @@ fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>
     let mut headers = HeaderMap::with_capacity(1);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     Answer { status, headers, body: body.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_attest::{Signer, StatementDraft, keys_from_jwks};
+    use tollgate_domain::{Caller, Digest, KeyId, ToolRef, UnixMillis};
+    use tollgate_store::Options;
+
+    use super::*;
+
+    async fn sealed(store: &Store, number: u8) {
+        let call = CallId::from_bytes([number; 16]);
+        let draft = StatementDraft {
+            receipt_id: ReceiptId::from_bytes([number; 16]),
+            call_id: call,
+            ts: UnixMillis::new(1),
+            caller: Caller::ApiKey(KeyId::from_bytes([1; 16])).principal(),
+            tool: ToolRef { server: "search".parse().unwrap(), tool: "search".parse().unwrap() },
+            schema_sha256: None,
+            args_sha256: Digest::of(b"salted arguments"),
+            result_sha256: None,
+            outcome: "delivered",
+            charged: false,
+            price: None,
+            payment_ref: None,
+            refunded: None,
+            settlement: "free",
+            escrow: None,
+            decision: None,
+            mode: "sandbox",
+        };
+        store.record(call, draft.to_text()).await.unwrap();
+    }
+
+    async fn published(store: &Store, known: &[PublicKey]) -> Vec<PublicKey> {
+        let answer = jwks(store, known).await;
+        keys_from_jwks(std::str::from_utf8(&answer.body).unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_key_that_has_signed_is_published_for_as_long_as_its_receipts_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let [before, now] = [[1; 32], [2; 32]].map(|seed| Signer::from_seed(&seed).unwrap());
+        let known = [now.public()];
+        let old = before.public();
+        sealed(&Store::open(folder.path(), before, Options::default()).unwrap(), 1).await;
+        let store = Store::open(folder.path(), now, Options::default()).unwrap();
+        assert_eq!(
+            published(&store, &known).await,
+            [known[0].clone(), old.clone()],
+            "the one that signs comes first"
+        );
+        sealed(&store, 2).await;
+        assert_eq!(published(&store, &known).await, [known[0].clone(), old], "each of them once");
+    }
 }

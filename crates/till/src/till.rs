@@ -12,6 +12,7 @@ use tollgate_store::{Commits, DatabaseUrl, Options, Store};
 
 use crate::data::{DataDirectory, DataError};
 use crate::dispatch::DispatchMarks;
+use crate::documents;
 use crate::keys;
 use crate::keys::KeySnapshot;
 use crate::payment::{Lightning, SandboxRails, Secret, Settling, X402};
@@ -76,7 +77,7 @@ pub struct Till {
     pub rails: Vec<Arc<dyn PaymentRail>>,
     /// Which paid calls were sent.
     pub marks: Arc<DispatchMarks>,
-    /// The public keys of its receipts.
+    /// The public keys of its receipts: the one that signs, then every other one that had signed in this ledger when it was opened.
     pub receipt_keys: Vec<PublicKey>,
     /// The secret that quotes and macaroons are derived from.
     pub secret: [u8; 32],
@@ -167,7 +168,7 @@ impl Till {
     pub async fn open(funding: Funding<'_>) -> Result<Self, TillError> {
         let data = DataDirectory::open(funding.data)?;
         let signer = Signer::from_seed(&data.key("receipts.key")?)?;
-        let receipt_keys = vec![signer.public()];
+        let own = signer.public();
         let options = Options {
             commits: funding.commits.clone(),
             results_kept: Duration::from_millis(funding.result_ttl_ms),
@@ -180,6 +181,7 @@ impl Till {
             Some(url) => Store::connect(url.clone(), funding.data, signer, options).await?,
         };
         say_where(&data.path(ELSEWHERE), funding.database).map_err(TillError::Elsewhere)?;
+        let receipt_keys = documents::receipt_keys(&store, &[own]).await?;
         let marks = DispatchMarks::open(&data.path("dispatch.marks")).map_err(TillError::Marks)?;
         let snapshot = Arc::new(KeySnapshot::default());
         keys::reload(&store, &snapshot).await?;

@@ -61,7 +61,7 @@ impl Tollgate {
 }
 
 async fn jwks(State(house): State<Arc<House>>) -> Response {
-    respond(documents::jwks(&house.receipt_keys), None).into_response()
+    respond(documents::jwks(&house.gate.ports().store, &house.receipt_keys).await, None).into_response()
 }
 
 async fn call(State(house): State<Arc<House>>, Path(id): Path<String>) -> Response {

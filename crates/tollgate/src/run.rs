@@ -65,7 +65,7 @@ async fn carry_out<T: Send + 'static>(
     };
     let (permitted, held, deadline) = permit(ready);
     // Kept until the end is on the books: a crash in between finds a call that may have run.
-    let (Worked { outcome, given }, _mark) = match mark(&house, &permitted) {
+    let (Worked { outcome, given }, mark) = match mark(&house, &permitted) {
         Ok(mark) => {
             let worked = tokio::select! {
                 biased;
@@ -76,7 +76,7 @@ async fn carry_out<T: Send + 'static>(
         }
         Err(kind) => (Worked::lost(kind), None),
     };
-    let completed = complete(&house, &permitted, held, outcome).await;
+    let completed = complete(&house, (&permitted, mark), held, outcome).await;
     // Whoever asked may be gone; the call has its ending all the same.
     drop(done.send(Ended { call: permitted.call(), completed, given }));
 }
@@ -114,10 +114,10 @@ pub(crate) async fn guarded<T>(
     }
 }
 
-/// Ends a held call: one settlement, refund or void, and one line in the log.
+/// Ends a held call: one settlement, refund or void, and one line in the log. Its mark ends with it, if its end is on the books.
 pub(crate) async fn complete(
     house: &House,
-    permitted: &Permitted,
+    (permitted, mark): (&Permitted, Option<Mark<'_>>),
     held: HeldCall,
     outcome: Outcome<ToolAnswer>,
 ) -> Result<Completed, Fault> {
@@ -126,6 +126,7 @@ pub(crate) async fn complete(
     let (call, tool) = (permitted.call(), permitted.tool());
     match &completed {
         Ok(completed) => {
+            mark.into_iter().for_each(Mark::over);
             tracing::info!(%call, %tool, %caller, ending = completed.ending.word(), "call ended")
         }
         Err(fault) => {

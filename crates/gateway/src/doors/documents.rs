@@ -27,7 +27,7 @@ pub(super) fn doors() -> Doors {
 
 /// `GET /.well-known/jwks.json`: the public keys that receipts verify with.
 pub(crate) async fn jwks(State(gateway): State<Arc<Gateway>>) -> Response {
-    into_response(documents::jwks(&gateway.receipt_keys))
+    into_response(documents::jwks(&gateway.gate.ports().store, &gateway.receipt_keys).await)
 }
 
 /// `GET /docs/errors/{code}`: the page of an error code.
@@ -84,7 +84,9 @@ pub(crate) const JWKS: Operation = Operation {
     group: Group::Documents,
     access: Access::Anyone,
     summary: "The public keys that receipts verify with.",
-    about: "A JSON Web Key Set (RFC 7517) of Ed25519 keys; a receipt names its key by thumbprint.",
+    about: "A JSON Web Key Set (RFC 7517) of Ed25519 keys; a receipt names its key by thumbprint. The first is the one that this gateway \
+        signs with; behind it are the others that have signed in its ledger, so that older receipts, and those of other gateways on the \
+        same database, verify as well.",
     parameters: &[],
     body: None,
     told: &[Told {

@@ -10,6 +10,7 @@ use tollgate_gate::{
     Request, Screened, ToolAnswer, Verdict,
 };
 use tollgate_risk::{AtOnce, Place};
+use tollgate_till::dispatch::Mark;
 
 use super::Telemetry;
 use super::outcome::{self, ABANDONED};
@@ -103,7 +104,7 @@ impl Watch {
         ended(holding, gate.hold(call).await, refused_as)
     }
 
-    /// The second half of it; then the call is over.
+    /// The second half of it; then the call is over. Its mark ends with it, if its end is on the books.
     ///
     /// # Errors
     /// As [`Gate::complete`].
@@ -111,12 +112,15 @@ impl Watch {
         mut self: Box<Self>,
         gate: &Gate<P>,
         held: HeldCall,
-        permitted: &Permitted,
+        (permitted, mark): (&Permitted, Option<Mark<'_>>),
         outcome: Outcome<ToolAnswer>,
     ) -> Result<Completed, Fault> {
         self.answered(&outcome);
         let settling = self.span.station("settle");
         let completed = ended(settling, gate.complete(held, outcome).await, |fault| fault.code().word);
+        if completed.is_ok() {
+            mark.into_iter().for_each(Mark::over);
+        }
         self.completed(permitted, &completed);
         completed
     }

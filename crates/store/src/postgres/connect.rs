@@ -8,8 +8,10 @@ use super::tls::Tls;
 use super::url::DatabaseUrl;
 
 /// What every session says first. A writer that stops in the middle of a transaction loses it, so that it does not hold all
-/// others up; what is acknowledged is on the disk, whatever the role's own default says.
+/// others up; what is acknowledged is on the disk, and a batch sees what the one before it committed while it waited for its turn, whatever
+/// the role's own defaults say.
 const SETTINGS: &str = "SET search_path = tollgate; SET synchronous_commit = on; SET lock_timeout = '10s'; \
+    SET default_transaction_isolation = 'read committed'; \
     SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = warning";
 
 /// Opens connections to one database.

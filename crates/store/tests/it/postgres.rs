@@ -35,10 +35,14 @@ struct Gateway {
 
 /// The gateway of this number: each has a key of its own.
 async fn gateway(database: &Database, number: u8) -> Gateway {
+    gateway_at(&database.url(), number).await
+}
+
+async fn gateway_at(url: &str, number: u8) -> Gateway {
     let directory = TempDir::new().unwrap();
     let signer = Signer::from_seed(&[number; 32]).unwrap();
-    let url = database.url().parse().unwrap();
-    let store = Store::connect(url, directory.path(), signer, Options::default()).await.unwrap();
+    let store =
+        Store::connect(url.parse().unwrap(), directory.path(), signer, Options::default()).await.unwrap();
     Gateway { store, _directory: directory }
 }
 
@@ -171,6 +175,21 @@ async fn p3_f13_copies_of_one_proof_over_two_gateways_are_claimed_once() {
         tokio::join!(all_at_once(&one.store, fresh(0)), all_at_once(&other.store, fresh(100)));
     assert_eq!((met(&here, "fresh"), met(&there, "fresh")), (100, 100));
     in_order(&other.store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn where_a_database_isolates_more_by_default_gateways_still_take_turns() {
+    let Some(database) = database().await else { return };
+    let url = format!("{}?options=-c%20default_transaction_isolation%3Dserializable", database.url());
+    let (one, other) = (gateway_at(&url, 1).await, gateway_at(&url, 2).await);
+    for round in 0..10 {
+        let fresh =
+            |from: u32| (from..from + 10).map(|number| claim(Rail::X402, &format!("0x{round}{number}")));
+        let (here, there) =
+            tokio::join!(all_at_once(&one.store, fresh(10)), all_at_once(&other.store, fresh(20)));
+        assert_eq!((met(&here, "fresh"), met(&there, "fresh")), (10, 10), "{here:?} {there:?}");
+    }
+    in_order(&one.store).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

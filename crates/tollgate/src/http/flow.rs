@@ -19,6 +19,7 @@ use tollgate_domain::{CallId, FailureKind, Outcome};
 use tollgate_gate::{Call, Completed, Ending, Evidence, Fault, Held, HeldCall, Permitted, ToolAnswer};
 use tollgate_risk::Room;
 use tollgate_risk::room::{Full, Share};
+use tollgate_till::dispatch::Mark;
 use tower::Service;
 
 use super::arrived::Arrived;
@@ -96,9 +97,9 @@ async fn carry_out<S, B, R>(
     };
     let (permitted, held, deadline) = permit(ready);
     let call = permitted.call();
-    let _mark = match mark(&house, &permitted) {
+    let mark = match mark(&house, &permitted) {
         Ok(mark) => mark,
-        Err(kind) => return end_at_once(&house, &permitted, held, Worked::lost(kind), begin).await,
+        Err(kind) => return end_at_once(&house, (&permitted, None), held, Worked::lost(kind), begin).await,
     };
     let first = async {
         match answered(inner, request).await {
@@ -116,18 +117,18 @@ async fn carry_out<S, B, R>(
     };
     let (mut parts, body) = match first {
         First::Flowing(response) => response.into_parts(),
-        First::Ended(worked) => return end_at_once(&house, &permitted, held, worked, begin).await,
+        First::Ended(worked) => return end_at_once(&house, (&permitted, mark), held, worked, begin).await,
     };
     let kept_of = (parts.status, parts.headers.clone());
     let flow = Flow::within(&house);
     if let Err(kind) = flow.announced(body.size_hint()) {
-        return end_at_once(&house, &permitted, held, Worked::lost(kind), begin).await;
+        return end_at_once(&house, (&permitted, mark), held, Worked::lost(kind), begin).await;
     }
     answer::name_call(&mut parts.headers, call);
     let reader = flow.reader();
     if begin.send(Begun::Flowing(head(parts, reader))).is_err() {
         let lost = Outcome::Lost(FailureKind::Abandoned);
-        drop(complete(&house, &permitted, held, lost).await);
+        drop(complete(&house, (&permitted, mark), held, lost).await);
         return;
     }
     let outcome = match flow.fill(&permitted, deadline, body).await {
@@ -136,7 +137,7 @@ async fn carry_out<S, B, R>(
         }
         Err(kind) => Outcome::Lost(kind),
     };
-    match complete(&house, &permitted, held, outcome).await {
+    match complete(&house, (&permitted, mark), held, outcome).await {
         Ok(Completed { ending: Ending::Delivered(_), evidence, .. }) => {
             flow.end(Some(trailers(call, &evidence)))
         }
@@ -147,12 +148,12 @@ async fn carry_out<S, B, R>(
 
 async fn end_at_once(
     house: &House,
-    permitted: &Permitted,
+    (permitted, mark): (&Permitted, Option<Mark<'_>>),
     held: HeldCall,
     worked: Worked<Response<Body>>,
     begin: oneshot::Sender<Begun>,
 ) {
-    let completed = complete(house, permitted, held, worked.outcome).await;
+    let completed = complete(house, (permitted, mark), held, worked.outcome).await;
     let ended = Ended { call: permitted.call(), completed, given: worked.given };
     drop(begin.send(Begun::Ended(Box::new(ended))));
 }

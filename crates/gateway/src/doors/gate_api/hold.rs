@@ -84,7 +84,8 @@ pub(super) async fn lease(
         Err(answer) => {
             // Nobody was told that it may run.
             let outcome = Outcome::Lost(FailureKind::Unreachable);
-            drop(Box::pin(watch.complete(&gateway.gate, held, &permitted, outcome)).await);
+            let mark = mark.ok();
+            drop(Box::pin(watch.complete(&gateway.gate, held, (&permitted, mark), outcome)).await);
             unfinished.into_iter().for_each(Unfinished::over);
             drop(reply.send(answer));
             return;
@@ -102,7 +103,7 @@ pub(super) async fn lease(
             }
         },
     };
-    let completed = boxed(|| watch.complete(&gateway.gate, held, &permitted, outcome)).await;
+    let completed = boxed(|| watch.complete(&gateway.gate, held, (&permitted, mark.ok()), outcome)).await;
     unfinished.into_iter().for_each(Unfinished::over);
     let answer = told::completed(&gateway, permitted.call(), completed, is_paid, &resource);
     gateway.leases.end(permitted.call(), granted, answer);

@@ -217,7 +217,7 @@ impl Asked {
         let id = own_id.as_ref().map_or(&self.id, OwnId::id);
         let request = self.sent(&mut watch, &permitted, *posted, id);
         // Kept until the end is on the books.
-        let (_mark, unmarked) = match self.carrier.mark(&permitted) {
+        let (mark, unmarked) = match self.carrier.mark(&permitted) {
             Ok(mark) => (mark, unnamed),
             Err(error) => (None, Some(error)),
         };
@@ -238,7 +238,8 @@ impl Asked {
             } => intercepted,
         };
         self.gateway.cohort.step().await;
-        let complete = |outcome| boxed(|| watch.complete(&self.gateway.gate, held, &permitted, outcome));
+        let complete =
+            |outcome| boxed(|| watch.complete(&self.gateway.gate, held, (&permitted, mark), outcome));
         match intercepted {
             Err(error) => {
                 unanswered(permitted.call(), &error);

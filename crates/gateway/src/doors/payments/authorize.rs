@@ -151,7 +151,7 @@ async fn release(gateway: &Arc<Gateway>, (held, unfinished): (Call<Held>, Unfini
         Ok(ready) => {
             let (permitted, held) = ready.permit();
             let outcome = Outcome::Lost(FailureKind::Abandoned);
-            drop(watch.complete(&gateway.gate, held, &permitted, outcome).await);
+            drop(watch.complete(&gateway.gate, held, (&permitted, None), outcome).await);
         }
         Err(not_taken) => watch.not_taken(&not_taken),
     }
