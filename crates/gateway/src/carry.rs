@@ -123,10 +123,10 @@ async fn see_through(
         Ok(held) => carry_out(&gateway, (watch, &mut unfinished), &carrier, held, &mut done).await,
         Err(refusal) => {
             watch.refused(&refusal);
+            unfinished.over();
             Ended::Refused(refusal)
         }
     };
-    unfinished.over();
     // Whoever asked may be gone; the call has its ending all the same.
     drop(done.send(ended));
 }
@@ -140,7 +140,6 @@ pub(crate) async fn see_held(
     mut done: oneshot::Sender<Ended>,
 ) {
     let ended = carry_out(&gateway, (watch, &mut unfinished), &carrier, held, &mut done).await;
-    unfinished.over();
     drop(done.send(ended));
 }
 
@@ -155,6 +154,7 @@ async fn carry_out(
         Ok(ready) => ready,
         Err(not_taken) => {
             watch.not_taken(&not_taken);
+            unfinished.completed(&not_taken.completed);
             return match not_taken.completed {
                 Ok(completed) => Ended::Completed(completed, None),
                 Err(fault) => Ended::Faulted(fault),
@@ -181,7 +181,9 @@ async fn carry_out(
             mark,
         ),
     };
-    match boxed(|| watch.complete(&gateway.gate, held, (&permitted, mark), outcome)).await {
+    let completed = boxed(|| watch.complete(&gateway.gate, held, (&permitted, mark), outcome)).await;
+    unfinished.completed(&completed);
+    match completed {
         Ok(completed) => Ended::Completed(completed, note),
         Err(fault) => Ended::Faulted(fault),
     }

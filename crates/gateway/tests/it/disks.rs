@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tollgate_testkit::http::get;
-use tollgate_testkit::journal_server::Script;
+use tollgate_testkit::journal_server::{Behaviour, Script};
 
 use crate::operators::injected;
 use crate::world::{PRICE, PRICED, START, TOLLGATE, World, call, code, command, delivered, soon};
@@ -143,5 +143,43 @@ async fn f21_data_that_cannot_be_written_is_refused_at_the_start_and_named_by_do
         1,
         "control: the same data is served again, with its stored answer"
     );
+    world.gateway.assert_books_in_order();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f17_f18_an_ending_that_the_books_did_not_take_is_driven_on_once_they_do() {
+    let script = Script::new().tool("echo", Behaviour::Hang);
+    let world = World::new(script, &[("echo", PRICED)]).await;
+    let arguments = json!({ "n": 1 });
+    let payment = json!({ "x402/payment": world.x402_payment("echo", &arguments).await });
+    let (answer, books) = tokio::join!(world.call_with("echo", &arguments, &payment), async {
+        world.journal.wait_for_executions(1).await;
+        // Somebody else has the file for longer than a commit waits for it.
+        let books = rusqlite::Connection::open(world.folder.path().join("data/ledger.db")).unwrap();
+        books.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+        soon(async {
+            while books.execute_batch("BEGIN IMMEDIATE").is_err() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        world.journal.release();
+        books
+    });
+    assert!(answer.status.is_server_error(), "{}", answer.text());
+    books.execute_batch("ROLLBACK").unwrap();
+    drop(books);
+    // Nobody starts anything anew.
+    let state = || {
+        let listed = world.gateway.cli(&["calls", "list", "--json"]);
+        serde_json::from_slice::<Value>(&listed.stdout).unwrap_or_default()["state"].clone()
+    };
+    soon(async {
+        while state() != "in_doubt" {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    assert_eq!((world.journal.executions(), world.gateway.account("payable:up")), (1, [0; 4]));
     world.gateway.assert_books_in_order();
 }

@@ -40,7 +40,7 @@ pub(super) async fn lease(
     let held = match held {
         Ok(held) => held,
         Err(refusal) => {
-            unfinished.into_iter().for_each(Unfinished::over);
+            unfinished.iter_mut().for_each(Unfinished::over);
             drop(reply.send(told::refusal(&gateway, &refusal, &resource)));
             watch.refused(&refusal);
             return;
@@ -50,7 +50,7 @@ pub(super) async fn lease(
     let held = match boxed(|| gateway.gate.take(held)).await {
         Ok(ready) => ready,
         Err(not_taken) => {
-            unfinished.into_iter().for_each(Unfinished::over);
+            unfinished.iter_mut().for_each(|unfinished| unfinished.completed(&not_taken.completed));
             drop(reply.send(told::not_taken(&gateway, &not_taken, &resource)));
             watch.not_taken(&not_taken);
             return;
@@ -85,8 +85,8 @@ pub(super) async fn lease(
             // Nobody was told that it may run.
             let outcome = Outcome::Lost(FailureKind::Unreachable);
             let mark = mark.ok();
-            drop(Box::pin(watch.complete(&gateway.gate, held, (&permitted, mark), outcome)).await);
-            unfinished.into_iter().for_each(Unfinished::over);
+            let completed = Box::pin(watch.complete(&gateway.gate, held, (&permitted, mark), outcome)).await;
+            unfinished.iter_mut().for_each(|unfinished| unfinished.completed(&completed));
             drop(reply.send(answer));
             return;
         }
@@ -104,7 +104,7 @@ pub(super) async fn lease(
         },
     };
     let completed = boxed(|| watch.complete(&gateway.gate, held, (&permitted, mark.ok()), outcome)).await;
-    unfinished.into_iter().for_each(Unfinished::over);
+    unfinished.iter_mut().for_each(|unfinished| unfinished.completed(&completed));
     let answer = told::completed(&gateway, permitted.call(), completed, is_paid, &resource);
     gateway.leases.end(permitted.call(), granted, answer);
 }

@@ -182,10 +182,10 @@ impl Asked {
             Err(refusal) => {
                 let response = self.refused(&refusal);
                 watch.refused(&refusal);
+                unfinished.over();
                 drop(reply.send(response));
             }
         }
-        unfinished.over();
     }
 
     async fn carry_out(
@@ -199,6 +199,7 @@ impl Asked {
             Ok(ready) => ready,
             Err(not_taken) => {
                 watch.not_taken(&not_taken);
+                unfinished.completed(&not_taken.completed);
                 drop(reply.send(respond(self.instead(not_taken.call, not_taken.completed))));
                 return;
             }
@@ -238,8 +239,12 @@ impl Asked {
             } => intercepted,
         };
         self.gateway.cohort.step().await;
-        let complete =
-            |outcome| boxed(|| watch.complete(&self.gateway.gate, held, (&permitted, mark), outcome));
+        let complete = async |outcome| {
+            let completed =
+                boxed(|| watch.complete(&self.gateway.gate, held, (&permitted, mark), outcome)).await;
+            unfinished.completed(&completed);
+            completed
+        };
         match intercepted {
             Err(error) => {
                 unanswered(permitted.call(), &error);

@@ -78,7 +78,7 @@ async fn hold(
         Ok(vetted) => vetted,
         Err(refusal) => return refuse(watch, refusal, reply),
     };
-    let unfinished = Unfinished::begin(&gateway, vetted.id());
+    let mut unfinished = Unfinished::begin(&gateway, vetted.id());
     let held = match watch.hold(&gateway.gate, vetted).await {
         Ok(held) => held,
         Err(refusal) => {
@@ -144,18 +144,20 @@ async fn wait(
 }
 
 /// Gives the reserved price back: the tool was not asked.
-async fn release(gateway: &Arc<Gateway>, (held, unfinished): (Call<Held>, Unfinished)) {
+async fn release(gateway: &Arc<Gateway>, (held, mut unfinished): (Call<Held>, Unfinished)) {
     let watch = Watch::begin(gateway, DOOR);
     // Only credit is reserved here: nothing is taken now that was not taken by the claim.
     match gateway.gate.take(held).await {
         Ok(ready) => {
             let (permitted, held) = ready.permit();
             let outcome = Outcome::Lost(FailureKind::Abandoned);
-            drop(watch.complete(&gateway.gate, held, (&permitted, None), outcome).await);
+            unfinished.completed(&watch.complete(&gateway.gate, held, (&permitted, None), outcome).await);
         }
-        Err(not_taken) => watch.not_taken(&not_taken),
+        Err(not_taken) => {
+            unfinished.completed(&not_taken.completed);
+            watch.not_taken(&not_taken);
+        }
     }
-    unfinished.over();
 }
 
 fn granted(gateway: &Gateway, held: &Call<Held>, expires: UnixMillis) -> Answer {
