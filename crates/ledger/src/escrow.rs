@@ -37,7 +37,7 @@ pub use engine::{EscrowChanges, EscrowRecord};
 pub(crate) use entrusted::entrusted;
 pub use entrusted::escrow_of_call;
 pub use event::{EscrowEvent, Part, Remark, RemarkError, Ruling, StakeRuling};
-pub use port::{EscrowFilter, EscrowHistory, EscrowPage, EscrowPlace, EscrowStore};
+pub use port::{DueEscrow, EscrowFilter, EscrowHistory, EscrowPage, EscrowPlace, EscrowStore};
 pub use receipt::{EscrowReceipt, escrow_receipt_id};
 pub use refusal::EscrowRefusal;
 pub use row::EscrowRow;

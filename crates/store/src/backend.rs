@@ -14,7 +14,7 @@ use tollgate_domain::{
 use tollgate_ledger::CallHistory;
 use tollgate_ledger::audit::Finding;
 use tollgate_ledger::budget::{self, Ask, Barrier, Counter, Stops, Usage, Wanted};
-use tollgate_ledger::escrow::{EscrowFilter, EscrowHistory, EscrowPage, EscrowRow, EscrowStore};
+use tollgate_ledger::escrow::{DueEscrow, EscrowFilter, EscrowHistory, EscrowPage, EscrowRow, EscrowStore};
 use tollgate_ledger::payout::{PayeeRow, PayoutFilter, PayoutPage, PayoutRow, PayoutStore, ProviderName};
 use tollgate_ledger::{
     AccountBalance, AccountName, Balances, Command, LedgerStore, Outcome, PendingSettlements, RecentCall,
@@ -490,7 +490,7 @@ impl EscrowStore for Store {
         either!(self, store => store.open_escrows().await)
     }
 
-    async fn due_escrows(&self, now: UnixMillis, limit: u32) -> Result<Vec<EscrowId>, StoreError> {
+    async fn due_escrows(&self, now: UnixMillis, limit: u32) -> Result<Vec<DueEscrow>, StoreError> {
         either!(self, store => store.due_escrows(now, limit).await)
     }
 }

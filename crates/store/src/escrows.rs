@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use tollgate_domain::{EscrowId, UnixMillis};
 use tollgate_ledger::StoreError;
 use tollgate_ledger::escrow::{
-    EscrowChanges, EscrowFilter, EscrowHistory, EscrowPage, EscrowRecord, EscrowRow, EscrowState,
+    DueEscrow, EscrowChanges, EscrowFilter, EscrowHistory, EscrowPage, EscrowRecord, EscrowRow, EscrowState,
     EscrowStore, Mediator, Role,
 };
 
@@ -173,7 +173,8 @@ fn page(connection: &Connection, filter: &EscrowFilter, limit: u32) -> rusqlite:
 /// Counted in an index of those that are open: its condition is this one, word for word.
 const OPEN: &str = "SELECT state, count(*) FROM escrows \
      WHERE state IN ('created', 'funded', 'locked', 'delivered', 'disputed') GROUP BY state";
-const DUE: &str = "SELECT id FROM escrows WHERE due IS NOT NULL AND due <= ?1 ORDER BY due, seq LIMIT ?2";
+const DUE: &str =
+    "SELECT id, due FROM escrows WHERE due IS NOT NULL AND due <= ?1 ORDER BY due, seq LIMIT ?2";
 
 fn open(connection: &Connection) -> rusqlite::Result<Vec<(&'static str, u64)>> {
     let mut query = connection.prepare_cached(OPEN)?;
@@ -186,9 +187,11 @@ fn open(connection: &Connection) -> rusqlite::Result<Vec<(&'static str, u64)>> {
     counted.collect()
 }
 
-fn due(connection: &Connection, now: UnixMillis, limit: u32) -> rusqlite::Result<Vec<EscrowId>> {
+fn due(connection: &Connection, now: UnixMillis, limit: u32) -> rusqlite::Result<Vec<DueEscrow>> {
     let mut query = connection.prepare_cached(DUE)?;
-    query.query_map(params![millis(now), limit], |row| convert::id(row, 0))?.collect()
+    let due = query
+        .query_map(params![millis(now), limit], |row| Ok((convert::id(row, 0)?, convert::moment(row, 1)?)))?;
+    due.collect()
 }
 
 impl EscrowStore for Store {
@@ -210,7 +213,7 @@ impl EscrowStore for Store {
         self.readers().read(open).await
     }
 
-    async fn due_escrows(&self, now: UnixMillis, limit: u32) -> Result<Vec<EscrowId>, StoreError> {
+    async fn due_escrows(&self, now: UnixMillis, limit: u32) -> Result<Vec<DueEscrow>, StoreError> {
         self.readers().read(move |connection| due(connection, now, limit)).await
     }
 }

@@ -6,7 +6,7 @@ use tollgate_domain::{
     ApprovalId, AssetId, CallId, EscrowId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis,
 };
 use tollgate_ledger::budget::{Approval, Ask, Barrier, Counter, Stops, Usage, Wanted};
-use tollgate_ledger::escrow::{EscrowFilter, EscrowHistory, EscrowPage, EscrowRow, EscrowStore};
+use tollgate_ledger::escrow::{DueEscrow, EscrowFilter, EscrowHistory, EscrowPage, EscrowRow, EscrowStore};
 use tollgate_ledger::{
     AccountBalance, AccountName, Advanced, Balances, Claimed, Command, Event, LedgerStore, Outcome,
     PendingSettlements, RecentCall, Record, SettlementRow, Spent, State, StoreError, StoredAnswer, Transfer,
@@ -175,7 +175,7 @@ impl EscrowStore for WillingLedger {
         unasked()
     }
 
-    async fn due_escrows(&self, _now: UnixMillis, _limit: u32) -> Result<Vec<EscrowId>, StoreError> {
+    async fn due_escrows(&self, _now: UnixMillis, _limit: u32) -> Result<Vec<DueEscrow>, StoreError> {
         unasked()
     }
 }

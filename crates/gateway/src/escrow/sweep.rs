@@ -7,12 +7,16 @@
 use tollgate_domain::{EscrowId, UnixMillis};
 use tollgate_ledger::escrow::{EscrowCommand, EscrowEvent, EscrowMoved, EscrowStore, MoveEscrow, Who};
 use tollgate_ledger::{Refusal, StoreError};
+use tollgate_store::Store;
 
-use crate::clock::{self, Steps};
+use crate::clock;
 use crate::gateway::Gateway;
 
 /// How many escrows are told at once: one commit carries them all.
-const AT_ONCE_MAX: u32 = 128;
+const AT_ONCE_MAX: usize = 128;
+/// How many deadlines are read, where those before them are held: at first, and at most.
+const READ: u32 = 128;
+const READ_MAX: u32 = 65_536;
 /// How many times in a row a sweep looks again: what is due beyond waits for the next one.
 const ROUNDS_MAX: usize = 64;
 
@@ -23,7 +27,7 @@ const ROUNDS_MAX: usize = 64;
 pub(crate) async fn sweep(gateway: &Gateway) -> Result<(), StoreError> {
     let store = &gateway.gate.ports().store;
     for _ in 0..ROUNDS_MAX {
-        let due = truly_due(gateway, store.due_escrows(clock::now(), AT_ONCE_MAX).await?).await?;
+        let due = truly_due(gateway, store).await?;
         if due.is_empty() {
             return Ok(());
         }
@@ -36,20 +40,23 @@ pub(crate) async fn sweep(gateway: &Gateway) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Those whose time has passed, and was not jumped over: a clock that is set ahead cuts nobody's time short. What is held fills none of
-/// the rounds for long, for it passes as much later as the clock was set.
-async fn truly_due(gateway: &Gateway, due: Vec<EscrowId>) -> Result<Vec<EscrowId>, StoreError> {
-    let (steps, now) = (gateway.telemetry.look_at_clock(), clock::now());
-    if steps.is_quiet() {
-        return Ok(due);
-    }
-    let mut passed = Vec::with_capacity(due.len());
-    for id in due {
-        if held_by(gateway, id, &steps, now).await?.is_none() {
-            passed.push(id);
+/// Some of those whose time has passed, and was not jumped over: a clock that is set ahead cuts nobody's time short. What is held, however
+/// much it is, stands before none that is not.
+async fn truly_due(gateway: &Gateway, store: &Store) -> Result<Vec<EscrowId>, StoreError> {
+    let mut limit = READ;
+    loop {
+        let now = clock::now();
+        let due = store.due_escrows(now, limit).await?;
+        // Last: whatever step has led to this moment is known by then.
+        let steps = gateway.telemetry.look_at_clock();
+        let is_all = due.len() < usize::try_from(limit).unwrap_or(usize::MAX) || limit >= READ_MAX;
+        let passed = due.into_iter().filter(|(_, deadline)| !steps.holds(*deadline, now));
+        let passed: Vec<EscrowId> = passed.map(|(id, _)| id).take(AT_ONCE_MAX).collect();
+        if is_all || !passed.is_empty() {
+            return Ok(passed);
         }
+        limit = limit.saturating_mul(8);
     }
-    Ok(passed)
 }
 
 /// The deadline of an escrow, if the clock jumped over it and its time has not passed: whoever acts on the escrow still may.
@@ -62,15 +69,9 @@ pub(crate) async fn held(
     now: UnixMillis,
 ) -> Result<Option<UnixMillis>, StoreError> {
     let steps = gateway.telemetry.look_at_clock();
-    if steps.is_quiet() { Ok(None) } else { held_by(gateway, id, &steps, now).await }
-}
-
-async fn held_by(
-    gateway: &Gateway,
-    id: EscrowId,
-    steps: &Steps,
-    now: UnixMillis,
-) -> Result<Option<UnixMillis>, StoreError> {
+    if steps.is_quiet() {
+        return Ok(None);
+    }
     let row = gateway.gate.ports().store.escrow(&id).await?;
     Ok(row.and_then(|row| row.state.due()).filter(|deadline| steps.holds(*deadline, now)))
 }

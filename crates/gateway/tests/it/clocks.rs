@@ -146,6 +146,33 @@ async fn f22_a_restart_after_the_clock_was_set_ahead_ends_no_escrow_early() {
     world.gateway.assert_books_in_order();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f22_however_many_deadlines_are_held_those_that_have_passed_pass() {
+    /// More than are told at once.
+    const HELD: usize = 130;
+    let (world, set) = with_clock(Script::echo(), &[("echo", PRICED)]).await;
+    let [payer, provider] =
+        [Party::new(&world.gateway, Some("200USDC")).await, Party::new(&world.gateway, None).await];
+    let locked = async |timeout: u64| {
+        let id = payer.open(&provider, &json!({ "timeout_seconds": timeout })).await;
+        payer.step(&id, "fund", &json!({})).await.done();
+        payer.step(&id, "lock", &json!({})).await.done();
+        id
+    };
+    let mut held = Vec::new();
+    for _ in 0..HELD {
+        held.push(locked(600).await);
+    }
+    set(3 * HOUR_MS);
+    assert_eq!(clock_steps(&world).await, 1);
+    let brief = locked(1).await;
+    until_state(&payer, &brief, "refunded").await;
+    for id in [&held[0], &held[HELD - 1]] {
+        until_state(&payer, id, "locked").await;
+    }
+    world.gateway.assert_books_in_order();
+}
+
 #[tokio::test]
 async fn f23_a_payer_whose_clock_is_five_minutes_off_pays_or_is_told_why_not() {
     let world = World::paid_echo().await;

@@ -16,6 +16,9 @@ pub type EscrowPlace = u64;
 /// Everything that ever happened to an escrow, in order.
 pub type EscrowHistory = Vec<EscrowRecord>;
 
+/// An escrow, and when it is due.
+pub type DueEscrow = (EscrowId, UnixMillis);
+
 /// Which escrows are asked for. Everything that is said must hold.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct EscrowFilter {
@@ -75,10 +78,10 @@ pub trait EscrowStore: LedgerStore {
     /// How many escrows have not ended, by the word of their state; a state without any is left out.
     fn open_escrows(&self) -> impl Future<Output = Result<Vec<(&'static str, u64)>, StoreError>> + Send;
 
-    /// At most `limit` escrows whose deadline has passed: the earliest first, of one moment the oldest first.
+    /// At most `limit` escrows whose deadline has passed, with it: the earliest first, of one moment the oldest first.
     fn due_escrows(
         &self,
         now: UnixMillis,
         limit: u32,
-    ) -> impl Future<Output = Result<Vec<EscrowId>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<DueEscrow>, StoreError>> + Send;
 }

@@ -5,7 +5,7 @@ use tokio_postgres::{Client, Row};
 use tollgate_domain::{EscrowId, UnixMillis};
 use tollgate_ledger::StoreError;
 use tollgate_ledger::escrow::{
-    EscrowChanges, EscrowFilter, EscrowHistory, EscrowPage, EscrowRecord, EscrowRow, EscrowState,
+    DueEscrow, EscrowChanges, EscrowFilter, EscrowHistory, EscrowPage, EscrowRecord, EscrowRow, EscrowState,
     EscrowStore, Mediator, Role,
 };
 
@@ -172,10 +172,11 @@ impl EscrowStore for PostgresStore {
         self.rows(query, &[], counted).await
     }
 
-    async fn due_escrows(&self, now: UnixMillis, limit: u32) -> Result<Vec<EscrowId>, StoreError> {
-        let query = "SELECT id FROM escrows WHERE due IS NOT NULL AND due <= $1 ORDER BY due, seq LIMIT $2";
+    async fn due_escrows(&self, now: UnixMillis, limit: u32) -> Result<Vec<DueEscrow>, StoreError> {
+        let query =
+            "SELECT id, due FROM escrows WHERE due IS NOT NULL AND due <= $1 ORDER BY due, seq LIMIT $2";
         let parameters: &[(&(dyn ToSql + Sync), Type)] =
             &[(&millis(now), Type::INT8), (&i64::from(limit), Type::INT8)];
-        self.rows(query, parameters, |row| convert::id(row, 0)).await
+        self.rows(query, parameters, |row| Ok((convert::id(row, 0)?, convert::moment(row, 1)?))).await
     }
 }

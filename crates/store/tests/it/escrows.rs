@@ -188,20 +188,22 @@ pub(crate) async fn deadlines_of(store: &Store) {
     let payer = || Who::Principal(alice());
     step(store, id(3), payer(), EscrowEvent::Fund, 1).await.unwrap();
     step(store, id(3), payer(), EscrowEvent::Lock, 2).await.unwrap();
-    assert_eq!(store.due_escrows(at(300_001), 9).await.unwrap(), []);
+    let due = async |now, limit| store.due_escrows(at(now), limit).await.unwrap();
+    assert_eq!(due(300_001, 9).await, []);
     let open = async || {
         let mut open = store.open_escrows().await.unwrap();
         open.sort_unstable();
         open
     };
     assert_eq!(open().await, [("created", 2), ("locked", 1)]);
-    assert_eq!(store.due_escrows(at(300_002), 9).await.unwrap(), [id(3)]);
-    assert_eq!(store.due_escrows(at(86_400_000), 9).await.unwrap(), [id(3), id(1), id(2)]);
-    assert_eq!(store.due_escrows(at(86_400_000), 2).await.unwrap(), [id(3), id(1)]);
+    let [one, two, three] = [(id(1), at(86_400_000)), (id(2), at(86_400_000)), (id(3), at(300_002))];
+    assert_eq!(due(300_002, 9).await, [three]);
+    assert_eq!(due(86_400_000, 9).await, [three, one, two]);
+    assert_eq!(due(86_400_000, 2).await, [three, one]);
     for escrow in [id(3), id(1), id(2)] {
         step(store, escrow, Who::Clock, EscrowEvent::Expire, 86_400_000).await.unwrap();
     }
-    assert_eq!(store.due_escrows(at(u64::MAX / 4), 9).await.unwrap(), []);
+    assert_eq!(due(u64::MAX / 4, 9).await, []);
     assert_eq!(open().await, [], "what has ended is not open");
     assert_eq!(store.escrow(&id(3)).await.unwrap().unwrap().state, EscrowState::Refunded);
     in_order(store).await;
