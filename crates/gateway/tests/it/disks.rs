@@ -172,7 +172,7 @@ async fn f17_f18_an_ending_that_the_books_did_not_take_is_driven_on_once_they_do
     // Nobody starts anything anew.
     let state = || {
         let listed = world.gateway.cli(&["calls", "list", "--json"]);
-        serde_json::from_slice::<Value>(&listed.stdout).unwrap_or_default()["state"].clone()
+        serde_json::from_slice::<Value>(&listed.stdout).unwrap_or_default()["paid"]["state"].clone()
     };
     soon(async {
         while state() != "in_doubt" {
