@@ -120,16 +120,30 @@ fn boot_id() -> Option<[u8; 48]> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn call(byte: u8) -> CallId {
         CallId::from_bytes([byte; 16])
     }
 
+    fn file(folder: &tempfile::TempDir) -> PathBuf {
+        folder.path().join("dispatch.marks")
+    }
+
+    /// The marks of a house that has nothing left from before.
+    fn fresh() -> (tempfile::TempDir, DispatchMarks) {
+        let folder = tempfile::tempdir().unwrap();
+        let marks = DispatchMarks::open(&file(&folder)).unwrap();
+        marks.forget().unwrap();
+        (folder, marks)
+    }
+
     #[test]
     fn a_call_that_was_never_sent_is_known_as_such_after_a_crash() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("dispatch.marks");
+        let path = file(&folder);
         let marks = DispatchMarks::open(&path).unwrap();
         assert!(marks.may_have_run(call(1)), "a file without a boot id proves nothing");
         marks.forget().unwrap();
@@ -144,34 +158,28 @@ mod tests {
     #[test]
     fn marks_of_another_boot_prove_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("dispatch.marks");
+        let path = file(&folder);
         std::fs::write(&path, [b'x'; 64]).unwrap();
         assert!(DispatchMarks::open(&path).unwrap().may_have_run(call(2)));
     }
 
     #[test]
     fn slots_are_used_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("dispatch.marks");
-        let marks = DispatchMarks::open(&path).unwrap();
-        marks.forget().unwrap();
+        let (folder, marks) = fresh();
         for byte in 1..=200 {
             marks.mark(call(byte)).unwrap().over();
         }
-        assert_eq!(std::fs::metadata(&path).unwrap().len(), HEAD + 16);
+        assert_eq!(std::fs::metadata(file(&folder)).unwrap().len(), HEAD + 16);
     }
 
     #[test]
     fn a_call_whose_end_is_not_on_the_books_keeps_its_mark_whatever_is_called_after_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("dispatch.marks");
-        let marks = DispatchMarks::open(&path).unwrap();
-        marks.forget().unwrap();
+        let (folder, marks) = fresh();
         drop(marks.mark(call(1)).unwrap()); // its tool ran, and the ledger did not take its end
         for byte in 2..=9 {
             marks.mark(call(byte)).unwrap().over();
         }
-        let after = DispatchMarks::open(&path).unwrap();
+        let after = DispatchMarks::open(&file(&folder)).unwrap();
         assert!(after.may_have_run(call(1)));
         assert!(!after.may_have_run(call(2)), "control: its place was given to the next one");
     }

@@ -84,6 +84,14 @@ async fn a_legacy_server_gets_its_handshake_and_the_paid_call_in_one_session() {
     );
 }
 
+/// One payment, made once, went out twice.
+fn assert_presented_twice(server: &Server, world: &World) {
+    let payments = server.payments();
+    assert_eq!(payments.len(), 2);
+    assert_eq!(payments[0], payments[1]);
+    assert_eq!(world.draws.count(), 1, "made once");
+}
+
 /// A proxy may name a price without knowing that its server cannot read the call.
 #[tokio::test]
 async fn a_price_that_is_named_for_a_legacy_server_is_paid_once_in_a_session() {
@@ -94,10 +102,7 @@ async fn a_price_that_is_named_for_a_legacy_server_is_paid_once_in_a_session() {
     let server = Server::saying(replies).await;
     let world = World::new();
     world.client(&server.url()).call("weather", "{}", &usdc(10_000), NOW).await.expect("a result");
-    let payments = server.payments();
-    assert_eq!(payments.len(), 2);
-    assert_eq!(payments[0], payments[1]);
-    assert_eq!(world.draws.count(), 1, "made once");
+    assert_presented_twice(&server, &world);
     let asked = server.asked();
     assert_eq!(
         asked[1].header("mcp-protocol-version"),
@@ -122,10 +127,7 @@ async fn a_session_that_is_gone_is_opened_anew_and_the_same_payment_presented() 
     let server = Server::saying(replies).await;
     let world = World::new();
     world.client(&server.url()).call("weather", "{}", &usdc(10_000), NOW).await.expect("a result");
-    let payments = server.payments();
-    assert_eq!(payments.len(), 2);
-    assert_eq!(payments[0], payments[1]);
-    assert_eq!(world.draws.count(), 1);
+    assert_presented_twice(&server, &world);
 }
 
 #[tokio::test]
