@@ -49,7 +49,7 @@ pub async fn run(
     // The claim is made in that task: a caller who hangs up meanwhile must not leave it without an end.
     let (of_task, carrier_of_task) = (Arc::clone(gateway), Arc::clone(&carrier));
     // Boxed: its future is long, and a runtime moves what it is given a dozen times.
-    gateway.calls.spawn(boxed(|| see_through(of_task, watch, carrier_of_task, vetted, done)));
+    gateway.foundation.calls.spawn(boxed(|| see_through(of_task, watch, carrier_of_task, vetted, done)));
     answered(gateway, &carrier, call, ended, door, resource_url).await
 }
 
@@ -82,7 +82,7 @@ pub(crate) async fn answered(
             let mut answer = rendered(gateway, carrier, completed, door, resource_url);
             note.into_iter().for_each(|note| note.mark(&mut answer.headers));
             // It was settled: it takes its place whether there is one or not.
-            answer.body = Share::promised(&gateway.answers, answer.body.len()).keep(answer.body);
+            answer.body = Share::promised(&gateway.foundation.answers, answer.body.len()).keep(answer.body);
             Ok(answer)
         }
         Ended::Refused(refusal) => Err(refusal),
@@ -175,7 +175,7 @@ async fn carry_out(
             tokio::select! {
                 biased;
                 () = done.closed() => Outcome::Lost(FailureKind::Abandoned).into(),
-                () = gateway.readiness.given_up() => Outcome::Lost(FailureKind::TimedOut).into(),
+                () = gateway.foundation.readiness.given_up() => Outcome::Lost(FailureKind::TimedOut).into(),
                 noted = boxed(|| carrier.call(&permitted, &context, deadline)) => noted,
             },
             mark,

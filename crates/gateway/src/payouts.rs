@@ -34,7 +34,7 @@ pub(crate) fn provider_of<'a>(
 
 /// What carries payouts to this destination; `None`: nothing does here.
 pub(crate) fn rail<'a>(gateway: &'a Gateway, destination: &Destination) -> Option<&'a Arc<dyn PayoutRail>> {
-    let rails = &gateway.payouts;
+    let rails = &gateway.foundation.payouts;
     match destination.rail() {
         Way::Evm => rails.evm.as_ref(),
         Way::Lightning => rails.lightning.as_ref(),

@@ -73,7 +73,7 @@ impl Readiness {
 /// Serves until `stop` is cancelled, then drains: no new connections, what runs may finish within the limit.
 pub async fn serve(control: Arc<Control>, listener: TcpListener, stop: CancellationToken) {
     let gateway = control.live().snapshot();
-    let (tls, connections_max) = (gateway.tls.clone(), gateway.config.limits.connections_max);
+    let (tls, connections_max) = (gateway.foundation.tls.clone(), gateway.config.limits.connections_max);
     drop(gateway); // a snapshot is held by requests alone
     let connections = Arc::new(Semaphore::new(connections_max));
     let (drain, graceful) = (Arc::new(Drain::default()), GracefulShutdown::new());
@@ -114,7 +114,7 @@ pub async fn serve(control: Arc<Control>, listener: TcpListener, stop: Cancellat
         }
     }
     let gateway = control.live().snapshot();
-    gateway.readiness.draining.cancel();
+    gateway.foundation.readiness.draining.cancel();
     drop(listener);
     let limit = Duration::from_millis(gateway.config.limits.drain_ms);
     tracing::info!(limit_ms = gateway.config.limits.drain_ms, "draining");
@@ -125,23 +125,23 @@ pub async fn serve(control: Arc<Control>, listener: TcpListener, stop: Cancellat
             drain.begin();
             graceful.shutdown().await;
             tasks.wait().await;
-            gateway.calls.close();
-            gateway.calls.wait().await;
+            gateway.foundation.calls.close();
+            gateway.foundation.calls.wait().await;
         };
         tokio::pin!(ended);
         if tokio::time::timeout(limit.saturating_sub(end), &mut ended).await.is_err() {
             tracing::warn!(
                 "the drain comes to its limit; calls that still run end without their tool's answer"
             );
-            gateway.readiness.given_up.cancel();
+            gateway.foundation.readiness.given_up.cancel();
             if tokio::time::timeout(end / 2, &mut ended).await.is_err() {
                 tracing::warn!("callers do not take their answers; they are left behind");
             }
         }
         control.live().stop_servers().await;
-        gateway.tasks.close();
-        gateway.tasks.wait().await;
-        let flushing = gateway.telemetry.traces().flush();
+        gateway.foundation.tasks.close();
+        gateway.foundation.tasks.wait().await;
+        let flushing = gateway.foundation.telemetry.traces().flush();
         if tokio::time::timeout(Duration::from_millis(FLUSH_MS_MAX), flushing).await.is_err() {
             tracing::warn!("the collector did not take the last traces and metrics in time");
         }

@@ -30,7 +30,7 @@ pub async fn of_caller(
 
 fn labels(gateway: &Gateway, principal: &Principal) -> Labels {
     match principal.caller() {
-        Caller::ApiKey(id) => gateway.keys.labels(&id),
+        Caller::ApiKey(id) => gateway.foundation.keys.labels(&id),
         Caller::Anonymous | Caller::Wallet(_) | Caller::Preimage(_) => Labels::default(),
     }
 }

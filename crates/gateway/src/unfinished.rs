@@ -52,7 +52,7 @@ impl Drop for Unfinished {
         }
         let (gateway, call, may_have_run) = (Arc::clone(&self.gateway), self.call, self.may_have_run);
         // Among the calls: the process does not end before it is done.
-        let calls = gateway.calls.clone();
+        let calls = gateway.foundation.calls.clone();
         calls.spawn(async move { drive_on(&gateway, call, may_have_run).await });
     }
 }
@@ -76,7 +76,7 @@ async fn drive_on(gateway: &Gateway, call: CallId, may_have_run: bool) {
         }
         let is_over = tokio::select! {
             biased;
-            () = gateway.readiness.given_up() => true,
+            () = gateway.foundation.readiness.given_up() => true,
             () = tokio::time::sleep(pause) => !gateway.gate.ports().store.is_open(),
         };
         if is_over {

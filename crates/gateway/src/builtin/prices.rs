@@ -47,7 +47,7 @@ pub(super) fn for_sale(gateway: &Gateway, search: &Search) -> Value {
     found.sort_by_key(|(hits, _)| std::cmp::Reverse(*hits));
     let tools: Vec<Value> =
         found.iter().take(search.limit).map(|(_, listed)| offered(gateway, listed)).collect();
-    json!({ "tools": tools, "found": found.len(), "mode": gateway.mode.word() })
+    json!({ "tools": tools, "found": found.len(), "mode": gateway.foundation.mode.word() })
 }
 
 /// How many of the words a tool has in its names or in its description.
@@ -104,7 +104,7 @@ pub(super) async fn price_of(gateway: &Gateway, question: &Question<'_>) -> Resu
     if let Some(members) = said.as_object_mut() {
         members.insert("arguments_checked".to_owned(), json!(question.arguments.is_some()));
         members.insert("quote_seconds".to_owned(), json!(gateway.config.quote_ttl_ms / 1_000));
-        members.insert("mode".to_owned(), json!(gateway.mode.word()));
+        members.insert("mode".to_owned(), json!(gateway.foundation.mode.word()));
     }
     Ok(said)
 }

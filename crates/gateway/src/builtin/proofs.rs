@@ -28,7 +28,7 @@ pub(super) async fn balance(gateway: &Gateway, owner: &Principal) -> Result<Valu
             "reserved": stands.debits_pending, "spent": stands.debits_posted,
         }));
     }
-    Ok(json!({ "owner": owner, "balances": balances, "mode": gateway.mode.word() }))
+    Ok(json!({ "owner": owner, "balances": balances, "mode": gateway.foundation.mode.word() }))
 }
 
 #[derive(Deserialize)]
@@ -71,7 +71,9 @@ pub(super) async fn receipts(
         }))
     });
     let own: Vec<Value> = own.collect();
-    Ok(json!({ "owner": owner, "receipts": own, "next_before": next, "mode": gateway.mode.word() }))
+    Ok(
+        json!({ "owner": owner, "receipts": own, "next_before": next, "mode": gateway.foundation.mode.word() }),
+    )
 }
 
 #[derive(Deserialize)]
@@ -107,7 +109,7 @@ struct Returned<'a> {
 pub(super) async fn verify(gateway: &Gateway, given: &Given<'_>) -> Result<Value, Refused> {
     let returned: Option<Returned<'_>> = serde_json::from_str(given.receipt.get()).ok();
     let envelope = returned.map_or(given.receipt.get(), |returned| returned.envelope.get());
-    let mut keys = gateway.receipt_keys.clone();
+    let mut keys = gateway.foundation.receipt_keys.clone();
     keys.extend(gateway.gate.ports().store.signers().await?);
     Ok(match verify_envelope(envelope, &keys) {
         Ok(verified) => {

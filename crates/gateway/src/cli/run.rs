@@ -134,8 +134,8 @@ pub(super) async fn start(start: Start, mode: Mode, listener: TcpListener) -> an
     let gateway = assemble(started.settings.config.clone(), &foundation, None).await?;
     // Before any call is taken: what a crash left open is finished first.
     let recovered = gateway.gate.recover().await.context("finish what the last run left open")?;
-    gateway.marks.forget().context("begin the dispatch marks anew")?;
-    if let Some(dev) = &gateway.dev {
+    gateway.foundation.marks.forget().context("begin the dispatch marks anew")?;
+    if let Some(dev) = &gateway.foundation.dev {
         let ledger = &gateway.gate.ports().store;
         dev.fund_once(ledger, clock::now()).await.context("give the payer its SANDBOX money")?;
     }
@@ -147,7 +147,7 @@ pub(super) async fn start(start: Start, mode: Mode, listener: TcpListener) -> an
     }
     let (stop, background) = (CancellationToken::new(), TaskTracker::new());
     background.spawn(keys::watch(foundation.store.clone(), Arc::clone(&foundation.keys), stop.clone()));
-    if let Some(tls) = &gateway.tls {
+    if let Some(tls) = &gateway.foundation.tls {
         background.spawn(Arc::clone(tls).watch(stop.clone()));
     }
     let live = Live::new(gateway, background.clone(), stop.clone());
@@ -258,7 +258,7 @@ const DOORS_SHOWN_MAX: usize = 3;
 /// What a newcomer needs: the address, blocks to paste, the first paid call.
 fn welcome(gateway: &Gateway, binary: &Path) {
     let url = &gateway.config.public_url;
-    let payer = gateway.dev.as_ref().map(|dev| dev.payer.to_string()).unwrap_or_default();
+    let payer = gateway.foundation.dev.as_ref().map(|dev| dev.payer.to_string()).unwrap_or_default();
     let data = gateway.config.data.display();
     let mcp = format!("{url}/mcp");
     let endpoint =

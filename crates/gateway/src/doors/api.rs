@@ -20,7 +20,7 @@ pub(super) struct Open {
 
 /// All routed paths.
 pub(super) fn router(gateway: &Gateway) -> Router<Arc<Gateway>> {
-    let open = Open { gate_api: gateway.config.gate_api.is_some(), dev: gateway.dev.is_some() };
+    let open = Open { gate_api: gateway.config.gate_api.is_some(), dev: gateway.foundation.dev.is_some() };
     doors(open)
         .into_router()
         .fallback(documents::not_found)

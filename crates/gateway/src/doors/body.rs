@@ -26,7 +26,7 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let body_ms_max = gateway.config.limits.body_ms_max;
-    let reading = whole(body, gateway.config.limits.body_bytes_max, &gateway.room);
+    let reading = whole(body, gateway.config.limits.body_bytes_max, &gateway.foundation.room);
     match tokio::time::timeout(Duration::from_millis(body_ms_max), reading).await {
         Ok(read) => read,
         Err(_elapsed) => Err(Denial::RequestTimedOut { body_ms_max }),

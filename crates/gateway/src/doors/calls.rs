@@ -47,7 +47,8 @@ pub(crate) async fn tools(State(gateway): State<Arc<Gateway>>, headers: HeaderMa
             })
         })
         .collect();
-    let response = axum::Json(json!({ "tools": tools, "mode": gateway.mode.word() })).into_response();
+    let response =
+        axum::Json(json!({ "tools": tools, "mode": gateway.foundation.mode.word() })).into_response();
     let is_for_anybody = gateway.tools.servers().all(|server| !gateway.tools.lists_callable_only(server));
     if is_for_anybody { response } else { private(response) }
 }

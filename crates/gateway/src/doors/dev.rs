@@ -54,7 +54,7 @@ struct Mint {
 
 /// `POST /dev/lightning/pay {"bolt11"}` → `{"preimage"}`: pays an invoice of this gateway's dev wallet.
 async fn pay(State(gateway): State<Arc<Gateway>>, body: Body) -> Response {
-    let Some(dev) = &gateway.dev else { return not_found().await.into_response() };
+    let Some(dev) = &gateway.foundation.dev else { return not_found().await.into_response() };
     match read_json(&gateway, body, "{\"bolt11\"}").await {
         Ok(Pay { bolt11 }) => into_response(sandbox::pay(dev, &bolt11).await),
         Err(denial) => refused(&gateway, &denial),
@@ -63,7 +63,7 @@ async fn pay(State(gateway): State<Arc<Gateway>>, body: Body) -> Response {
 
 /// `POST /dev/lnd/v2/router/send`: the same for clients of an LND wallet.
 async fn router_send(State(gateway): State<Arc<Gateway>>, body: Body) -> Response {
-    let Some(dev) = &gateway.dev else { return not_found().await.into_response() };
+    let Some(dev) = &gateway.foundation.dev else { return not_found().await.into_response() };
     let send: RouterSend = match read_json(&gateway, body, "{\"payment_request\"}").await {
         Ok(send) => send,
         Err(denial) => return refused(&gateway, &denial),
@@ -77,7 +77,7 @@ async fn router_send(State(gateway): State<Arc<Gateway>>, body: Body) -> Respons
 
 /// `GET /dev/sandbox/balances/{address}`.
 async fn balance(State(gateway): State<Arc<Gateway>>, Segments(address): Segments<String>) -> Response {
-    let Some(dev) = &gateway.dev else { return not_found().await.into_response() };
+    let Some(dev) = &gateway.foundation.dev else { return not_found().await.into_response() };
     let Ok(address) = address.parse::<Address>() else {
         return malformed("the address is not 0x and 40 digits");
     };
@@ -97,7 +97,7 @@ async fn balance(State(gateway): State<Arc<Gateway>>, Segments(address): Segment
 
 /// `POST /dev/sandbox/mint {"address","amount"}`: sandbox money for a test wallet.
 async fn mint(State(gateway): State<Arc<Gateway>>, body: Body) -> Response {
-    let Some(dev) = &gateway.dev else { return not_found().await.into_response() };
+    let Some(dev) = &gateway.foundation.dev else { return not_found().await.into_response() };
     let mint: Mint = match read_json(&gateway, body, "{\"address\",\"amount\"}").await {
         Ok(mint) => mint,
         Err(denial) => return refused(&gateway, &denial),

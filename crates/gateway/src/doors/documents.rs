@@ -27,7 +27,7 @@ pub(super) fn doors() -> Doors {
 
 /// `GET /.well-known/jwks.json`: the public keys that receipts verify with.
 pub(crate) async fn jwks(State(gateway): State<Arc<Gateway>>) -> Response {
-    into_response(documents::jwks(&gateway.gate.ports().store, &gateway.receipt_keys).await)
+    into_response(documents::jwks(&gateway.gate.ports().store, &gateway.foundation.receipt_keys).await)
 }
 
 /// `GET /docs/errors/{code}`: the page of an error code.

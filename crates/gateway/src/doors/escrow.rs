@@ -107,7 +107,7 @@ pub(crate) async fn create(
         let terms = asked.terms(payer, &gateway.config, before.as_ref(), known)?;
         let open = OpenEscrow { id, terms, now };
         let moved = store.escrow_command(EscrowCommand::Open(open)).await?;
-        gateway.telemetry.escrows().moved(&moved);
+        gateway.foundation.telemetry.escrows().moved(&moved);
         let EscrowMoved { row, replayed, .. } = moved;
         let status = if replayed { StatusCode::OK } else { StatusCode::CREATED };
         let body = view::escrow(&row, Some(Role::Payer), &gateway.config.assets);
@@ -192,7 +192,7 @@ async fn moved(gateway: &Gateway, id: &str, headers: &HeaderMap, step: Step) -> 
         expected,
         held: held(gateway, id, now).await?,
         budget,
-        mode: Some(gateway.mode.word()),
+        mode: Some(gateway.foundation.mode.word()),
         now,
     };
     let moved = ledger(gateway).escrow_command(EscrowCommand::Move(step)).await?;
@@ -200,9 +200,9 @@ async fn moved(gateway: &Gateway, id: &str, headers: &HeaderMap, step: Step) -> 
         let Warning { counter, warn, used } = warning;
         let (node, span) = (counter.node.path(), counter.span);
         tracing::warn!(escrow = %id, node, %span, %warn, %used, asset = %counter.asset, "a soft limit of a budget is passed");
-        gateway.telemetry.warned(warning);
+        gateway.foundation.telemetry.warned(warning);
     }
-    gateway.telemetry.escrows().moved(&moved);
+    gateway.foundation.telemetry.escrows().moved(&moved);
     let EscrowMoved { row, receipt, .. } = moved;
     let mut body = view::escrow(&row, row.role_of(&by), &gateway.config.assets);
     view::with_receipt(&mut body, receipt.as_deref());

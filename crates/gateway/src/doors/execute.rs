@@ -173,7 +173,7 @@ async fn authorized(
     let args = args.map_err(|error| Denial::InvalidArguments(vec![error.to_string()]))?;
     let maximum = request.maximum.as_ref();
     let execution = Execution { caller: &caller, tool: &request.tool, args, maximum };
-    match gateway.authorizations.take(call, execution) {
+    match gateway.foundation.authorizations.take(call, execution) {
         Ok(begin) => Ok(Prepared::Authorized { call, server: request.tool.server.clone(), begin }),
         Err(Denial::AuthorizationUnknown) if is_elsewhere(gateway, &call, &caller).await? => {
             Err(Denial::AuthorizationElsewhere.into())

@@ -79,8 +79,8 @@ where
     let answered = async {
         check_user(gateway, peer, &head.headers)?;
         let body = within(body, gateway).await?;
-        let _member = gateway.cohort.join();
-        gateway.cohort.step().await;
+        let _member = gateway.foundation.cohort.join();
+        gateway.foundation.cohort.step().await;
         match head.uri.path() {
             AUTHORIZE => authorize(gateway, peer, &body).await,
             _ => complete(gateway, &body).await,
@@ -102,21 +102,24 @@ async fn authorize(gateway: &Arc<Gateway>, peer: Peer, body: &Bytes) -> Result<A
         Err(denial) => return Ok(told::denial(gateway, &denial, None, &resource)),
     };
     let open_max = gateway.config.gate_api.as_ref().map_or(0, |api| api.leases_max);
-    let Some(seat) = gateway.leases.seat(open_max, clock::now()) else {
+    let Some(seat) = gateway.foundation.leases.seat(open_max, clock::now()) else {
         return Err(Denial::RateLimited { retry_after_ms: 1_000, limit: Leases::label(open_max) });
     };
     // In a task of its own: a user who hangs up between claim and lease must not leave a call without an end.
     let (reply, replied) = oneshot::channel();
-    gateway.calls.spawn(boxed(|| hold::lease(Arc::clone(gateway), request, seat, resource, reply)));
+    gateway
+        .foundation
+        .calls
+        .spawn(boxed(|| hold::lease(Arc::clone(gateway), request, seat, resource, reply)));
     let replied = replied.await;
-    gateway.cohort.step().await;
+    gateway.foundation.cohort.step().await;
     Ok(replied.unwrap_or_else(|_| lost_task(gateway)))
 }
 
 /// `POST /gate/v1/complete`: how the tool ended; answered with what was settled and the receipt.
 async fn complete(gateway: &Arc<Gateway>, body: &Bytes) -> Result<Answer, Denial> {
     let said = asked::complete(body)?;
-    let Some(mut ended) = gateway.leases.say(&said.lease, said.outcome) else {
+    let Some(mut ended) = gateway.foundation.leases.say(&said.lease, said.outcome) else {
         return Ok(told::no_such_lease());
     };
     let answer = ended.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());

@@ -24,7 +24,7 @@ pub(crate) async fn ready(
     axum::Extension(peer): axum::Extension<Peer>,
     headers: HeaderMap,
 ) -> (StatusCode, axum::Json<serde_json::Value>) {
-    let draining = gateway.readiness.is_draining();
+    let draining = gateway.foundation.readiness.is_draining();
     let ledger_open = gateway.gate.ports().store.is_open();
     let status = if draining || !ledger_open { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let is_down =

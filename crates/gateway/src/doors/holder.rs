@@ -107,7 +107,8 @@ pub(super) fn caller(gateway: &Gateway, headers: &HeaderMap) -> Result<Caller, D
     let unauthenticated = |reason: String| Denial::Unauthenticated { reason };
     let key = presented_key(lines("authorization"), lines("x-api-key"))
         .map_err(|error| unauthenticated(error.to_string()))?;
-    authenticate(key, None, gateway.keys.as_ref()).map_err(|error| unauthenticated(error.to_string()))
+    authenticate(key, None, gateway.foundation.keys.as_ref())
+        .map_err(|error| unauthenticated(error.to_string()))
 }
 
 /// Whose key it is; `message` is told to whoever shows none.

@@ -102,8 +102,8 @@ async fn read(
         Ok(body) => body,
         Err(denial) => return refused(&gateway, &carrier, &denial, era, None),
     };
-    let _member = gateway.cohort.join();
-    gateway.cohort.step().await;
+    let _member = gateway.foundation.cohort.join();
+    gateway.foundation.cohort.step().await;
     let frame = match Frame::parse(body) {
         Ok(frame) => frame,
         Err(error) => return refused(&gateway, &carrier, &frame_denial(&error), era, error.id()),
@@ -143,8 +143,8 @@ async fn unparsed(gateway: &Arc<Gateway>, carrier: &Carrier, request: Request<In
     let era = era_of(request.headers());
     let listens = listens(request.method(), request.headers());
     let (request, arrival) = arrival::timed(request, limits);
-    let _member = gateway.cohort.join();
-    gateway.cohort.step().await;
+    let _member = gateway.foundation.cohort.join();
+    gateway.foundation.cohort.step().await;
     match arrival.unless_spoiled(stepped(gateway, carrier, request)).await {
         Err(what) => {
             let denial = match what {
@@ -248,7 +248,7 @@ async fn passed(
     };
     let told = carrier.told(&head.headers, frame);
     let told = told.as_ref().unwrap_or(frame);
-    gateway.cohort.step().await;
+    gateway.foundation.cohort.step().await;
     match (frame.kind(), frame.method(), frame.id().cloned()) {
         (Kind::Request, Some("tools/list"), Some(id)) => list::list(gateway, carrier, head, frame, id).await,
         (_, method, id) => match stepped(&gateway, &carrier, forwarded(head, told.bytes().clone())).await {
@@ -284,7 +284,7 @@ async fn stepped(
     request: Request<Body>,
 ) -> Result<Response<Body>, UpstreamError> {
     let passed = carrier.pass(request).await;
-    gateway.cohort.step().await;
+    gateway.foundation.cohort.step().await;
     passed
 }
 
@@ -318,7 +318,7 @@ fn news_of(
 /// Such a stream may be open for days: there is no bound on all of it.
 fn listening(gateway: &Gateway) -> Limits<'_> {
     let message_bytes_max = gateway.config.limits.answer_bytes_max;
-    let room = Some(&gateway.answers);
+    let room = Some(&gateway.foundation.answers);
     Limits { message_bytes_max, stream_bytes_max: usize::MAX, room, ..Limits::default() }
 }
 

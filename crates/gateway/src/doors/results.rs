@@ -46,7 +46,7 @@ pub(crate) async fn result(
             let bytes = answer.result.as_deref().unwrap_or(b"null");
             let mut told = delivered(bytes, &Evidence::stored(&answer), call, Door::Rest);
             let mut share = Share::default();
-            if let Err(Full) = share.grow(&gateway.answers, told.body.len()) {
+            if let Err(Full) = share.grow(&gateway.foundation.answers, told.body.len()) {
                 let denial = Denial::NoRoom { retry_after_ms: FULL_RETRY_MS };
                 return into_response(denied(&denial, Some(call), Door::Rest, naming));
             }

@@ -176,12 +176,12 @@ async fn ask(
         key: Some(delivery),
         expected: Some(row.version),
         held: held(gateway, row.id, now).await?,
-        mode: Some(gateway.mode.word()),
+        mode: Some(gateway.foundation.mode.word()),
         ..MoveEscrow::new(row.id, Who::Service, event, now)
     };
     match gateway.gate.ports().store.escrow_command(EscrowCommand::Move(step)).await {
         Ok(moved) => {
-            gateway.telemetry.escrows().moved(&moved);
+            gateway.foundation.telemetry.escrows().moved(&moved);
             let EscrowMoved { row, .. } = moved;
             tracing::info!(escrow = %row.id, state = row.state.word(), "the mediation service has ruled");
             Ok(())

@@ -48,7 +48,7 @@ async fn truly_due(gateway: &Gateway, store: &Store) -> Result<Vec<EscrowId>, St
         let now = clock::now();
         let due = store.due_escrows(now, limit).await?;
         // Last: whatever step has led to this moment is known by then.
-        let steps = gateway.telemetry.look_at_clock();
+        let steps = gateway.foundation.telemetry.look_at_clock();
         let is_all = due.len() < usize::try_from(limit).unwrap_or(usize::MAX) || limit >= READ_MAX;
         let passed = due.into_iter().filter(|(_, deadline)| !steps.holds(*deadline, now));
         let passed: Vec<EscrowId> = passed.map(|(id, _)| id).take(AT_ONCE_MAX).collect();
@@ -68,7 +68,7 @@ pub(crate) async fn held(
     id: EscrowId,
     now: UnixMillis,
 ) -> Result<Option<UnixMillis>, StoreError> {
-    let steps = gateway.telemetry.look_at_clock();
+    let steps = gateway.foundation.telemetry.look_at_clock();
     if steps.is_quiet() {
         return Ok(None);
     }
@@ -79,11 +79,11 @@ pub(crate) async fn held(
 /// Whether this escrow's deadline is behind it now.
 async fn expire(gateway: &Gateway, id: EscrowId) -> bool {
     let now = clock::now();
-    let mode = Some(gateway.mode.word());
+    let mode = Some(gateway.foundation.mode.word());
     let step = MoveEscrow { mode, ..MoveEscrow::new(id, Who::Clock, EscrowEvent::Expire, now) };
     match gateway.gate.ports().store.escrow_command(EscrowCommand::Move(step)).await {
         Ok(moved) => {
-            gateway.telemetry.escrows().moved(&moved);
+            gateway.foundation.telemetry.escrows().moved(&moved);
             let EscrowMoved { row, .. } = moved;
             tracing::info!(escrow = %id, state = row.state.word(), "the deadline of an escrow has passed");
             true

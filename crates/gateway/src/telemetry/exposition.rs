@@ -44,15 +44,15 @@ fn process(page: &mut Page, gateway: &Gateway) {
     page.family("tollgate_build_info", "gauge", "Version and mode of this gateway; always 1.");
     page.sample(
         "tollgate_build_info",
-        &[("version", env!("CARGO_PKG_VERSION")), ("mode", gateway.mode.word())],
+        &[("version", env!("CARGO_PKG_VERSION")), ("mode", gateway.foundation.mode.word())],
         1,
     );
     page.gauge(
         "tollgate_start_time_seconds",
         "When this gateway started.",
-        gateway.telemetry.started_seconds,
+        gateway.foundation.telemetry.started_seconds,
     );
-    let draining = u8::from(gateway.readiness.is_draining());
+    let draining = u8::from(gateway.foundation.readiness.is_draining());
     page.gauge("tollgate_draining", "Whether this gateway is on its way out.", draining);
     page.counter(
         "tollgate_panics_total",
@@ -67,7 +67,7 @@ fn process(page: &mut Page, gateway: &Gateway) {
     page.counter(
         "tollgate_clock_steps_total",
         "How often the clock of this machine was set by more than a minute.",
-        gateway.telemetry.look_at_clock().count(),
+        gateway.foundation.telemetry.look_at_clock().count(),
     );
     page.family(
         "tollgate_telemetry_lost_total",
@@ -80,7 +80,7 @@ fn process(page: &mut Page, gateway: &Gateway) {
 }
 
 fn calls(page: &mut Page, gateway: &Gateway) {
-    let telemetry = &gateway.telemetry;
+    let telemetry = &gateway.foundation.telemetry;
     page.family(
         "tollgate_calls_total",
         "counter",
@@ -114,22 +114,22 @@ fn calls(page: &mut Page, gateway: &Gateway) {
     page.gauge(
         "tollgate_bodies_bytes",
         "Memory that bodies of requests under way hold together, beyond small ones.",
-        gateway.room.taken(),
+        gateway.foundation.room.taken(),
     );
     page.counter(
         "tollgate_bodies_refused_total",
         "Requests whose body found no room.",
-        gateway.room.refused(),
+        gateway.foundation.room.refused(),
     );
     page.gauge(
         "tollgate_answers_bytes",
         "Memory that answers and messages of servers hold together while they are whole, beyond small ones.",
-        gateway.answers.taken(),
+        gateway.foundation.answers.taken(),
     );
     page.counter(
         "tollgate_answers_refused_total",
         "Answers and messages of servers that found no room.",
-        gateway.answers.refused(),
+        gateway.foundation.answers.refused(),
     );
     page.gauge(
         "tollgate_sse_streams",
@@ -183,7 +183,7 @@ fn limits(page: &mut Page, gateway: &Gateway) {
 }
 
 fn money(page: &mut Page, gateway: &Gateway) {
-    let telemetry = &gateway.telemetry;
+    let telemetry = &gateway.foundation.telemetry;
     page.counter("tollgate_challenges_total", "Answers that demanded a payment.", telemetry.challenges.get());
     page.family("tollgate_payments_total", "counter", "Calls with a claimed payment, by rail and by what had become of the money when the caller was answered.");
     for (rail, outcome, count) in telemetry.payments.counts() {
@@ -235,7 +235,7 @@ fn money(page: &mut Page, gateway: &Gateway) {
 
 /// Nodes have names that the operator chose, and are as many as the configuration says; callers are not told apart.
 fn budgets(page: &mut Page, gateway: &Gateway) {
-    let telemetry = &gateway.telemetry;
+    let telemetry = &gateway.foundation.telemetry;
     page.family(
         "tollgate_budget_warnings_total",
         "counter",
@@ -283,10 +283,10 @@ fn integrity(page: &mut Page, gateway: &Gateway) {
     page.histogram(
         "tollgate_db_commit_seconds",
         "How long commits of the ledger take.",
-        &gateway.telemetry.commits.seconds.snapshot(),
+        &gateway.foundation.telemetry.commits.seconds.snapshot(),
     );
     // Nothing is said of books that were not looked at yet.
-    let checked = *gateway.telemetry.surveyed.checked.lock();
+    let checked = *gateway.foundation.telemetry.surveyed.checked.lock();
     for (name, help, value) in [
         (
             "tollgate_ledger_invariant_ok",

@@ -20,7 +20,7 @@ impl Passing {
         if frame.kind() != Kind::Request {
             return Self::default();
         }
-        let served = gateway.telemetry.traces.server(Arrival::of(headers, frame));
+        let served = gateway.foundation.telemetry.traces.server(Arrival::of(headers, frame));
         let sent = to.map(|carrier| {
             served.sent(Sent { server: &carrier.name, tool: None, is_program: carrier.is_program })
         });

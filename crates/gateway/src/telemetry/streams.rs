@@ -20,8 +20,8 @@ pub struct StreamCount(Arc<Telemetry>);
 impl StreamCount {
     /// Counts one more.
     pub fn begin(gateway: &Arc<Gateway>) -> Self {
-        gateway.telemetry.streams.increment();
-        Self(Arc::clone(&gateway.telemetry))
+        gateway.foundation.telemetry.streams.increment();
+        Self(Arc::clone(&gateway.foundation.telemetry))
     }
 
     /// Counts a response as long as its body lives, if it is an event stream. It ends when the gateway drains: nobody waits
@@ -33,7 +33,7 @@ impl StreamCount {
         }
         let count = Self::begin(gateway);
         response.map(|body| {
-            let draining = Box::pin(gateway.readiness.draining().cancelled_owned());
+            let draining = Box::pin(gateway.foundation.readiness.draining().cancelled_owned());
             Body::boxed(Counted { body, draining, _count: count })
         })
     }

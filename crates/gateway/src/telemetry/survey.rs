@@ -43,7 +43,7 @@ const APPROVALS: u32 = 1_000;
 /// When the ledger cannot be read; what was known stays.
 pub async fn look(gateway: &Gateway) -> Result<(), StoreError> {
     let store = &gateway.gate.ports().store;
-    let surveyed = &gateway.telemetry.surveyed;
+    let surveyed = &gateway.foundation.telemetry.surveyed;
     let data = gateway.config.data.clone();
     if let Ok(checked) = tokio::task::spawn_blocking(move || Checked::last(&data)).await {
         *surveyed.checked.lock() = checked;
@@ -63,7 +63,7 @@ pub async fn look(gateway: &Gateway) -> Result<(), StoreError> {
 
 async fn look_at_budgets(gateway: &Gateway) -> Result<(), StoreError> {
     let (store, config) = (&gateway.gate.ports().store, &gateway.config);
-    let surveyed = &gateway.telemetry.surveyed;
+    let surveyed = &gateway.foundation.telemetry.surveyed;
     let now = clock::now();
     let approvals = store.approvals(APPROVALS).await?;
     let waiting = approvals.iter().filter(|approval| state(approval, now) == "waiting").count();

@@ -48,9 +48,9 @@ struct End<'a> {
 impl Watch {
     /// A call arrives; `door` is the word for where. In a box: it is handed from step to step.
     pub fn begin(gateway: &Arc<Gateway>, door: &'static str) -> Box<Self> {
-        gateway.telemetry.inflight.increment();
+        gateway.foundation.telemetry.inflight.increment();
         Box::new(Self {
-            telemetry: Arc::clone(&gateway.telemetry),
+            telemetry: Arc::clone(&gateway.foundation.telemetry),
             door,
             began: now(),
             asked: None,

@@ -61,11 +61,11 @@ pub(super) async fn resolve(
     let now = clock::now();
     let step = MoveEscrow {
         held: held(&desk.gateway, id, now).await?,
-        mode: Some(desk.gateway.mode.word()),
+        mode: Some(desk.gateway.foundation.mode.word()),
         ..MoveEscrow::new(id, Who::Operator(Some(admin)), event, now)
     };
     let moved = desk.gateway.gate.ports().store.escrow_command(EscrowCommand::Move(step)).await?;
-    desk.gateway.telemetry.escrows().moved(&moved);
+    desk.gateway.foundation.telemetry.escrows().moved(&moved);
     let EscrowMoved { row, receipt, .. } = moved;
     tracing::info!(escrow = %id, %admin, released = %row.released, refunded = %row.refunded, "an operator has ruled");
     let mut shown = view::escrow(&row, Some(Role::Operator), &desk.gateway.config.assets);

@@ -27,12 +27,12 @@ pub(super) async fn lease(
     resource: String,
     reply: oneshot::Sender<Answer>,
 ) {
-    gateway.cohort.step().await;
+    gateway.foundation.cohort.step().await;
     let mut watch = Watch::begin(&gateway, "gate_api");
     let now = clock::now();
     let vetted = boxed(|| watch.vet(&gateway.gate, request, now)).await;
     let mut unfinished = vetted.as_ref().ok().map(|vetted| Unfinished::begin(&gateway, vetted.id()));
-    gateway.cohort.step().await;
+    gateway.foundation.cohort.step().await;
     let held = match vetted {
         Ok(vetted) => boxed(|| watch.hold(&gateway.gate, vetted)).await,
         Err(refusal) => Err(refusal),
@@ -46,7 +46,7 @@ pub(super) async fn lease(
             return;
         }
     };
-    gateway.cohort.step().await;
+    gateway.foundation.cohort.step().await;
     let held = match boxed(|| gateway.gate.take(held)).await {
         Ok(ready) => ready,
         Err(not_taken) => {
@@ -67,10 +67,10 @@ pub(super) async fn lease(
     let (permitted, held) = held.permit();
     watch.asks(&held);
     // From here on the call may run, also over a crash of this process. Without the mark nobody could tell.
-    let mark = gateway.marks.mark(permitted.call());
+    let mark = gateway.foundation.marks.mark(permitted.call());
     unfinished.iter_mut().for_each(Unfinished::asks);
     let granted = match (&secret, &mark) {
-        (Ok(_), Ok(_)) => gateway.leases.grant(&token, paid.as_ref()).map_err(|late| {
+        (Ok(_), Ok(_)) => gateway.foundation.leases.grant(&token, paid.as_ref()).map_err(|late| {
             let denial = Denial::PaymentInFlight { call: late, state: "executing".to_owned() };
             told::denial(&gateway, &denial, Some(permitted.call()), &resource)
         }),
@@ -96,9 +96,9 @@ pub(super) async fn lease(
         Ok(()) => tokio::select! {
             biased;
             said = &mut granted.said => said.unwrap_or(Outcome::Lost(FailureKind::Abandoned)),
-            () = gateway.readiness.given_up() => Outcome::Lost(FailureKind::TimedOut),
+            () = gateway.foundation.readiness.given_up() => Outcome::Lost(FailureKind::TimedOut),
             () = tokio::time::sleep_until(deadline) => {
-                gateway.leases.ran_out(permitted.call(), seat, clock::now());
+                gateway.foundation.leases.ran_out(permitted.call(), seat, clock::now());
                 Outcome::Lost(FailureKind::TimedOut)
             }
         },
@@ -106,5 +106,5 @@ pub(super) async fn lease(
     let completed = boxed(|| watch.complete(&gateway.gate, held, (&permitted, mark.ok()), outcome)).await;
     unfinished.iter_mut().for_each(|unfinished| unfinished.completed(&completed));
     let answer = told::completed(&gateway, permitted.call(), completed, is_paid, &resource);
-    gateway.leases.end(permitted.call(), granted, answer);
+    gateway.foundation.leases.end(permitted.call(), granted, answer);
 }

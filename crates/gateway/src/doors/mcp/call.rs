@@ -78,7 +78,7 @@ pub(super) async fn call(
     let shown = Shown::by(&head.headers, frame);
     let asked = Box::new(Asked { gateway, carrier, id, era, tool, federated, shown });
     let watch = Watch::begin(&asked.gateway, asked.door().word()).traced(Arrival::of(&head.headers, frame));
-    asked.gateway.cohort.step().await;
+    asked.gateway.foundation.cohort.step().await;
     let vetted = match asked.with_its_state(&mut posted) {
         Ok(()) => boxed(|| vetted(&asked, &watch, &posted, arguments, peer)).await,
         Err(refusal) => Err(refusal),
@@ -95,7 +95,7 @@ pub(super) async fn call(
     let call = vetted.id();
     // The claim is made in that task: a caller who hangs up meanwhile must not leave it without an end.
     // Boxed: its future is long, and a runtime moves what it is given a dozen times.
-    gateway.calls.spawn(boxed(|| asked.see_through(watch, vetted, posted, reply)));
+    gateway.foundation.calls.spawn(boxed(|| asked.see_through(watch, vetted, posted, reply)));
     answered.await.unwrap_or_else(|_| {
         let fault = Fault::Internal("the task of a call ended without a word".to_owned());
         respond(faulted(&fault, Some(call), Door::JsonRpc { id: None }, gateway.naming("")))
@@ -175,7 +175,7 @@ impl Asked {
         posted: Box<Posted>,
         reply: oneshot::Sender<Response<Body>>,
     ) {
-        self.gateway.cohort.step().await;
+        self.gateway.foundation.cohort.step().await;
         let mut unfinished = Unfinished::begin(&self.gateway, vetted.id());
         match boxed(|| watch.hold(&self.gateway.gate, vetted)).await {
             Ok(held) => self.carry_out((watch, &mut unfinished), held, posted, reply).await,
@@ -206,7 +206,7 @@ impl Asked {
         };
         let deadline = Instant::now() + Duration::from_millis(ready.listed().deadline_ms);
         let answer_bytes_max = self.gateway.config.limits.answer_bytes_max;
-        let room = Some(&self.gateway.answers);
+        let room = Some(&self.gateway.foundation.answers);
         let limits = Limits { message_bytes_max: answer_bytes_max, room, ..Limits::default() };
         let (permitted, held) = ready.permit();
         watch.asks(&held);
@@ -222,15 +222,16 @@ impl Asked {
             Ok(mark) => (mark, unnamed),
             Err(error) => (None, Some(error)),
         };
-        self.gateway.cohort.step().await;
+        self.gateway.foundation.cohort.step().await;
         unfinished.asks();
-        let exchange =
-            boxed(|| self.carrier.exchange(&permitted, request, id, limits, deadline, &self.gateway.tasks));
+        let exchange = boxed(|| {
+            self.carrier.exchange(&permitted, request, id, limits, deadline, &self.gateway.foundation.tasks)
+        });
         let intercepted = tokio::select! {
             biased;
             // The caller hung up before the answer: the server is told by the end of its exchange, nothing is charged.
             () = reply.closed() => Err(UpstreamError::Abandoned),
-            () = self.gateway.readiness.given_up() => Err(UpstreamError::TimedOut),
+            () = self.gateway.foundation.readiness.given_up() => Err(UpstreamError::TimedOut),
             intercepted = async {
                 match unmarked {
                     Some(error) => Err(error),
@@ -238,7 +239,7 @@ impl Asked {
                 }
             } => intercepted,
         };
-        self.gateway.cohort.step().await;
+        self.gateway.foundation.cohort.step().await;
         let complete = async |outcome| {
             let completed =
                 boxed(|| watch.complete(&self.gateway.gate, held, (&permitted, mark), outcome)).await;
@@ -279,7 +280,7 @@ impl Asked {
                 drop(reply.send(response));
                 let answer = tokio::select! {
                     answer = answer => answer.unwrap_or(Err(UpstreamError::NotAnAnswer("its relay ended"))),
-                    () = self.gateway.readiness.given_up() => Err(UpstreamError::TimedOut),
+                    () = self.gateway.foundation.readiness.given_up() => Err(UpstreamError::TimedOut),
                 };
                 match &answer {
                     Ok(_) => own_id.into_iter().for_each(OwnId::answered),
@@ -356,7 +357,7 @@ impl Asked {
         let is_theirs = completed.as_ref().is_ok_and(|completed| completed.ending.has_answer());
         let whose = self.shown.whose(&self.gateway.handle_keys);
         if let (Some(task), true, Some(whose)) = (task, is_theirs, whose) {
-            self.gateway.begun.note(&whose, &self.carrier.name, &task);
+            self.gateway.foundation.begun.note(&whose, &self.carrier.name, &task);
         }
     }
 

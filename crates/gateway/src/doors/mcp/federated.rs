@@ -70,8 +70,8 @@ pub(crate) async fn exchange(
         Ok(body) => body,
         Err(denial) => return asking.refused(&denial, None),
     };
-    let _member = asking.gateway.cohort.join();
-    asking.gateway.cohort.step().await;
+    let _member = asking.gateway.foundation.cohort.join();
+    asking.gateway.foundation.cohort.step().await;
     let frame = match Frame::parse(body) {
         Ok(frame) => frame,
         Err(error) => return asking.refused(&frame_denial(&error), error.id()),

@@ -180,7 +180,7 @@ impl Handed {
         {
             let public = json::string(named).unwrap_or_default();
             let (_, own) = tasks.resolve(&self.names, &public).ok_or(Denial::HandleUnknown)?;
-            self.gateway.begun.note(&self.whose(), &self.carrier.name, own);
+            self.gateway.foundation.begun.note(&self.whose(), &self.carrier.name, own);
             if head.contains_key(headers::NAME) {
                 let mirrored = HeaderValue::from_str(&headers::encode_value(own));
                 head.insert(headers::NAME, mirrored.map_err(|_| Denial::HandleUnknown)?);
@@ -247,14 +247,17 @@ impl Handed {
     fn said(&self, item: &Item) -> Bytes {
         let frame = item.message().and_then(|message| Frame::parse_upstream(message).ok());
         let whose = self.whose();
-        let is_of_another = |frame| self.gateway.begun.is_of_another(&whose, &self.carrier.name, frame);
+        let is_of_another =
+            |frame| self.gateway.foundation.begun.is_of_another(&whose, &self.carrier.name, frame);
         match &frame {
             Some(frame) if is_of_another(frame) && frame.kind() == Kind::Notification => return Bytes::new(),
             // A request must be answered all the same; the id in it is none that this caller could use.
             Some(frame) if is_of_another(frame) => return item.raw().clone(),
             Some(_) | None => {}
         }
-        let own = frame.as_ref().and_then(|all| self.gateway.begun.own_of(&whose, &self.carrier.name, all));
+        let own = frame
+            .as_ref()
+            .and_then(|all| self.gateway.foundation.begun.own_of(&whose, &self.carrier.name, all));
         let named =
             own.as_ref().or(frame.as_ref()).and_then(|frame| self.translator().to_client_of_own_door(frame));
         let named = named.or_else(|| own.map(|own| own.bytes().clone()));

@@ -35,9 +35,10 @@ pub(super) async fn list(
     let viewer = viewer(&gateway, &carrier, &head.headers).await;
     let listed = async {
         let response = carrier.pass(forwarded(head, frame.bytes().clone())).await?;
-        let (room, message_bytes_max) = (Some(&gateway.answers), gateway.config.limits.answer_bytes_max);
+        let (room, message_bytes_max) =
+            (Some(&gateway.foundation.answers), gateway.config.limits.answer_bytes_max);
         let limits = Limits { message_bytes_max, room, ..Limits::default() };
-        intercept(response, &id, limits, deadline, &gateway.tasks).await
+        intercept(response, &id, limits, deadline, &gateway.foundation.tasks).await
     };
     match listed.await {
         Err(error) => unreached(&gateway, &error, Some(&id)),
@@ -50,7 +51,7 @@ pub(super) async fn list(
         }
         Ok(Intercepted::Streamed(streamed)) => {
             let shared = Arc::clone(&gateway);
-            gateway.tasks.spawn(async move {
+            gateway.foundation.tasks.spawn(async move {
                 if let Ok(Ok(answer)) = streamed.answer.await {
                     let shown = shown(&shared, &carrier, answer.bytes(), viewer.as_ref()).await;
                     let message = shown.unwrap_or_else(|error| {

@@ -45,7 +45,7 @@ pub(super) async fn authorize(
             return Err(Denial::PaymentAmbiguous("a payment, where credit is to be reserved".to_owned()));
         }
         let limited = |limit| Denial::RateLimited { retry_after_ms: 1_000, limit };
-        gateway.authorizations.has_room(&caller).map_err(limited)?;
+        gateway.foundation.authorizations.has_room(&caller).map_err(limited)?;
         Ok((request, seconds.unwrap_or(TTL_SECONDS)))
     };
     let (request, seconds) = match prepared.await {
@@ -54,7 +54,7 @@ pub(super) async fn authorize(
     };
     // In a task of its own: a caller who hangs up between claim and answer must not leave a call without an end.
     let (reply, replied) = oneshot::channel();
-    gateway.tasks.spawn(hold(Arc::clone(&gateway), request, seconds, reply));
+    gateway.foundation.tasks.spawn(hold(Arc::clone(&gateway), request, seconds, reply));
     into_response(replied.await.unwrap_or_else(|_| {
         let fault = Fault::Internal("the task of an authorization ended without a word".to_owned());
         refused(&gateway, &Refusal::faulted(fault), "")
@@ -105,8 +105,8 @@ async fn hold(
     };
     let answer = granted(&gateway, &held, expires);
     let call = held.id();
-    gateway.authorizations.add(call, waiting);
-    if reply.send(answer).is_err() && gateway.authorizations.end(call) {
+    gateway.foundation.authorizations.add(call, waiting);
+    if reply.send(answer).is_err() && gateway.foundation.authorizations.end(call) {
         return release(&gateway, (held, unfinished)).await; // nobody knows of it
     }
     wait(gateway, carrier, (held, unfinished), begun, limit).await;
@@ -120,7 +120,7 @@ async fn wait(
     limit: Duration,
 ) {
     let call = held.id();
-    let draining = gateway.readiness.draining();
+    let draining = gateway.foundation.readiness.draining();
     let done = tokio::select! {
         biased;
         done = &mut begun => done.ok(),
@@ -128,14 +128,14 @@ async fn wait(
         () = tokio::time::sleep(limit) => None,
     };
     let done = match done {
-        None if gateway.authorizations.end(call) => None,
+        None if gateway.foundation.authorizations.end(call) => None,
         // It was taken in this very moment.
         None => begun.await.ok(),
         done => done,
     };
     match done {
         Some(done) => {
-            let calls = gateway.calls.clone();
+            let calls = gateway.foundation.calls.clone();
             let watch = Watch::begin(&gateway, DOOR);
             calls.spawn(see_held(gateway, watch, carrier, (held, unfinished), done));
         }
@@ -174,7 +174,7 @@ fn granted(gateway: &Gateway, held: &Call<Held>, expires: UnixMillis) -> Answer 
         "display": display,
         "expires_at": expires.to_string(),
         "next_step": "Execute once with the same tool and arguments and this id as `authorization`, before it expires.",
-        "mode": gateway.mode.word(),
+        "mode": gateway.foundation.mode.word(),
     });
     plain(StatusCode::OK, &body)
 }

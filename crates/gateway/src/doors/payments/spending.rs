@@ -70,7 +70,7 @@ async fn is_admin(gateway: &Gateway, peer: Peer, headers: &HeaderMap) -> Result<
     if !gateway.config.admin.remote && !is_near(peer.address, headers) {
         return Ok(false);
     }
-    let keys = gateway.admin_keys.admin_keys().await;
+    let keys = gateway.foundation.control.admin_keys().await;
     let mut keys = keys.map_err(|error| Refused::Faulted(store_fault(&error)))?;
     keys.retain(|key| key.revoked.is_none());
     Ok(admin_presented(presented, &keys, |key| &key.hash).is_some())
@@ -102,7 +102,7 @@ async fn told(gateway: &Gateway, agent: &Principal) -> Result<Value, StoreError>
     }
     Ok(json!({
         "agent_id": agent, "spending": assets, "today_since": day.to_string(),
-        "this_month_since": month.to_string(), "mode": gateway.mode.word(),
+        "this_month_since": month.to_string(), "mode": gateway.foundation.mode.word(),
     }))
 }
 

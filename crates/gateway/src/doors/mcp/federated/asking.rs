@@ -148,7 +148,7 @@ impl Asking {
         head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         head.headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
         let message_bytes_max = self.gateway.config.limits.answer_bytes_max;
-        let room = Some(&self.gateway.answers);
+        let room = Some(&self.gateway.foundation.answers);
         let limits =
             Limits { message_bytes_max, stream_bytes_max: message_bytes_max, room, ..Limits::default() };
         let asking = async {

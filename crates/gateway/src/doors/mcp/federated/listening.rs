@@ -88,7 +88,9 @@ async fn merged(
                 let all = stream::select(all, told);
                 let all = all.take_while(|part| ready(part.is_some())).filter_map(ready);
                 // Nor does it outlive the gateway, which waits for it else.
-                return events(all.take_until(asking.gateway.readiness.draining().cancelled_owned()).boxed());
+                return events(
+                    all.take_until(asking.gateway.foundation.readiness.draining().cancelled_owned()).boxed(),
+                );
             }
             // That a session is gone says more than that a server has no such stream.
             Err(refused) if refused.status() == StatusCode::NOT_FOUND => refusal = Some(refused),
@@ -270,8 +272,8 @@ pub(super) async fn subscribe(asking: Asking, frame: Frame, id: RequestId) -> Re
     // Where nobody has anything to say it stays open, as it does at a server on which nothing happens.
     let said =
         stream::select_all(parts.into_iter().map(|part| part.relay.subscription(part.messages).boxed()));
-    let drained =
-        stream::once(asking.gateway.readiness.draining().cancelled_owned()).map(|()| Said::Draining);
+    let drained = stream::once(asking.gateway.foundation.readiness.draining().cancelled_owned())
+        .map(|()| Said::Draining);
     let said = stream::select(stream::select(said, own.boxed()), drained.boxed());
     let said = stream::unfold(Some((said, open)), move |state| {
         let end = ended(&id);

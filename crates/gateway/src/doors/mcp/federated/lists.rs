@@ -98,7 +98,7 @@ fn answer(
         _ => {
             let list = reply::result(id, merged(kind, asking.era, &parts, &failures));
             let mut share = Share::default();
-            match share.grow(&asking.gateway.answers, list.len()) {
+            match share.grow(&asking.gateway.foundation.answers, list.len()) {
                 Ok(()) => json_response(StatusCode::OK, share.keep(list)),
                 Err(Full) => asking.failed(&Fault::Upstream { kind: FailureKind::NoRoom }, id),
             }
@@ -193,7 +193,7 @@ async fn read(asking: &Asking, carrier: &Carrier, kind: Kind, answered: &Answere
     if kind == Kind::Tasks {
         let session = asking.own_session(server);
         let whose = Whose { tasks: translator.tasks, session: session.as_ref() };
-        page.items.retain(|task| asking.gateway.begun.is_own(&whose, server, task));
+        page.items.retain(|task| asking.gateway.foundation.begun.is_own(&whose, server, task));
     }
     for item in &mut page.items {
         if let Some(renamed) = translator.item(kind, item) {

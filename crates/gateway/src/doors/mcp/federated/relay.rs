@@ -74,8 +74,8 @@ impl Relay {
             with_answers,
             events,
             answered: false,
-            answers: Arc::clone(&asking.gateway.answers),
-            begun: Arc::clone(&asking.gateway.begun),
+            answers: Arc::clone(&asking.gateway.foundation.answers),
+            begun: Arc::clone(&asking.gateway.foundation.begun),
         }
     }
 
@@ -198,7 +198,7 @@ impl Relay {
 /// The limits of one server's response. A stream may be open for days: there is no bound on all of it.
 pub(super) fn limits(asking: &Asking) -> Limits<'_> {
     let message_bytes_max = asking.gateway.config.limits.answer_bytes_max;
-    let room = Some(&asking.gateway.answers);
+    let room = Some(&asking.gateway.foundation.answers);
     Limits { message_bytes_max, stream_bytes_max: usize::MAX, room, ..Limits::default() }
 }
 

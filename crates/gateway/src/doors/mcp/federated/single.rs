@@ -113,7 +113,7 @@ pub(super) async fn other(asking: Asking, frame: Frame, id: RequestId) -> Respon
             };
             let session = asking.own_session(server);
             let whose = Whose { tasks, session: session.as_ref() };
-            asking.gateway.begun.note(&whose, server, own);
+            asking.gateway.foundation.begun.note(&whose, server, own);
             let body = frame.with_param("taskId", &quote(own));
             Routed { server, body, mirrored: Some(own.to_owned()) }
         }
