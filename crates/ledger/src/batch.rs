@@ -5,9 +5,9 @@ mod changes;
 mod sealer;
 mod seen;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use tollgate_domain::{AssetId, CallId, EscrowId, PaymentKey, PayoutId, Principal, TransferId};
 
 pub use self::changes::{BatchChanges, Kept, Moved, NewReceipt};

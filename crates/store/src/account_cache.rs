@@ -1,8 +1,7 @@
 //! Accounts as the writer last saw them, each with its place in the table: what every call touches is neither read again nor
 //! looked up by its name. Another process may write to the same file; the file's own version says whether one has.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use rusqlite::Connection;
 use tollgate_domain::AssetId;
 use tollgate_ledger::{AccountName, Balances};

@@ -1,9 +1,9 @@
 //! Attempts as the writer remembers them. One that is claimed is in the redo log at once, and in the file when the transaction ends:
 //! most have ended by then, and are written once, as they ended, with what they leave behind.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use rusqlite::{Connection, ToSql, params};
 use tollgate_domain::{CallId, PaymentKey};
 use tollgate_ledger::{Kept, Moved, RefundCause, Refusal, SettlementRow};
@@ -11,7 +11,7 @@ use tollgate_ledger::{Kept, Moved, RefundCause, Refusal, SettlementRow};
 use crate::convert::millis;
 use crate::database::exactly_one;
 use crate::proofs::{self, Proofs};
-use crate::redo::Redo;
+use crate::redo::{Redo, Statement};
 use crate::writer::Failure;
 
 const INSERT: &str = "INSERT INTO settlements (key, attempt, call, caller, server, tool, args, price_version, amount, asset, \
@@ -21,6 +21,10 @@ const INSERT: &str = "INSERT INTO settlements (key, attempt, call, caller, serve
 
 const UPDATE: &str = "UPDATE settlements SET state = ?3, updated = ?4, result = ?5, reference = ?6, reason = ?7, receipt = ?8, \
      refund = ?9, refunded = ?10 WHERE call = ?1 AND state = ?2";
+
+/// Behind the [`INSERT`] of the attempt that leaves it behind.
+const INSERT_KEPT: &str =
+    "INSERT INTO results (settlement, stored, private, body) VALUES (last_insert_rowid(), ?1, ?2, ?3)";
 
 const KEEP: &str = "INSERT INTO results (settlement, stored, private, body) \
      SELECT id, ?2, ?3, ?4 FROM settlements WHERE call = ?1 \
@@ -117,7 +121,7 @@ impl Attempts {
                 false
             }
             None => {
-                exactly_one(redo.execute(connection, UPDATE, values)?)?;
+                exactly_one(redo.execute(&mut Statement::of(connection, UPDATE)?, values)?)?;
                 row.state.is_terminal()
             }
         };
@@ -149,22 +153,27 @@ impl Attempts {
                 });
                 Ok(())
             }
-            None => exactly_one(redo.execute(connection, KEEP, values)?),
+            None => exactly_one(redo.execute(&mut Statement::of(connection, KEEP)?, values)?),
         }
     }
 
     /// Writes what is not in the file yet.
     pub(crate) fn write(&mut self, connection: &Connection, redo: &mut Redo) -> rusqlite::Result<()> {
+        if self.unwritten.is_empty() {
+            return Ok(());
+        }
         self.places.clear();
+        let mut insert = Statement::of(connection, INSERT)?;
+        let mut insert_kept = Statement::of(connection, INSERT_KEPT)?;
+        let mut spend = Statement::of(connection, proofs::SPEND)?;
         for Unwritten { row, kept } in self.unwritten.drain(..) {
-            with_values(&row, |values| redo.execute_noted(connection, INSERT, values))?;
+            with_values(&row, |values| redo.execute_noted(&mut insert, values))?;
             if let Some(Kept { result, private, at, .. }) = kept {
-                let insert = "INSERT INTO results (settlement, stored, private, body) \
-                     VALUES (last_insert_rowid(), ?1, ?2, ?3)";
-                redo.execute_noted(connection, insert, params![millis(at), private, result.as_deref()])?;
+                let values: &[&dyn ToSql] = params![millis(at), private, result.as_deref()];
+                redo.execute_noted(&mut insert_kept, values)?;
             }
             if let Some(proof) = proofs::of(&row.key) {
-                self.proofs.spend(connection, redo, proof, row.attempt)?;
+                self.proofs.spend(&mut spend, redo, proof, row.attempt)?;
             }
             if row.state.is_terminal() {
                 self.known.remove(&row.key);

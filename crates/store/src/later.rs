@@ -1,8 +1,7 @@
 //! Rows of which only the latest value counts: balances, standings, counters of budgets. The open transaction has later values than the
 //! file: each is in the redo log with the step that brought it, and in the file once, when the transaction ends.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use rusqlite::{Connection, ToSql, params};
 use tollgate_domain::Principal;
 use tollgate_ledger::budget::{Counter, Usage};
@@ -10,7 +9,7 @@ use tollgate_ledger::{Balances, Record};
 
 use crate::convert::{integer, millis};
 use crate::database::exactly_one;
-use crate::redo::Redo;
+use crate::redo::{Redo, Statement};
 
 const BALANCES: &str = "UPDATE accounts SET debits_pending = ?2, debits_posted = ?3, credits_pending = ?4, credits_posted = ?5 \
      WHERE id = ?1";
@@ -92,15 +91,18 @@ impl Later {
 
     /// The transaction ends: writes everything.
     pub(crate) fn end(&mut self, connection: &Connection, redo: &mut Redo) -> rusqlite::Result<()> {
+        let mut update = Statement::of(connection, BALANCES)?;
         for (account, balances) in self.balances.drain() {
-            let execute = |values: &[&dyn ToSql]| redo.execute_noted(connection, BALANCES, values);
+            let execute = |values: &[&dyn ToSql]| redo.execute_noted(&mut update, values);
             exactly_one(with_balances(account, &balances, execute)?)?;
         }
+        let mut set = Statement::of(connection, STANDING)?;
         for (principal, record) in self.standings.drain() {
-            with_standing(&principal, &record, |values| redo.execute_noted(connection, STANDING, values))?;
+            with_standing(&principal, &record, |values| redo.execute_noted(&mut set, values))?;
         }
+        let mut set = Statement::of(connection, USAGE)?;
         for (counter, usage) in self.usages.drain() {
-            with_usage(&counter, &usage, |values| redo.execute_noted(connection, USAGE, values))?;
+            with_usage(&counter, &usage, |values| redo.execute_noted(&mut set, values))?;
         }
         Ok(())
     }

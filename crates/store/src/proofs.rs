@@ -9,7 +9,7 @@ use tollgate_ledger::SettlementRow;
 
 use crate::convert;
 use crate::database::exactly_one;
-use crate::redo::Redo;
+use crate::redo::{Redo, Statement};
 
 /// How many proofs are moved together: of a million proofs, each page of the large table gets two of them.
 const TOGETHER: u64 = 8192;
@@ -65,18 +65,18 @@ pub(crate) struct Proofs {
 }
 
 impl Proofs {
-    /// As [`SPEND`] says, which was noted before.
+    /// Executes [`SPEND`], which was noted before.
     ///
     /// # Errors
     /// When there was such an attempt before.
     pub(crate) fn spend(
         &mut self,
-        connection: &Connection,
+        spend: &mut Statement<'_>,
         redo: &mut Redo,
         proof: [u8; 16],
         attempt: u32,
     ) -> rusqlite::Result<()> {
-        exactly_one(redo.execute_noted(connection, SPEND, params![proof, attempt])?)?;
+        exactly_one(redo.execute_noted(spend, params![proof, attempt])?)?;
         self.lately = self.lately.map(|lately| lately.saturating_add(1));
         Ok(())
     }

@@ -1,10 +1,9 @@
 //! What a step wrote, as statements with their values: enough to write the same rows again on the file as it was before. A text
 //! stands in front of its first use, so that whoever reads it needs nothing else, not even the version that wrote it.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, ToSql, params_from_iter};
+use rusqlite::{CachedStatement, Connection, ToSql, params_from_iter};
 
 /// One statement follows, by its number, with its values.
 const RUN: u8 = 0;
@@ -15,6 +14,18 @@ const INTEGER: u8 = 1;
 const REAL: u8 = 2;
 const STRING: u8 = 3;
 const BYTES: u8 = 4;
+
+/// A statement for any number of rows: it is looked up once.
+pub(crate) struct Statement<'c> {
+    prepared: CachedStatement<'c>,
+    text: &'static str,
+}
+
+impl<'c> Statement<'c> {
+    pub(crate) fn of(connection: &'c Connection, text: &'static str) -> rusqlite::Result<Self> {
+        Ok(Self { prepared: connection.prepare_cached(text)?, text })
+    }
+}
 
 /// Writes rows, and notes how.
 #[derive(Debug, Default)]
@@ -61,23 +72,21 @@ impl Redo {
     /// Executes a statement and notes it; how many rows it changed.
     pub(crate) fn execute(
         &mut self,
-        connection: &Connection,
-        text: &'static str,
+        statement: &mut Statement<'_>,
         values: &[&dyn ToSql],
     ) -> rusqlite::Result<usize> {
-        let changed = self.execute_noted(connection, text, values)?;
-        self.note(text, values)?;
+        let changed = self.execute_noted(statement, values)?;
+        self.note(statement.text, values)?;
         Ok(changed)
     }
 
     /// Executes a statement whose effect was noted before, in whatever words.
     pub(crate) fn execute_noted(
         &mut self,
-        connection: &Connection,
-        text: &'static str,
+        statement: &mut Statement<'_>,
         values: &[&dyn ToSql],
     ) -> rusqlite::Result<usize> {
-        let changed = connection.prepare_cached(text)?.execute(values)?;
+        let changed = statement.prepared.execute(values)?;
         self.rows = self.rows.saturating_add(u64::try_from(changed).unwrap_or(u64::MAX));
         Ok(changed)
     }

@@ -1,8 +1,7 @@
 //! Standings in memory: they are read on every call. Only the writer of this process changes standings while the
 //! gateway runs, so the memory follows its commits.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tollgate_domain::Principal;
 use tollgate_ledger::Record;

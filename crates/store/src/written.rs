@@ -1,7 +1,6 @@
 //! What a batch of commands writes into the ledger file, each row once.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use rusqlite::{Connection, params};
 use tollgate_domain::AssetId;
 use tollgate_ledger::{AccountName, Balances, BatchChanges, NewReceipt, Refusal, Transfer};
@@ -15,8 +14,17 @@ use crate::escrows;
 use crate::later::Later;
 use crate::payouts;
 use crate::receipts::Chain;
-use crate::redo::Redo;
+use crate::redo::{Redo, Statement};
 use crate::writer::Failure;
+
+const RECEIPT: &str =
+    "INSERT INTO receipts (signer, seq, id, call, free, hash, envelope) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+const ACCOUNT: &str = "INSERT INTO accounts (asset, name, debits_pending, debits_posted, credits_pending, credits_posted) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+const TRANSFER: &str = "INSERT INTO transfers (id, kind, resolves, debit, credit, amount, call, note, at, expires) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 /// Writes everything. A refusal is of one command, by a unique key of the file: the whole transaction has to be undone then, and
 /// the commands tried one by one.
@@ -38,12 +46,14 @@ pub(crate) fn write(
     for kept in &changes.kept {
         attempts.keep(connection, redo, kept)?;
     }
+    let mut insert = Statement::of(connection, RECEIPT)?;
     for receipt in &changes.receipts {
-        insert_receipt(connection, redo, chain.signer(connection)?, receipt)?;
+        insert_receipt(&mut insert, redo, chain.signer(connection)?, receipt)?;
     }
     let accounts = write_balances(connection, redo, accounts, later, &changes.balances)?;
+    let mut insert = Statement::of(connection, TRANSFER)?;
     for transfer in &changes.transfers {
-        insert_transfer(connection, redo, &accounts, transfer)?;
+        insert_transfer(&mut insert, redo, &accounts, transfer)?;
     }
     for (principal, record) in &changes.standings {
         later.set_standing(redo, principal, *record)?;
@@ -62,15 +72,13 @@ pub(crate) fn write(
 }
 
 fn insert_receipt(
-    connection: &Connection,
+    insert: &mut Statement<'_>,
     redo: &mut Redo,
     signer: i64,
     receipt: &NewReceipt,
 ) -> Result<(), Failure> {
     let NewReceipt { call, free, sealed } = receipt;
-    let insert = "INSERT INTO receipts (signer, seq, id, call, free, hash, envelope) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let added = redo.execute(
-        connection,
         insert,
         params![
             signer,
@@ -103,8 +111,6 @@ fn write_balances<'a>(
     later: &mut Later,
     accounts: &'a [(AccountName, AssetId, Balances)],
 ) -> rusqlite::Result<Places<'a>> {
-    let insert = "INSERT INTO accounts (asset, name, debits_pending, debits_posted, credits_pending, credits_posted) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let mut places = Places::with_capacity(accounts.len());
     for (name, asset, balances) in accounts {
         let id = match known.get(name, asset) {
@@ -117,8 +123,7 @@ fn write_balances<'a>(
                 let [debits_pending, debits_posted, credits_pending, credits_posted] =
                     [debits_pending, debits_posted, credits_pending, credits_posted].map(ToString::to_string);
                 redo.execute(
-                    connection,
-                    insert,
+                    &mut Statement::of(connection, ACCOUNT)?,
                     params![
                         asset.as_str(),
                         name.to_string(),
@@ -138,16 +143,13 @@ fn write_balances<'a>(
 }
 
 fn insert_transfer(
-    connection: &Connection,
+    insert: &mut Statement<'_>,
     redo: &mut Redo,
     accounts: &Places<'_>,
     transfer: &Transfer,
 ) -> rusqlite::Result<()> {
     let place = |name| accounts.get(&(name, &transfer.asset)).ok_or(rusqlite::Error::QueryReturnedNoRows);
-    let insert = "INSERT INTO transfers (id, kind, resolves, debit, credit, amount, call, note, at, expires) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     redo.execute(
-        connection,
         insert,
         params![
             transfer.id.as_bytes(),

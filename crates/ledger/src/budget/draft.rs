@@ -1,8 +1,9 @@
 //! The budgets as the commands of a batch leave them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use tollgate_domain::{ApprovalId, Principal, UnixMillis};
 
 use super::{

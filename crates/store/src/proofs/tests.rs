@@ -18,7 +18,7 @@ fn proofs_move_by_thousands_and_each_attempt_is_spent_once_before_and_after() {
     let file = empty_ledger();
     let (mut proofs, mut redo) = (Proofs::default(), Redo::default());
     let spend = |proofs: &mut Proofs, redo: &mut Redo, number, attempt| {
-        proofs.spend(&file, redo, proof(number), attempt)
+        proofs.spend(&mut Statement::of(&file, SPEND)?, redo, proof(number), attempt)
     };
     proofs.move_if_many(&file).unwrap();
     for number in 1..TOGETHER {
@@ -48,7 +48,7 @@ fn what_is_noted_can_be_written_again() {
         file.execute("INSERT INTO signers (id, key) VALUES (7, zeroblob(32))", []).unwrap();
     }
     redo.note(SPEND, params![proof(1), 1]).unwrap();
-    proofs.spend(&one, &mut redo, proof(1), 1).unwrap();
+    proofs.spend(&mut Statement::of(&one, SPEND).unwrap(), &mut redo, proof(1), 1).unwrap();
     let noted = redo.take(1).unwrap();
     crate::redo::again(&other, [noted]).unwrap();
     let spent = |file: &Connection| {

@@ -39,9 +39,9 @@ enum Write {
 impl Write {
     fn execute(&self, redo: &mut Redo, connection: &Connection) {
         let executed = match self {
-            Self::Insert(a, b) => redo.execute(connection, INSERT, &[a, b]),
-            Self::Upsert(id, a) => redo.execute(connection, UPSERT, &[id, a]),
-            Self::Delete(id) => redo.execute(connection, DELETE, &[id]),
+            Self::Insert(a, b) => redo.execute(&mut Statement::of(connection, INSERT).unwrap(), &[a, b]),
+            Self::Upsert(id, a) => redo.execute(&mut Statement::of(connection, UPSERT).unwrap(), &[id, a]),
+            Self::Delete(id) => redo.execute(&mut Statement::of(connection, DELETE).unwrap(), &[id]),
         };
         executed.unwrap();
     }
@@ -97,11 +97,11 @@ fn the_text_of_a_step_that_was_not_taken_is_noted_once_more() {
     let (connection, again_written) = (file(), file());
     let mut redo = Redo::default();
     redo.begin();
-    redo.execute(&connection, DELETE, &[&7]).unwrap();
+    redo.execute(&mut Statement::of(&connection, DELETE).unwrap(), &[&7]).unwrap();
     // It changed nothing, and its step was given up.
     redo.next_step();
-    redo.execute(&connection, DELETE, &[&7]).unwrap();
-    redo.execute(&connection, INSERT, &[&1, &2]).unwrap();
+    redo.execute(&mut Statement::of(&connection, DELETE).unwrap(), &[&7]).unwrap();
+    redo.execute(&mut Statement::of(&connection, INSERT).unwrap(), &[&1, &2]).unwrap();
     let step = redo.take(1).unwrap().to_vec();
     again(&again_written, [step.as_slice()]).unwrap();
     assert_eq!(rows(&again_written), rows(&connection));

@@ -1,7 +1,7 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::redo::Redo;
+use crate::redo::{Redo, Statement};
 
 fn log(directory: &TempDir) -> RedoLog {
     RedoLog::of_owner(directory.path().join("notes.redo")).unwrap()
@@ -103,7 +103,8 @@ fn durable_steps_are_written_again_once() {
     log.begin(next(&connection).unwrap().unwrap());
     for number in 1..=2 {
         redo.next_step();
-        redo.execute(&connection, "INSERT INTO notes VALUES (?1)", &[&number]).unwrap();
+        let mut insert = Statement::of(&connection, "INSERT INTO notes VALUES (?1)").unwrap();
+        redo.execute(&mut insert, &[&number]).unwrap();
         log.append(redo.take(1).unwrap()).unwrap();
     }
     connection.execute_batch("ROLLBACK").unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::checkpoints::Checkpoints;
 use super::super::thread::WriterThread;
 use super::*;
-use crate::redo::Redo;
+use crate::redo::{Redo, Statement};
 use crate::redo_log::{self, STEP_BYTES_MAX};
 
 /// A session that notes what goes through it.
@@ -128,7 +128,8 @@ impl World {
     /// Writes a number; one that is there breaks the transaction.
     async fn note(&self, number: i64) -> Result<(), StoreError> {
         let work = move |batch: &mut Batch<'_, Noting>| {
-            batch.session.0.execute(batch.connection, "INSERT INTO notes VALUES (?1)", &[&number])?;
+            let insert = &mut Statement::of(batch.connection, "INSERT INTO notes VALUES (?1)")?;
+            batch.session.0.execute(insert, &[&number])?;
             Ok(())
         };
         self.writer().write(work).await
@@ -315,7 +316,7 @@ async fn a_full_log_ends_its_transaction() {
         let work = move |batch: &mut Batch<'_, Noting>| {
             let filling = vec![0_u8; STEP_BYTES_MAX - 1_000];
             let text = "INSERT INTO notes SELECT ?1 WHERE length(?2) > 0";
-            batch.session.0.execute(batch.connection, text, &[&number, &filling])?;
+            batch.session.0.execute(&mut Statement::of(batch.connection, text)?, &[&number, &filling])?;
             Ok(())
         };
         world.writer().write(work)
@@ -371,7 +372,7 @@ async fn a_step_that_a_broken_file_cuts_short_is_not_there_by_half() {
             if aside {
                 batch.connection.execute(text, [])?;
             } else {
-                batch.session.0.execute(batch.connection, text, &[])?;
+                batch.session.0.execute(&mut Statement::of(batch.connection, text)?, &[])?;
             }
             let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
             Err(Failure::Database(rusqlite::Error::SqliteFailure(corrupt, None)))
@@ -411,7 +412,8 @@ fn f16_a_writer_that_has_stopped_has_nothing_left_to_end() {
             let mut thread = unstarted(&world, faults, at_end.then_some(fault).into_iter().collect());
             number += 1;
             let work = move |batch: &mut Batch<'_, Noting>| {
-                batch.session.0.execute(batch.connection, "INSERT INTO notes VALUES (?1)", &[&number])?;
+                let insert = &mut Statement::of(batch.connection, "INSERT INTO notes VALUES (?1)")?;
+                batch.session.0.execute(insert, &[&number])?;
                 Ok(())
             };
             thread.carry_out(vec![Box::new(Task::new(work, Awaited::Commit).0)]);
