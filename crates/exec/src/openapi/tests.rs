@@ -15,7 +15,8 @@ const DOCUMENT: &str = r##"{"openapi":"3.1.0","info":{"title":"Pets","version":"
       "/pets/{id}":{
         "get":{"operationId":"getPet","parameters":[
           {"name":"id","in":"path","required":true,"schema":{"type":"string"}},
-          {"name":"X-Trace","in":"header","schema":{"type":"string"}}],
+          {"name":"X-Trace","in":"header","schema":{"type":"string"}},
+          {"name":"user-agent","in":"header","schema":{"type":"string"}}],
           "responses":{"200":{"content":{"application/json":{"schema":{"type":"object"}}}}}},
         "put":{"operationId":"putPet","parameters":[{"name":"id","in":"path","required":true,"schema":{"type":"string"}}],
           "requestBody":{"required":true,"content":{"application/json":{"schema":{"type":"object"}}}}}},
@@ -170,6 +171,18 @@ async fn n5_a_call_becomes_one_request_to_the_configured_address() {
         (sent("authorization"), sent("x-tenant"), sent("x-trace"), sent("traceparent"), sent("x-payment")),
         (Some("Bearer own"), Some("acme"), Some("t1"), Some("00-aa-bb-01"), None)
     );
+}
+
+#[tokio::test]
+async fn a_header_that_a_tool_takes_is_what_the_caller_says() {
+    let world = World::new(found, limits()).await;
+    for arguments in [r#"{"id":"1"}"#, r#"{"id":"1","user-agent":"Mozilla/5.0"}"#] {
+        world.say(&call("getPet", arguments)).await;
+    }
+    let agents: Vec<HeaderValue> =
+        world.seen().iter().map(|seen| seen.headers["user-agent"].clone()).collect();
+    assert_eq!(agents[0], concat!("tollgate/", env!("CARGO_PKG_VERSION")), "control");
+    assert_eq!(agents[1], "Mozilla/5.0");
 }
 
 #[tokio::test]
