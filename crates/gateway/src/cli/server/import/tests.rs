@@ -202,3 +202,17 @@ fn what_claude_code_keeps_for_single_projects_is_taken_over_too() {
     let all = [&[named("user", &x)], &own[..]].concat();
     assert_eq!(labels(json!({ "mcpServers": { "user": x }, "projects": projects })), all);
 }
+
+#[test]
+fn an_argument_that_names_a_variable_of_its_own_program_gets_its_value() {
+    let remote = json!({ "command": "npx", "args": ["mcp-remote", "https://a/", "--header", "Authorization:${AUTH}"],
+        "env": { "AUTH": "Bearer ${API_TOKEN}" } });
+    let taken = one(&remote.to_string()).unwrap();
+    assert_eq!(taken["command"][4], "Authorization:Bearer ${API_TOKEN}");
+    assert_eq!(taken["env"]["AUTH"], "Bearer ${API_TOKEN}");
+    // A variable that is set here counts first, and none is made of itself.
+    let taken =
+        one(r#"{ "command": "x", "args": ["${API_TOKEN}"], "env": { "API_TOKEN": "own" } }"#).unwrap();
+    assert_eq!(taken["command"][1], "${API_TOKEN}");
+    assert!(problems(r#"{ "command": "x", "env": { "NOT_SET": "${NOT_SET}" } }"#).contains("set NOT_SET"));
+}
