@@ -53,6 +53,8 @@ struct ServerTools {
     asked: Mutex<Option<UnixMillis>>,
     /// Who listens is told here what may be shown.
     shown: shown::Teller,
+    /// The tools with a policy that the last list did not have, as the log was told of them.
+    missing: parking_lot::Mutex<Vec<ToolName>>,
 }
 
 /// One listed tool.
@@ -90,7 +92,8 @@ impl Tools {
     ) -> Self {
         let servers = servers.into_iter().map(|(name, policy, client)| {
             let (listed, asked, shown) = (ArcSwapOption::empty(), Mutex::default(), Arc::default());
-            (name, Arc::new(ServerTools { policy, client, listed, asked, shown }))
+            let missing = parking_lot::Mutex::default();
+            (name, Arc::new(ServerTools { policy, client, listed, asked, shown, missing }))
         });
         Self { servers: servers.collect(), pins, elsewhere: HashMap::new() }
     }
@@ -143,6 +146,7 @@ impl Tools {
             let judgement = judged.as_mut().map(|judged| judged.remove(definition.name.as_str()));
             list(name, &server.policy, definition, judgement.unwrap_or(Some(Judgement::UNPINNED))?)
         });
+        server.tell_missing(name, &definitions);
         server.list(listed.collect());
         Ok(())
     }
@@ -249,6 +253,29 @@ impl Tools {
                 .ok_or_else(Vec::new),
             (several, _) => Err(several.iter().map(|name| (*name).clone()).collect()),
         }
+    }
+}
+
+impl ServerTools {
+    /// Says which tools have a policy and are in no list, whenever others are missing than before: where a name is misspelt, the tool that
+    /// was meant goes out under another policy, or for nothing.
+    fn tell_missing(&self, name: &ServerName, definitions: &[ToolDefinition]) {
+        let is_listed =
+            |tool: &ToolName| definitions.iter().any(|definition| definition.name == tool.as_str());
+        let missing: Vec<ToolName> =
+            self.policy.tools.keys().filter(|tool| !is_listed(tool)).cloned().collect();
+        let mut told = self.missing.lock();
+        if *told == missing {
+            return;
+        }
+        for tool in missing.iter().filter(|tool| !told.contains(tool)) {
+            tracing::warn!(
+                server = %name, %tool,
+                "a tool has a price or a requirement, and its server does not list it to this gateway: is it called something else? \
+                 `tollgate server probe` shows what the server lists"
+            );
+        }
+        *told = missing;
     }
 }
 

@@ -36,6 +36,7 @@ impl Tools {
                     listed: ArcSwapOption::empty(),
                     asked: Mutex::default(),
                     shown,
+                    missing: parking_lot::Mutex::default(),
                 });
                 continue;
             }
@@ -49,6 +50,7 @@ impl Tools {
                 listed: ArcSwapOption::new(listed),
                 asked: Mutex::new(asked),
                 shown,
+                missing: parking_lot::Mutex::default(),
             });
         }
         self
