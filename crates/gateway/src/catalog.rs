@@ -3,6 +3,7 @@
 //! Lists are kept in memory and read by the gateway's own session to each server, so that a call never waits for one. A
 //! server that lists nothing yet is asked again when it is called.
 
+mod beside;
 mod elsewhere;
 mod following;
 mod pinned;
@@ -29,6 +30,7 @@ use crate::pins::Pins;
 pub(crate) use schema::Compiled;
 pub(crate) use shown::ShownTools;
 
+use beside::Beside;
 use pinned::Judgement;
 
 /// A tool that is not in a list may have been added since: the list is read again, but not more often than this.
@@ -53,6 +55,8 @@ struct ServerTools {
     asked: Mutex<Option<UnixMillis>>,
     /// Who listens is told here what may be shown.
     shown: shown::Teller,
+    /// What only clients are shown.
+    beside: Arc<parking_lot::Mutex<Beside>>,
     /// The tools with a policy that the last list did not have, as the log was told of them.
     missing: parking_lot::Mutex<Vec<ToolName>>,
 }
@@ -92,8 +96,8 @@ impl Tools {
     ) -> Self {
         let servers = servers.into_iter().map(|(name, policy, client)| {
             let (listed, asked, shown) = (ArcSwapOption::empty(), Mutex::default(), Arc::default());
-            let missing = parking_lot::Mutex::default();
-            (name, Arc::new(ServerTools { policy, client, listed, asked, shown, missing }))
+            let (beside, missing) = (Arc::default(), parking_lot::Mutex::default());
+            (name, Arc::new(ServerTools { policy, client, listed, asked, shown, beside, missing }))
         });
         Self { servers: servers.collect(), pins, elsewhere: HashMap::new() }
     }
@@ -139,7 +143,8 @@ impl Tools {
         asked: &mut Option<UnixMillis>,
         now: UnixMillis,
     ) -> Result<(), ListError> {
-        let definitions = server.client.list_tools().await.map_err(ListError)?;
+        let own = server.client.list_tools().await.map_err(ListError)?;
+        let definitions = server.beside.lock().joined(own);
         *asked = Some(now);
         let mut judged = self.judged(name, server, &definitions, now).await;
         let listed = definitions.iter().filter_map(|definition| {
