@@ -1,5 +1,5 @@
 //! One request and its answer: sent as it is, everything the server says meanwhile passed on at once, a broken stream of the
-//! legacy era taken up again. Never sends a request twice by itself.
+//! legacy era taken up again. Never sends a request twice that a server may have looked at.
 
 use std::time::Duration;
 
