@@ -17,7 +17,7 @@ use crate::{Body, Upstream, UpstreamError};
 
 const LEGACY_VERSION: &str = "2025-11-25";
 /// What a client may be able to do. A server may offer tools only to those that can be asked, and nothing is called here that would ask.
-const CAPABILITIES: &str = r#"{"elicitation":{},"roots":{},"sampling":{}}"#;
+const CAPABILITIES: &str = r#"{"elicitation":{"form":{},"url":{}},"roots":{"listChanged":true},"sampling":{"context":{},"tools":{}}}"#;
 /// How much of what a server says is repeated, in characters.
 const SAID_CHARS_MAX: usize = 200;
 
