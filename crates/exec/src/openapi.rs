@@ -308,7 +308,9 @@ impl RestUpstream {
         headers.extend(rest.headers);
         headers.insert(HOST, self.host.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/*;q=0.5, */*;q=0.1"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))));
+        // An API may ask for it as a parameter.
+        let own = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(own));
         self.headers.iter().for_each(|own| own.put_into(headers));
         if let Some((content_type, body)) = rest.body {
             headers.insert(CONTENT_TYPE, content_type);

@@ -16,6 +16,8 @@ use crate::stream::MessageStream;
 use crate::{Body, Upstream, UpstreamError};
 
 const LEGACY_VERSION: &str = "2025-11-25";
+/// What a client may be able to do. A server may offer tools only to those that can be asked, and nothing is called here that would ask.
+const CAPABILITIES: &str = r#"{"elicitation":{"form":{},"url":{}},"roots":{"listChanged":true},"sampling":{"context":{},"tools":{}}}"#;
 /// How much of what a server says is repeated, in characters.
 const SAID_CHARS_MAX: usize = 200;
 
@@ -150,7 +152,7 @@ impl Asking<'_> {
     async fn initialize(&self) -> Spoken {
         let id = RequestId::integer(1);
         let params = format!(
-            "{{\"protocolVersion\":\"{LEGACY_VERSION}\",\"capabilities\":{{}},\"clientInfo\":{}}}",
+            "{{\"protocolVersion\":\"{LEGACY_VERSION}\",\"capabilities\":{CAPABILITIES},\"clientInfo\":{}}}",
             client_info()
         );
         let message = reply::request(&id, "initialize", Some(&params));
@@ -332,7 +334,7 @@ fn modern_headers(method: &'static str) -> HeaderMap {
 
 fn modern_meta() -> String {
     format!(
-        "\"_meta\":{{\"{PROTOCOL_VERSION_KEY}\":\"{MODERN_SINCE}\",\"{CLIENT_INFO_KEY}\":{},\"{CLIENT_CAPABILITIES_KEY}\":{{}}}}",
+        "\"_meta\":{{\"{PROTOCOL_VERSION_KEY}\":\"{MODERN_SINCE}\",\"{CLIENT_INFO_KEY}\":{},\"{CLIENT_CAPABILITIES_KEY}\":{CAPABILITIES}}}",
         client_info()
     )
 }

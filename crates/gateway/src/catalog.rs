@@ -3,6 +3,7 @@
 //! Lists are kept in memory and read by the gateway's own session to each server, so that a call never waits for one. A
 //! server that lists nothing yet is asked again when it is called.
 
+mod beside;
 mod elsewhere;
 mod following;
 mod pinned;
@@ -29,6 +30,7 @@ use crate::pins::Pins;
 pub(crate) use schema::Compiled;
 pub(crate) use shown::ShownTools;
 
+use beside::Beside;
 use pinned::Judgement;
 
 /// A tool that is not in a list may have been added since: the list is read again, but not more often than this.
@@ -53,6 +55,10 @@ struct ServerTools {
     asked: Mutex<Option<UnixMillis>>,
     /// Who listens is told here what may be shown.
     shown: shown::Teller,
+    /// What only clients are shown.
+    beside: Arc<parking_lot::Mutex<Beside>>,
+    /// The tools with a policy that the last list did not have, as the log was told of them.
+    missing: parking_lot::Mutex<Vec<ToolName>>,
 }
 
 /// One listed tool.
@@ -90,7 +96,8 @@ impl Tools {
     ) -> Self {
         let servers = servers.into_iter().map(|(name, policy, client)| {
             let (listed, asked, shown) = (ArcSwapOption::empty(), Mutex::default(), Arc::default());
-            (name, Arc::new(ServerTools { policy, client, listed, asked, shown }))
+            let (beside, missing) = (Arc::default(), parking_lot::Mutex::default());
+            (name, Arc::new(ServerTools { policy, client, listed, asked, shown, beside, missing }))
         });
         Self { servers: servers.collect(), pins, elsewhere: HashMap::new() }
     }
@@ -136,13 +143,15 @@ impl Tools {
         asked: &mut Option<UnixMillis>,
         now: UnixMillis,
     ) -> Result<(), ListError> {
-        let definitions = server.client.list_tools().await.map_err(ListError)?;
+        let own = server.client.list_tools().await.map_err(ListError)?;
+        let definitions = server.beside.lock().joined(own);
         *asked = Some(now);
         let mut judged = self.judged(name, server, &definitions, now).await;
         let listed = definitions.iter().filter_map(|definition| {
             let judgement = judged.as_mut().map(|judged| judged.remove(definition.name.as_str()));
             list(name, &server.policy, definition, judgement.unwrap_or(Some(Judgement::UNPINNED))?)
         });
+        server.tell_missing(name, &definitions);
         server.list(listed.collect());
         Ok(())
     }
@@ -249,6 +258,29 @@ impl Tools {
                 .ok_or_else(Vec::new),
             (several, _) => Err(several.iter().map(|name| (*name).clone()).collect()),
         }
+    }
+}
+
+impl ServerTools {
+    /// Says which tools have a policy and are in no list, whenever others are missing than before: where a name is misspelt, the tool that
+    /// was meant goes out under another policy, or for nothing.
+    fn tell_missing(&self, name: &ServerName, definitions: &[ToolDefinition]) {
+        let is_listed =
+            |tool: &ToolName| definitions.iter().any(|definition| definition.name == tool.as_str());
+        let missing: Vec<ToolName> =
+            self.policy.tools.keys().filter(|tool| !is_listed(tool)).cloned().collect();
+        let mut told = self.missing.lock();
+        if *told == missing {
+            return;
+        }
+        for tool in missing.iter().filter(|tool| !told.contains(tool)) {
+            tracing::warn!(
+                server = %name, %tool,
+                "a tool has a price or a requirement, and its server does not list it to this gateway: is it called something else? \
+                 `tollgate server probe` shows what the server lists"
+            );
+        }
+        *told = missing;
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Federation {
     pub keys: Arc<Keys>,
     /// How long one server may take for its part of a list.
     pub list_ms_max: u64,
+    /// Whether stateless requests are answered.
+    pub stateless: bool,
     /// How long a session lasts.
     pub session_ttl_ms: u64,
     /// Sessions that their clients have ended.
@@ -90,6 +92,7 @@ impl Federations {
                 before.selection == selection
                     && before.separator == config.federation.separator
                     && before.plain == config.federation.plain
+                    && before.stateless == config.federation.stateless
                     && before.members.len() == members.len()
                     && before
                         .members
@@ -106,6 +109,7 @@ impl Federations {
                 plain: config.federation.plain.clone(),
                 keys: Arc::clone(&keys),
                 list_ms_max: config.federation.list_ms_max,
+                stateless: config.federation.stateless,
                 session_ttl_ms: config.federation.session_ttl_ms,
                 ended: before.map(|before| Arc::clone(&before.ended)).unwrap_or_default(),
                 members,
@@ -172,9 +176,28 @@ impl Federation {
         (now.millis_since(seen.1) < age_max).then_some(seen.0)
     }
 
-    /// Remembers what a server has said about the modern era.
+    /// Remembers what a server has said about the modern era. Where some of this door speak it and others do not, the log says once whose
+    /// tools a client of that era is not offered: to its user they are gone.
     pub fn learn(&self, server: &ServerName, modern: Modern, now: UnixMillis) {
-        self.eras.0.lock().insert(server.clone(), (modern, now));
+        let mut seen = self.eras.0.lock();
+        let before = seen.insert(server.clone(), (modern, now));
+        let speaks = |server: &ServerName| seen.get(server).map(|(modern, _)| *modern != Modern::No);
+        if before.map(|(before, _)| before != Modern::No) == speaks(server) {
+            return;
+        }
+        let that = |spoken: bool| self.members.keys().filter(move |member| speaks(member) == Some(spoken));
+        let unheard: Vec<&ServerName> = match (speaks(server), that(true).count()) {
+            (Some(false), 1..) => vec![server],
+            (Some(true), 1) => that(false).collect(),
+            _ => Vec::new(),
+        };
+        for server in unheard {
+            tracing::warn!(
+                %server, door = self.door,
+                "speaks the era of sessions only, so clients that speak 2026-07-28 are not offered it here, beside servers that do; \
+                 with `federation: {{ stateless: false }}` those that speak both eras open sessions"
+            );
+        }
     }
 }
 

@@ -116,6 +116,7 @@ impl Document {
         }
         let unreadable = |error: String| OpenApiError::Unreadable(error.chars().take(300).collect());
         let text = std::str::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?;
+        let text = text.trim_start_matches('\u{feff}');
         let root: Value = if text.trim_start().starts_with('{') {
             serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))?
         } else {

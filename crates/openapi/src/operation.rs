@@ -151,6 +151,13 @@ impl Parameter {
         if leaves_its_place(&decoded) {
             return self.unfit("would leave its place in the path");
         }
+        // Many servers decode a path before they look whose it is: behind a slash another operation may begin, with another price.
+        if decoded.contains('/') && !self.takes_steps {
+            return self.unfit(
+                "has a slash, behind which the API may see another path; where it takes slashes there, the OpenAPI document \
+                 says `x-multi-segment: true` of the parameter",
+            );
+        }
         Ok(written)
     }
 

@@ -45,7 +45,12 @@ pub(crate) struct Parameter {
     pub(crate) place: Place,
     pub(crate) style: Style,
     pub(crate) required: bool,
+    /// Whether a value of the path may have slashes: several steps of it.
+    pub(crate) takes_steps: bool,
 }
+
+/// How a document says that a value of the path may have slashes, which OpenAPI has no word for: GitHub's.
+const TAKES_STEPS: &str = "x-multi-segment";
 
 /// Headers that are not a caller's to set: of the connection, of the message, or credentials.
 const OURS: [&str; 17] = [
@@ -105,7 +110,9 @@ pub(crate) fn declared<'a>(
         None => (style(place, text("style"), raw.get("explode"), name)?, raw.get("schema")),
     };
     let required = required || place == Place::Path;
-    let parameter = Parameter { name: name.to_owned(), argument: name.to_owned(), place, style, required };
+    let takes_steps = raw.get(TAKES_STEPS) == Some(&Value::Bool(true));
+    let (name, argument) = (name.to_owned(), name.to_owned());
+    let parameter = Parameter { name, argument, place, style, required, takes_steps };
     Ok(Some((parameter, schema)))
 }
 

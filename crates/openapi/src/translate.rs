@@ -165,21 +165,21 @@ impl<'a> Translation<'a> {
         self.raw.get(member).and_then(Value::as_str).filter(|text| !text.trim().is_empty())
     }
 
-    /// The operation's id in the characters that every MCP client takes; without one, method and path.
+    /// The operation's id in the characters that every MCP client takes; without one, method and path. An id that has no others stays
+    /// as it is: it is by this name that a tool has its price.
     fn name(&self, method: &Method) -> Result<String, Problem> {
-        let raw = match self.text("operationId") {
-            Some(id) => id.to_owned(),
-            None => format!("{}{}", method.as_str().to_ascii_lowercase(), self.path),
-        };
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        let mut name = String::new();
-        for c in raw.chars().map(|c| if allowed(c) { c } else { '_' }) {
-            if !(c == '_' && name.ends_with('_')) {
-                name.push(c);
+        let plain = |raw: &str| raw.chars().map(|c| if allowed(c) { c } else { '_' }).collect::<String>();
+        let name = match self.text("operationId") {
+            Some(id) => plain(id.trim()),
+            None => {
+                let steps = plain(&format!("{}{}", method.as_str().to_ascii_lowercase(), self.path));
+                steps.split('_').filter(|step| !step.is_empty()).collect::<Vec<_>>().join("_")
             }
-        }
-        let name: String = name.trim_matches('_').chars().take(NAME_CHARS_MAX).collect();
-        if name.is_empty() { left_out("it has no name that could be a tool's") } else { Ok(name) }
+        };
+        let name: String = name.chars().take(NAME_CHARS_MAX).collect();
+        let is_name = name.contains(|c: char| c != '_');
+        if is_name { Ok(name) } else { left_out("it has no name that could be a tool's") }
     }
 
     fn description(&self, method: &Method) -> String {

@@ -16,6 +16,7 @@ mod listing;
 mod pay;
 mod purse;
 mod refusal;
+mod renew;
 mod stream;
 
 use std::fmt;
@@ -24,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tollgate_egress::Limits;
@@ -76,6 +77,10 @@ pub(crate) struct Shared {
     hangup: CancellationToken,
     /// Stops listening to the session before.
     listening: Mutex<CancellationToken>,
+    /// Held while another session is opened in the place of one that is gone.
+    reopening: tokio::sync::Mutex<()>,
+    /// Another one was: whoever listens turns to it.
+    renewed: Notify,
     /// Marks the ids of this bridge's own requests: a client's own ids must not meet them.
     mark: String,
     next_id: AtomicU64,
@@ -104,6 +109,8 @@ impl Bridge {
             tasks: TaskTracker::new(),
             hangup: CancellationToken::new(),
             listening: Mutex::default(),
+            reopening: tokio::sync::Mutex::default(),
+            renewed: Notify::new(),
             mark,
             next_id: AtomicU64::new(1),
         };

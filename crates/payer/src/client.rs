@@ -109,6 +109,12 @@ struct Judgement {
     offer: Offer,
 }
 
+/// What came of asking without a payment.
+enum Answered {
+    Finished(Box<Paid>),
+    Priced(Box<(Carrier, Terms, Offer)>),
+}
+
 impl Priced {
     /// What paying it would cost.
     pub fn terms(&self) -> &Terms {
@@ -194,15 +200,39 @@ impl PayingClient {
     ) -> Result<Asked, PayError> {
         let call = ToolCall::read(tool, arguments)?;
         let mut session = Session::new(self.client.clone(), &self.url);
-        let demand = match session.ask(&call).await? {
+        let answered = match self.answered(&mut session, &call, limit, now).await {
+            Ok(Answered::Priced(offered)) => {
+                let (carrier, terms, offer) = *offered;
+                return Ok(Asked::Priced(Priced(Box::new(Judgement {
+                    call,
+                    session,
+                    carrier,
+                    terms,
+                    offer,
+                }))));
+            }
+            Ok(Answered::Finished(paid)) => Ok(Asked::Answered(*paid)),
+            Err(error) => Err(error),
+        };
+        // Whatever was said, nothing more is asked in it: a server may keep a process for each.
+        session.end().await;
+        answered
+    }
+
+    /// What the server answers to a call without a payment, judged.
+    async fn answered(
+        &self,
+        session: &mut Session,
+        call: &ToolCall,
+        limit: &Money,
+        now: UnixMillis,
+    ) -> Result<Answered, PayError> {
+        let demand = match session.ask(call).await? {
             Heard::Result(frame) => {
                 let mut parts = ResultParts::read(&frame);
                 match parts.demand.take() {
                     Some(demand) => demand,
-                    None => {
-                        session.end().await;
-                        return finished(parts, None).map(Asked::Answered);
-                    }
+                    None => return finished(parts, None).map(|paid| Answered::Finished(Box::new(paid))),
                 }
             }
             Heard::Payment(demand) => demand,
@@ -214,7 +244,7 @@ impl PayingClient {
         let carrier = demand.carrier;
         let allowed = Allowed { limit, networks: &self.networks_allowed, now };
         let (terms, offer) = offer::choose(&demand, allowed)?;
-        Ok(Asked::Priced(Priced(Box::new(Judgement { call, session, carrier, terms, offer }))))
+        Ok(Answered::Priced(Box::new((carrier, terms, offer))))
     }
 
     /// Pays a judged offer and calls the tool. The wallet is used once; whatever is unclear afterwards is asked again with the
@@ -224,8 +254,14 @@ impl PayingClient {
     /// [`PayError`]: why there is no result, and whether the payment was taken.
     pub async fn pay(&self, priced: Priced, now: UnixMillis) -> Result<Paid, PayError> {
         let Judgement { call, mut session, carrier, terms, offer } = *priced.0;
-        let payment =
-            payment::make(&offer, &terms.money, &self.wallets, self.randomness.as_ref(), now).await?;
+        let made = payment::make(&offer, &terms.money, &self.wallets, self.randomness.as_ref(), now).await;
+        let payment = match made {
+            Ok(payment) => payment,
+            Err(error) => {
+                session.end().await;
+                return Err(error);
+            }
+        };
         let mut pause_ms = self.retries.pause_ms;
         let mut presented = 1;
         loop {

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use tollgate_egress::{Client, EgressError, shown_url};
+use tollgate_egress::{Client, EgressError, Limits, shown_url};
 use tollgate_mcp::era::MODERN_SINCE;
 use tollgate_mcp::headers::{METHOD, MirroredParam, NAME, PROTOCOL_VERSION, SESSION_ID, encode_value};
 use tollgate_mcp::reply::code::{HEADER_MISMATCH, MISSING_CLIENT_CAPABILITY, UNSUPPORTED_PROTOCOL_VERSION};
@@ -20,6 +20,8 @@ use crate::request::{self, ToolCall};
 /// What a gateway says before it names a price, where the tool's server speaks the legacy era only.
 const SESSIONS_ONLY: &str = "sessions_only";
 
+/// How long the end of a session may take.
+const GOODBYE_MS_MAX: u64 = 2_000;
 /// The most pages of `tools/list` that are read to find one tool.
 const LIST_PAGES_MAX: usize = 16;
 
@@ -102,8 +104,9 @@ impl Session {
             .header(PROTOCOL_VERSION, version)
             .body(Bytes::new());
         if let Ok(request) = request {
+            let limits = Limits { timeout_ms_max: GOODBYE_MS_MAX, response_bytes_max: 64 * 1024 };
             // The call is over; whether the server minds the goodbye changes nothing for it.
-            drop(self.client.send(request).await);
+            drop(self.client.with_limits(limits).send(request).await);
         }
     }
 

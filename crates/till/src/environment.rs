@@ -38,10 +38,12 @@ impl Environment {
         let mut values = BTreeMap::new();
         let file = folder.join(".env");
         if file.exists() {
-            let lines =
-                dotenvy::from_path_iter(&file).map_err(|_| format!("{} cannot be read", file.display()))?;
-            for line in lines {
-                let (name, value) = line.map_err(|_| format!("{} has a malformed line", file.display()))?;
+            let text = std::fs::read_to_string(&file)
+                .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+            // Editors of Windows put a mark before the first name.
+            let text = text.trim_start_matches('\u{feff}');
+            for line in dotenvy::from_read_iter(text.as_bytes()) {
+                let (name, value) = line.map_err(|error| malformed(&file, text, &error))?;
                 values.insert(name, value);
             }
         }
@@ -185,6 +187,22 @@ impl Environment {
     }
 }
 
+/// Which line cannot be read, by its number and the name before its `=`: what stands behind may be a secret.
+fn malformed(file: &Path, text: &str, error: &dotenvy::Error) -> String {
+    let file = file.display();
+    let dotenvy::Error::LineParse(line, _) = error else { return format!("{file} cannot be read") };
+    // It is told from its value on, and one that does not end goes on to the end of the file.
+    let said = line.lines().next().unwrap_or_default().trim_end();
+    let found = text.lines().zip(1_u64..).find(|(whole, _)| whole.trim_end().ends_with(said));
+    let (whole, number) = found.unwrap_or_default();
+    let name = whole.split_once('=').map(|(name, _)| name.trim());
+    let name = name.filter(|name| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_. ".contains(&b)));
+    let named = name.map(|name| format!(" ({name})")).unwrap_or_default();
+    format!(
+        "{file} line {number}{named} cannot be read: write NAME=VALUE, a value with spaces, quotes or $ between single quotes"
+    )
+}
+
 /// Sets one value of a tree; numbers and booleans are recognised, everything else is text.
 fn put(tree: &mut Value, path: &[&str], value: &str) {
     let Some((name, rest)) = path.split_first() else {
@@ -199,5 +217,38 @@ fn put(tree: &mut Value, path: &[&str], value: &str) {
     }
     if let Value::Object(members) = tree {
         put(members.entry((*name).to_owned()).or_insert(Value::Null), rest, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Environment, String> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(".env"), text).unwrap();
+        Environment::read(folder.path())
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_named_without_its_value() {
+        for (text, named) in [
+            ("A=1\nAPP=s3cret s3cret\n", "line 2 (APP)"),
+            ("# what\nexport APP=s3cret s3cret\n", "line 2 (export APP)"),
+            ("A=1\n\nAPP='s3cret\nB=s3cret\n", "line 3 (APP)"),
+            ("APP: s3cret", "line 1 cannot"),
+        ] {
+            let said = read(text).unwrap_err();
+            assert!(said.contains(named) && !said.contains("s3cret"), "{said}");
+        }
+        assert_eq!(
+            read("A=1\nTOLLGATE_TEST_APP='two words'\n").unwrap().get("TOLLGATE_TEST_APP"),
+            Some("two words")
+        );
+    }
+
+    #[test]
+    fn a_mark_of_byte_order_is_no_part_of_a_name() {
+        assert_eq!(read("\u{feff}TOLLGATE_TEST_A=1\n").unwrap().get("TOLLGATE_TEST_A"), Some("1"));
     }
 }

@@ -15,7 +15,8 @@ const DOCUMENT: &str = r##"{"openapi":"3.1.0","info":{"title":"Pets","version":"
       "/pets/{id}":{
         "get":{"operationId":"getPet","parameters":[
           {"name":"id","in":"path","required":true,"schema":{"type":"string"}},
-          {"name":"X-Trace","in":"header","schema":{"type":"string"}}],
+          {"name":"X-Trace","in":"header","schema":{"type":"string"}},
+          {"name":"user-agent","in":"header","schema":{"type":"string"}}],
           "responses":{"200":{"content":{"application/json":{"schema":{"type":"object"}}}}}},
         "put":{"operationId":"putPet","parameters":[{"name":"id","in":"path","required":true,"schema":{"type":"string"}}],
           "requestBody":{"required":true,"content":{"application/json":{"schema":{"type":"object"}}}}}},
@@ -146,7 +147,7 @@ async fn n5_a_call_becomes_one_request_to_the_configured_address() {
     assert!(refused.contains("was not sent") && refused.contains(r#""isError":true"#), "{refused}");
     assert_eq!(world.seen(), [], "a step out of the path is not sent");
 
-    let mut request = post(call("getPet", r#"{"id":"a/b?c#d","X-Trace":"t1"}"#));
+    let mut request = post(call("getPet", r#"{"id":"a b?c#d","X-Trace":"t1"}"#));
     request.headers_mut().insert("host", HeaderValue::from_static("evil.example"));
     request.headers_mut().insert("authorization", HeaderValue::from_static("Bearer caller"));
     request.headers_mut().insert("traceparent", HeaderValue::from_static("00-aa-bb-01"));
@@ -163,13 +164,25 @@ async fn n5_a_call_becomes_one_request_to_the_configured_address() {
         "the API's own bytes"
     );
     let [Seen { line, headers, .. }] = &world.seen()[..] else { panic!("one request") };
-    assert_eq!(line, "GET /api/v2/pets/a%2Fb%3Fc%23d");
+    assert_eq!(line, "GET /api/v2/pets/a%20b%3Fc%23d");
     let sent = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
     assert!(sent("host").unwrap().starts_with("127.0.0.1:"));
     assert_eq!(
         (sent("authorization"), sent("x-tenant"), sent("x-trace"), sent("traceparent"), sent("x-payment")),
         (Some("Bearer own"), Some("acme"), Some("t1"), Some("00-aa-bb-01"), None)
     );
+}
+
+#[tokio::test]
+async fn a_header_that_a_tool_takes_is_what_the_caller_says() {
+    let world = World::new(found, limits()).await;
+    for arguments in [r#"{"id":"1"}"#, r#"{"id":"1","user-agent":"Mozilla/5.0"}"#] {
+        world.say(&call("getPet", arguments)).await;
+    }
+    let agents: Vec<HeaderValue> =
+        world.seen().iter().map(|seen| seen.headers["user-agent"].clone()).collect();
+    assert_eq!(agents[0], concat!("tollgate/", env!("CARGO_PKG_VERSION")), "control");
+    assert_eq!(agents[1], "Mozilla/5.0");
 }
 
 #[tokio::test]

@@ -36,6 +36,8 @@ impl Tools {
                     listed: ArcSwapOption::empty(),
                     asked: Mutex::default(),
                     shown,
+                    beside: Arc::clone(&before.beside),
+                    missing: parking_lot::Mutex::default(),
                 });
                 continue;
             }
@@ -49,6 +51,8 @@ impl Tools {
                 listed: ArcSwapOption::new(listed),
                 asked: Mutex::new(asked),
                 shown,
+                beside: Arc::clone(&before.beside),
+                missing: parking_lot::Mutex::default(),
             });
         }
         self

@@ -201,9 +201,11 @@ impl Tools {
         response: &Bytes,
         now: UnixMillis,
     ) -> Result<Bytes, ToolsError> {
-        let Some(server) = self.servers.get(name).filter(|server| server.is_pinned()) else {
+        let Some(server) = self.servers.get(name) else { return Ok(response.clone()) };
+        if !server.is_pinned() {
+            self.learn_unpinned(name, server, response, now).await;
             return Ok(response.clone());
-        };
+        }
         let mut shown = Vec::new();
         tools::retain(response, |raw| {
             shown.push(Shown::read(raw));
@@ -212,10 +214,19 @@ impl Tools {
         let is_news = shown.iter().flatten().any(|shown| {
             !shown.is_listed(server) && !self.pins.is_noticed(&shown.of(name), shown.definition.hash())
         });
-        let heard = match is_news {
+        let mut heard = match is_news {
             true => self.read_again(name, now).await,
             false => Ok(()),
         };
+        let unknown: Vec<&str> = shown
+            .iter()
+            .flatten()
+            .filter(|shown| !shown.is_listed(server))
+            .map(|shown| shown.tool.as_str())
+            .collect();
+        if heard.is_ok() && !unknown.is_empty() {
+            heard = self.learn(name, server, response, |tool| unknown.contains(&tool)).await;
+        }
         for shown in shown.iter().flatten().filter(|shown| !shown.is_listed(server)) {
             match &heard {
                 // This gateway has just looked, and is shown something else, or nothing.
@@ -229,6 +240,26 @@ impl Tools {
         tools::retain(response, |_| {
             shown.next().flatten().is_some_and(|shown| self.may_be_shown(name, server, &shown))
         })
+    }
+
+    /// Where nothing is compared: what a client is shown may be called.
+    async fn learn_unpinned(
+        &self,
+        name: &ServerName,
+        server: &ServerTools,
+        response: &Bytes,
+        now: UnixMillis,
+    ) {
+        let learning = async {
+            if server.listed.load().is_none() {
+                self.refresh(name, now).await?;
+            }
+            let is_unknown = |tool: &str| tool.parse().is_ok_and(|tool| server.entry(&tool).is_none());
+            self.learn(name, server, response, is_unknown).await
+        };
+        if let Err(error) = learning.await {
+            tracing::warn!(server = %name, %error, "could not read the server's tools again");
+        }
     }
 
     fn may_be_shown(&self, name: &ServerName, server: &ServerTools, shown: &Shown) -> bool {

@@ -202,6 +202,8 @@ pub struct Federation {
     pub plain: Option<ServerName>,
     /// How long one server may take for its part of a list.
     pub list_ms_max: u64,
+    /// Whether stateless requests are answered.
+    pub stateless: bool,
     /// How long a session lasts.
     pub session_ttl_ms: u64,
     /// The keys of sessions and tasks, the one that seals first; never empty.

@@ -301,6 +301,9 @@ pub struct RawFederation {
     /// How long one server may take for its part of a list, in milliseconds, and a third of what it may take to introduce itself;
     /// then the answer comes without it. Default: 10000.
     pub list_ms_max: Option<u64>,
+    /// Whether stateless requests (2026-07-28) are answered. With `false`, a client that speaks both eras opens a session, and has the
+    /// servers that speak sessions only as well; those that speak 2026-07-28 only it has no more. Default: true.
+    pub stateless: Option<bool>,
     /// How long a session of the era of sessions lasts, in seconds. Default: 86400.
     pub session_ttl_seconds: Option<u64>,
     /// The keys of sessions and tasks, such as `${SESSION_KEY}` with at least 32 random characters: the first seals, all open. `own`

@@ -153,3 +153,34 @@ async fn the_doctor_tells_the_token_for_the_metrics_to_its_own_gateway_alone() {
     assert!(heard.iter().any(|head| head.starts_with("GET /.well-known/jwks.json")), "control: {heard:?}");
     assert!(!heard.iter().any(|head| head.to_ascii_lowercase().contains("authorization")), "{heard:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doctor_looks_at_a_file_for_sandbox_money_and_reads_the_documents_of_apis() {
+    let folder = tempfile::tempdir().unwrap();
+    let peer = Journal::start(Script::echo()).await.unwrap();
+    let server = format!(
+        "servers: {{ shop: {{ openapi: ./shop.json, url: \"{}\", every_tool: {{ price: [0.01USDC] }} }} }}\n",
+        peer.url()
+    );
+    std::fs::write(folder.path().join("tollgate.yaml"), &server).unwrap();
+    let document = |text: &str| std::fs::write(folder.path().join("shop.json"), text).unwrap();
+    document(r#"{"openapi":"3.1.0","info":{},"paths":{"/a":{"get":{}}}}"#);
+    let (is_well, said) = doctor(folder.path(), &[]);
+    assert!(is_well && said.contains("· configuration: as `tollgate dev` takes it"), "{said}");
+    assert!(
+        said.contains("✓ OpenAPI document of server shop") && said.contains("✓ server shop at"),
+        "{said}"
+    );
+
+    document(r#"{"swagger":"2.0"}"#);
+    let (is_well, said) = doctor(folder.path(), &[]);
+    assert!(
+        !is_well && said.contains("✗ OpenAPI document of server shop") && said.contains("Swagger 2"),
+        "{said}"
+    );
+
+    // What neither takes is said as it was.
+    std::fs::write(folder.path().join("tollgate.yaml"), server.replace("0.01USDC", "0.01EUR")).unwrap();
+    let (is_well, said) = doctor(folder.path(), &[]);
+    assert!(!is_well && said.contains("✗ configuration"), "{said}");
+}

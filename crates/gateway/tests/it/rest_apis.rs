@@ -125,7 +125,7 @@ async fn a_rest_api_is_sold_tool_by_tool_with_a_receipt() {
     assert!(!get.to_string().contains("shop.invalid") && !get.to_string().contains("$ref"), "{get}");
 
     // Unpaid: a demand, and the API is not asked. Malformed arguments are refused before a price is named.
-    let rex = json!({ "name": "a/b?c" });
+    let rex = json!({ "name": "a b?c" });
     Demand::read(&world.call("getPet", &rex).await);
     let malformed = world.call("getPet", &json!({ "name": "x", "host": "evil.example" })).await;
     assert_eq!(code(&malformed), "invalid_arguments");
@@ -134,13 +134,13 @@ async fn a_rest_api_is_sold_tool_by_tool_with_a_receipt() {
     let x402 = json!({ "x402/payment": world.x402_payment("getPet", &rex).await });
     let paid = world.call_with("getPet", &rex, &x402).await;
     let result = delivered(&paid);
-    assert_eq!(result["structuredContent"], json!({ "id": 7, "name": "a/b?c" }));
+    assert_eq!(result["structuredContent"], json!({ "id": 7, "name": "a b?c" }));
     assert_eq!(statement(&result)["charged"], true);
     let again = delivered(&world.call_with("getPet", &rex, &x402).await);
     assert_eq!(again["structuredContent"], result["structuredContent"]);
     assert_eq!(
         shop.asked(),
-        [("get".to_owned(), "a/b?c".to_owned(), own())],
+        [("get".to_owned(), "a b?c".to_owned(), own())],
         "once, with the gateway's own key"
     );
     assert_eq!(world.payer_balance().await, START - PRICE);

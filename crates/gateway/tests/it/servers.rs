@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tollgate_testkit::journal_server::{Behaviour, Journal, Script, Tool};
 use tollgate_testkit::peers::{Everything, available, port};
 
-use crate::world::{Gateway, TOLLGATE, call, command, delivered};
+use crate::world::{Gateway, PRICED, TOLLGATE, World, call, command, delivered, soon};
 
 pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
     command(folder).args(arguments).output().unwrap()
@@ -308,4 +308,23 @@ async fn the_blocks_for_clients_work_as_they_are_printed() {
     let empty = tempfile::tempdir().unwrap();
     let plain = succeeds(empty.path(), &["client", "vscode"]);
     assert!(plain.contains("http://127.0.0.1:3100/mcp") && !plain.contains("inputs"), "{plain}");
+}
+
+#[tokio::test]
+async fn a_price_for_a_tool_that_its_server_does_not_list_is_said_in_the_log_once() {
+    let world = World::new(Script::echo(), &[("echo", PRICED), ("ecko", PRICED)]).await;
+    let told = || {
+        let log = world.gateway.whole_log();
+        log.lines().filter(|line| line.contains("does not list it")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    soon(async {
+        while told().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    // A tool that nobody knows makes the gateway read the list again.
+    world.call("ekko", &json!({})).await;
+    let told = told();
+    assert!(told.len() == 1 && told[0].contains("ecko"), "{told:?}");
 }

@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn parameter(name: &str, place: Place, style: Style, required: bool) -> Parameter {
-    Parameter { name: name.to_owned(), argument: name.to_owned(), place, style, required }
+    let (name, argument) = (name.to_owned(), name.to_owned());
+    Parameter { name, argument, place, style, required, takes_steps: false }
 }
 
 fn operation(parameters: Vec<Parameter>) -> Operation {
@@ -33,12 +34,11 @@ fn t5_n5_a_path_argument_stays_within_its_segment() {
         ("1.50", "/pets/1.50"),
         ("123456789012345678901234567890", "/pets/123456789012345678901234567890"),
         ("true", "/pets/true"),
-        ("\"a/b\"", "/pets/a%2Fb"),
         ("\"?x=1#y\"", "/pets/%3Fx%3D1%23y"),
         ("\"%2e%2e\"", "/pets/%252e%252e"),
         ("\"a;b@c:d\"", "/pets/a%3Bb%40c%3Ad"),
         ("[\"a,b\",\"c\"]", "/pets/a%2Cb,c"),
-        ("{\"k\":\"v/w\"}", "/pets/k,v%2Fw"),
+        ("{\"k\":\"v w\"}", "/pets/k,v%20w"),
         ("\"\\r\\nHost: evil\"", "/pets/%0D%0AHost%3A%20evil"),
         ("\"...\"", "/pets/..."),
     ] {
@@ -50,6 +50,22 @@ fn t5_n5_a_path_argument_stays_within_its_segment() {
         let refused = path(&operation, &format!("{{\"id\":{value}}}"));
         assert!(matches!(refused, Err(ArgumentError::Unfit { .. })), "{value}: {refused:?}");
     }
+}
+
+/// Starlette, Werkzeug and others decode a path and look for its operation then: `7/report` would be asked for as `7`.
+#[test]
+fn t5_a_slash_in_a_path_argument_is_refused_unless_the_document_takes_it() {
+    let one = operation(vec![id()]);
+    let several = operation(vec![Parameter { takes_steps: true, ..id() }]);
+    for (value, written) in
+        [("\"a/b\"", "/pets/a%2Fb"), ("{\"k\":\"v/w\"}", "/pets/k,v%2Fw"), ("[\"a/b\",1]", "/pets/a%2Fb,1")]
+    {
+        let arguments = format!("{{\"id\":{value}}}");
+        let refused = path(&one, &arguments).unwrap_err().to_string();
+        assert!(refused.contains("has a slash") && refused.contains("x-multi-segment"), "{refused}");
+        assert_eq!(path(&several, &arguments).as_deref(), Ok(written), "control: it says that it takes them");
+    }
+    assert!(path(&several, r#"{"id":"a/../b"}"#).is_err());
 }
 
 #[test]
@@ -142,7 +158,7 @@ proptest! {
         let arguments = serde_json::json!({ "id": value, "q": query }).to_string();
         if let Ok(request) = operation.request(arguments.as_bytes()) {
             let (path, query) = request.path_and_query.split_once('?').unwrap();
-            prop_assert_eq!(path.split('/').count(), 3);
+            prop_assert_eq!(path.replace("%2F", "/").split('/').count(), 3);
             prop_assert!(path.starts_with("/pets/") && !path.ends_with('/'));
             prop_assert!(query.starts_with("q=") && !query.contains(['&', '#', '?']));
             prop_assert!(request.path_and_query.parse::<http::uri::PathAndQuery>().is_ok());

@@ -100,6 +100,10 @@ fn json_and_yaml_of_one_document_are_the_same_tools() {
     let json = api(&value.to_string());
     let definitions = |api: &Api| api.tools.iter().map(|t| t.definition.clone()).collect::<Vec<_>>();
     assert_eq!(definitions(&yaml), definitions(&json));
+    // Editors of Windows put a mark in front.
+    for text in [PETSTORE, &value.to_string()] {
+        assert_eq!(definitions(&yaml), definitions(&api(&format!("\u{feff}{text}"))));
+    }
 }
 
 #[test]
@@ -201,10 +205,35 @@ fn d1_a_document_is_bounded_and_must_be_openapi_3() {
     assert_eq!(empty, OpenApiError::NoTools(String::new()));
 }
 
+/// FastAPI makes ids like these, and operators set prices by them.
+#[test]
+fn an_operations_id_is_the_tools_name_as_it_stands_there() {
+    let long = "x".repeat(70);
+    for (id, name) in [
+        ("read_item_items__item_id__get", "read_item_items__item_id__get"),
+        ("_private_", "_private_"),
+        ("pets.list-all", "pets.list-all"),
+        ("list pets", "list_pets"),
+        (long.as_str(), &long[..64]),
+    ] {
+        let api = api(&with(&[("/a", "get", json!({ "operationId": id }))]));
+        assert_eq!(api.tools[0].name, name);
+    }
+    let unnamed = api(&with(&[(
+        "/a/{id}/b",
+        "get",
+        json!({ "operationId": " ", "parameters": [
+        { "name": "id", "in": "path", "required": true, "schema": {} }] }),
+    )]));
+    assert_eq!(unnamed.tools[0].name, "get_a_id_b");
+    let none = api(&with(&[("/a", "get", json!({ "operationId": "京_" })), ("/b", "get", json!({}))]));
+    assert_eq!((none.tools.len(), none.left_out.len()), (1, 1));
+}
+
 #[test]
 fn t5_two_operations_of_one_name_are_refused() {
     let named = |id: &str| json!({ "operationId": id });
-    for (first, second) in [("same", "same"), ("a b", "a_b"), ("a/b", "a__b")] {
+    for (first, second) in [("same", "same"), ("a b", "a_b"), ("a/{b}", "a__b_")] {
         let error =
             refused(&with(&[("/a", "get", named(first)), ("/b", "get", named(second))]), Limits::default());
         let OpenApiError::DuplicateName { first, second, .. } = error else { panic!("{error}") };

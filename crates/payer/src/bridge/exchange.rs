@@ -1,5 +1,5 @@
 //! One request and its answer: sent as it is, everything the server says meanwhile passed on at once, a broken stream of the
-//! legacy era taken up again. Never sends a request twice by itself.
+//! legacy era taken up again. Never sends a request twice that a server may have looked at.
 
 use std::time::Duration;
 
@@ -69,29 +69,42 @@ impl Shared {
         let Some(wire) = frame.id() else {
             return Exchanged::Failed(Failure::new("a request without an id"));
         };
-        let mut request = match self.far.post(frame) {
-            Ok(request) => request,
-            Err(error) => return Exchanged::Failed(Failure::new(error.to_string())),
-        };
-        if let Some(call) = frame.tool_call().filter(|_| era_of(frame) == Era::Modern) {
-            let mirrored = self.listing.mirrored(&call.name);
-            request.headers_mut().extend(mirror::headers(&mirrored, &call.arguments));
+        let mut is_first = true;
+        loop {
+            let opens = frame.method() == Some("initialize");
+            // Before the request takes it along: whoever finds it gone must not take a newer one for it.
+            let session = self.far.session().filter(|_| era_of(frame) == Era::Legacy && !opens);
+            let mut request = match self.far.post(frame) {
+                Ok(request) => request,
+                Err(error) => return Exchanged::Failed(Failure::new(error.to_string())),
+            };
+            if let Some(call) = frame.tool_call().filter(|_| era_of(frame) == Era::Modern) {
+                let mirrored = self.listing.mirrored(&call.name);
+                request.headers_mut().extend(mirror::headers(&mirrored, &call.arguments));
+            }
+            if let Some((name, value)) = with.payment.clone() {
+                request.headers_mut().insert(name, value);
+            }
+            let mut elsewhere = self.board.expect(id, wire);
+            let opened = tokio::select! {
+                answer = elsewhere.answer() => return Exchanged::Answer(answer),
+                opened = self.far.open(request) => opened,
+            };
+            let response = match opened {
+                Ok(response) => response,
+                Err(error) => return Exchanged::Failed(self.unreachable(&error)),
+            };
+            // A server that does not know the session has not looked at the request: in another one it is sent for the first time.
+            if let Some(gone) =
+                session.as_ref().filter(|session| is_first && is_forgotten(&response, session))
+                && self.reopen(id, gone).await
+            {
+                is_first = false;
+                continue;
+            }
+            let resumable = session.filter(|_| !with.is_paid);
+            return self.read(frame, response, elsewhere, resumable).await;
         }
-        if let Some((name, value)) = with.payment {
-            request.headers_mut().insert(name, value);
-        }
-        let session = self.far.session().filter(|_| era_of(frame) == Era::Legacy);
-        let mut elsewhere = self.board.expect(id, wire);
-        let opened = tokio::select! {
-            answer = elsewhere.answer() => return Exchanged::Answer(answer),
-            opened = self.far.open(request) => opened,
-        };
-        let response = match opened {
-            Ok(response) => response,
-            Err(error) => return Exchanged::Failed(self.unreachable(&error)),
-        };
-        let resumable = session.filter(|_| !with.is_paid && frame.method() != Some("initialize"));
-        self.read(frame, response, elsewhere, resumable).await
     }
 
     async fn read(
@@ -208,7 +221,7 @@ impl Shared {
 
     fn learn(&self, frame: &Frame, answer: &Frame, headers: &HeaderMap) {
         match (frame.method(), answer.result()) {
-            (Some("initialize"), Some(_)) => self.far.began(answer, headers),
+            (Some("initialize"), Some(_)) => self.far.began(frame, answer, headers),
             (Some("tools/list"), Some(result)) => {
                 self.listing.learn(&result, frame.param("cursor").is_none());
             }
@@ -231,6 +244,11 @@ impl Shared {
             format!("{place} gave no answer: {error}; the request may have arrived")
         })
     }
+}
+
+/// Whether a server says that it does not know the session.
+fn is_forgotten<T>(response: &Response<T>, session: &Session) -> bool {
+    response.status() == StatusCode::NOT_FOUND && session.id.is_some()
 }
 
 /// Whether a request stays open until somebody ends it.

@@ -36,6 +36,8 @@ pub(super) struct Far {
 #[derive(Debug, Default)]
 struct Speech {
     legacy: Option<Session>,
+    /// The client's own `initialize`.
+    opening: Option<Frame>,
     /// The version of the last modern request, for notifications, which do not say theirs.
     modern: Option<HeaderValue>,
 }
@@ -66,11 +68,18 @@ impl Far {
         self.speech().legacy.clone()
     }
 
-    /// Keeps what the answer to an `initialize` said.
-    pub(super) fn began(&self, answer: &Frame, headers: &HeaderMap) {
+    /// How the client opened its session.
+    pub(super) fn opening(&self) -> Option<Frame> {
+        self.speech().opening.clone()
+    }
+
+    /// Keeps what was asked with an `initialize`, and what its answer said.
+    pub(super) fn began(&self, asked: &Frame, answer: &Frame, headers: &HeaderMap) {
         let version = answer.result_member("protocolVersion").and_then(json::string);
         if let Some(version) = version.and_then(|version| HeaderValue::from_str(&version).ok()) {
-            self.speech().legacy = Some(Session { version, id: headers.get(SESSION_ID).cloned() });
+            let mut speech = self.speech();
+            speech.legacy = Some(Session { version, id: headers.get(SESSION_ID).cloned() });
+            speech.opening = Some(asked.clone());
         }
     }
 

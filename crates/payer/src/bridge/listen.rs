@@ -24,28 +24,43 @@ enum Ended {
 }
 
 impl Shared {
-    /// Listens until the session is over or `stop` is cancelled.
+    /// Listens until `stop` is cancelled, to the session that has taken the place of this one if it has to be.
     pub(super) async fn listen(self: Arc<Self>, session: Session, stop: CancellationToken) {
         let listening = async {
-            let mut after: Option<HeaderValue> = None;
-            let mut pause_ms = PAUSE_MS;
+            let mut session = session;
             loop {
-                match self.listen_once(&session, &mut after).await {
-                    Ended::ForGood => return,
-                    Ended::ForNow { retry_ms, said_something } => {
-                        if said_something {
-                            pause_ms = PAUSE_MS;
-                        }
-                        let pause = retry_ms.unwrap_or(pause_ms).min(PAUSE_MS_MAX);
-                        tokio::time::sleep(Duration::from_millis(pause)).await;
-                        pause_ms = pause_ms.saturating_mul(2).min(PAUSE_MS_MAX);
-                    }
+                tokio::select! {
+                    () = self.renewed.notified() => {}
+                    () = self.listen_to(&session) => self.renewed.notified().await,
+                }
+                match self.far.session() {
+                    Some(next) => session = next,
+                    None => return,
                 }
             }
         };
         tokio::select! {
             () = stop.cancelled() => {}
             () = listening => {}
+        }
+    }
+
+    /// Listens until the session is over.
+    async fn listen_to(&self, session: &Session) {
+        let mut after: Option<HeaderValue> = None;
+        let mut pause_ms = PAUSE_MS;
+        loop {
+            match self.listen_once(session, &mut after).await {
+                Ended::ForGood => return,
+                Ended::ForNow { retry_ms, said_something } => {
+                    if said_something {
+                        pause_ms = PAUSE_MS;
+                    }
+                    let pause = retry_ms.unwrap_or(pause_ms).min(PAUSE_MS_MAX);
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                    pause_ms = pause_ms.saturating_mul(2).min(PAUSE_MS_MAX);
+                }
+            }
         }
     }
 

@@ -164,7 +164,7 @@ async fn what_is_no_answer_becomes_an_error_with_the_id_of_the_request() {
 }
 
 #[tokio::test]
-async fn a_session_that_the_server_forgot_is_said_to_be_over() {
+async fn where_no_other_session_is_to_be_had_a_forgotten_one_is_said_to_be_over() {
     let initialized = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {} });
     let gone =
         json!({ "jsonrpc": "2.0", "id": null, "error": { "code": -32001, "message": "Session not found" } });
@@ -172,6 +172,8 @@ async fn a_session_that_the_server_forgot_is_said_to_be_over() {
         Reply::result(&initialized).with_header("mcp-session-id", "s-1"),
         Reply::json(202, ""),
         Reply::json(404, gone.to_string()),
+        Reply::json(404, gone.to_string()),
+        Reply::json(404, ""),
         Reply::json(404, ""),
     ])
     .await;
@@ -185,6 +187,48 @@ async fn a_session_that_the_server_forgot_is_said_to_be_over() {
             "{answer}"
         );
     }
+}
+
+/// A client on standard streams cannot see that its server, or one of several behind a gateway, was started anew.
+#[tokio::test]
+async fn a_session_that_the_server_forgot_is_opened_anew_and_the_request_sent_in_it() {
+    let initialized = json!({ "protocolVersion": "2025-11-25", "serverInfo": {},
+        "capabilities": { "tools": { "listChanged": true }, "prompts": {} } });
+    let gone =
+        json!({ "jsonrpc": "2.0", "id": null, "error": { "code": -32001, "message": "Session not found" } });
+    let server = Server::saying([
+        Reply::result(&initialized).with_header("mcp-session-id", "s-1"),
+        Reply::json(202, ""),
+        Reply::json(404, gone.to_string()),
+        Reply::result(&initialized).with_header("mcp-session-id", "s-2"),
+        Reply::json(202, ""),
+        Reply::result(&json!({ "content": [] })),
+        Reply::result(&json!({ "content": [] })),
+        Reply::json(200, ""),
+    ])
+    .await;
+    let mut client = Client::new(&server.url(), &World::new());
+    client.initialize().await;
+    let call =
+        |id: u32| json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "t" } });
+    client.say(&call(3)).await;
+    let changed = json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" });
+    assert_eq!(client.hear().await, changed, "what it knows may be out of date");
+    assert_eq!(client.hear().await, json!({ "jsonrpc": "2.0", "id": 3, "result": { "content": [] } }));
+    assert_eq!(client.ask(&call(4)).await["result"], json!({ "content": [] }));
+    client.end().await;
+
+    let asked = server.posted();
+    let methods: Vec<&str> = asked.iter().filter_map(|asked| asked.body["method"].as_str()).collect();
+    let (hello, call) = (["initialize", "notifications/initialized"].join(" "), "tools/call");
+    assert_eq!(methods.join(" "), format!("{hello} {call} {hello} {call} {call}"));
+    assert_eq!(asked[3].body["params"], asked[0].body["params"], "as the client opened it");
+    assert_eq!(asked[3].header("mcp-session-id"), None);
+    for later in &asked[4..] {
+        assert_eq!(later.header("mcp-session-id"), Some("s-2"));
+    }
+    let goodbye = server.asked().pop().expect("a request");
+    assert_eq!((&goodbye.method, goodbye.header("mcp-session-id")), (&Method::DELETE, Some("s-2")));
 }
 
 #[tokio::test]

@@ -84,6 +84,28 @@ async fn a_legacy_server_gets_its_handshake_and_the_paid_call_in_one_session() {
     );
 }
 
+/// A server may keep a process for each session, for half an hour.
+#[tokio::test]
+async fn a_session_is_ended_however_the_call_ends() {
+    let refusal = json!({ "code": -32602, "message": "no such tool" });
+    let failed = json!({ "content": [], "isError": true });
+    let too_dear = demand(&[entry("10001")]);
+    for (said, is_refused) in [
+        (Reply::result(&delivered()), false),
+        (Reply::error(200, &refusal), true),
+        (Reply::result(&failed), true),
+        (Reply::result(&too_dear), true),
+        (Reply::json(200, "hello"), true),
+    ] {
+        let server = Server::saying(legacy_handshake().into_iter().chain([said, Reply::json(200, "")])).await;
+        let called = World::new().client(&server.url()).call("x", "{}", &usdc(10_000), NOW).await;
+        assert_eq!(called.is_err(), is_refused, "{called:?}");
+        let asked = server.asked();
+        assert_eq!(asked.len(), 5, "{called:?}");
+        assert_eq!((&asked[4].method, asked[4].header("mcp-session-id")), (&Method::DELETE, Some("s-1")));
+    }
+}
+
 /// One payment, made once, went out twice.
 fn assert_presented_twice(server: &Server, world: &World) {
     let payments = server.payments();

@@ -42,6 +42,7 @@ impl Reader<'_> {
             separator: separator.unwrap_or_default(),
             plain,
             list_ms_max: raw.federation.list_ms_max.unwrap_or(10_000).max(1),
+            stateless: raw.federation.stateless.unwrap_or(true),
             session_ttl_ms: raw.federation.session_ttl_seconds.unwrap_or(86_400).saturating_mul(1_000),
             session_keys: self.session_keys(&raw.federation.session_keys),
         }

@@ -118,6 +118,9 @@ async fn request(mut asking: Asking, frame: Frame, id: RequestId) -> Response<Bo
 
 async fn asked(asking: Asking, frame: Frame, id: RequestId) -> Response<Body> {
     let method = frame.method().unwrap_or_default().to_owned();
+    if asking.era == Era::Modern && !asking.federation.stateless {
+        return introduce::not_modern(&asking);
+    }
     if asking.era == Era::Modern
         && let Some(refused) = introduce::unspoken(&asking, &id).await
     {

@@ -28,6 +28,29 @@ async fn each_era_has_the_servers_that_speak_it() {
     assert_eq!(names(&list), ["a__echo"]);
     delivered(&session.call("a__echo", &json!({})).await);
     assert_eq!((two.a.executions(), two.b.executions()), (1, 1));
+    // Whoever misses the tools of a server finds out why.
+    modern(&two.mcp(), "tools/list", &json!({})).await;
+    let log = two.gateway.whole_log();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("era of sessions only")).collect();
+    assert!(told.len() == 1 && told[0].contains(r#""server":"a""#), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_door_without_stateless_requests_leads_clients_of_both_eras_to_sessions_with_all_servers() {
+    let more = "federation: { stateless: false }\n";
+    let two = Two::new([Script::echo().legacy_only(), Script::echo()], ["", ""], more).await;
+    for method in ["server/discover", "tools/list"] {
+        let refused = modern(&two.mcp(), method, &json!({})).await;
+        let said = refused.json().unwrap();
+        assert_eq!((refused.status.as_u16(), &said["error"]["code"]), (400, &json!(-32_600)), "{said}");
+        assert_eq!(said["id"], json!(null), "as of a server that could not read it");
+    }
+    let session = Session::open(&two.mcp()).await;
+    assert_eq!(names(&result(&session.ask("tools/list", &json!({})).await)), ["a__echo", "b__echo"]);
+    delivered(&session.call("b__echo", &json!({})).await);
+    // Control: the door of the server itself answers them.
+    let own = format!("{}/servers/b/mcp", two.gateway.url);
+    assert_eq!(names(&result(&modern(&own, "tools/list", &json!({})).await)), ["echo"]);
 }
 
 #[tokio::test]

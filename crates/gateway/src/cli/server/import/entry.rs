@@ -9,7 +9,7 @@ use tollgate_domain::ServerName;
 use super::super::add::headers_of;
 use super::super::vault::Vault;
 use super::env_file;
-use super::placeholders::{resolved, shown};
+use super::placeholders::{Words, resolved, shown};
 use super::source::Source;
 use crate::config::Config;
 
@@ -80,8 +80,8 @@ pub(super) fn translate(
     if let Some(why) = own(entry, config) {
         return Err(Refused::Skipped(why));
     }
-    let mut reading =
-        Reading { source, vault, kept_apart: BTreeMap::new(), problems: Vec::new(), notes: Vec::new() };
+    let (own, kept_apart) = (BTreeMap::new(), BTreeMap::new());
+    let mut reading = Reading { source, vault, own, kept_apart, problems: Vec::new(), notes: Vec::new() };
     let name = reading.name(label);
     let server = reading.server(entry);
     let Reading { kept_apart, problems, notes, .. } = reading;
@@ -129,6 +129,8 @@ fn port(url: &http::Uri) -> u16 {
 struct Reading<'a> {
     source: &'a Source,
     vault: &'a Vault,
+    /// The variables of its program, while its arguments are read.
+    own: BTreeMap<String, String>,
     kept_apart: BTreeMap<String, String>,
     problems: Vec<String>,
     notes: Vec<String>,
@@ -243,12 +245,6 @@ impl Reading<'_> {
                 return;
             }
         };
-        let words: Vec<Value> = std::iter::once(command)
-            .chain(arguments)
-            .filter_map(|word| self.text("a word of its command", word))
-            .map(Value::from)
-            .collect();
-        server.insert("command".to_owned(), Value::Array(words));
         if let Some(cwd) = entry.get("cwd").filter(|cwd| !cwd.is_null())
             && let Some(cwd) = self.text("`cwd`", cwd)
         {
@@ -272,6 +268,15 @@ impl Reading<'_> {
             }
             Some(_) => self.problems.push("`env` is no object".to_owned()),
         }
+        self.own =
+            env.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect();
+        let words: Vec<Value> = std::iter::once(command)
+            .chain(arguments)
+            .filter_map(|word| self.text("a word of its command", word))
+            .map(Value::from)
+            .collect();
+        server.insert("command".to_owned(), Value::Array(words));
+        self.own.clear();
         if !env.is_empty() {
             server.insert("env".to_owned(), Value::Object(env));
         }
@@ -304,7 +309,8 @@ impl Reading<'_> {
                 return None;
             }
         };
-        match resolved(&text, self.source, self.vault) {
+        let words = Words { source: self.source, vault: self.vault, own: &self.own };
+        match resolved(&text, words) {
             Ok(text) => Some(text),
             Err(problems) => {
                 self.problems.extend(problems.into_iter().map(|problem| format!("{place}: {problem}")));

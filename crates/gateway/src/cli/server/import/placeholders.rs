@@ -1,13 +1,24 @@
 //! What clients put into their files in place of a value: `${VAR}`, `${env:VAR}`, `${input:id}`, folders.
 
+use std::collections::BTreeMap;
+
 use super::super::vault::Vault;
 use super::source::Source;
+
+/// Where the words behind placeholders come from.
+#[derive(Clone, Copy)]
+pub(super) struct Words<'a> {
+    pub(super) source: &'a Source,
+    pub(super) vault: &'a Vault,
+    /// The server's own variables. Some programs (`mcp-remote`) fill them into their arguments themselves.
+    pub(super) own: &'a BTreeMap<String, String>,
+}
 
 /// One text with its placeholders resolved: references to the environment stay references.
 ///
 /// # Errors
 /// What cannot be resolved, by name and with the next step.
-pub(super) fn resolved(text: &str, source: &Source, vault: &Vault) -> Result<String, Vec<String>> {
+pub(super) fn resolved(text: &str, words: Words<'_>) -> Result<String, Vec<String>> {
     let (mut whole, mut problems) = (String::with_capacity(text.len()), Vec::new());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
@@ -16,7 +27,7 @@ pub(super) fn resolved(text: &str, source: &Source, vault: &Vault) -> Result<Str
             problems.push(format!("{} is a reference without an end", shown(after)));
             return Err(problems);
         };
-        match one(inner, source, vault) {
+        match one(inner, words) {
             Ok(value) => whole.push_str(&value),
             Err(problem) => problems.push(problem),
         }
@@ -26,7 +37,7 @@ pub(super) fn resolved(text: &str, source: &Source, vault: &Vault) -> Result<Str
     if problems.is_empty() { Ok(whole) } else { Err(problems) }
 }
 
-fn one(inner: &str, source: &Source, vault: &Vault) -> Result<String, String> {
+fn one(inner: &str, Words { source, vault, own }: Words<'_>) -> Result<String, String> {
     if let Some(id) = inner.strip_prefix("input:") {
         return input(id, source, vault);
     }
@@ -37,6 +48,9 @@ fn one(inner: &str, source: &Source, vault: &Vault) -> Result<String, String> {
     }
     if is_name(inner) && vault.has(inner) {
         return Ok(format!("${{{inner}}}"));
+    }
+    if let Some(value) = own.get(inner) {
+        return Ok(value.clone());
     }
     let workspace = source.workspace.as_ref().map(|folder| folder.display().to_string());
     match inner {

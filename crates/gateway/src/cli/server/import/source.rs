@@ -46,10 +46,23 @@ impl Source {
             .map_err(|error| anyhow::anyhow!("{name} is not JSON: {error}"))?;
         // VS Code keeps them under `servers`, in its own settings under `mcp.servers`, everybody else under `mcpServers`.
         let places = ["/mcpServers", "/servers", "/mcp/servers"];
-        let Some(servers) = places.iter().find_map(|place| whole.pointer(place)) else {
+        let servers = places.iter().find_map(|place| whole.pointer(place));
+        // Claude Code adds a server for the project in which it was asked to, in one file for all of them.
+        let projects = whole.get("projects").and_then(Value::as_object);
+        let of_projects = projects.into_iter().flatten().filter_map(|(_, project)| project.get("mcpServers"));
+        let mut entries: Vec<(String, Value)> = Vec::new();
+        for servers in servers.into_iter().chain(of_projects) {
+            let Some(servers) = servers.as_object() else { bail!("{name}: its servers are no object") };
+            for (label, entry) in servers {
+                let entry = (label.clone(), entry.clone());
+                if !entries.contains(&entry) {
+                    entries.push(entry);
+                }
+            }
+        }
+        if servers.is_none() && projects.is_none() {
             bail!("{name} has neither `mcpServers` nor `servers`: is it the file of an MCP client?");
-        };
-        let Some(servers) = servers.as_object() else { bail!("{name}: its servers are no object") };
+        }
         let inputs =
             whole.pointer("/inputs").or_else(|| whole.pointer("/mcp/inputs")).and_then(Value::as_array);
         let text_of = |input: &Value, member: &str| {
@@ -57,7 +70,7 @@ impl Source {
         };
         Ok(Self {
             name: name.to_owned(),
-            entries: servers.iter().map(|(label, entry)| (label.clone(), entry.clone())).collect(),
+            entries,
             inputs: inputs
                 .into_iter()
                 .flatten()

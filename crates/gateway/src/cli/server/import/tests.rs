@@ -183,3 +183,36 @@ fn a_file_may_have_comments_and_trailing_commas_and_is_json_otherwise() {
     assert!(Source::parse("x", "{ \"servers\": {} ").is_err());
     assert!(Source::parse("x", "{}").unwrap_err().to_string().contains("neither `mcpServers` nor `servers`"));
 }
+
+#[test]
+fn what_claude_code_keeps_for_single_projects_is_taken_over_too() {
+    let [x, y, z] = ["x", "y", "z"].map(|command| json!({ "command": command }));
+    let projects = json!({
+        "/a": { "mcpServers": { "one": x, "two": y }, "history": [] },
+        "/b": { "mcpServers": { "one": x, "two": z } },
+        "/c": { "mcpServers": {} },
+        "/d": {},
+    });
+    let labels = |whole: Value| -> Vec<(String, Value)> {
+        Source::parse(".claude.json", &whole.to_string()).unwrap().entries
+    };
+    let named = |label: &str, entry: &Value| (label.to_owned(), entry.clone());
+    let own = [named("one", &x), named("two", &y), named("two", &z)];
+    assert_eq!(labels(json!({ "projects": projects })), own, "the same one once, others of its name too");
+    let all = [&[named("user", &x)], &own[..]].concat();
+    assert_eq!(labels(json!({ "mcpServers": { "user": x }, "projects": projects })), all);
+}
+
+#[test]
+fn an_argument_that_names_a_variable_of_its_own_program_gets_its_value() {
+    let remote = json!({ "command": "npx", "args": ["mcp-remote", "https://a/", "--header", "Authorization:${AUTH}"],
+        "env": { "AUTH": "Bearer ${API_TOKEN}" } });
+    let taken = one(&remote.to_string()).unwrap();
+    assert_eq!(taken["command"][4], "Authorization:Bearer ${API_TOKEN}");
+    assert_eq!(taken["env"]["AUTH"], "Bearer ${API_TOKEN}");
+    // A variable that is set here counts first, and none is made of itself.
+    let taken =
+        one(r#"{ "command": "x", "args": ["${API_TOKEN}"], "env": { "API_TOKEN": "own" } }"#).unwrap();
+    assert_eq!(taken["command"][1], "${API_TOKEN}");
+    assert!(problems(r#"{ "command": "x", "env": { "NOT_SET": "${NOT_SET}" } }"#).contains("set NOT_SET"));
+}

@@ -127,7 +127,7 @@ pub(super) async fn discover(asking: &Asking, frame: &Frame, id: &RequestId) -> 
 /// As a legacy server answers, which could not read the request: without its id and without a modern error, so that a client that speaks
 /// both eras turns to `initialize`.
 pub(super) fn not_modern(asking: &Asking) -> Response<Body> {
-    let text = "the servers here speak only protocol versions up to 2025-11-25; start with initialize";
+    let text = "only protocol versions up to 2025-11-25 are spoken here; start with initialize";
     asking.error(StatusCode::BAD_REQUEST, None, code::INVALID_REQUEST, text, None)
 }
 
