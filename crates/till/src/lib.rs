@@ -39,6 +39,7 @@ pub mod sandbox;
 pub mod spending;
 mod taken;
 mod till;
+pub mod unfinished;
 
 pub use environment::Environment;
 pub use keys::KeySnapshot;
