@@ -223,6 +223,7 @@ async fn f20_books_in_a_database_are_backed_up_under_load_and_restored_into_anot
         let restored = restore(gateway, more);
         assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
         assert!(!folder.join("again/books.sql").exists(), "they are in the database");
+        assert!(folder.join("again/ledger.database").exists(), "the directory says so");
         std::fs::rename(folder.join("data"), folder.join("old")).unwrap();
         std::fs::rename(folder.join("again"), folder.join("data")).unwrap();
         *gateway = Gateway::dev(&folder).await;
@@ -334,7 +335,7 @@ async fn f7_what_a_gateway_left_open_that_never_comes_back_is_driven_on_by_anoth
     };
     let said = doctor();
     assert!(said.contains("· calls that gateways left open which do not run: 1, "), "{said}");
-    assert!(said.contains("✓ database ") && !said.contains("password"), "{said}");
+    assert!(said.contains("✓ the database ") && !said.contains("password"), "{said}");
 
     let clock = folder.join("clock");
     std::fs::write(&clock, (2 * 3_600_000).to_string()).unwrap();

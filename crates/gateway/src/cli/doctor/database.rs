@@ -3,6 +3,7 @@
 use tollgate_domain::{CallId, UnixMillis};
 use tollgate_ledger::{LedgerStore, StoreError};
 use tollgate_store::{DatabaseUrl, OpenError, Options, Store, has_books};
+use tollgate_till::ledger_elsewhere;
 
 use super::super::run::GONE_MS;
 use super::{Check, Found};
@@ -14,8 +15,14 @@ const ROWS_MAX: u32 = 256;
 
 /// The checks of the configured database, if there is one.
 pub(super) async fn checks(config: &Config) -> Vec<Check> {
-    let Some(database) = &config.database else { return Vec::new() };
-    let what = format!("database {}", database.url);
+    let Some(database) = &config.database else {
+        let elsewhere = ledger_elsewhere(&config.data).map(|database| {
+            format!("it is in {database}, and no database is named; name it in database.url (TOLLGATE__DATABASE__URL)")
+        });
+        let check = |problem| Check::new("ledger of this data directory", Some(problem));
+        return elsewhere.map(check).into_iter().collect();
+    };
+    let what = database.url.to_string();
     let (found, store) = match reached(&database.url).await {
         Ok(Some(store)) => (Found::Well, Some(store)),
         Ok(None) => (Found::Note("it holds no books yet; the first start makes them".to_owned()), None),
