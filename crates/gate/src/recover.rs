@@ -75,6 +75,38 @@ impl<P: Ports> Gate<P> {
         }
     }
 
+    /// Drives on what gateways left open that are gone: their directory or its key was lost, or they were never started again. Whether
+    /// they had asked the tools, nobody can tell any more. None of it has moved since `before`.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the ledger cannot be read.
+    pub async fn adopt(&self, before: UnixMillis) -> Result<Recovered, Fault> {
+        let (mut recovered, mut after) = (Recovered::default(), None);
+        loop {
+            let left = self.ports.ledger().abandoned_settlements(before, after, ROWS_MAX).await;
+            let left = left.map_err(store_fault)?;
+            for row in &left {
+                match self.resume(row, true).await {
+                    Ok(state) => {
+                        if state != row.state {
+                            tracing::warn!(call = %row.call, from = %row.state, to = %state, "a settlement of a gateway that is gone was driven on");
+                        }
+                        recovered.count(state);
+                    }
+                    // Such as of a rail that this gateway has not. The others go on.
+                    Err(error) => {
+                        tracing::warn!(call = %row.call, %error, "a settlement of a gateway that is gone cannot be driven on here");
+                        recovered.count(row.state);
+                    }
+                }
+            }
+            after = left.last().map(|row| row.call);
+            if after.is_none() {
+                return Ok(recovered);
+            }
+        }
+    }
+
     /// Drives on the settlement of one call whose task ended without an ending, such as by a panic: now, and not at the next
     /// start. `may_have_run` says whether its tool may have been asked. `None`: it has no settlement, nothing was claimed.
     ///

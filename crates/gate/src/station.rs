@@ -61,6 +61,15 @@ impl Refusal {
     pub fn faulted(fault: Fault) -> Self {
         Self { call: None, tool: None, verdict: Box::new(Verdict::Faulted(fault)) }
     }
+
+    /// Whether the books may have a claim of this call all the same: one that nobody knows of ends as any other.
+    pub fn may_have_claimed(&self) -> bool {
+        match self.verdict.as_ref() {
+            // Decided by the books, or before they were asked; a queue that is full has taken nothing.
+            Verdict::Denied(_) | Verdict::Repeated(_) | Verdict::Faulted(Fault::StoreBusy) => false,
+            Verdict::Faulted(_) => true,
+        }
+    }
 }
 
 impl From<Denial> for Verdict {
@@ -101,5 +110,21 @@ pub(crate) fn store_fault(error: StoreError) -> Fault {
             tracing::error!(error = %other, "the ledger did not do what it was asked");
             Fault::Internal(other.to_string())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_fault_on_the_way_leaves_open_whether_there_is_a_claim() {
+        let closed = || store_fault(StoreError::Unknown("the sync failed".to_owned()));
+        let unread = store_fault(StoreError::Definite("the row behind the claim cannot be read".to_owned()));
+        for fault in [closed(), unread] {
+            assert!(Refusal::faulted(fault).may_have_claimed());
+        }
+        assert!(!Refusal::faulted(store_fault(StoreError::Busy)).may_have_claimed(), "definitely not done");
+        assert!(!Refusal::denied(Denial::SessionMissing).may_have_claimed(), "decided by the books");
     }
 }

@@ -123,7 +123,7 @@ async fn see_through(
         Ok(held) => carry_out(&gateway, (watch, &mut unfinished), &carrier, held, &mut done).await,
         Err(refusal) => {
             watch.refused(&refusal);
-            unfinished.over();
+            unfinished.refused(&refusal);
             Ended::Refused(refusal)
         }
     };

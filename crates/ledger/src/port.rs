@@ -1,6 +1,6 @@
 //! The port through which the house reaches the books. A store implements it; this crate knows none.
 
-use std::future::Future;
+use std::future::{Future, ready};
 
 use tollgate_domain::{
     Amount, ApprovalId, AssetId, CallId, PaymentKey, Principal, ReceiptId, ToolRef, UnixMillis,
@@ -230,6 +230,17 @@ pub trait LedgerStore: Send + Sync + 'static {
         after: Option<CallId>,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<SettlementRow>, StoreError>> + Send;
+
+    /// Attempts that have not ended and that nobody will end: of gateways that are gone, and none of which has moved since `before`.
+    /// Oldest first, those claimed after the one of the call `after`, at most `limit`. None where one gateway alone keeps the books.
+    fn abandoned_settlements(
+        &self,
+        _before: UnixMillis,
+        _after: Option<CallId>,
+        _limit: u32,
+    ) -> impl Future<Output = Result<Vec<SettlementRow>, StoreError>> + Send {
+        ready(Ok(Vec::new()))
+    }
 
     /// What a paid call left behind.
     fn answer(&self, call: &CallId) -> impl Future<Output = Result<Option<StoredAnswer>, StoreError>> + Send;

@@ -434,6 +434,15 @@ impl LedgerStore for Store {
         either!(self, store => store.unknown_settlements(after, limit).await)
     }
 
+    async fn abandoned_settlements(
+        &self,
+        before: UnixMillis,
+        after: Option<CallId>,
+        limit: u32,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
+        either!(self, store => store.abandoned_settlements(before, after, limit).await)
+    }
+
     async fn answer(&self, call: &CallId) -> Result<Option<StoredAnswer>, StoreError> {
         either!(self, store => store.answer(call).await)
     }

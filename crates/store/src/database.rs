@@ -88,6 +88,7 @@ impl Schema {
             looking.busy_timeout(BUSY_TIMEOUT).map_err(sqlite("open", &path))?;
             self.version(&looking, &path, opener)?;
         } else {
+            self.nothing_was_answered(directory)?;
             make_private(&path)?;
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -100,14 +101,42 @@ impl Schema {
         Ok(connection)
     }
 
-    /// The redo log of the file, if it has one.
-    pub(crate) fn redo_log(&self, directory: &Path, opener: Opener) -> Result<Option<RedoLog>, OpenError> {
+    /// The redo log of the file that was opened, if it has one.
+    pub(crate) fn redo_log(
+        &self,
+        directory: &Path,
+        opener: Opener,
+        connection: &Connection,
+    ) -> Result<Option<RedoLog>, OpenError> {
         let Some(path) = self.redo.map(|file| directory.join(file)) else { return Ok(None) };
         match opener {
             Opener::Guest => Ok(Some(RedoLog::of_guest(path))),
-            Opener::Owner => RedoLog::of_owner(path.clone())
-                .map(Some)
-                .map_err(|source| OpenError::RedoLog { path, source }),
+            Opener::Owner => {
+                let log = RedoLog::of_owner(path.clone());
+                let mut log = log.map_err(|source| OpenError::RedoLog { path, source })?;
+                log.begin_run(connection).map_err(|error| self.not_recovered(directory, error))?;
+                Ok(Some(log))
+            }
+        }
+    }
+
+    /// A file that is not there may have been lost, and its log not: a new one must not take its place.
+    fn nothing_was_answered(&self, directory: &Path) -> Result<(), OpenError> {
+        let Some(log) = self.redo.map(|file| directory.join(file)) else { return Ok(()) };
+        match redo_log::has_steps(&log) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(self.not_recovered(directory, RecoverError::Foreign)),
+            Err(error) => Err(self.not_recovered(directory, RecoverError::Log(error))),
+        }
+    }
+
+    fn not_recovered(&self, directory: &Path, error: RecoverError) -> OpenError {
+        let database = directory.join(self.file);
+        let path = self.redo.map(|file| directory.join(file)).unwrap_or_default();
+        match error {
+            RecoverError::Log(source) => OpenError::RedoLog { path, source },
+            RecoverError::Foreign => OpenError::ForeignLog { path, database },
+            RecoverError::Database(source) => sqlite("recover", &database)(source),
         }
     }
 
@@ -126,8 +155,7 @@ impl Schema {
                 tracing::info!(steps, "what the redo log had beyond the ledger's file was written into it");
                 Ok(())
             }
-            Err(RecoverError::Log(source)) => Err(OpenError::RedoLog { path: log, source }),
-            Err(RecoverError::Database(source)) => Err(failed(source)),
+            Err(error) => Err(self.not_recovered(directory, error)),
         }
     }
 

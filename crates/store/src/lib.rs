@@ -96,6 +96,6 @@ pub use invoices::InvoiceStore;
 pub use keys::{KeyRecord, NewKey};
 pub use open::{Commits, OpenError, Options};
 pub use pins::PINS_PER_SERVER_MAX;
-pub use postgres::{BooksCopyError, DatabaseUrl, DatabaseUrlError, copy_books, write_books};
+pub use postgres::{BooksCopyError, DatabaseUrl, DatabaseUrlError, copy_books, has_books, write_books};
 pub use shared_limits::{SHARED_FULL_MS_MAX, SharedTake, SharedWait};
 pub use writer::BATCH_COMMANDS_MAX;

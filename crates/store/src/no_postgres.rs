@@ -43,6 +43,14 @@ pub async fn copy_books(database: &DatabaseUrl, _path: &Path) -> Result<u32, Boo
 ///
 /// # Errors
 /// None: there is no such database.
+pub async fn has_books(database: &DatabaseUrl) -> Result<bool, crate::OpenError> {
+    match *database {}
+}
+
+/// There are no databases without the feature `postgres`.
+///
+/// # Errors
+/// None: there is no such database.
 pub async fn write_books(_path: &Path, database: &DatabaseUrl) -> Result<u32, BooksCopyError> {
     match *database {}
 }

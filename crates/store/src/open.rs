@@ -71,6 +71,18 @@ pub enum OpenError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The redo log is not the one of the file beside it, which was restored or swapped.
+    #[error(
+        "{} holds what was answered with another {} or with a later state of it: put that file back, or, if what was answered since \
+         is to be given up, move the log away",
+        path.display(), database.display()
+    )]
+    ForeignLog {
+        /// The log.
+        path: PathBuf,
+        /// The file beside it.
+        database: PathBuf,
+    },
     /// A newer version wrote the file.
     #[error(
         "{} has schema version {found}, this version of tollgate knows up to {known}; \

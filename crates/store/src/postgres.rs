@@ -244,6 +244,18 @@ impl PostgresStore {
     }
 }
 
+/// Whether there are books in a database. Makes nothing.
+///
+/// # Errors
+/// [`OpenError`] when it cannot be reached, or its tables are somebody else's.
+pub async fn has_books(url: &DatabaseUrl) -> Result<bool, OpenError> {
+    let failed = |step, reason| OpenError::Database { step, database: url.to_string(), reason };
+    let connector =
+        Connector::new(url.clone()).map_err(|error| failed("prepare TLS to", error.to_string()))?;
+    let client = connector.connect().await.map_err(|error| failed("connect to", described(&error)))?;
+    Ok(migrate::version(&client, url).await? != 0)
+}
+
 /// This gateway in a new epoch. Its predecessor may have been killed a moment ago; its connections end by themselves.
 async fn be(client: &Client, key: &[u8; 32]) -> Result<Option<Identity>, tokio_postgres::Error> {
     for _ in 0..TAKES_MAX {
@@ -356,6 +368,26 @@ impl LedgerStore for PostgresStore {
         let asked: [(&(dyn ToSql + Sync), Type); 3] =
             [(&owner, Type::INT4), (&after, Type::BYTEA), (&limit, Type::INT8)];
         self.rows(pending::OPEN, &asked, rows::settlement).await
+    }
+
+    /// Those of other gateways: a gateway holds the lock of its session for as long as it is connected.
+    async fn abandoned_settlements(
+        &self,
+        before: UnixMillis,
+        after: Option<CallId>,
+        limit: u32,
+    ) -> Result<Vec<SettlementRow>, StoreError> {
+        let owner = self.identity.map(|identity| identity.gateway);
+        let (before, after) = (millis(before), after.map(|call| call.as_bytes().to_vec()));
+        let limit = i64::from(limit);
+        let asked: [(&(dyn ToSql + Sync), Type); 5] = [
+            (&owner, Type::INT4),
+            (&before, Type::INT8),
+            (&after, Type::BYTEA),
+            (&session::GATEWAY_LOCK, Type::INT4),
+            (&limit, Type::INT8),
+        ];
+        self.rows(pending::ABANDONED, &asked, rows::settlement).await
     }
 
     /// Those of this gateway, as of [`Self::open_settlements`].

@@ -5,6 +5,9 @@
 //! in the log with the number after the database's own are durable and not in the database: whoever has the database's write lock
 //! and finds some writes them again first. All others are of the past, or were never finished.
 //!
+//! A number alone would fit any database. So each gateway that starts draws an id for its run, which stands in the database and in
+//! every step: a log beside another file (one that was restored, or swapped) is neither written into it nor taken for the past.
+//!
 //! Each step begins a block, and is written past the page cache where the file system allows it: nobody reads what is written here
 //! unless the process dies, and a sync then has nothing to gather.
 
@@ -26,9 +29,16 @@ const FILE_BYTES_MAX: u64 = 1 << 21;
 const GROWTH_BYTES: u64 = 1 << 20;
 /// How large a step may be; a larger one is committed at once.
 pub(crate) const STEP_BYTES_MAX: usize = 1 << 18;
-/// XXH3 of everything of the step behind it, which tells a torn write; how long it is; the number of the transaction; its place in it.
-const HEAD_BYTES: usize = SUM_BYTES + 4 + 8 + 4;
+/// XXH3 of everything of the step behind it, which tells a torn write; how long it is; the number of the transaction; its place in it;
+/// the run.
+const HEAD_BYTES: usize = UNNAMED_HEAD_BYTES + RUN_BYTES;
+/// The same without the run, as a log beside a file of an earlier version has it.
+const UNNAMED_HEAD_BYTES: usize = SUM_BYTES + 4 + 8 + 4;
 const SUM_BYTES: usize = 16;
+const RUN_BYTES: usize = 16;
+
+/// The run of a gateway, from its start on.
+type Run = [u8; RUN_BYTES];
 
 /// The redo log of one database, as its writer has it.
 #[derive(Debug)]
@@ -37,6 +47,7 @@ pub(crate) struct RedoLog {
     /// Where steps are written; `None` beside a gateway, whose log this is.
     file: Option<File>,
     length: u64,
+    run: Run,
     transaction: u64,
     steps: u32,
     end: u64,
@@ -57,6 +68,18 @@ impl RedoLog {
             }
         }
         Ok(log)
+    }
+
+    /// Begins a run: whatever is in the log is in the database by now.
+    pub(crate) fn begin_run(&mut self, connection: &Connection) -> Result<(), RecoverError> {
+        // First of all, for good: beside a database that waits for steps of this run, none of an earlier one is left to be found.
+        self.blocks.fill(|zeros| zeros.resize(zeros.len().saturating_add(BLOCK_BYTES), 0));
+        self.put(0).map_err(RecoverError::Log)?;
+        self.file.as_ref().map_or(Ok(()), File::sync_data).map_err(RecoverError::Log)?;
+        let drawn = connection.execute("UPDATE redo SET run = randomblob(16) WHERE one = 1", [])?;
+        crate::database::exactly_one(drawn)?;
+        self.run = connection.query_row("SELECT run FROM redo WHERE one = 1", [], |row| row.get(0))?;
+        Ok(())
     }
 
     /// Makes the file so long, with zeros that are on the disk.
@@ -84,7 +107,8 @@ impl RedoLog {
 
     /// The log of a gateway that may be running: only read.
     pub(crate) fn of_guest(path: PathBuf) -> Self {
-        Self { path, file: None, length: 0, transaction: 0, steps: 0, end: 0, blocks: Blocks::default() }
+        let (run, blocks) = ([0; RUN_BYTES], Blocks::default());
+        Self { path, file: None, length: 0, run, transaction: 0, steps: 0, end: 0, blocks }
     }
 
     /// Where it is.
@@ -125,12 +149,12 @@ impl RedoLog {
         if needed > self.length {
             self.grow(needed.next_multiple_of(GROWTH_BYTES))?;
         }
-        let Self { transaction, steps, blocks, .. } = self;
+        let Self { run, transaction, steps, blocks, .. } = self;
         let length = u32::try_from(step.len()).map_err(Error::other)?;
         let mut head = [0; HEAD_BYTES];
         let (sum, rest) = head.split_at_mut(SUM_BYTES);
-        let fields =
-            length.to_le_bytes().into_iter().chain(transaction.to_le_bytes()).chain(steps.to_le_bytes());
+        let fields = length.to_le_bytes().into_iter().chain(transaction.to_le_bytes());
+        let fields = fields.chain(steps.to_le_bytes()).chain(*run);
         rest.iter_mut().zip(fields).for_each(|(byte, field)| *byte = field);
         sum.copy_from_slice(&checksum(rest, step));
         blocks.fill(|bytes| {
@@ -182,12 +206,12 @@ pub(crate) fn recover(
     known: Option<u32>,
 ) -> Result<usize, RecoverError> {
     let Some(transaction) = next(connection)? else { return Ok(0) };
-    let log = match std::fs::read(path) {
-        Ok(log) => log,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(RecoverError::Log(error)),
-    };
-    let mut steps = read(&log, transaction);
+    let named = Named::of(connection)?;
+    let log = whole(path).map_err(RecoverError::Log)?;
+    if !named.fits(&log, transaction) {
+        return Err(RecoverError::Foreign);
+    }
+    let mut steps = read(&log, transaction, named);
     steps.truncate(known.map_or(usize::MAX, |known| usize::try_from(known).unwrap_or(usize::MAX)));
     if steps.is_empty() {
         return Ok(0);
@@ -197,11 +221,27 @@ pub(crate) fn recover(
     Ok(steps.len())
 }
 
+/// Whether there are steps in the log, of whichever run.
+pub(crate) fn has_steps(path: &Path) -> Result<bool, Error> {
+    let log = whole(path)?;
+    Ok([UNNAMED_HEAD_BYTES, HEAD_BYTES].into_iter().any(|head| Step::first(&log, head).is_some()))
+}
+
+/// What the file holds: nothing if it is not there.
+fn whole(path: &Path) -> Result<Vec<u8>, Error> {
+    match std::fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read,
+    }
+}
+
 /// Why steps of the log cannot be written again.
 #[derive(Debug)]
 pub(crate) enum RecoverError {
     /// The log cannot be read.
     Log(Error),
+    /// The log is another database's, or that of a later state of this one.
+    Foreign,
     /// The database failed.
     Database(rusqlite::Error),
 }
@@ -234,27 +274,87 @@ pub(crate) fn committing(connection: &Connection, transaction: u64) -> rusqlite:
     crate::database::exactly_one(update.execute([number])?)
 }
 
+/// Whether steps name their run, and which one a database waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Named {
+    /// They do not: the file is of an earlier version.
+    Not,
+    /// Of this run; of none, in a file that no gateway has had yet.
+    By(Option<Run>),
+}
+
+impl Named {
+    fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let is_there: bool = connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM pragma_table_info('redo') WHERE name = 'run')")?
+            .query_row([], |row| row.get(0))?;
+        if !is_there {
+            return Ok(Self::Not);
+        }
+        let run =
+            connection.prepare_cached("SELECT run FROM redo WHERE one = 1")?.query_row([], |row| row.get(0));
+        run.map(Self::By)
+    }
+
+    const fn head_bytes(self) -> usize {
+        match self {
+            Self::Not => UNNAMED_HEAD_BYTES,
+            Self::By(_) => HEAD_BYTES,
+        }
+    }
+
+    /// Whether a log is the one of a database whose next transaction has this number: it begins with steps of its run, and of no later
+    /// transaction.
+    fn fits(self, log: &[u8], next: u64) -> bool {
+        let Self::By(run) = self else { return true };
+        Step::first(log, self.head_bytes())
+            .is_none_or(|step| run.as_ref().is_some_and(|run| step.run == run) && step.transaction <= next)
+    }
+}
+
 /// The whole steps of a transaction, from the first one on.
-fn read(mut log: &[u8], transaction: u64) -> Vec<&[u8]> {
+fn read(mut log: &[u8], transaction: u64, named: Named) -> Vec<&[u8]> {
     let mut steps = Vec::new();
-    while let Some((step, rest)) = first(log, transaction, steps.len()) {
-        steps.push(step);
-        log = rest;
+    while let Some(step) = Step::first(log, named.head_bytes()) {
+        let is_of_run = matches!(named, Named::By(Some(run)) if step.run == run) || named == Named::Not;
+        if !is_of_run || step.transaction != transaction || u32::try_from(steps.len()) != Ok(step.place) {
+            break;
+        }
+        steps.push(step.content);
+        log = step.behind;
     }
     steps
 }
 
-/// The step at the beginning, if it is whole and the one in this place, and what stands behind its last block.
-fn first(log: &[u8], transaction: u64, place: usize) -> Option<(&[u8], &[u8])> {
-    let (head, rest) = log.split_at_checked(HEAD_BYTES)?;
-    let (sum, fields) = head.split_at_checked(SUM_BYTES)?;
-    let (length, of_and_at) = fields.split_first_chunk()?;
-    let (of, at) = of_and_at.split_first_chunk()?;
-    let at = u32::from_le_bytes(at.try_into().ok()?);
-    let is_it = u64::from_le_bytes(*of) == transaction && u32::try_from(place) == Ok(at);
-    let step = rest.get(..usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
-    let behind = log.get(whole_blocks(step.len())..).unwrap_or_default();
-    (is_it && checksum(fields, step) == sum).then_some((step, behind))
+/// A whole step.
+struct Step<'a> {
+    transaction: u64,
+    place: u32,
+    /// Empty where steps name none.
+    run: &'a [u8],
+    content: &'a [u8],
+    /// What stands behind its last block.
+    behind: &'a [u8],
+}
+
+impl<'a> Step<'a> {
+    /// The one at the beginning, with a head of this size.
+    fn first(log: &'a [u8], head_bytes: usize) -> Option<Self> {
+        let (head, rest) = log.split_at_checked(head_bytes)?;
+        let (sum, fields) = head.split_at_checked(SUM_BYTES)?;
+        let (length, of_and_at) = fields.split_first_chunk()?;
+        let (transaction, at) = of_and_at.split_first_chunk()?;
+        let (place, run) = at.split_first_chunk()?;
+        let content = rest.get(..usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+        let whole = head_bytes.saturating_add(content.len()).next_multiple_of(BLOCK_BYTES);
+        (checksum(fields, content) == sum).then(|| Self {
+            transaction: u64::from_le_bytes(*transaction),
+            place: u32::from_le_bytes(*place),
+            run,
+            content,
+            behind: log.get(whole..).unwrap_or_default(),
+        })
+    }
 }
 
 #[cfg(test)]

@@ -53,6 +53,7 @@ pub(crate) static LEDGER: Schema = Schema {
         include_str!("schema/ledger_14.sql"),
         include_str!("schema/ledger_15.sql"),
         include_str!("schema/ledger_16.sql"),
+        include_str!("schema/ledger_17.sql"),
     ],
     // NORMAL would lose acknowledged calls on power loss.
     kept: Kept::OverPowerCut,
@@ -117,7 +118,7 @@ impl Store {
             failpoints: options.failpoints,
             ..Hooks::default()
         };
-        let redo = LEDGER.redo_log(directory, opener)?;
+        let redo = LEDGER.redo_log(directory, opener, &connection)?;
         let writer =
             Writer::start("ledger-writer", connection, session, redo, options.queue_commands_max, hooks);
         let writer = Arc::new(writer.map_err(OpenError::Thread)?);

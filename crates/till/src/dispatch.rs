@@ -6,7 +6,7 @@
 //! not outlive a power cut, so marks count only within one boot of the machine; after another boot every open call may
 //! have run.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -32,15 +32,19 @@ pub struct DispatchMarks {
 struct Slots {
     free: Vec<u64>,
     used: u64,
+    /// Where the marks stand of calls whose end was not on the books when they were let go.
+    left: HashMap<CallId, u64>,
 }
 
-/// The mark of one call. Dropped, it stays for as long as the process lives: whatever became of its call, a start that finds the
-/// call open finds the mark as well.
+/// The mark of one call. Dropped, it stays until its call is said to be [over](DispatchMarks::over): whatever becomes of the call, a
+/// start that finds it open finds the mark as well.
 #[derive(Debug)]
 #[must_use = "a call without a mark may not be sent"]
 pub struct Mark<'a> {
     marks: &'a DispatchMarks,
-    slot: u64,
+    call: CallId,
+    /// `None` once it has given way.
+    slot: Option<u64>,
 }
 
 impl DispatchMarks {
@@ -94,14 +98,29 @@ impl DispatchMarks {
             })
         };
         self.file.write_all_at(call.as_bytes(), offset(slot))?;
-        Ok(Mark { marks: self, slot })
+        Ok(Mark { marks: self, call, slot: Some(slot) })
+    }
+
+    /// A call whose mark was dropped has its end on the books after all.
+    pub fn over(&self, call: CallId) {
+        let mut slots = self.slots.lock();
+        let slot = slots.left.remove(&call);
+        slots.free.extend(slot);
     }
 }
 
 impl Mark<'_> {
     /// The end of the call is on the books, so that nobody asks about it: the mark gives way to the next call that needs its place.
-    pub fn over(self) {
-        self.marks.slots.lock().free.push(self.slot);
+    pub fn over(mut self) {
+        self.marks.slots.lock().free.extend(self.slot.take());
+    }
+}
+
+impl Drop for Mark<'_> {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot {
+            self.marks.slots.lock().left.insert(self.call, slot);
+        }
     }
 }
 
@@ -182,5 +201,19 @@ mod tests {
         let after = DispatchMarks::open(&file(&folder)).unwrap();
         assert!(after.may_have_run(call(1)));
         assert!(!after.may_have_run(call(2)), "control: its place was given to the next one");
+    }
+
+    #[test]
+    fn a_call_whose_end_came_late_gives_its_place_away_as_well() {
+        let (folder, marks) = fresh();
+        drop(marks.mark(call(1)).unwrap()); // the ledger did not take its end
+        marks.mark(call(2)).unwrap().over();
+        marks.over(call(1)); // it was driven on
+        marks.over(call(9)); // never sent
+        let (one, other) = (marks.mark(call(3)).unwrap(), marks.mark(call(4)).unwrap());
+        let after = DispatchMarks::open(&file(&folder)).unwrap();
+        assert_eq!(std::fs::metadata(file(&folder)).unwrap().len(), HEAD + 2 * 16);
+        assert!(!after.may_have_run(call(1)) && after.may_have_run(call(3)) && after.may_have_run(call(4)));
+        drop((one, other));
     }
 }

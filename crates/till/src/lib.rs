@@ -39,6 +39,7 @@ pub mod sandbox;
 pub mod spending;
 mod taken;
 mod till;
+pub mod unfinished;
 
 pub use environment::Environment;
 pub use keys::KeySnapshot;
@@ -50,4 +51,4 @@ pub use payment::{
 pub use payouts::{PayoutFunding, PayoutRails};
 pub use rails::RailError;
 pub use taken::{TakenError, taken};
-pub use till::{Funding, Till, TillError, ledger_elsewhere};
+pub use till::{Funding, Till, TillError, ledger_elsewhere, ledger_is_in};

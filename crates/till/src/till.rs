@@ -1,6 +1,6 @@
 //! The till itself.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,6 +102,25 @@ pub enum TillError {
     /// The marks of calls that were sent cannot be read.
     #[error("use the dispatch marks")]
     Marks(#[source] std::io::Error),
+    /// The books of this directory are in a database, and none is named.
+    #[error(
+        "the ledger of this data directory is in {database}, and no database is named: name it in database.url (TOLLGATE__DATABASE__URL), \
+         or use another data directory (--data)"
+    )]
+    LedgerElsewhere {
+        /// Where they are.
+        database: String,
+    },
+    /// The books of this directory are a file in it, and a database is named.
+    #[error(
+        "the ledger of this data directory is {}, and the database that is named knows nothing of it: use another data directory \
+         (--data), or move that file away to begin with other books",
+        ledger.display()
+    )]
+    LedgerHere {
+        /// The file.
+        ledger: PathBuf,
+    },
     /// It cannot be written down where the ledger is.
     #[error("write down where the ledger is")]
     Elsewhere(#[source] std::io::Error),
@@ -152,12 +171,23 @@ pub fn ledger_elsewhere(data: &Path) -> Option<String> {
     std::fs::read_to_string(data.join(ELSEWHERE)).ok()
 }
 
-fn say_where(file: &Path, database: Option<&DatabaseUrl>) -> std::io::Result<()> {
-    match database {
-        Some(database) => std::fs::write(file, database.to_string()),
-        None if file.exists() => std::fs::remove_file(file),
-        None => Ok(()),
+/// Whose credit, receipts and used proofs are in one ledger must not be served from another by mistake: a setting that got lost on the way
+/// would look like an empty one.
+fn same_books(data: &DataDirectory, database: Option<&DatabaseUrl>) -> Result<(), TillError> {
+    let (elsewhere, ledger) = (ledger_elsewhere(data.root()), data.path("ledger.db"));
+    match (elsewhere, database) {
+        (Some(database), None) => Err(TillError::LedgerElsewhere { database }),
+        (None, Some(_)) if ledger.exists() => Err(TillError::LedgerHere { ledger }),
+        (Some(_), Some(_)) | (None, _) => Ok(()),
     }
+}
+
+/// Writes down in a data directory that its ledger is in this database.
+///
+/// # Errors
+/// When the note cannot be written.
+pub fn ledger_is_in(data: &Path, database: &DatabaseUrl) -> std::io::Result<()> {
+    std::fs::write(data.join(ELSEWHERE), database.to_string())
 }
 
 impl Till {
@@ -167,6 +197,7 @@ impl Till {
     /// What is missing or cannot be opened, as a sentence for the operator.
     pub async fn open(funding: Funding<'_>) -> Result<Self, TillError> {
         let data = DataDirectory::open(funding.data)?;
+        same_books(&data, funding.database)?;
         let signer = Signer::from_seed(&data.key("receipts.key")?)?;
         let own = signer.public();
         let options = Options {
@@ -180,7 +211,8 @@ impl Till {
             None => Store::open(funding.data, signer, options)?,
             Some(url) => Store::connect(url.clone(), funding.data, signer, options).await?,
         };
-        say_where(&data.path(ELSEWHERE), funding.database).map_err(TillError::Elsewhere)?;
+        let noted = funding.database.map(|database| ledger_is_in(funding.data, database));
+        noted.transpose().map_err(TillError::Elsewhere)?;
         let receipt_keys = documents::receipt_keys(&store, &[own]).await?;
         let marks = DispatchMarks::open(&data.path("dispatch.marks")).map_err(TillError::Marks)?;
         let snapshot = Arc::new(KeySnapshot::default());
@@ -242,6 +274,31 @@ async fn without_real_money(store: &Store) -> Result<(), TillError> {
             (Some(_), _) => {}
             (None, Some(first)) => return Err(TillError::RealMoneyOpen { calls, first }),
             (None, None) => return Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_books_of_a_directory_are_not_left_behind_for_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDirectory::open(folder.path()).unwrap();
+        assert!(same_books(&data, None).is_ok(), "a new directory");
+        std::fs::write(data.path(ELSEWHERE), "the database tg at db.internal").unwrap();
+        let left = same_books(&data, None).unwrap_err().to_string();
+        assert!(left.contains("tg at db.internal") && left.contains("database.url"), "{left}");
+        #[cfg(feature = "postgres")]
+        {
+            let database = "postgresql://tg:secret@db.internal/tg".parse().unwrap();
+            assert!(same_books(&data, Some(&database)).is_ok());
+            std::fs::write(data.path("ledger.db"), "").unwrap();
+            assert!(same_books(&data, Some(&database)).is_ok(), "left behind once, and on purpose");
+            std::fs::remove_file(data.path(ELSEWHERE)).unwrap();
+            let here = same_books(&data, Some(&database)).unwrap_err().to_string();
+            assert!(here.contains("ledger.db") && !here.contains("secret"), "{here}");
         }
     }
 }

@@ -10,6 +10,8 @@ use tollgate_attest::PublicKey;
 use tollgate_domain::{Assets, ServerName};
 use tollgate_gate::{Gate, GateLimits, Listed, Mode};
 use tollgate_risk::Room;
+use tollgate_till::dispatch::DispatchMarks;
+use tollgate_till::unfinished::Completes;
 use tollgate_till::{FINALITY_MS, Funding, Till, clock, keys, limits, spending};
 
 use crate::catalog::Goods;
@@ -38,6 +40,8 @@ pub(crate) struct House {
     server: ServerName,
     assets: Assets,
     public_url: Option<String>,
+    /// Cancelled when the server ends: what the books do not take by then waits for the next start.
+    closing: CancellationToken,
     /// Ends the upkeep when the last toll is gone.
     _stop: DropGuard,
 }
@@ -108,6 +112,7 @@ impl House {
             server: understood.server,
             assets,
             public_url: settings.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned()),
+            closing: CancellationToken::new(),
             _stop: stop.clone().drop_guard(),
         });
         let background = TaskTracker::new();
@@ -145,8 +150,33 @@ impl House {
 
     /// Waits for the calls that are being carried out.
     pub(crate) async fn close(&self) {
+        self.closing.cancel();
         self.calls.close();
         self.calls.wait().await;
+    }
+}
+
+impl Completes for House {
+    type Ports = OwnPorts;
+
+    fn gate(&self) -> &Gate<OwnPorts> {
+        &self.gate
+    }
+
+    fn marks(&self) -> &DispatchMarks {
+        &self.gate.ports().marks
+    }
+
+    fn calls(&self) -> &TaskTracker {
+        &self.calls
+    }
+
+    fn takes_money(&self) -> bool {
+        self.gate.ports().store.is_open()
+    }
+
+    async fn given_up(&self) {
+        self.closing.cancelled().await;
     }
 }
 

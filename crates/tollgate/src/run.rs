@@ -9,8 +9,12 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate_domain::{CallId, FailureKind, Outcome};
-use tollgate_gate::{Call, Completed, Fault, Held, HeldCall, Permitted, Ready, ToolAnswer};
+use tollgate_gate::{
+    Call, Completed, Fault, Held, HeldCall, Permitted, Ready, Refusal, Request, Screened, ToolAnswer,
+};
+use tollgate_till::clock;
 use tollgate_till::dispatch::Mark;
+use tollgate_till::unfinished::Unfinished;
 
 use crate::house::House;
 
@@ -33,16 +37,46 @@ pub(crate) struct Ended<T> {
     pub(crate) given: Option<T>,
 }
 
+/// A claimed call, which is driven to an end if nobody carries it out.
+pub(crate) struct Claimed {
+    pub(crate) held: Call<Held>,
+    pub(crate) unfinished: Unfinished<House>,
+}
+
+/// The first half of the street. The claim is made in a task of the house's own: whoever hangs up meanwhile leaves no claim behind
+/// that nobody ends.
+pub(crate) async fn authorize(house: &Arc<House>, request: Request) -> Result<Claimed, Refusal> {
+    let vetted = house.gate.vet(request, clock::now()).await?;
+    let (done, claimed) = oneshot::channel();
+    house.calls.spawn(claim(Arc::clone(house), vetted, done));
+    claimed.await.unwrap_or_else(|_| {
+        Err(Refusal::faulted(Fault::Internal("the task of a claim ended without a word".to_owned())))
+    })
+}
+
+async fn claim(house: Arc<House>, vetted: Call<Screened>, done: oneshot::Sender<Result<Claimed, Refusal>>) {
+    let mut unfinished = Unfinished::begin(&house, vetted.id());
+    let claimed = match house.gate.hold(vetted).await {
+        Ok(held) => Ok(Claimed { held, unfinished }),
+        Err(refusal) => {
+            unfinished.refused(&refusal);
+            Err(refusal)
+        }
+    };
+    // Nobody may be there to take it; then the call is driven on from here.
+    drop(done.send(claimed));
+}
+
 /// Carries out a held call in a task of the house's own, so that a caller who hangs up cannot leave it half done: then the
 /// work is dropped and nothing is charged.
 pub(crate) async fn run<T: Send + 'static>(
     house: &Arc<House>,
-    held: Call<Held>,
+    claimed: Claimed,
     work: impl Future<Output = Worked<T>> + Send + 'static,
 ) -> Ended<T> {
-    let call = held.id();
+    let call = claimed.held.id();
     let (done, ended) = oneshot::channel();
-    house.calls.spawn(carry_out(Arc::clone(house), held, work, done));
+    house.calls.spawn(carry_out(Arc::clone(house), claimed, work, done));
     ended.await.unwrap_or_else(|_| {
         let fault = Fault::Internal("the task of a call ended without a word".to_owned());
         Ended { call, completed: Err(fault), given: None }
@@ -51,7 +85,7 @@ pub(crate) async fn run<T: Send + 'static>(
 
 async fn carry_out<T: Send + 'static>(
     house: Arc<House>,
-    held: Call<Held>,
+    Claimed { held, mut unfinished }: Claimed,
     work: impl Future<Output = Worked<T>> + Send,
     mut done: oneshot::Sender<Ended<T>>,
 ) {
@@ -59,6 +93,7 @@ async fn carry_out<T: Send + 'static>(
         Ok(ready) => ready,
         Err(not_taken) => {
             let (call, completed) = (not_taken.call, not_taken.completed);
+            unfinished.completed(&completed);
             drop(done.send(Ended { call, completed, given: None }));
             return;
         }
@@ -67,6 +102,7 @@ async fn carry_out<T: Send + 'static>(
     // Kept until the end is on the books: a crash in between finds a call that may have run.
     let (Worked { outcome, given }, mark) = match mark(&house, &permitted) {
         Ok(mark) => {
+            unfinished.asks();
             let worked = tokio::select! {
                 biased;
                 () = done.closed() => Worked::lost(FailureKind::Abandoned),
@@ -77,6 +113,7 @@ async fn carry_out<T: Send + 'static>(
         Err(kind) => (Worked::lost(kind), None),
     };
     let completed = complete(&house, (&permitted, mark), held, outcome).await;
+    unfinished.completed(&completed);
     // Whoever asked may be gone; the call has its ending all the same.
     drop(done.send(Ended { call: permitted.call(), completed, given }));
 }

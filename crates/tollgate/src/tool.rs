@@ -13,17 +13,16 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use tollgate_domain::{Origin, Outcome};
 use tollgate_gate::{
-    Answer, ArgumentSchema, Call, Completed, CreditUse, Denial, Door, Ending, Fault, Found, Held, Listed,
-    Naming, Refusal, ToolAnswer, delivered, denied, faulted, render,
+    Answer, ArgumentSchema, Completed, CreditUse, Denial, Door, Ending, Fault, Found, Listed, Naming,
+    Refusal, ToolAnswer, delivered, denied, faulted, render,
 };
 use tollgate_mcp::era::PROTOCOL_VERSION_KEY;
 use tollgate_mcp::{Era, RequestId, result};
-use tollgate_till::clock;
 
 use crate::error::PriceError;
 use crate::house::House;
 use crate::paid::Paid;
-use crate::run::{Ended, Worked, run};
+use crate::run::{Claimed, Ended, Worked, authorize, run};
 use crate::terms::Terms;
 
 type Work = Pin<Box<dyn Future<Output = Outcome<ToolAnswer>> + Send>>;
@@ -209,24 +208,24 @@ impl Tool {
         let naming = Naming { base_url: &base_url, resource_url: &resource_url };
         let id = RequestId::integer(1);
         let door = Door::Mcp { era: asked.era(), id: Some(&id), payment_as_http: false };
-        let held = match self.authorized(&asked).await {
-            Ok(held) => held,
+        let claimed = match self.authorized(&asked).await {
+            Ok(claimed) => claimed,
             Err(Refusal { call, verdict, .. }) => {
                 tracing::debug!(?call, tool = %self.listed.tool, verdict = verdict.word(), "call refused");
                 return Reply::of(&render(&verdict, call, door, naming));
             }
         };
         let arguments = asked.arguments.unwrap_or_default();
-        let (handler, paid) = (Arc::clone(&self.handler), Paid::of(&held));
+        let (handler, paid) = (Arc::clone(&self.handler), Paid::of(&claimed.held));
         // Not begun before the money is taken, where that comes first.
         let working = async move { Worked::<()> { outcome: handler(arguments, paid).await, given: None } };
-        let ended = run(&self.house, held, working);
+        let ended = run(&self.house, claimed, working);
         replied(ended.await, door, naming)
     }
 
-    async fn authorized(&self, asked: &Asked) -> Result<Call<Held>, Refusal> {
+    async fn authorized(&self, asked: &Asked) -> Result<Claimed, Refusal> {
         let request = asked.request(&self.listed).map_err(Refusal::denied)?;
-        self.house.gate.authorize(request, clock::now()).await
+        authorize(&self.house, request).await
     }
 }
 

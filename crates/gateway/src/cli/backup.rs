@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::runtime::Handle;
 use tollgate_store::{DatabaseUrl, Options, Store, copy_books, write_books};
 use tollgate_till::backup::{self, BOOKS, Manifest};
+use tollgate_till::ledger_is_in;
 
 use super::Out;
 use super::books::{DATABASE_URL, database, named_database};
@@ -96,6 +97,8 @@ impl Books {
                 )
             }
             Some(database) => {
+                // The directory stays with these books, from before its first start on.
+                ledger_is_in(staging, &database).context("write down where the ledger is")?;
                 if !self.is_there {
                     write_books(&copy, &database).await?;
                 }

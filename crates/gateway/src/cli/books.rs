@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 use tollgate_domain::{Assets, Caller, KeyId, TransferId};
 use tollgate_ledger::{Clearing, Grant, LedgerStore};
-use tollgate_store::{DatabaseUrl, Options, Store};
+use tollgate_store::{DatabaseUrl, Options, Store, has_books};
 use tollgate_till::ledger_elsewhere;
 
 use super::budget::configured;
@@ -41,9 +41,15 @@ pub(super) fn database(data: &Path) -> anyhow::Result<Option<DatabaseUrl>> {
 }
 
 /// The ledger of the gateway with this data directory: the file in it, or the database that the environment names. None is made: an empty
-/// one in a folder that was named by mistake would look like books in order.
+/// one in a folder, or a database, that was named by mistake would look like books in order.
 pub(super) async fn open(args: &DataArgs) -> anyhow::Result<Store> {
-    if named_database()?.is_none() && args.data.is_dir() && ledger_elsewhere(&args.data).is_none() {
+    let named = named_database()?;
+    if let Some(database) = &named
+        && !has_books(database).await?
+    {
+        bail!("{database} holds no books; name another in {DATABASE_URL}, or start a gateway first");
+    }
+    if named.is_none() && args.data.is_dir() && ledger_elsewhere(&args.data).is_none() {
         let ledger = args.data.join("ledger.db");
         if !ledger.is_file() {
             bail!(

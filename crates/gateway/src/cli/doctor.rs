@@ -1,5 +1,6 @@
 //! `tollgate validate`, `schema` and `doctor`: what a set-up means and what is wrong with it.
 
+mod database;
 mod money;
 mod running;
 
@@ -180,6 +181,7 @@ pub(crate) async fn doctor(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         checks.extend(resting(&config).await);
     }
     checks.extend(data(&config));
+    checks.extend(database::checks(&config).await);
     checks.push(files());
     for (name, server) in &config.servers {
         if matches!(server.transport, Transport::Rest { .. }) {

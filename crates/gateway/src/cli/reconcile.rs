@@ -74,6 +74,10 @@ fn in_words(is_done: bool, answer: &Value) -> String {
                 format!("{rail} did not answer for payout {}: {}", of("/payout_id"), of("/reason"))
             }
             "in_doubt" => format!("in doubt: {call}, {books} of {asset}, {}", of("/state")),
+            // Of no call: what came in on the rail was not told.
+            _ if difference.get("call_id").is_none_or(Value::is_null) => {
+                format!("{rail} did not say what came in: {}", of("/reason"))
+            }
             _ => format!("{rail} did not answer for {call}: {}", of("/reason")),
         });
     }

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tollgate_domain::UnixMillis;
 use tollgate_gate::Mode;
 use tollgate_payer::EvmWallet;
 
@@ -29,6 +30,9 @@ use crate::{clock, dev, keys, pins, server};
 
 /// How often settlements without a definite answer are looked up again, escrows past their deadline ended, and stored results pruned.
 const UPKEEP_MS: u64 = 2_000;
+/// After what time a gateway of the same database that does not run is taken for gone: it knows better what became of its calls, and
+/// has its turn first. An hour.
+pub(super) const GONE_MS: u64 = 3_600_000;
 
 pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     let environment = Environment::read(Path::new(".")).map_err(anyhow::Error::msg)?;
@@ -202,6 +206,10 @@ async fn upkeep(live: Arc<Live>, stop: CancellationToken) {
         }
         if let Err(error) = survey::look(&gateway).await {
             tracing::error!(%error, "could not look at the books");
+        }
+        let gone = UnixMillis::new(clock::now().get().saturating_sub(GONE_MS));
+        if let Err(error) = gateway.gate.adopt(gone).await {
+            tracing::error!(%error, "could not look for what other gateways left open");
         }
     }
 }

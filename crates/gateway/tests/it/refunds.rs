@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use tollgate_testkit::http::{get, send};
 use tollgate_testkit::journal_server::{Behaviour, Script};
 
-use crate::world::{PRICE, PRICED, START, World, delivered, statement};
+use crate::paid_calls::until_known;
+use crate::world::{Demand, PRICE, PRICED, START, World, call, delivered, statement};
 
 async fn call_state(world: &World, call: &str) -> Value {
     get(&format!("{}/api/v1/calls/{call}", world.gateway.url), &[]).await.unwrap().json().unwrap()
@@ -83,4 +84,38 @@ async fn only_an_admin_key_refunds() {
     let done = send(Method::POST, &url, &headers, body).await.unwrap();
     assert_eq!(done.status, 200, "control: {}", done.text());
     assert_eq!(world.payer_balance().await, START);
+}
+
+#[tokio::test]
+async fn what_is_exported_of_a_call_says_who_paid_it_and_what_went_back() {
+    let world = World::paid_echo().await;
+    let made = world.gateway.cli(&["keys", "create", "--name", "agent", "--json"]);
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    let bearer = format!("Bearer {}", made["secret"].as_str().unwrap());
+    let (mcp, arguments, headers) =
+        (world.gateway.mcp(), json!({ "n": 1 }), [("authorization", bearer.as_str())]);
+    // The key calls, and a wallet pays.
+    let demanded = until_known(async || call(&mcp, "echo", &arguments, &json!({}), &headers).await).await;
+    let payment = json!({ "x402/payment": Demand::read(&demanded).sign(&world.payer()) });
+    let paid = delivered(&call(&mcp, "echo", &arguments, &payment, &headers).await);
+    let id = statement(&paid)["call_id"].as_str().unwrap().to_owned();
+    let export = |form: &str| {
+        let written = world.gateway.cli(&["ledger", "export", "settlements", "--format", form]);
+        String::from_utf8(written.stdout).unwrap()
+    };
+    let row = || serde_json::from_str::<Value>(&export("jsonl")).unwrap();
+    let wallet = format!("eip155:{}", world.payer_address().to_lowercase());
+    assert_eq!((&row()["caller"], &row()["payer"]), (&made["id"], &json!(wallet)), "{}", row());
+    assert_eq!(row()["refunded"], "0");
+    let refund = ["refund", &id, "--reason", "late", "--amount", "4000", "--url", &world.gateway.url];
+    assert!(world.gateway.cli(&refund).status.success());
+    assert_eq!((&row()["amount"], &row()["refunded"]), (&json!(PRICE.to_string()), &json!("4000")));
+    let table = export("csv");
+    let [names, cells] =
+        &table.lines().map(|line| line.split(',').collect::<Vec<_>>()).collect::<Vec<_>>()[..]
+    else {
+        panic!("{table}")
+    };
+    let at = names.iter().position(|name| *name == "refunded_whole").unwrap();
+    assert_eq!((names.len(), cells[at]), (cells.len(), "0.004"), "{table}");
 }

@@ -16,7 +16,7 @@ use crate::paid_calls::until_known;
 use crate::payments::{Agent, execution};
 use crate::payouts::{self, WALLET, Withdrawer};
 use crate::world::{
-    Gateway, PRICE, PRICED, START, World, call, call_body, code, command, delivered, modern_headers,
+    Gateway, PRICE, PRICED, START, World, call, call_body, code, command, delivered, modern_headers, soon,
     statement,
 };
 
@@ -223,6 +223,7 @@ async fn f20_books_in_a_database_are_backed_up_under_load_and_restored_into_anot
         let restored = restore(gateway, more);
         assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
         assert!(!folder.join("again/books.sql").exists(), "they are in the database");
+        assert!(folder.join("again/ledger.database").exists(), "the directory says so");
         std::fs::rename(folder.join("data"), folder.join("old")).unwrap();
         std::fs::rename(folder.join("again"), folder.join("data")).unwrap();
         *gateway = Gateway::dev(&folder).await;
@@ -307,6 +308,51 @@ async fn f7_one_gateway_is_killed_under_load_the_other_goes_on_and_nobody_is_cha
     let charged = PRICE * u128::try_from(CALLS / 2).unwrap();
     assert_eq!(pair.first.payer_account(), [charged, START, 0, 0], "charged for what was delivered");
     assert_eq!(pair.second.account("payable:up"), [0, charged, 0, 0]);
+    assert_eq!(pair.trial_balance(), "");
+    pair.second.assert_books_in_order();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f7_what_a_gateway_left_open_that_never_comes_back_is_driven_on_by_another() {
+    let script = Script::new().tool("slow", Behaviour::Hang);
+    let Some(mut pair) = Pair::new(script, "slow").await else { return };
+    let arguments = json!({ "n": 1 });
+    let meta = json!({ "x402/payment": pair.first.x402_payment("slow", &arguments).await });
+    let calling = tokio::spawn(attempt(pair.first.gateway.mcp(), arguments, meta));
+    pair.journal().wait_for_executions(1).await;
+    pair.first.gateway.kill();
+    drop(calling.await);
+    // Without its key a gateway is another one.
+    std::fs::remove_file(pair.first.folder.path().join("data/receipts.key")).unwrap();
+    pair.first.gateway = pair.first.gateway.started_again().await;
+    assert_eq!(pair.first.payer_account(), [0, START, PRICE, 0], "nobody has taken it up");
+    let folder = pair.first.folder.path().to_owned();
+    let plain = format!("servers: {{ up: {{ url: {} }} }}\n", pair.journal().url());
+    std::fs::write(folder.join("plain.yaml"), plain).unwrap();
+    let doctor = || {
+        let doctor = ["doctor", "--config", "plain.yaml", "--data", "data", "--listen", "127.0.0.1:0"];
+        String::from_utf8(command(&folder).args(doctor).output().unwrap().stdout).unwrap()
+    };
+    let said = doctor();
+    assert!(said.contains("· calls that gateways left open which do not run: 1, "), "{said}");
+    assert!(said.contains("✓ the database ") && !said.contains("password"), "{said}");
+
+    let clock = folder.join("clock");
+    std::fs::write(&clock, (2 * 3_600_000).to_string()).unwrap();
+    pair.second.kill();
+    pair.second = pair.second.started_with(&[("TOLLGATE_CLOCK_AHEAD", clock.to_str().unwrap())]).await;
+    let state = || {
+        let listed = pair.second.cli(&["calls", "list", "--json"]);
+        serde_json::from_slice::<Value>(&listed.stdout).unwrap_or_default()["paid"]["state"].clone()
+    };
+    soon(async {
+        while state() != "in_doubt" {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    assert_eq!(pair.first.payer_account(), [0, START, 0, 0]);
+    assert!(doctor().contains("✓ calls that gateways left open"), "{}", doctor());
     assert_eq!(pair.trial_balance(), "");
     pair.second.assert_books_in_order();
 }

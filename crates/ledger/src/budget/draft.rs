@@ -120,12 +120,12 @@ impl Draft {
         books: &mut B,
         wanted: &Wanted,
     ) -> Result<Option<Approval>, B::Error> {
+        // What this batch touched may be an old one that was given back: the books may know of a newer one, unless that is touched too.
+        let stored = books.approval_of(wanted)?.filter(|stored| !self.approvals.contains_key(&stored.id));
         let drafted = self.approvals.values().map(|drafted| &drafted.approval);
         let drafted = drafted.filter(|approval| approval.wanted == *wanted);
-        match drafted.max_by_key(|approval| (approval.asked, approval.id)) {
-            Some(known) => Ok((known.state != ApprovalState::Used).then(|| known.clone())),
-            None => books.approval_of(wanted),
-        }
+        let latest = drafted.chain(&stored).max_by_key(|approval| (approval.asked, approval.id));
+        Ok(latest.filter(|latest| latest.state != ApprovalState::Used).cloned())
     }
 
     pub(crate) fn waiting<B: Books>(

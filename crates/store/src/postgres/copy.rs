@@ -98,12 +98,15 @@ pub enum BooksCopyError {
 pub async fn copy_books(database: &DatabaseUrl, path: &Path) -> Result<u32, BooksCopyError> {
     let copy = Copy { database, path };
     let client = copy.connect().await?;
-    let schema = migrate::version(&client, database).await?;
-    if schema == 0 {
+    if migrate::version(&client, database).await? == 0 {
         return Err(BooksCopyError::NoBooks { database: database.to_string() });
     }
     let failed = copy.failed("copy the books of");
     client.batch_execute(SNAPSHOT).await.map_err(&failed)?;
+    // Before the first row is read, which takes the snapshot: from here on to the end of the copy nobody changes the tables, so that they
+    // are those of this version.
+    client.batch_execute(migrate::KEEP).await.map_err(&failed)?;
+    let schema = migrate::version(&client, database).await?;
     let mut options = OpenOptions::new();
     let file = options.write(true).create_new(true).mode(0o600).open(path).map_err(copy.io())?;
     let mut file = BufWriter::new(file);

@@ -25,6 +25,11 @@ const MIGRATIONS: &[&str] = &[
 /// Only one process migrates at a time: the key of a lock that ends with the transaction.
 const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"TollGate");
 
+/// Keeps the tables as they are until the transaction ends, and waits for whoever is changing them. Whoever reads them may.
+pub(super) const KEEP: &str = "LOCK TABLE schema_version IN ACCESS SHARE MODE";
+/// Waits for everybody who keeps the tables as they are.
+const CHANGE: &str = "LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE";
+
 /// Brings the tables up to date; only the owner, a gateway, changes any. All or nothing.
 pub(super) async fn migrate(client: &Client, url: &DatabaseUrl, opener: Opener) -> Result<(), OpenError> {
     client.batch_execute("BEGIN").await.map_err(failed(url))?;
@@ -70,6 +75,7 @@ pub(super) async fn make(client: &Client, url: &DatabaseUrl, version: u32) -> Re
 
 /// Brings the tables from one version to another that is not older, inside an open transaction.
 pub(super) async fn bring(client: &Client, url: &DatabaseUrl, from: u32, to: u32) -> Result<(), OpenError> {
+    client.batch_execute(CHANGE).await.map_err(failed(url))?;
     let [from, past] = [from, to].map(|version| usize::try_from(version).unwrap_or(usize::MAX));
     for migration in MIGRATIONS.iter().take(past).skip(from) {
         client.batch_execute(migration).await.map_err(failed(url))?;

@@ -330,7 +330,7 @@ pub(super) async fn take(client: &Client, key: &[u8]) -> Result<Option<Identity>
 }
 
 /// The first half of the key of each gateway's lock; the second is its id.
-const GATEWAY_LOCK: i32 = i32::from_be_bytes(*b"Toll");
+pub(super) const GATEWAY_LOCK: i32 = i32::from_be_bytes(*b"Toll");
 
 /// Whether this session is now the one of the gateway: it ends with the connection, however the process ends. The lock keeps a
 /// second process from starting by mistake; what it may write is decided by the epoch alone.

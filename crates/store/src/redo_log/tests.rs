@@ -11,6 +11,11 @@ fn bytes(directory: &TempDir) -> Vec<u8> {
     std::fs::read(directory.path().join("notes.redo")).unwrap()
 }
 
+/// The steps of a transaction in bytes of a log that has begun no run.
+fn read(log: &[u8], transaction: u64) -> Vec<&[u8]> {
+    super::read(log, transaction, Named::By(Some([0; RUN_BYTES])))
+}
+
 #[test]
 fn steps_are_read_in_order_and_only_those_of_the_transaction() {
     let directory = TempDir::new().unwrap();
@@ -90,31 +95,123 @@ fn it_holds_payment_proofs_and_is_its_owners_alone() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+const REDO: [&str; 2] = [include_str!("../schema/ledger_12.sql"), include_str!("../schema/ledger_17.sql")];
+
+/// A database that keeps a log, as a schema of `versions` of it has it, and a table for notes.
+fn database(directory: &TempDir, file: &str, versions: usize) -> Connection {
+    let connection = Connection::open(directory.path().join(file)).unwrap();
+    connection.execute_batch(&REDO[..versions].concat()).unwrap();
+    connection.execute_batch("CREATE TABLE notes (number INTEGER) STRICT").unwrap();
+    connection
+}
+
+fn notes(connection: &Connection) -> i64 {
+    connection.query_row("SELECT count(*) FROM notes", [], |row| row.get(0)).unwrap()
+}
+
+/// A transaction of two steps, each of them durable in the log; rolled back, as by a crash.
+fn two_steps(log: &mut RedoLog, connection: &Connection) -> Vec<Vec<u8>> {
+    connection.execute_batch("BEGIN").unwrap();
+    let mut redo = Redo::default();
+    redo.begin();
+    log.begin(next(connection).unwrap().unwrap());
+    let mut steps = Vec::new();
+    for number in 1..=2 {
+        redo.next_step();
+        let insert = &mut Statement::of(connection, "INSERT INTO notes VALUES (?1)").unwrap();
+        redo.execute(insert, &[&number]).unwrap();
+        let step = redo.take(1).unwrap();
+        log.append(step).unwrap();
+        steps.push(step.to_vec());
+    }
+    connection.execute_batch("ROLLBACK").unwrap();
+    steps
+}
+
+fn is_foreign(connection: &Connection, log: &RedoLog) -> bool {
+    matches!(recover(connection, log.path(), None), Err(RecoverError::Foreign))
+}
+
 #[test]
 fn durable_steps_are_written_again_once() {
     let directory = TempDir::new().unwrap();
     let mut log = log(&directory);
-    let connection = Connection::open(directory.path().join("notes.db")).unwrap();
-    assert_eq!(recover(&connection, log.path(), None).unwrap(), 0, "an empty database keeps none");
-    connection.execute_batch(include_str!("../schema/ledger_12.sql")).unwrap();
-    connection.execute_batch("CREATE TABLE notes (number INTEGER) STRICT; BEGIN").unwrap();
-    let mut redo = Redo::default();
-    redo.begin();
-    log.begin(next(&connection).unwrap().unwrap());
-    for number in 1..=2 {
-        redo.next_step();
-        let mut insert = Statement::of(&connection, "INSERT INTO notes VALUES (?1)").unwrap();
-        redo.execute(&mut insert, &[&number]).unwrap();
-        log.append(redo.take(1).unwrap()).unwrap();
-    }
-    connection.execute_batch("ROLLBACK").unwrap();
-    let notes =
-        || -> i64 { connection.query_row("SELECT count(*) FROM notes", [], |row| row.get(0)).unwrap() };
-    assert_eq!(notes(), 0);
+    let empty = Connection::open_in_memory().unwrap();
+    assert_eq!(recover(&empty, log.path(), None).unwrap(), 0, "an empty database keeps none");
+    let connection = database(&directory, "notes.db", 2);
+    log.begin_run(&connection).unwrap();
+    two_steps(&mut log, &connection);
+    assert_eq!(notes(&connection), 0);
     assert_eq!(recover(&connection, log.path(), None).unwrap(), 2);
-    assert_eq!(notes(), 2);
+    assert_eq!(notes(&connection), 2);
     assert_eq!(recover(&connection, log.path(), None).unwrap(), 0, "they are in the file now");
-    assert_eq!(notes(), 2);
+    assert_eq!(notes(&connection), 2);
+    assert!(has_steps(log.path()).unwrap() && !has_steps(&directory.path().join("none")).unwrap());
+}
+
+#[test]
+fn steps_are_written_into_no_other_database_and_into_no_other_state_of_their_own() {
+    let directory = TempDir::new().unwrap();
+    let mut log = log(&directory);
+    let connection = database(&directory, "notes.db", 2);
+    let never_started = database(&directory, "new.db", 2);
+    log.begin_run(&connection).unwrap();
+    let copied = |name: &str| {
+        let path = directory.path().join(name);
+        connection.execute("VACUUM INTO ?1", [path.to_str().unwrap()]).unwrap();
+        Connection::open(path).unwrap()
+    };
+    let before = copied("before.db");
+    two_steps(&mut log, &connection);
+    assert!(is_foreign(&never_started, &log));
+    assert_eq!(recover(&connection, log.path(), None).unwrap(), 2, "control");
+    two_steps(&mut log, &connection);
+    // The same numbers of transactions, of another gateway.
+    let other = database(&directory, "other.db", 2);
+    let mut elsewhere = RedoLog::of_owner(directory.path().join("other.redo")).unwrap();
+    elsewhere.begin_run(&other).unwrap();
+    committing(&other, 1).unwrap();
+    assert!(is_foreign(&other, &log));
+    // What happened between this copy and the steps is nowhere.
+    assert!(is_foreign(&before, &log));
+    assert_eq!([&other, &before].map(notes), [0, 0]);
+    assert_eq!(recover(&connection, log.path(), None).unwrap(), 2, "control");
+    // What was copied in an earlier run is as foreign, however many transactions there were since.
+    let earlier = copied("earlier.db");
+    log.begin_run(&connection).unwrap();
+    assert!(!has_steps(log.path()).unwrap(), "nothing of an earlier run is left");
+    two_steps(&mut log, &connection);
+    assert!(is_foreign(&earlier, &log));
+    assert_eq!(recover(&connection, log.path(), None).unwrap(), 2, "control");
+}
+
+#[test]
+fn a_log_of_an_earlier_version_is_written_into_its_file_before_that_is_migrated() {
+    let directory = TempDir::new().unwrap();
+    let mut log = log(&directory);
+    let connection = database(&directory, "notes.db", 1);
+    let steps = two_steps(&mut log, &connection);
+    // As that version wrote them: without a run.
+    let mut written = Vec::new();
+    for (place, step) in steps.iter().enumerate() {
+        let mut fields = u32::try_from(step.len()).unwrap().to_le_bytes().to_vec();
+        fields.extend(1_u64.to_le_bytes());
+        fields.extend(u32::try_from(place).unwrap().to_le_bytes());
+        let mut block = checksum(&fields, step).to_vec();
+        block.extend(fields);
+        block.extend(step);
+        block.resize(block.len().next_multiple_of(BLOCK_BYTES), 0);
+        written.extend(block);
+    }
+    std::fs::write(log.path(), &written).unwrap();
+    assert!(has_steps(log.path()).unwrap());
+    assert_eq!(recover(&connection, log.path(), None).unwrap(), 2);
+    assert_eq!(notes(&connection), 2);
+    connection.execute_batch(REDO[1]).unwrap();
+    assert_eq!(recover(&connection, log.path(), None).unwrap(), 0, "a crash before the first run");
+    log.begin_run(&connection).unwrap();
+    two_steps(&mut log, &connection);
+    assert_eq!(recover(&connection, log.path(), None).unwrap(), 2);
 }
 
 #[test]
@@ -126,8 +223,7 @@ fn a_file_that_cannot_be_written_past_the_page_cache_is_written_through_it() {
     log.end = 1;
     log.append(b"one").unwrap();
     let bytes = bytes(&directory);
-    let (step, _) = first(&bytes[1..], 1, 0).unwrap();
-    assert_eq!(step, b"one");
+    assert_eq!(read(&bytes[1..], 1), [b"one".as_slice()]);
 }
 
 #[test]

@@ -41,6 +41,7 @@ impl From<RecoverError> for Failed {
     fn from(error: RecoverError) -> Self {
         match error {
             RecoverError::Log(error) => Self::Log(error),
+            RecoverError::Foreign => Self::Log(std::io::Error::other("the redo log is that of another file")),
             RecoverError::Database(error) => Self::Before(error),
         }
     }

@@ -111,6 +111,41 @@ async fn a_tool_may_come_before_the_gateway() {
     assert_eq!(available(&gateway, &alice()).await, Amount::new(10));
 }
 
+#[tokio::test]
+async fn f19_a_redo_log_beside_another_ledger_is_refused_and_not_a_byte_changes() {
+    let (directory, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let ledger = directory.path().join("ledger.db");
+    let first = claim(Rail::X402, "0x1");
+    fresh(&open(&directory), &first).await;
+    let earlier = std::fs::read(&ledger).unwrap();
+    fresh(&open(&directory), &claim(Rail::X402, "0x2")).await;
+    let own = std::fs::read(&ledger).unwrap();
+    fresh(&open(&elsewhere), &claim(Rail::X402, "0x3")).await;
+    let other = std::fs::read(elsewhere.path().join("ledger.db")).unwrap();
+    for swapped in [Some(&other), Some(&earlier), None] {
+        match swapped {
+            Some(swapped) => std::fs::write(&ledger, swapped).unwrap(),
+            None => std::fs::remove_file(&ledger).unwrap(),
+        }
+        let before = files(directory.path());
+        let refused = Store::open(directory.path(), signer(), Options::default());
+        let refused = refused.expect_err("a gateway");
+        assert!(matches!(refused, OpenError::ForeignLog { .. }), "{refused}");
+        assert!(refused.to_string().contains("move the log away"), "{refused}");
+        let shared = Store::open_shared(directory.path(), Options::default());
+        assert!(matches!(shared, Err(OpenError::ForeignLog { .. })), "{shared:?}");
+        let after = files(directory.path());
+        assert_eq!(after.get("ledger.redo"), before.get("ledger.redo"));
+        assert_eq!(after.get("ledger.db"), before.get("ledger.db"));
+    }
+    std::fs::write(&ledger, own).unwrap();
+    assert_eq!(open(&directory).open_settlements(None, 999).await.unwrap().len(), 2, "control: its own");
+    std::fs::write(&ledger, earlier).unwrap();
+    std::fs::rename(directory.path().join("ledger.redo"), directory.path().join("aside")).unwrap();
+    let open_rows = open(&directory).open_settlements(None, 999).await.unwrap();
+    assert_eq!(open_rows.iter().map(|row| row.call).collect::<Vec<_>>(), [first.call], "given up");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_new_data_directory_is_its_owners_alone() {

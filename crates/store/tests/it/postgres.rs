@@ -284,6 +284,39 @@ async fn each_gateway_has_its_own_chain_of_receipts_and_drives_its_own_settlemen
 }
 
 #[tokio::test]
+async fn what_a_gateway_left_open_is_shown_once_it_is_gone_and_has_not_moved() {
+    let Some(database) = database().await else { return };
+    let (gone, here) = (gateway(&database, 1).await, gateway(&database, 2).await);
+    let calls: Vec<Claim> = (1..=3).map(|number| claim(Rail::X402, &format!("0x{number}"))).collect();
+    for call in &calls {
+        fresh(&gone.store, call).await;
+    }
+    fresh(&here.store, &claim(Rail::X402, "0x4")).await;
+    gone.store.advance(paid(&calls[1])).await.unwrap();
+    let guest = Store::connect_shared(database.url().parse().unwrap(), Options::default()).await.unwrap();
+    let late = at(4_000_000_000_000_000);
+    let left = async |store: &Store, before, after, limit| {
+        let left = store.abandoned_settlements(before, after, limit).await.unwrap();
+        left.iter().map(|row| row.call).collect::<Vec<_>>()
+    };
+    assert_eq!(left(&here.store, late, None, 9).await, [], "it runs");
+    drop(gone);
+    let [first, _, last] = &calls[..] else { panic!() };
+    // Its session ends a moment after it.
+    let seen = async {
+        while left(&here.store, late, None, 9).await != [first.call, last.call] {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), seen).await.unwrap();
+    assert_eq!(left(&here.store, late, Some(first.call), 9).await, [last.call]);
+    assert_eq!(left(&guest, late, None, 1).await, [first.call]);
+    assert_eq!(left(&here.store, first.now, None, 9).await, [], "it may come back");
+    let _again = gateway(&database, 1).await;
+    assert_eq!(left(&here.store, late, None, 9).await, [], "it has come back");
+}
+
+#[tokio::test]
 async fn a_process_that_was_replaced_writes_nothing_any_more() {
     let Some(database) = database().await else { return };
     let paused = gateway(&database, 1).await;

@@ -16,17 +16,18 @@ use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tollgate_domain::{CallId, FailureKind, Outcome};
-use tollgate_gate::{Call, Completed, Ending, Evidence, Fault, Held, HeldCall, Permitted, ToolAnswer};
+use tollgate_gate::{Completed, Ending, Evidence, Fault, HeldCall, Permitted, ToolAnswer};
 use tollgate_risk::Room;
 use tollgate_risk::room::{Full, Share};
 use tollgate_till::dispatch::Mark;
+use tollgate_till::unfinished::Unfinished;
 use tower::Service;
 
 use super::arrived::Arrived;
 use super::layer::{answered, whole};
 use super::{Body, BoxError, answer, stored};
 use crate::house::House;
-use crate::run::{Ended, Worked, complete, guarded, mark, permit};
+use crate::run::{Claimed, Ended, Worked, complete, guarded, mark, permit};
 
 /// What the handler answers at first.
 enum First<R> {
@@ -48,7 +49,7 @@ enum Begun {
 pub(super) async fn exchange<S, B, R>(
     house: &Arc<House>,
     arrived: Arrived,
-    held: Call<Held>,
+    claimed: Claimed,
     inner: S,
     request: Request<B>,
 ) -> Response<Body>
@@ -60,9 +61,9 @@ where
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
-    let call = held.id();
+    let call = claimed.held.id();
     let (begin, begun) = oneshot::channel();
-    house.calls.spawn(carry_out(Arc::clone(house), held, inner, request, begin));
+    house.calls.spawn(carry_out(Arc::clone(house), claimed, inner, request, begin));
     match begun.await {
         Ok(Begun::Flowing(response)) => response,
         Ok(Begun::Ended(ended)) => answer::ended(&arrived, *ended),
@@ -75,7 +76,7 @@ where
 
 async fn carry_out<S, B, R>(
     house: Arc<House>,
-    held: Call<Held>,
+    Claimed { held, mut unfinished }: Claimed,
     inner: S,
     request: Request<B>,
     mut begin: oneshot::Sender<Begun>,
@@ -91,6 +92,7 @@ async fn carry_out<S, B, R>(
         Ok(ready) => ready,
         Err(not_taken) => {
             let (call, completed) = (not_taken.call, not_taken.completed);
+            unfinished.completed(&completed);
             drop(begin.send(Begun::Ended(Box::new(Ended { call, completed, given: None }))));
             return;
         }
@@ -99,8 +101,12 @@ async fn carry_out<S, B, R>(
     let call = permitted.call();
     let mark = match mark(&house, &permitted) {
         Ok(mark) => mark,
-        Err(kind) => return end_at_once(&house, (&permitted, None), held, Worked::lost(kind), begin).await,
+        Err(kind) => {
+            let ending = (&permitted, None, &mut unfinished);
+            return end_at_once(&house, ending, held, Worked::lost(kind), begin).await;
+        }
     };
+    unfinished.asks();
     let first = async {
         match answered(inner, request).await {
             None => First::Ended(Worked::lost(FailureKind::Broken)),
@@ -117,18 +123,21 @@ async fn carry_out<S, B, R>(
     };
     let (mut parts, body) = match first {
         First::Flowing(response) => response.into_parts(),
-        First::Ended(worked) => return end_at_once(&house, (&permitted, mark), held, worked, begin).await,
+        First::Ended(worked) => {
+            return end_at_once(&house, (&permitted, mark, &mut unfinished), held, worked, begin).await;
+        }
     };
     let kept_of = (parts.status, parts.headers.clone());
     let flow = Flow::within(&house);
     if let Err(kind) = flow.announced(body.size_hint()) {
-        return end_at_once(&house, (&permitted, mark), held, Worked::lost(kind), begin).await;
+        let ending = (&permitted, mark, &mut unfinished);
+        return end_at_once(&house, ending, held, Worked::lost(kind), begin).await;
     }
     answer::name_call(&mut parts.headers, call);
     let reader = flow.reader();
     if begin.send(Begun::Flowing(head(parts, reader))).is_err() {
         let lost = Outcome::Lost(FailureKind::Abandoned);
-        drop(complete(&house, (&permitted, mark), held, lost).await);
+        unfinished.completed(&complete(&house, (&permitted, mark), held, lost).await);
         return;
     }
     let outcome = match flow.fill(&permitted, deadline, body).await {
@@ -137,7 +146,9 @@ async fn carry_out<S, B, R>(
         }
         Err(kind) => Outcome::Lost(kind),
     };
-    match complete(&house, (&permitted, mark), held, outcome).await {
+    let completed = complete(&house, (&permitted, mark), held, outcome).await;
+    unfinished.completed(&completed);
+    match completed {
         Ok(Completed { ending: Ending::Delivered(_), evidence, .. }) => {
             flow.end(Some(trailers(call, &evidence)))
         }
@@ -148,12 +159,13 @@ async fn carry_out<S, B, R>(
 
 async fn end_at_once(
     house: &House,
-    (permitted, mark): (&Permitted, Option<Mark<'_>>),
+    (permitted, mark, unfinished): (&Permitted, Option<Mark<'_>>, &mut Unfinished<House>),
     held: HeldCall,
     worked: Worked<Response<Body>>,
     begin: oneshot::Sender<Begun>,
 ) {
     let completed = complete(house, (permitted, mark), held, worked.outcome).await;
+    unfinished.completed(&completed);
     let ended = Ended { call: permitted.call(), completed, given: worked.given };
     drop(begin.send(Begun::Ended(Box::new(ended))));
 }

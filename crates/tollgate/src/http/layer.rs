@@ -10,10 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use tollgate_domain::{FailureKind, Outcome};
-use tollgate_gate::{Call, Denial, Held, Listed, Refusal, ToolAnswer};
+use tollgate_gate::{Denial, Listed, Refusal, ToolAnswer};
 use tollgate_risk::Room;
 use tollgate_risk::room::Full;
-use tollgate_till::clock;
 use tower::{Layer, Service, ServiceExt};
 
 use super::arrived::Arrived;
@@ -21,7 +20,7 @@ use super::body::{self, NotHeld};
 use super::{Body, BoxError, answer, flow, stored};
 use crate::house::House;
 use crate::paid::Paid;
-use crate::run::{Worked, run};
+use crate::run::{Claimed, Worked, authorize, run};
 use crate::settings::Limits;
 
 /// When whoever found no room may come back.
@@ -97,14 +96,13 @@ impl Toll {
     {
         let (parts, body) = request.into_parts();
         let mut arrived = Arrived::new(&self.house, parts);
-        let held = match self.authorized(&arrived, body).await {
-            Ok(held) => held,
+        let (claimed, body) = match self.authorized(&arrived, body).await {
+            Ok(claimed) => claimed,
             Err(refusal) => return answer::refused(&self.house, &arrived, &refusal),
         };
-        let (held, body) = held;
-        let inner_request = arrived.for_handler(Paid::of(&held), body);
+        let inner_request = arrived.for_handler(Paid::of(&claimed.held), body);
         if self.is_flowing {
-            return flow::exchange(&self.house, arrived, held, inner, inner_request).await;
+            return flow::exchange(&self.house, arrived, claimed, inner, inner_request).await;
         }
         let house = Arc::clone(&self.house);
         let work = async move {
@@ -113,7 +111,7 @@ impl Toll {
             };
             whole(response, house.limits.answer_bytes_max, &house.answers).await
         };
-        let ended = run(&self.house, held, work).await;
+        let ended = run(&self.house, claimed, work).await;
         answer::ended(&arrived, ended)
     }
 
@@ -125,7 +123,7 @@ impl Toll {
     }
 
     /// The first half of the street, with the body that was read for it.
-    async fn authorized<B>(&self, arrived: &Arrived, body: B) -> Result<(Call<Held>, Bytes), Refusal>
+    async fn authorized<B>(&self, arrived: &Arrived, body: B) -> Result<(Claimed, Bytes), Refusal>
     where
         B: http_body::Body<Data = Bytes>,
         B::Error: Into<BoxError>,
@@ -149,8 +147,7 @@ impl Toll {
             })
         })?;
         let request = arrived.request(self.listed.tool.clone(), &body).map_err(Refusal::denied)?;
-        let held = self.house.gate.authorize(request, clock::now()).await?;
-        Ok((held, body))
+        Ok((authorize(&self.house, request).await?, body))
     }
 }
 

@@ -1,12 +1,14 @@
 //! Tools behind a toll, in an MCP server of whatever library.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tollgate::{Asked, Paid, Reply, Settings, Tollgate, Tool};
 
-use crate::world::{PRICE, PRICED, Runs, START, assert_earned, balance, payer, sign};
+use crate::world::{PRICE, PRICED, Runs, START, assert_earned, balance, payer, sign, soon};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,4 +123,76 @@ async fn a_tool_that_fails_costs_nothing_and_malformed_arguments_have_no_price()
     let paid = shop.ask(&positive, &shop.payment(&positive).await).await;
     assert_eq!(paid["structuredContent"]["sum"], 3, "control");
     assert_earned(shop.folder.path(), PRICE).await;
+}
+
+/// Somebody else has the file for longer than a commit waits for it.
+fn taken(data: &Path) -> rusqlite::Connection {
+    let books = rusqlite::Connection::open(data.join("ledger.db")).unwrap();
+    books.busy_timeout(Duration::from_secs(30)).unwrap();
+    books.execute_batch("BEGIN IMMEDIATE").unwrap();
+    books
+}
+
+/// The result of a call, or the code of its refusal.
+async fn said(shop: &Shop, arguments: &Value, meta: &Value) -> Value {
+    match shop.add.call(Asked::new(arguments).meta(meta)).await {
+        Reply::Result(result) => result,
+        Reply::Error(error) => error["data"]["error"].clone(),
+    }
+}
+
+/// What is answered once the call before does not run any more.
+async fn when_over(shop: &Shop, arguments: &Value, meta: &Value) -> Value {
+    soon(async {
+        loop {
+            let answer = said(shop, arguments, meta).await;
+            if answer != "payment_in_flight" {
+                return answer;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_who_hangs_up_while_the_claim_is_made_leaves_nothing_held() {
+    let shop = shop().await;
+    let arguments = json!({ "a": 2, "b": 3 });
+    let payment = shop.payment(&arguments).await;
+    let books = taken(shop.folder.path());
+    // The claim waits for the file, and its caller for neither.
+    let asked = Asked::new(&arguments).meta(&payment);
+    tokio::time::timeout(Duration::from_millis(500), shop.add.call(asked)).await.unwrap_err();
+    books.execute_batch("ROLLBACK").unwrap();
+    let paid = when_over(&shop, &arguments, &payment).await;
+    assert_eq!(paid["structuredContent"]["sum"], 5, "{paid}");
+    assert_eq!((shop.runs.count(), balance(shop.folder.path()).await), (1, START - PRICE));
+    assert_earned(shop.folder.path(), PRICE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f17_f18_an_ending_that_the_books_did_not_take_is_driven_on_once_they_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_owned();
+    let tollgate = Tollgate::open(Settings::dev(folder.path())).await.unwrap();
+    let books = Arc::new(std::sync::Mutex::new(None));
+    let (runs, held) = (Runs::default(), Arc::clone(&books));
+    let (counted, at) = (runs.clone(), data.clone());
+    let tool = tollgate
+        .tool("add", PRICED, move |_: Sum, _: Paid| {
+            *held.lock().unwrap() = Some(taken(&at));
+            counted.one_more();
+            async { Ok::<_, String>(json!({})) }
+        })
+        .unwrap();
+    let shop = Shop { folder, _tollgate: tollgate, add: Arc::new(tool), runs };
+    let arguments = json!({ "a": 2, "b": 3 });
+    let payment = shop.payment(&arguments).await;
+    assert_eq!(said(&shop, &arguments, &payment).await, "store_busy");
+    drop(books.lock().unwrap().take());
+    // Nobody starts anything anew.
+    assert_eq!(when_over(&shop, &arguments, &payment).await, "payment_replayed", "in doubt");
+    assert_eq!((shop.runs.count(), balance(&data).await), (1, START), "not charged");
+    assert_earned(&data, 0).await;
 }

@@ -40,7 +40,7 @@ pub(super) async fn lease(
     let held = match held {
         Ok(held) => held,
         Err(refusal) => {
-            unfinished.iter_mut().for_each(Unfinished::over);
+            unfinished.iter_mut().for_each(|unfinished| unfinished.refused(&refusal));
             drop(reply.send(told::refusal(&gateway, &refusal, &resource)));
             watch.refused(&refusal);
             return;

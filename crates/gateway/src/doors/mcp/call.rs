@@ -182,7 +182,7 @@ impl Asked {
             Err(refusal) => {
                 let response = self.refused(&refusal);
                 watch.refused(&refusal);
-                unfinished.over();
+                unfinished.refused(&refusal);
                 drop(reply.send(response));
             }
         }

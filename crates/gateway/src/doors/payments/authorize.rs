@@ -82,7 +82,7 @@ async fn hold(
     let held = match watch.hold(&gateway.gate, vetted).await {
         Ok(held) => held,
         Err(refusal) => {
-            unfinished.over();
+            unfinished.refused(&refusal);
             return refuse(watch, refusal, reply);
         }
     };

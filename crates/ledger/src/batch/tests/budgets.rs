@@ -282,6 +282,31 @@ fn p21_an_approval_is_asked_for_once_and_used_once() {
 }
 
 #[test]
+fn p21_one_that_comes_back_does_not_hide_a_newer_decision_in_the_same_commit() {
+    let spending = ask(1_000, None, Some(100));
+    let reject = || {
+        let event = ApprovalEvent::Reject { by: "eve".into() };
+        Command::Budget(Change::Decide {
+            id: ApprovalId::from_bytes([2; 16]),
+            event,
+            now: UnixMillis::new(2),
+        })
+    };
+    let mut books = Memory::default();
+    let first = [asked(1, 150, 1), approve(1), spend(1, 150, &spending), asked(2, 150, 2)];
+    assert!(is_fresh(&books.commit(&first)[2]));
+    let mut undecided = books.clone();
+    books.commit(&[reject()]);
+    let mut apart = books.clone();
+    apart.commit(&[void(1)]);
+    let alone = apart.commit(&[spend(2, 150, &spending)]);
+    assert!(matches!(alone[0], Ok(Outcome::Claimed(Claimed::Barred(Barrier::NeedsApproval { .. })))));
+    assert_eq!(books.commit(&[void(1), spend(2, 150, &spending)])[1], alone[0], "rejected is rejected");
+    let decided = undecided.commit(&[void(1), approve(2), spend(2, 150, &spending)]);
+    assert!(is_fresh(&decided[2]), "control: {decided:?}");
+}
+
+#[test]
 fn p20_one_caller_does_not_fill_the_queue_of_approvals() {
     let mut books = Memory::default();
     let count = |outcomes: Vec<Result<Outcome, Refusal>>| {

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use tollgate_domain::Rail;
 use tollgate_ledger::LedgerStore;
 use tollgate_store::{BooksCopyError, NewKey, copy_books, write_books};
-use tollgate_testkit::peers::postgres::Database;
+use tollgate_testkit::peers::postgres::{self, Database};
 
 use super::{VERSION_1, database, every_row, gateway, mixed_commands};
 use crate::keys::new_key;
@@ -61,6 +62,41 @@ async fn books_that_are_copied_into_another_database_are_the_same_and_go_on() {
     after.store.advance(paid(&next)).await.unwrap();
     in_order(&after.store).await;
     assert!(copy_books(&url, &copied.file).await.is_err(), "no file is written over");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_changes_the_tables_while_they_are_copied() {
+    let Some(one) = database().await else { return };
+    let _gateway = gateway(&one, 7).await;
+    let (server, name) = (postgres::shared().await.unwrap(), one.name().to_owned());
+    // Somebody who keeps the copy from going on.
+    let holding = std::thread::spawn(move || {
+        server
+            .psql(&name, "BEGIN; LOCK TABLE tollgate.accounts IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)")
+    });
+    let locks = |granted: &str| {
+        let locks = "SELECT count(*) FROM pg_locks WHERE relation = 'tollgate.accounts'::regclass";
+        one.psql(&format!("{locks} AND mode = {granted}")).unwrap()
+    };
+    while locks("'AccessExclusiveLock' AND granted") != "1" {
+        tokio::task::yield_now().await;
+    }
+    let mut copying = JoinSet::new();
+    let (url, folder) = (one.url().parse().unwrap(), TempDir::new().unwrap());
+    copying.spawn(async move { copy_books(&url, &folder.path().join("books.sql")).await });
+    while locks("'AccessShareLock' AND NOT granted") != "1" {
+        tokio::task::yield_now().await;
+    }
+    // As a gateway of a newer version does first.
+    let migrate = "BEGIN; LOCK TABLE tollgate.schema_version IN ACCESS EXCLUSIVE MODE NOWAIT; ROLLBACK";
+    let refused = one.psql(migrate).unwrap_err().to_string();
+    assert!(refused.contains("could not obtain lock"), "{refused}");
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE mode = 'AccessExclusiveLock' \
+         AND relation = 'tollgate.accounts'::regclass";
+    server.psql(one.name(), end).unwrap();
+    holding.join().unwrap().unwrap_err();
+    copying.join_next().await.unwrap().unwrap().unwrap();
+    one.psql(migrate).unwrap();
 }
 
 #[tokio::test]
