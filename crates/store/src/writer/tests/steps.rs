@@ -105,6 +105,7 @@ impl World {
         let connection = connect(&directory);
         connection.execute_batch("CREATE TABLE notes (number INTEGER PRIMARY KEY) STRICT").unwrap();
         connection.execute_batch(include_str!("../../schema/ledger_12.sql")).unwrap();
+        connection.execute_batch(include_str!("../../schema/ledger_17.sql")).unwrap();
         Self::on(directory)
     }
 
@@ -116,8 +117,10 @@ impl World {
         let ends = Arc::<Ends>::default();
         let failpoints: Arc<dyn Failpoints> = Arc::<Ends>::clone(&ends);
         let hooks = Hooks { failpoints: Some(failpoints), ..Hooks::default() };
-        let log = Some(RedoLog::of_owner(path).unwrap());
-        let writer = Writer::start("test-writer", connection, Noting::default(), log, 64, hooks).unwrap();
+        let mut log = RedoLog::of_owner(path).unwrap();
+        log.begin_run(&connection).unwrap();
+        let writer =
+            Writer::start("test-writer", connection, Noting::default(), Some(log), 64, hooks).unwrap();
         Self { directory, ends, writer: Some(writer) }
     }
 
