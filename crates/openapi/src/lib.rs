@@ -16,8 +16,10 @@
 //! let api = translate(document, &[], Limits::default())?;
 //! let tool = &api.tools[0];
 //! assert_eq!(tool.name, "getPet");
-//! let request = tool.operation.request(br#"{"id":"a/b?c"}"#)?;
-//! assert_eq!((request.method.as_str(), request.path_and_query.as_str()), ("GET", "/pets/a%2Fb%3Fc"));
+//! let request = tool.operation.request(br#"{"id":"a b?c"}"#)?;
+//! assert_eq!((request.method.as_str(), request.path_and_query.as_str()), ("GET", "/pets/a%20b%3Fc"));
+//! // Many servers decode a path before they look whose it is: this would be another operation's.
+//! assert!(tool.operation.request(br#"{"id":"a/b"}"#).is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
