@@ -92,7 +92,7 @@ pub(crate) struct Writer<S> {
 struct State {
     /// Nothing is accepted any more.
     closed: AtomicBool,
-    /// There may be durable steps that other connections do not see yet. Always so beside a gateway, which does not say.
+    /// Something may be answered, or be durable, that other connections do not see yet. Always so beside a gateway, which does not say.
     unseen: AtomicBool,
 }
 

@@ -208,6 +208,24 @@ async fn what_is_awaited_ahead_is_answered_when_it_is_decided_and_durable_no_lat
 }
 
 #[tokio::test]
+async fn whoever_reads_what_was_answered_ahead_waits_for_its_commit() {
+    let world = World::new(8);
+    world.script.shut();
+    assert_eq!(world.note_ahead(1).await, Ok(()));
+    let mut shown = pin!(world.writer.as_ref().unwrap().show());
+    assert_eq!(polled(shown.as_mut()), None);
+    assert!(world.notes().is_empty(), "control: the others do not see it yet");
+    world.script.open();
+    assert_eq!(shown.await, Ok(()));
+    assert_eq!(world.notes(), [1]);
+    assert_eq!(
+        polled(pin!(world.writer.as_ref().unwrap().show())),
+        Some(Ok(())),
+        "there is nothing to wait for"
+    );
+}
+
+#[tokio::test]
 async fn what_was_answered_ahead_is_taken_back_by_a_disk_that_fails() {
     let world = World::new(8);
     world.script.faults.lock().push(DiskFault::Full);

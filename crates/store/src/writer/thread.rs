@@ -198,23 +198,23 @@ impl<S: Session> WriterThread<S> {
             Failure::Refused(refusal) => Failed::Refused(refusal),
             Failure::Database(error) => Failed::Before(error),
         })?;
+        // First of all: whoever is told now, and reads, waits for this step.
+        self.state.unseen.store(true, Ordering::Release);
         jobs.iter_mut().for_each(|job| job.decided());
         let rows = self.connection.total_changes().wrapping_sub(written);
         let step = self.session.redo(rows);
         if rows == 0 && step.is_none_or(<[u8]>::is_empty) {
             if is_first {
                 self.transaction = None;
-                return self.connection.execute_batch("COMMIT").map_err(Failed::Before);
+                self.connection.execute_batch("COMMIT").map_err(Failed::Before)?;
+                self.all_is_seen();
             }
             return Ok(());
         }
         self.hooks.hit("before_commit");
         let log = self.redo.as_mut().filter(|log| log.is_written());
         match log.zip(step.filter(|step| step.len() <= STEP_BYTES_MAX)) {
-            Some((log, step)) => {
-                self.hooks.timing(|| self.hooks.append(log, step)).map_err(Failed::Log)?;
-                self.state.unseen.store(true, Ordering::Release);
-            }
+            Some((log, step)) => self.hooks.timing(|| self.hooks.append(log, step)).map_err(Failed::Log)?,
             None => self.commit()?,
         }
         self.session.committed();
