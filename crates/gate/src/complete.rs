@@ -237,9 +237,11 @@ impl<P: Ports> Gate<P> {
         };
         let mpp = match &answer {
             SettlementAnswer::Settled { reference } => mpp_receipt(call, reference, now),
-            SettlementAnswer::Failed { .. } | SettlementAnswer::Unknown { .. } | SettlementAnswer::Absent => {
+            SettlementAnswer::Unknown { evidence } => {
+                warn_in_doubt(call.id, evidence);
                 None
             }
+            SettlementAnswer::Failed { .. } | SettlementAnswer::Absent => None,
         };
         let answered =
             Answered { key: &payment.key, call: call.id, amount, asset: &payment.asset, first, answer };
@@ -497,6 +499,11 @@ pub(crate) fn after_refusal(
 /// `SettleResponse` of a payment that did not move. Only x402 has a word for that.
 fn refused(rail: Rail, asset: &AssetId, reason: &str) -> Option<String> {
     (rail == Rail::X402).then(|| wire::settle_response(false, "", asset.network(), None, None, Some(reason)))
+}
+
+/// Callers are told to come again; why, such as a relayer without gas, only an operator can mend.
+pub(crate) fn warn_in_doubt(call: CallId, evidence: &str) {
+    tracing::warn!(%call, evidence, "whether a payment moved is not known yet; it is looked up until it is");
 }
 
 /// The digest that the settlement row keeps of a result; an answer without one cannot be executed.

@@ -6,7 +6,7 @@ use tollgate_ledger::Event;
 use tollgate_rails::{Funds, Payment, SettlementAnswer};
 
 use crate::call::{Call, Held, Ready};
-use crate::complete::{Completed, Ending, after_refusal, settlement_of};
+use crate::complete::{Completed, Ending, after_refusal, settlement_of, warn_in_doubt};
 use crate::evidence::Evidence;
 use crate::fault::Fault;
 use crate::ports::Ports;
@@ -74,6 +74,7 @@ impl<P: Ports> Gate<P> {
                     SettlementAnswer::Unknown { evidence } => evidence,
                     _ => "no effect so far".to_owned(),
                 };
+                warn_in_doubt(call.id, &evidence);
                 self.advance(key, call.id, vec![Event::Unknown { evidence }], None, None).await?;
                 (Ending::PaymentPending, Evidence::default())
             }
