@@ -75,7 +75,7 @@ pub use kept::envelope_of;
 pub use key::{KeyError, PublicKey, Signer};
 pub use seal::{FIRST_PREVIOUS, SealError, Sealed, seal};
 pub use statement::{Statement, StatementDraft};
-pub use verify::{Place, Said, Verified, VerifyError, verify};
+pub use verify::{Place, Said, Verified, VerifyError, kept_statement, verify};
 pub use wire::StatementError;
 
 /// The media type of a receipt's payload: what its signature is about, part of the signed bytes.

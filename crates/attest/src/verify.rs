@@ -134,6 +134,16 @@ pub fn verify(envelope: &str, keys: &[PublicKey]) -> Result<Verified, VerifyErro
     Ok(Verified { place, said, payload, key_id: key.key_id().to_owned(), hash: Digest::of(&signed) })
 }
 
+/// What an envelope says of a call, whoever signed it: for one that a gateway has sealed and kept itself. `None`: it is no such envelope.
+pub fn kept_statement(envelope: &str) -> Option<Statement> {
+    let envelope: Envelope = serde_json::from_str(envelope).ok()?;
+    let payload = String::from_utf8(dsse::decode(&envelope.payload)?).ok()?;
+    match read(&payload).ok()? {
+        (_, Said::Call(statement)) => Some(*statement),
+        _ => None,
+    }
+}
+
 /// The given key by which a signature verifies. Signatures by other keys are somebody else's and are passed over.
 fn signing_key<'a>(
     envelope: &Envelope,

@@ -250,12 +250,15 @@ fn rest_body(code: Code, mut facts: Map<String, Value>) -> Map<String, Value> {
     Map::from_iter([("error".to_owned(), Value::Object(error))])
 }
 
-/// HTTP 402: x402 v2 in `PAYMENT-REQUIRED`, L402 and `Payment` in `WWW-Authenticate` lines of their own, and the same
-/// facts in the body.
+/// HTTP 402: x402 v2 in `PAYMENT-REQUIRED`, after a failed settlement with its `PAYMENT-RESPONSE`, L402 and `Payment` in
+/// `WWW-Authenticate` lines of their own, and the same facts in the body.
 fn http_demand(code: Code, demand: &Demand, facts: Map<String, Value>, naming: Naming<'_>) -> Answer {
     let mut answer = rest_error(code, facts);
     if let Some(required) = demand.payment_required(naming.resource_url) {
         insert(&mut answer.headers, "payment-required", &tollgate_rails::x402::wire::header(&required));
+    }
+    if let Some(refused) = &demand.refused {
+        insert(&mut answer.headers, "payment-response", &tollgate_rails::x402::wire::header(refused));
     }
     for challenge in demand.www_authenticate() {
         if let Ok(value) = HeaderValue::from_str(challenge) {

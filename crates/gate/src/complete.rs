@@ -237,9 +237,11 @@ impl<P: Ports> Gate<P> {
         };
         let mpp = match &answer {
             SettlementAnswer::Settled { reference } => mpp_receipt(call, reference, now),
-            SettlementAnswer::Failed { .. } | SettlementAnswer::Unknown { .. } | SettlementAnswer::Absent => {
+            SettlementAnswer::Unknown { evidence } => {
+                warn_in_doubt(call.id, evidence);
                 None
             }
+            SettlementAnswer::Failed { .. } | SettlementAnswer::Absent => None,
         };
         let answered =
             Answered { key: &payment.key, call: call.id, amount, asset: &payment.asset, first, answer };
@@ -254,7 +256,7 @@ impl<P: Ports> Gate<P> {
                 let held = &call.stage.held;
                 let buyer = Some((&held.principal, &held.standing));
                 let demand = call.demand_afresh(self, buyer, self.ports.now()).await;
-                Ending::PaymentFailed { reason, demand }
+                Ending::PaymentFailed { demand: after_refusal(demand, payment, &reason), reason }
             }
             other => other,
         };
@@ -294,8 +296,7 @@ impl<P: Ports> Gate<P> {
                 let told = Told { settlement: "failed", payment_ref: None, refunded: None, ..told };
                 events.push(Event::Failed { reason: reason.clone() });
                 let mut evidence = self.advance(key, call, events, kept, Some(told)).await?;
-                evidence.payment = network
-                    .map(|network| wire::settle_response(false, "", network, None, None, Some(&reason)));
+                evidence.payment = refused(key.rail(), asset, &reason);
                 Ok((Ending::PaymentFailed { reason, demand: None }, evidence))
             }
             open @ (SettlementAnswer::Unknown { .. } | SettlementAnswer::Absent) => {
@@ -482,6 +483,27 @@ pub(crate) fn settlement_of(payment: &Payment, since: UnixMillis) -> Settlement 
 /// The payer's address in the key of an x402 payment (`network/asset/payer/nonce`).
 fn payer_of(key: &PaymentKey) -> Option<&str> {
     key.proof().split('/').nth(2)
+}
+
+/// The same demand with how the rail refused the payment: x402 clients look for it beside what would pay.
+pub(crate) fn after_refusal(
+    demand: Option<Box<Demand>>,
+    payment: &Payment,
+    reason: &str,
+) -> Option<Box<Demand>> {
+    let mut demand = demand?;
+    demand.refused = refused(payment.key.rail(), &payment.asset, reason);
+    Some(demand)
+}
+
+/// `SettleResponse` of a payment that did not move. Only x402 has a word for that.
+fn refused(rail: Rail, asset: &AssetId, reason: &str) -> Option<String> {
+    (rail == Rail::X402).then(|| wire::settle_response(false, "", asset.network(), None, None, Some(reason)))
+}
+
+/// Callers are told to come again; why, such as a relayer without gas, only an operator can mend.
+pub(crate) fn warn_in_doubt(call: CallId, evidence: &str) {
+    tracing::warn!(%call, evidence, "whether a payment moved is not known yet; it is looked up until it is");
 }
 
 /// The digest that the settlement row keeps of a result; an answer without one cannot be executed.

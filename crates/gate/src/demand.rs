@@ -24,6 +24,8 @@ pub struct Demand {
     pub sandbox: bool,
     /// Why an earlier payment was not taken; replaces the plain sentence.
     pub reason: Option<String>,
+    /// How the rail refused the payment of this very call: x402's `SettleResponse`, where it was x402.
+    pub refused: Option<String>,
 }
 
 impl Demand {
@@ -50,6 +52,7 @@ impl Demand {
                 self.description.as_deref(),
                 &self.sentence(),
                 &accepts,
+                self.refused.as_deref(),
             )
         })
     }

@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 use serde_json::json;
-use tollgate_domain::{Amount, AssetId, Principal};
+use tollgate_domain::{Amount, AssetId, Principal, Rail};
 use tollgate_ledger::StoredAnswer;
 use tollgate_rails::mpp;
 use tollgate_rails::x402::wire;
@@ -48,7 +48,7 @@ impl Evidence {
         Self {
             receipt: stored.receipt.clone(),
             salts: stored.private.clone(),
-            payment: None,
+            payment: stored.receipt.as_deref().and_then(payment_of),
             mpp: None,
             refund: None,
             escrow: None,
@@ -131,4 +131,16 @@ impl Evidence {
             insert(headers, "tollgate-escrow", &escrow.escrow.to_string());
         }
     }
+}
+
+/// The `SettleResponse` of a call as its receipt tells it. Whoever was told to come again, because it was not known whether the payment
+/// had arrived, is told with the stored answer.
+fn payment_of(receipt: &str) -> Option<String> {
+    let said = tollgate_attest::kept_statement(receipt)?;
+    let (quoted, asset, rail) = said.price?;
+    let reference = said.payment_ref.filter(|_| said.charged && rail == Rail::X402)?;
+    let payer = said.caller.as_str().strip_prefix("eip155:");
+    // Where less than the price was charged, a receipt does not say whether the rest moved and came back, or never moved.
+    let amount = said.amount_charged.is_none().then_some(quoted);
+    Some(wire::settle_response(true, &reference, asset.network(), payer, amount, None))
 }

@@ -6,7 +6,7 @@ use tollgate_ledger::Event;
 use tollgate_rails::{Funds, Payment, SettlementAnswer};
 
 use crate::call::{Call, Held, Ready};
-use crate::complete::{Completed, Ending, settlement_of};
+use crate::complete::{Completed, Ending, after_refusal, settlement_of, warn_in_doubt};
 use crate::evidence::Evidence;
 use crate::fault::Fault;
 use crate::ports::Ports;
@@ -67,13 +67,14 @@ impl<P: Ports> Gate<P> {
                 let evidence = self.advance(key, call.id, vec![failed], None, Some(told)).await?;
                 let buyer = Some((&call.stage.principal, &call.stage.standing));
                 let demand = call.demand_afresh(self, buyer, self.ports.now()).await;
-                (Ending::PaymentFailed { reason, demand }, evidence)
+                (Ending::PaymentFailed { demand: after_refusal(demand, payment, &reason), reason }, evidence)
             }
             open @ (SettlementAnswer::Unknown { .. } | SettlementAnswer::Absent) => {
                 let evidence = match open {
                     SettlementAnswer::Unknown { evidence } => evidence,
                     _ => "no effect so far".to_owned(),
                 };
+                warn_in_doubt(call.id, &evidence);
                 self.advance(key, call.id, vec![Event::Unknown { evidence }], None, None).await?;
                 (Ending::PaymentPending, Evidence::default())
             }

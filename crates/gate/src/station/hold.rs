@@ -5,6 +5,7 @@ use tollgate_rails::x402::settler::reason;
 use tollgate_rails::{Funds, Payment};
 
 use crate::call::{Bill, Call, Held, Hold, Paid, Screened};
+use crate::complete::after_refusal;
 use crate::denial::Denial;
 use crate::fault::Fault;
 use crate::ports::Ports;
@@ -42,7 +43,7 @@ impl Call<Screened> {
                         Box::pin(pay::demand(&self, &self.stage.paid.caller, &bill.quote, gate, now)).await;
                     // The word of the token contract: on a chain it is heard only after the tool has run.
                     let reason = reason::INSUFFICIENT_BALANCE.to_owned();
-                    let demand = demand.ok().map(Box::new);
+                    let demand = after_refusal(demand.ok().map(Box::new), payment, &reason);
                     return Err(self.refuse(Denial::PaymentFailed { reason, demand }));
                 }
                 // Another call has spent the credit of the wallet meanwhile: its signature pays.

@@ -246,6 +246,7 @@ pub(crate) async fn demand<S, P: Ports>(
         offers,
         sandbox: gate.limits.mode == crate::ports::Mode::Sandbox,
         reason: None,
+        refused: None,
     })
 }
 

@@ -49,13 +49,14 @@ pub(crate) async fn call(args: CallArgs) -> anyhow::Result<ExitCode> {
     match paid {
         Ok(paid) => {
             // The result first, and what paid for it: whatever is wrong with the receipt, they are paid for.
-            show(&paid, args.json);
+            show(&paid, "paid", args.json);
             keep(&paid, args.payment_to.as_deref())?;
             let is_sound = tell_receipt(&paid, &published, &arguments, args.json).await;
             Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::from(FINDING) })
         }
         Err(PayError::ToolFailed(paid)) => {
-            show(&paid, args.json);
+            // Whether it was kept, given back or never moved, the receipt says.
+            show(&paid, "presented", args.json);
             tell_receipt(&paid, &published, &arguments, args.json).await;
             let of_payment =
                 if paid.paid.is_some() { "; the receipt says what became of the payment" } else { "" };
@@ -75,7 +76,7 @@ pub(crate) async fn demo(base_url: &str, data: &Path) -> anyhow::Result<()> {
     let arguments = r#"{"city":"Oslo"}"#;
     let (payer, published) = payer(&url, data)?;
     let paid = payer.call("weather", arguments, &limit, clock::now()).await?;
-    show(&paid, false);
+    show(&paid, "paid", false);
     let receipt = paid.receipt.as_deref().context("the gateway gave no receipt")?;
     let checked = Checked::of(receipt, published.keys().await, arguments, &paid.result);
     tell(receipt, &checked, &published);
@@ -110,20 +111,21 @@ fn arguments(pairs: &[String]) -> anyhow::Result<String> {
     Ok(Value::Object(object).to_string())
 }
 
-fn show(paid: &Paid, as_json: bool) {
+fn show(paid: &Paid, done: &str, as_json: bool) {
     if as_json {
         let receipt = paid.receipt.as_deref().unwrap_or("null");
         return Out::json(&format!("{{\"result\":{},\"receipt\":{receipt}}}", paid.result));
     }
     Out::line(&text_of(&paid.result));
     if let Some(with) = &paid.paid {
+        let reference = with.reference.as_deref().map(|named| format!(", reference {}", one_line(named)));
         Out::line(&format!(
-            "\npaid {} on {} by {} ({}), reference {}",
+            "\n{done} {} on {} by {} ({}){}",
             with.money,
             with.network,
             with.rail,
             paying::kind_of_money(&with.network, with.is_sandbox),
-            one_line(with.reference.as_deref().unwrap_or("unnamed"))
+            reference.unwrap_or_default()
         ));
     }
 }

@@ -243,6 +243,7 @@ async fn a_chain_moves_the_money_before_the_tool_is_asked() {
     let meta = json!({ "x402/payment": demand.sign(&poor) });
     let refused = world.call(&json!({ "n": 2 }), &meta).await;
     assert_eq!(code(&refused), "payment_failed", "{}", refused.text());
+    assert!(refused.text().contains(r#""x402/payment-response":{"success":false"#), "{}", refused.text());
     assert_eq!(world.journal.executions(), 1, "only the control has run");
     world.assert_charged_once().await;
 }

@@ -131,19 +131,31 @@ async fn an_unpaid_execution_is_a_402_that_names_amount_recipient_and_both_chall
     assert!(data["l402"]["macaroon"].is_string() && data["l402"]["invoice"].is_string());
     world.assert_untouched("unpaid").await;
 
-    let signed = tollgate_rails::x402::sign_payment(
-        &header["accepts"][0].to_string(),
-        Some(&header["resource"].to_string()),
-        &world.payer(),
-        crate::world::rand_32(),
-        now(),
-    );
-    let paid =
-        spelled(&url, EXECUTE, &[("payment-signature", &base64_encode(signed.unwrap().as_bytes()))]).await;
+    let signed_by = |wallet: &tollgate_rails::evm::SigningKey| {
+        let (entry, resource) = (header["accepts"][0].to_string(), header["resource"].to_string());
+        let nonce = crate::world::rand_32();
+        tollgate_rails::x402::sign_payment(&entry, Some(&resource), wallet, nonce, now()).unwrap()
+    };
+    // A wallet without money: the 402 after a settlement that failed says so in the header of x402.
+    let poor = signed_by(&tollgate_rails::evm::SigningKey::from_bytes(&[9; 32]).unwrap());
+    let failed = spelled(&url, EXECUTE, &[("payment-signature", &base64_encode(poor.as_bytes()))]).await;
+    assert_eq!((failed.status.as_u16(), code(&failed).as_str()), (402, "payment_failed"));
+    let settled = base64_decode(failed.header("payment-response").unwrap());
+    let settled: Value = serde_json::from_slice(&settled).unwrap();
+    assert_eq!((&settled["success"], &settled["transaction"]), (&json!(false), &json!("")));
+    assert_eq!(settled["errorReason"], "invalid_exact_evm_insufficient_balance");
+    world.assert_untouched("no money").await;
+
+    let signed = signed_by(&world.payer());
+    let paid = spelled(&url, EXECUTE, &[("payment-signature", &base64_encode(signed.as_bytes()))]).await;
     let body = paid.json().unwrap();
     assert_eq!(paid.status, 200, "{body}");
     assert_eq!(body["result"]["structuredContent"]["echo"], json!({ "query": "hello" }));
     assert!(paid.header("payment-response").is_some());
+    // Whoever lost that answer, and sends the same again, is told of the same payment.
+    let again = spelled(&url, EXECUTE, &[("payment-signature", &base64_encode(signed.as_bytes()))]).await;
+    assert_eq!((again.status.as_u16(), &again.json().unwrap()["call_id"]), (200, &body["call_id"]));
+    assert_eq!(again.header("payment-response"), paid.header("payment-response"));
     assert_eq!(world.payer_balance().await, 100_000_000 - 500_000);
 }
 

@@ -238,6 +238,8 @@ async fn a_payer_without_money_gets_no_result_and_a_fresh_demand() {
     let refused = world.call(&arguments, &meta).await;
     assert_eq!(code(&refused), "payment_failed", "{}", refused.text());
     let demand = Demand::read(&refused);
+    let settled = r#""x402/payment-response":{"success":false,"errorReason":"#;
+    assert!(refused.text().contains(settled), "where x402 clients look: {}", refused.text());
     assert!(!refused.text().contains("xyzzy"), "the result is withheld: {}", refused.text());
     assert_eq!(world.status().await["state"], "failed");
     world.assert_not_charged("no balance").await;

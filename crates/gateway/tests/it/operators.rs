@@ -471,9 +471,12 @@ async fn a_receipt_fails_its_check_for_every_other_key_argument_result_and_byte(
     kind["envelope"]["payloadType"] = json!("application/json");
     write("kind.json", &kind.to_string());
     write("garbage.json", "{");
+    write("answer.json", &json!({ "result": result, "receipt": receipt }).to_string());
+    write("altered.json", &json!({ "result": { "content": [] }, "receipt": receipt }).to_string());
 
     let verify = |more: &[&str]| run(folder, &[&["receipt", "verify"], more].concat());
-    let good: [&[&str]; 4] = [
+    let good: [&[&str]; 5] = [
+        &["answer.json", "--keys", "jwks.json"],
         &["receipt.json", "--keys", "jwks.json"],
         &["envelope.json", "--keys", "jwks.json"],
         &["receipt.json", "--keys", "jwks.json", "--arguments", "arguments.json", "--result", "result.json"],
@@ -483,7 +486,8 @@ async fn a_receipt_fails_its_check_for_every_other_key_argument_result_and_byte(
         let verified = verify(arguments);
         assert!(verified.status.success(), "{arguments:?}: {}", errors(&verified));
     }
-    let bad: [(&[&str], i32); 9] = [
+    let bad: [(&[&str], i32); 10] = [
+        (&["altered.json", "--keys", "jwks.json"], 1),
         (&["receipt.json", "--keys", "others.json"], 1),
         (&["receipt.json", "--keys", "none.json"], 1),
         (&["signature.json", "--keys", "jwks.json"], 1),

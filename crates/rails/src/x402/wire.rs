@@ -25,12 +25,14 @@ pub fn header(json: &str) -> String {
     STANDARD.encode(json)
 }
 
-/// `PaymentRequired`: the demand, as JSON. `accepts` are entries as JSON texts, placed as they are.
+/// `PaymentRequired`: the demand, as JSON. `accepts` are entries as JSON texts, placed as they are, and so is the `SettleResponse` of a
+/// payment that was refused before, where the Python client of x402 for MCP has it.
 pub fn payment_required(
     resource_url: &str,
     description: Option<&str>,
     error: &str,
     accepts: &[String],
+    refused: Option<&str>,
 ) -> String {
     #[derive(Serialize)]
     struct Resource<'a> {
@@ -41,8 +43,9 @@ pub fn payment_required(
         mime_type: &'a str,
     }
     let resource = Resource { url: resource_url, description, mime_type: "application/json" };
+    let refused = refused.map(|refused| format!(",\"x402/payment-response\":{refused}")).unwrap_or_default();
     format!(
-        "{{\"x402Version\":2,\"error\":{},\"resource\":{},\"accepts\":[{}]}}",
+        "{{\"x402Version\":2,\"error\":{},\"resource\":{},\"accepts\":[{}]{refused}}}",
         json_of(&error),
         json_of(&resource),
         accepts.join(",")

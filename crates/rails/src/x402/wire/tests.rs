@@ -5,7 +5,8 @@ use super::*;
 #[test]
 fn a_demand_has_the_shape_of_the_specification() {
     let accepts = [r#"{"scheme":"exact"}"#.to_owned(), r#"{"scheme":"upto"}"#.to_owned()];
-    let text = payment_required("mcp://tool/weather", Some("the \"weather\""), "payment required", &accepts);
+    let text =
+        payment_required("mcp://tool/weather", Some("the \"weather\""), "payment required", &accepts, None);
     assert_eq!(
         serde_json::from_str::<Value>(&text).unwrap(),
         json!({
@@ -15,7 +16,7 @@ fn a_demand_has_the_shape_of_the_specification() {
             "accepts": [{"scheme": "exact"}, {"scheme": "upto"}],
         })
     );
-    let bare: Value = serde_json::from_str(&payment_required("u", None, "e", &[])).unwrap();
+    let bare: Value = serde_json::from_str(&payment_required("u", None, "e", &[], None)).unwrap();
     assert_eq!(bare["resource"], json!({"url": "u", "mimeType": "application/json"}), "no nulls");
     assert_eq!(bare["accepts"], json!([]));
 }
