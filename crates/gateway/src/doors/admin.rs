@@ -23,7 +23,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tollgate_domain::AdminKeyId;
 use tollgate_gate::{Door, denied};
-use tollgate_mcp::{Limits, json as strict};
 use tollgate_risk::Entrance;
 use tollgate_store::AuditRecord;
 use tollgate_trust::admin_presented;
@@ -31,6 +30,7 @@ use tollgate_trust::admin_presented;
 use self::answer::Failed;
 use super::Peer;
 use super::asked::Segments;
+use super::body::object;
 use super::documents::{method_not_allowed, not_found};
 use super::execute::into_response;
 use super::holder::private;
@@ -257,13 +257,11 @@ fn expected(headers: &HeaderMap) -> Result<Option<String>, Failed> {
     }
 }
 
-/// Strictly first: two parsers must not read two different changes.
 async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Failed> {
     let body: Bytes = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| {
         Failed::Malformed(format!("the body is longer than {BODY_BYTES_MAX} bytes, or broke off"))
     })?;
-    strict::check(&body, Limits::CALLER).map_err(|error| Failed::Malformed(error.to_string()))?;
-    serde_json::from_slice(&body).map_err(|error| Failed::Malformed(error.to_string()))
+    object(&body).map_err(Failed::Malformed)
 }
 
 #[cfg(test)]
