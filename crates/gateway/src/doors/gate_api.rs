@@ -97,7 +97,7 @@ async fn authorize(gateway: &Arc<Gateway>, peer: Peer, body: &Bytes) -> Result<A
         return Ok(told::denial(gateway, &Denial::UnknownTool(asked.tool), None, ""));
     }
     let resource = asked.resource.clone();
-    let request = match asked.request() {
+    let request = match asked.request(gateway) {
         Ok(request) => request,
         Err(denial) => return Ok(told::denial(gateway, &denial, None, &resource)),
     };
