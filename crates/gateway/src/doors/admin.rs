@@ -33,7 +33,7 @@ use super::asked::Segments;
 use super::body::object;
 use super::documents::{method_not_allowed, not_found};
 use super::execute::into_response;
-use super::holder::private;
+use super::holder::{bearer, private};
 use super::metrics::is_near;
 use super::rates::admit;
 use crate::clock;
@@ -143,11 +143,7 @@ async fn admitted(desk: &Desk, headers: &HeaderMap, peer: Peer) -> Result<Admin,
     if !desk.gateway.config.admin.remote && !is_near(peer.address, headers) {
         return Err(Failed::Remote);
     }
-    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
-    let presented = match (lines.next(), lines.next()) {
-        (Some(line), None) => line.as_bytes().strip_prefix(b"Bearer "),
-        _ => None,
-    };
+    let presented = bearer(headers);
     let found = presented.and_then(|presented| admin_presented(presented, &keys, |key| &key.hash));
     found.map(|key| Admin(key.id)).ok_or(Failed::NoKey)
 }
