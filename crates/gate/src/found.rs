@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
-use tollgate_domain::{Money, Origin, ToolRef};
+use tollgate_domain::{Assets, Money, Origin, Pricing, ToolRef};
 use tollgate_rails::carriers::{self, CarrierError};
 use tollgate_trust::presented_key;
 
@@ -13,6 +13,8 @@ use crate::denial::Denial;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The same in `params._meta`.
 pub const IDEMPOTENCY_META: &str = "tollgate/idempotency-key";
+/// The most that a call may cost, as people write money (`"0.01USDC"`), in `params._meta`.
+pub const MAXIMUM_META: &str = "tollgate/max-price";
 
 /// One call as a door found it.
 #[derive(Debug)]
@@ -51,6 +53,23 @@ pub fn request<'m>(found: Found<'_>, meta: impl Fn(&str) -> Option<&'m [u8]>) ->
         maximum: found.maximum,
         origin: found.origin,
     })
+}
+
+/// The most that a call with this price may cost, as its caller says in `params._meta`. One that cannot be read is refused and not
+/// ignored: its sender would believe that no more can be spent. Of a tool that never costs anything it says nothing.
+///
+/// # Errors
+/// A [`Denial`] when it is no money, or in an asset that is not taken here.
+pub fn maximum(raw: Option<&[u8]>, price: &Pricing, assets: &Assets) -> Result<Option<Money>, Denial> {
+    // An explicit null is what some clients send for "none".
+    let raw = raw.filter(|raw| raw.trim_ascii() != b"null" && price.first_asset().is_some());
+    let Some(raw) = raw else { return Ok(None) };
+    let refused = |reason: &str| Denial::MalformedFrame {
+        json_rpc: -32_600,
+        reason: format!("{MAXIMUM_META} is money such as \"0.01USDC\": {reason}"),
+    };
+    let text = tollgate_mcp::json::string(raw).ok_or_else(|| refused("it is no text"))?;
+    assets.parse(&text).map(Some).map_err(|error| refused(&error.to_string()))
 }
 
 /// The caller's own key for repeating a request. One that cannot be read, or is not alone, is refused and not ignored: its sender would

@@ -60,7 +60,7 @@ pub use denial::Denial;
 pub use entrust::{CallEscrows, Entrusted};
 pub use evidence::{Evidence, Refund};
 pub use fault::Fault;
-pub use found::{Found, IDEMPOTENCY_META, request};
+pub use found::{Found, IDEMPOTENCY_META, MAXIMUM_META, maximum, request};
 pub use permitted::{HeldCall, Permitted};
 pub use ports::{ArgumentSchema, Catalog, Listed, Mode, Ports, Withheld};
 pub use preview::{Challenge, Checked};

@@ -15,11 +15,13 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
-use tollgate_domain::{Digest, FailureKind, Pricing, ServerName, ToolName, ToolRef, UnixMillis};
+use tollgate_domain::{
+    Assets, Digest, FailureKind, Money, Pricing, ServerName, ToolName, ToolRef, UnixMillis,
+};
 use tollgate_exec::McpClient;
 use tollgate_exec::breaker::Resting;
 use tollgate_exec::client::ClientError;
-use tollgate_gate::{Catalog, Fault, Listed, Viewer};
+use tollgate_gate::{Catalog, Denial, Fault, Listed, Viewer};
 use tollgate_mcp::headers::{MirroredParam, mirrored_params};
 use tollgate_mcp::tools::ToolDefinition;
 use tollgate_registry::{Definition, Drift};
@@ -196,6 +198,21 @@ impl Tools {
     /// What the operator asks for a tool, whether or not its server lists it yet.
     pub fn price(&self, tool: &ToolRef) -> Option<Pricing> {
         Some(self.servers.get(&tool.server)?.policy.policy(&tool.tool).price)
+    }
+
+    /// The most that a call of this tool may cost, as its caller says in `_meta`.
+    ///
+    /// # Errors
+    /// As [`tollgate_gate::maximum`].
+    pub fn most(
+        &self,
+        tool: &ToolRef,
+        said: Option<&[u8]>,
+        assets: &Assets,
+    ) -> Result<Option<Money>, Denial> {
+        let elsewhere = || self.elsewhere(tool).map(|listed| listed.price.clone());
+        let price = self.price(tool).or_else(elsewhere);
+        price.map_or(Ok(None), |price| tollgate_gate::maximum(said, &price, assets))
     }
 
     /// Whether a server's lists show each caller only what they may call.

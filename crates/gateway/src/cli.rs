@@ -191,6 +191,10 @@ pub(crate) struct CallArgs {
     /// The most to pay, such as 0.01USDC or 10sat; its asset decides how to pay.
     #[arg(long, value_name = "MONEY")]
     max: String,
+    /// The environment variable (or the line of .env) that holds an API key, such as TOLLGATE_API_KEY. Its prepaid credit is spent
+    /// first, never more than --max for the call.
+    #[arg(long, value_name = "NAME")]
+    api_key_env: Option<String>,
     /// The MCP endpoint.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3100/mcp")]
     url: String,

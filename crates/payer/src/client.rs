@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use tollgate_domain::{Assets, Money, Rail, UnixMillis};
 use tollgate_egress::{Client, shown_url};
 
@@ -26,6 +27,7 @@ pub struct PayingClient {
     randomness: Arc<dyn Randomness>,
     networks_allowed: BTreeSet<String>,
     retries: Retries,
+    api_key: Option<HeaderValue>,
 }
 
 /// How often the same payment is presented again while no definite answer comes.
@@ -146,6 +148,7 @@ impl PayingClient {
             randomness,
             networks_allowed: BTreeSet::new(),
             retries: Retries::default(),
+            api_key: None,
         }
     }
 
@@ -167,6 +170,15 @@ impl PayingClient {
     #[must_use]
     pub fn with_retries(mut self, retries: Retries) -> Self {
         self.retries = retries;
+        self
+    }
+
+    /// The same client with an API key, whose prepaid credit a gateway spends before it asks for a payment. Each call says how much
+    /// it may cost, so that a gateway spends no more of the credit than this client would pay.
+    #[must_use]
+    pub fn with_api_key(mut self, mut key: HeaderValue) -> Self {
+        key.set_sensitive(true);
+        self.api_key = Some(key);
         self
     }
 
@@ -198,8 +210,11 @@ impl PayingClient {
         limit: &Money,
         now: UnixMillis,
     ) -> Result<Asked, PayError> {
-        let call = ToolCall::read(tool, arguments)?;
-        let mut session = Session::new(self.client.clone(), &self.url);
+        let mut call = ToolCall::read(tool, arguments)?;
+        if self.api_key.is_some() {
+            call = call.at_most(limit);
+        }
+        let mut session = Session::new(self.client.clone(), &self.url, self.api_key.clone());
         let answered = match self.answered(&mut session, &call, limit, now).await {
             Ok(Answered::Priced(offered)) => {
                 let (carrier, terms, offer) = *offered;

@@ -131,8 +131,12 @@ pub enum PayError {
 
 impl PayError {
     /// The exit code of a command that ends like this.
-    pub const fn exit_code(&self) -> ExitCode {
+    pub fn exit_code(&self) -> ExitCode {
         match self {
+            // The gateway's own word for a price above the limit.
+            Self::Refused { code: Some(code), .. } if code == "price_above_maximum" => {
+                ExitCode::PaymentRefused
+            }
             Self::Refused { .. } | Self::ToolFailed(_) | Self::NoRandomness(_) => ExitCode::Failed,
             Self::Request(_) | Self::NoWallet { .. } => ExitCode::Usage,
             Self::Unreachable { .. } | Self::NotMcp { .. } | Self::InDoubt { .. } => ExitCode::Unreachable,

@@ -1,6 +1,7 @@
 //! The messages this client sends, in both protocol eras. The caller's arguments go out byte for byte.
 
 use bytes::Bytes;
+use tollgate_domain::Money;
 use tollgate_mcp::era::{CLIENT_CAPABILITIES_KEY, CLIENT_INFO_KEY, MODERN_SINCE, PROTOCOL_VERSION_KEY};
 use tollgate_mcp::json::{self, Limits, quote};
 use tollgate_mcp::{Era, RequestId, reply};
@@ -14,12 +15,16 @@ pub(crate) const LEGACY: &str = "2025-11-25";
 pub(crate) const X402_PAYMENT: &str = "x402/payment";
 /// Where an L402 credential `macaroon:preimage` travels inside `params._meta`.
 pub(crate) const L402_AUTHORIZATION: &str = "l402/authorization";
+/// Where a Tollgate gateway reads inside `params._meta` what a call may cost, whoever pays.
+const MAX_PRICE: &str = "tollgate/max-price";
 
 /// One tool call as its caller wrote it.
 #[derive(Clone, Debug)]
 pub(crate) struct ToolCall {
     pub(crate) tool: String,
     arguments: String,
+    /// The most that it may cost, where the server has money of the caller's.
+    maximum: Option<String>,
 }
 
 impl ToolCall {
@@ -38,7 +43,12 @@ impl ToolCall {
         if tool.is_empty() {
             return Err(PayError::Request("the tool has no name".to_owned()));
         }
-        Ok(Self { tool: tool.to_owned(), arguments: arguments.to_owned() })
+        Ok(Self { tool: tool.to_owned(), arguments: arguments.to_owned(), maximum: None })
+    }
+
+    /// The same call, of which the server knows what it may cost.
+    pub(crate) fn at_most(self, maximum: &Money) -> Self {
+        Self { maximum: Some(maximum.to_string()), ..self }
     }
 
     /// The arguments, as written.
@@ -52,6 +62,7 @@ impl ToolCall {
             Era::Modern => modern_meta(),
             Era::Legacy => Vec::new(),
         };
+        meta.extend(self.maximum.as_ref().map(|maximum| (MAX_PRICE, quote(maximum))));
         meta.extend(payment.map(|(key, value)| (key, value.to_owned())));
         let meta = if meta.is_empty() { String::new() } else { format!(",\"_meta\":{}", object(&meta)) };
         let params = format!("{{\"name\":{},\"arguments\":{}{meta}}}", quote(&self.tool), self.arguments);

@@ -20,6 +20,9 @@ use crate::request::{self, ToolCall};
 /// What a gateway says before it names a price, where the tool's server speaks the legacy era only.
 const SESSIONS_ONLY: &str = "sessions_only";
 
+/// Where an API key travels.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
 /// How long the end of a session may take.
 const GOODBYE_MS_MAX: u64 = 2_000;
 /// The most pages of `tools/list` that are read to find one tool.
@@ -29,6 +32,8 @@ const LIST_PAGES_MAX: usize = 16;
 pub(crate) struct Session {
     client: Client,
     url: String,
+    /// Who calls: in every request.
+    api_key: Option<HeaderValue>,
     state: State,
     next_id: i64,
 }
@@ -45,8 +50,8 @@ pub(crate) type Exchange = Result<Heard, EgressError>;
 
 impl Session {
     /// A conversation that has not begun.
-    pub(crate) fn new(client: Client, url: &str) -> Self {
-        Self { client, url: url.to_owned(), state: State::Modern(Vec::new()), next_id: 1 }
+    pub(crate) fn new(client: Client, url: &str, api_key: Option<HeaderValue>) -> Self {
+        Self { client, url: url.to_owned(), api_key, state: State::Modern(Vec::new()), next_id: 1 }
     }
 
     /// Sends the call without a payment and finds the server's era on the way. Nothing has run when the era was wrong: a server
@@ -103,7 +108,8 @@ impl Session {
             .header(SESSION_ID, id)
             .header(PROTOCOL_VERSION, version)
             .body(Bytes::new());
-        if let Ok(request) = request {
+        if let Ok(mut request) = request {
+            self.identify(&mut request);
             let limits = Limits { timeout_ms_max: GOODBYE_MS_MAX, response_bytes_max: 64 * 1024 };
             // The call is over; whether the server minds the goodbye changes nothing for it.
             drop(self.client.with_limits(limits).send(request).await);
@@ -200,6 +206,7 @@ impl Session {
             .header(ACCEPT, "application/json, text/event-stream")
             .body(body)
             .map_err(|_| EgressError::Url)?;
+        self.identify(&mut request);
         match &self.state {
             State::Modern(_) => insert(&mut request, PROTOCOL_VERSION, MODERN_SINCE)?,
             State::Legacy { version, id } => {
@@ -210,6 +217,13 @@ impl Session {
             }
         }
         Ok(request)
+    }
+
+    /// Not in `Authorization`: a Lightning payment stands there.
+    fn identify(&self, request: &mut Request<Bytes>) {
+        if let Some(key) = &self.api_key {
+            request.headers_mut().insert(API_KEY, key.clone());
+        }
     }
 
     /// A fresh JSON-RPC id: a paying retry is a new request.

@@ -38,7 +38,7 @@ pub(crate) struct House {
     /// Calls being carried out: each must be completed before the process ends.
     pub(crate) calls: TaskTracker,
     server: ServerName,
-    assets: Assets,
+    pub(crate) assets: Assets,
     public_url: Option<String>,
     /// Cancelled when the server ends: what the books do not take by then waits for the next start.
     closing: CancellationToken,

@@ -11,10 +11,10 @@ use http::HeaderMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use tollgate_domain::{Origin, Outcome};
+use tollgate_domain::{Assets, Origin, Outcome};
 use tollgate_gate::{
-    Answer, ArgumentSchema, Completed, CreditUse, Denial, Door, Ending, Fault, Found, Listed, Naming,
-    Refusal, ToolAnswer, delivered, denied, faulted, render,
+    Answer, ArgumentSchema, Completed, CreditUse, Denial, Door, Ending, Fault, Found, Listed, MAXIMUM_META,
+    Naming, Refusal, ToolAnswer, delivered, denied, faulted, render,
 };
 use tollgate_mcp::era::PROTOCOL_VERSION_KEY;
 use tollgate_mcp::{Era, RequestId, result};
@@ -113,20 +113,22 @@ impl Asked {
         version.and_then(|version| Era::of_version(&version)).unwrap_or(Era::Legacy)
     }
 
-    fn request(&self, listed: &Listed) -> Result<tollgate_gate::Request, Denial> {
+    fn request(&self, listed: &Listed, assets: &Assets) -> Result<tollgate_gate::Request, Denial> {
         let refused = |problem: &String| Denial::InvalidArguments(vec![problem.clone()]);
         let arguments = self.arguments.as_ref().map_err(refused)?.clone();
         let meta = self.meta.as_ref().map_err(|reason| Denial::MalformedFrame {
             json_rpc: -32_602,
             reason: format!("_meta: {reason}"),
         })?;
+        let said = meta.get(MAXIMUM_META).map(AsRef::as_ref);
+        let maximum = tollgate_gate::maximum(said, &listed.price, assets)?;
         let found = Found {
             tool: listed.tool.clone(),
             arguments,
             headers: &self.headers,
             query: None,
             credit: CreditUse::Allowed,
-            maximum: None,
+            maximum,
             origin: self.origin,
         };
         tollgate_gate::request(found, |key| meta.get(key).map(AsRef::as_ref))
@@ -224,7 +226,7 @@ impl Tool {
     }
 
     async fn authorized(&self, asked: &Asked) -> Result<Claimed, Refusal> {
-        let request = asked.request(&self.listed).map_err(Refusal::denied)?;
+        let request = asked.request(&self.listed, &self.house.assets).map_err(Refusal::denied)?;
         authorize(&self.house, request).await
     }
 }

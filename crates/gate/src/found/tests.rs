@@ -1,4 +1,5 @@
 use http::HeaderValue;
+use tollgate_domain::{Amount, Asset, Price};
 
 use super::*;
 
@@ -56,4 +57,23 @@ fn an_idempotency_key_that_cannot_be_read_is_refused_and_never_ignored() {
     assert_eq!(key(&["order-1", "order-1"], Some("\"order-1\"")), own);
     assert_eq!(key(&[], None), Ok(None));
     assert_eq!(key(&[], Some("null")), Ok(None));
+}
+
+#[test]
+fn a_maximum_that_cannot_be_read_is_refused_and_never_ignored() {
+    let asset =
+        Asset::new("eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e", "USDC", 6).unwrap();
+    let assets = Assets::new([asset.clone()]);
+    let priced = Pricing::from(Price::any_of([assets.parse("0.01USDC").unwrap()]));
+    for raw in ["7", "{}", "\"\"", "\"0.01\"", "\"0.01EUR\"", "\"-1USDC\"", "\"0.0000001USDC\""] {
+        let refused = maximum(Some(raw.as_bytes()), &priced, &assets);
+        assert!(matches!(refused, Err(Denial::MalformedFrame { .. })), "{raw}");
+        // Of what costs nothing, nothing can be spent.
+        let free = maximum(Some(raw.as_bytes()), &Pricing::from(Price::FREE), &assets);
+        assert_eq!(free.unwrap(), None, "{raw}");
+    }
+    let read = |raw: &str| maximum(Some(raw.as_bytes()), &priced, &assets).unwrap();
+    let cent = Some(Money { amount: Amount::new(10_000), asset });
+    assert_eq!((read("\"0.01USDC\""), read("\"0.01 USDC\"")), (cent.clone(), cent));
+    assert_eq!((read("null"), maximum(None, &priced, &assets).unwrap()), (None, None));
 }

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use http::HeaderValue;
 use serde_json::{Map, Value, json};
 use tollgate_payer::{Asked, Paid, PayError, PayingClient};
 
@@ -17,6 +18,7 @@ use super::out::one_line;
 use super::paying::{self, Funds};
 use super::{CallArgs, FINDING, Out, receipt};
 use crate::clock;
+use crate::config::Environment;
 
 /// How long a call may take.
 const TIMEOUT_MS_MAX: u64 = 120_000;
@@ -28,7 +30,11 @@ pub(crate) async fn call(args: CallArgs) -> anyhow::Result<ExitCode> {
     if let Some(file) = args.payment_to.as_deref().filter(|file| file.exists()) {
         bail!("{} is there already; name a new file for the payment. Nothing was paid", file.display());
     }
-    let (payer, published) = payer(&args.url, &args.data)?;
+    let key = args.api_key_env.as_deref().map(api_key).transpose()?;
+    let (mut payer, published) = payer(&args.url, &args.data)?;
+    if let Some(key) = key {
+        payer = payer.with_api_key(key);
+    }
     let now = clock::now();
     let paid = match payer.ask(&args.tool, &arguments, &limit, now).await {
         Err(error) => Err(error),
@@ -96,6 +102,17 @@ fn payer(url: &str, data: &Path) -> anyhow::Result<(PayingClient, Published)> {
     let published = Published::beside(&at, &client);
     let payer = PayingClient::new(client, url, wallets, Arc::new(paying::randomness()));
     Ok((payer.allow_networks_of(&Funds::Sandbox.assets()?), published))
+}
+
+/// The API key that a variable holds. On the command line itself everybody on this machine could read it.
+fn api_key(name: &str) -> anyhow::Result<HeaderValue> {
+    let environment = Environment::read(Path::new(".")).map_err(anyhow::Error::msg)?;
+    // Not named: it may be a key that was written in place of a name.
+    let key = environment.get(name).context(
+        "--api-key-env gives the name of a variable with the key, never the key itself; neither the environment nor .env has one \
+         of this name",
+    )?;
+    HeaderValue::from_str(key.trim()).ok().context("the variable that --api-key-env names holds no API key")
 }
 
 /// `key=value` pairs as one JSON object. A value that reads as JSON is JSON, anything else is text.

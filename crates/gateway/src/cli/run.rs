@@ -1,5 +1,6 @@
 //! `tollgate dev` and `tollgate serve`: start, say where, recover, serve, drain.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -38,7 +39,11 @@ pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     let environment = Environment::read(Path::new(".")).map_err(anyhow::Error::msg)?;
     log::set_up(&environment);
     let binary = std::env::current_exe().context("find the demo server (this very binary)")?;
-    let running = sandbox(&environment, args.listen, &args.data, |flags, rails| {
+    let listen = match args.listen {
+        None if environment.listen().is_none() => of_the_file(&args, &environment)?,
+        named => named,
+    };
+    let running = sandbox(&environment, listen, &args.data, |flags, rails| {
         let (file, flags, sandbox) = (args.config.clone(), flags.clone(), Some(rails));
         let source = SettingsSource { file, flags, sandbox };
         let mut settings = source.read_with(&Overlay::default(), &environment)?;
@@ -56,6 +61,20 @@ pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     }
     drop(gateway);
     running.until_stopped().await
+}
+
+/// Where the file listens. On an address that others reach, dev mode does not.
+fn of_the_file(args: &DevArgs, environment: &Environment) -> anyhow::Result<Option<SocketAddr>> {
+    let source = SettingsSource { file: args.config.clone(), flags: Overrides::default(), sandbox: None };
+    let Some(text) = source.listen(environment)? else { return Ok(None) };
+    let listen: SocketAddr = text.parse().with_context(|| format!("listen: {text:?} is no address"))?;
+    if listen.ip().is_loopback() {
+        return Ok(Some(listen));
+    }
+    Out::note(&format!(
+        "note: the file listens on {listen}; dev mode hands out money, so it stays on loopback"
+    ));
+    Ok(None)
 }
 
 /// A gateway with the rails of dev mode, and with wallets that pay and are paid.

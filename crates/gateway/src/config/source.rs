@@ -39,6 +39,21 @@ impl Settings {
 }
 
 impl Source {
+    /// The address to listen on that the file names, for whoever has to listen before everything is read.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn listen(&self, environment: &Environment) -> Result<Option<String>, Problems> {
+        let Some(path) = &self.file else { return Ok(None) };
+        let tree = parse(path)?;
+        let Some(text) = tree.get("listen").and_then(Value::as_str) else { return Ok(None) };
+        let name = path.display().to_string();
+        environment.fill(text).map(Some).map_err(|variable| {
+            let message = format!("${{{variable}}} is not set");
+            Problems(vec![Problem { at: "listen".to_owned(), origin: name, message }])
+        })
+    }
+
     /// Reads everything anew, the `.env` file of the working folder included. The file has to be in order by itself, and
     /// with the changes over it: what is accepted now must be accepted by the next start, with or without them.
     ///

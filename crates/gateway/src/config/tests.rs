@@ -6,6 +6,16 @@ use tollgate_registry::PinPolicy;
 use super::*;
 use crate::builtin::Builtin;
 
+#[test]
+fn that_an_asset_cannot_be_taken_is_said_once() {
+    let tools = "a: { price: [1USDC, 1sat] }, b: { price: [1USDC] }, c: { price: [2sat, x] }";
+    let file = format!("servers: {{ s: {{ url: http://127.0.0.1:9/mcp, tools: {{ {tools} }} }} }}");
+    let Problems(problems) = load_text(&file, &[]).unwrap_err();
+    let said: Vec<&str> = problems.iter().map(|problem| problem.at.as_str()).collect();
+    let at = |place: &str| format!("servers.s.tools.{place}");
+    assert_eq!(said, [at("a.price[0]"), at("a.price[1]"), at("c.price[1]")], "{problems:?}");
+}
+
 fn load_text(yaml: &str, environment: &[(&str, &str)]) -> Result<Config, Problems> {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("tollgate.yaml");

@@ -11,7 +11,7 @@ mod price;
 mod rates;
 mod telemetry;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
@@ -42,6 +42,8 @@ struct Reader<'a> {
     problems: Vec<Problem>,
     /// Whether the ledger is in a database, which other gateways may use too.
     has_database: bool,
+    /// The assets of which it was said that none can be taken here: what helps is the same wherever one is named.
+    untaken: BTreeSet<String>,
 }
 
 impl Reader<'_> {
@@ -53,13 +55,17 @@ impl Reader<'_> {
     /// An amount of money cannot be read.
     fn refuse_money(&mut self, at: &str, error: &MoneyError) {
         match error {
-            MoneyError::UnknownAsset { symbol, known } if known.is_empty() => self.refuse(
-                at,
-                format!(
-                    "{symbol:?} cannot be taken here: set payment.x402.pay_to (USDC) or payment.lightning (sat), or run \
-                     `tollgate dev`, which has sandbox money"
-                ),
-            ),
+            MoneyError::UnknownAsset { symbol, known } if known.is_empty() => {
+                if self.untaken.insert(symbol.clone()) {
+                    self.refuse(
+                        at,
+                        format!(
+                            "{symbol:?} cannot be taken here: set payment.x402.pay_to (USDC) or payment.lightning (sat), or \
+                             run `tollgate dev`, which has sandbox money"
+                        ),
+                    );
+                }
+            }
             error => self.refuse(at, error.to_string()),
         }
     }
@@ -80,7 +86,12 @@ impl Config {
         source: &Source,
         sandbox: Option<SandboxRails>,
     ) -> Result<Self, Problems> {
-        let mut reader = Reader { source, problems: Vec::new(), has_database: raw.database.url.is_some() };
+        let mut reader = Reader {
+            source,
+            problems: Vec::new(),
+            has_database: raw.database.url.is_some(),
+            untaken: BTreeSet::new(),
+        };
         let listen_text = raw.listen.as_deref().unwrap_or("127.0.0.1:3100");
         let listen = reader.parse("listen", listen_text, "an address and port such as 127.0.0.1:3100");
         let (x402, lightning) = match sandbox {

@@ -23,7 +23,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tollgate_domain::AdminKeyId;
 use tollgate_gate::{Door, denied};
-use tollgate_mcp::{Limits, json as strict};
 use tollgate_risk::Entrance;
 use tollgate_store::AuditRecord;
 use tollgate_trust::admin_presented;
@@ -31,9 +30,10 @@ use tollgate_trust::admin_presented;
 use self::answer::Failed;
 use super::Peer;
 use super::asked::Segments;
+use super::body::object;
 use super::documents::{method_not_allowed, not_found};
 use super::execute::into_response;
-use super::holder::private;
+use super::holder::{bearer, private};
 use super::metrics::is_near;
 use super::rates::admit;
 use crate::clock;
@@ -143,11 +143,7 @@ async fn admitted(desk: &Desk, headers: &HeaderMap, peer: Peer) -> Result<Admin,
     if !desk.gateway.config.admin.remote && !is_near(peer.address, headers) {
         return Err(Failed::Remote);
     }
-    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
-    let presented = match (lines.next(), lines.next()) {
-        (Some(line), None) => line.as_bytes().strip_prefix(b"Bearer "),
-        _ => None,
-    };
+    let presented = bearer(headers);
     let found = presented.and_then(|presented| admin_presented(presented, &keys, |key| &key.hash));
     found.map(|key| Admin(key.id)).ok_or(Failed::NoKey)
 }
@@ -257,13 +253,11 @@ fn expected(headers: &HeaderMap) -> Result<Option<String>, Failed> {
     }
 }
 
-/// Strictly first: two parsers must not read two different changes.
 async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Failed> {
     let body: Bytes = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| {
         Failed::Malformed(format!("the body is longer than {BODY_BYTES_MAX} bytes, or broke off"))
     })?;
-    strict::check(&body, Limits::CALLER).map_err(|error| Failed::Malformed(error.to_string()))?;
-    serde_json::from_slice(&body).map_err(|error| Failed::Malformed(error.to_string()))
+    object(&body).map_err(Failed::Malformed)
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use tollgate_gate::Denial;
-use tollgate_mcp::{Limits, json};
 
+use super::body::object;
 use super::documents::not_found;
 use super::execute::read;
 use crate::gateway::Gateway;
@@ -38,6 +38,5 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
 ) -> Result<T, Denial> {
     let malformed = |reason: String| Denial::MalformedFrame { json_rpc: -32_600, reason };
     let body = read(gateway, body).await?;
-    json::check(&body, Limits::CALLER).map_err(|error| malformed(error.to_string()))?;
-    serde_json::from_slice(&body).map_err(|error| malformed(format!("{error}; expected {expected}")))
+    object(&body).map_err(|reason| malformed(format!("{reason}; expected {expected}")))
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::Body;
 use http_body_util::BodyExt;
+use serde::Deserialize;
 use tollgate_gate::Denial;
+use tollgate_mcp::{Limits, json};
 use tollgate_risk::room::{Arriving, Excess, Room};
 
 use crate::gateway::Gateway;
@@ -33,6 +35,19 @@ where
     }
 }
 
+/// A body that is one JSON object. Read strictly first: two parsers must not read two different requests. A list of the members in
+/// their order is none, though it could be read as one.
+///
+/// # Errors
+/// Why it is none.
+pub(crate) fn object<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, String> {
+    json::check(body, Limits::CALLER).map_err(|error| error.to_string())?;
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err("it is no JSON object".to_owned());
+    }
+    serde_json::from_slice(body).map_err(|error| error.to_string())
+}
+
 async fn whole<B: Body<Data = Bytes>>(body: B, bytes_max: usize, room: &Arc<Room>) -> Result<Bytes, Denial> {
     let mut body = pin!(body);
     let mut arriving = Arriving::new(bytes_max, room);
@@ -54,3 +69,6 @@ pub(crate) fn broken() -> Denial {
 
 /// JSON-RPC 2.0, section 5.1.
 const PARSE_ERROR: i32 = -32_700;
+
+#[cfg(test)]
+mod tests;

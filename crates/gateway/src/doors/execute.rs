@@ -14,13 +14,13 @@ use tollgate_gate::{
     Answer, CreditUse, Denial, Door, Fault, Found, Presentation, Refusal, Verdict, denied, render, request,
 };
 use tollgate_ledger::StoreError;
-use tollgate_mcp::{Limits, canonical, json};
+use tollgate_mcp::canonical;
 
 use crate::authorizations::{Done, Execution};
 use crate::carry::{answered, run};
 use crate::described::{Access, Body, Doors, Example, Group, Operation, Schema, Shape, Told, UNREAD};
 use crate::doors::Peer;
-use crate::doors::body::within;
+use crate::doors::body::{object, within};
 use crate::doors::payments::key_holder;
 use crate::gateway::Gateway;
 use crate::telemetry::{Arrival, Watch};
@@ -130,9 +130,7 @@ async fn prepared(
     peer: Peer,
 ) -> Result<Prepared, Verdict> {
     let malformed = |reason: String| Denial::MalformedFrame { json_rpc: -32_600, reason };
-    // Strictly first: two parsers must not read two different calls.
-    json::check(body, Limits::CALLER).map_err(|error| malformed(error.to_string()))?;
-    let parsed: Execute<'_> = serde_json::from_slice(body).map_err(|error| {
+    let parsed: Execute<'_> = object(body).map_err(|error| {
         malformed(format!("{error}; expected {{\"tool_name\",\"arguments\",\"auto_pay\",\"max_price\"}}"))
     })?;
     let tool = resolve(gateway, &parsed.tool_name).await?;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, header};
+use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tollgate_domain::Digest;
@@ -27,6 +27,7 @@ use crate::clock;
 use crate::described::Doors;
 use crate::doors::body::within;
 use crate::doors::execute::into_response;
+use crate::doors::holder::bearer;
 use crate::doors::rates::admit;
 use crate::doors::{Peer, respond};
 use crate::gateway::Gateway;
@@ -97,7 +98,7 @@ async fn authorize(gateway: &Arc<Gateway>, peer: Peer, body: &Bytes) -> Result<A
         return Ok(told::denial(gateway, &Denial::UnknownTool(asked.tool), None, ""));
     }
     let resource = asked.resource.clone();
-    let request = match asked.request() {
+    let request = match asked.request(gateway) {
         Ok(request) => request,
         Err(denial) => return Ok(told::denial(gateway, &denial, None, &resource)),
     };
@@ -144,11 +145,7 @@ fn shows_key(gateway: &Gateway, peer: Peer, headers: &HeaderMap) -> Result<(), D
             "the gate API answers on this machine only; see `gate_api.remote`".to_owned(),
         ));
     }
-    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
-    let presented = match (lines.next(), lines.next()) {
-        (Some(line), None) => line.as_bytes().strip_prefix(b"Bearer "),
-        _ => None,
-    };
+    let presented = bearer(headers);
     let needed = |message| Denial::CredentialNeeded {
         message,
         next: "Send what `gate_api.key` in the gateway's configuration says, as `Authorization: Bearer`.",

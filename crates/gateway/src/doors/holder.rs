@@ -122,6 +122,14 @@ pub(super) fn holder(gateway: &Gateway, headers: &HeaderMap, message: &'static s
     }
 }
 
+/// What stands alone as `Authorization: Bearer`, in whatever case the scheme is written (RFC 9110, section 11.1).
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
+    let line = lines.next().filter(|_| lines.next().is_none())?;
+    let (scheme, token) = line.as_bytes().split_at_checked(b"Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
+}
+
 /// `Idempotency-Key`, if one is sent.
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Denial> {
     let refused =
@@ -147,4 +155,26 @@ pub(super) fn at_place(mut response: Response, place: &str) -> Response {
         response.headers_mut().insert(header::LOCATION, place);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_of_a_bearer_token_has_any_case_and_the_token_its_own() {
+        let read = |lines: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::AUTHORIZATION, HeaderValue::from_static(line));
+            }
+            bearer(&headers).map(<[u8]>::to_vec)
+        };
+        for line in ["Bearer Key", "bearer Key", "BEARER Key"] {
+            assert_eq!(read(&[line]), Some(b"Key".to_vec()), "{line}");
+        }
+        for lines in [&["Basic Key"][..], &["Bearer"], &["Key"], &[], &["Bearer Key", "Bearer Key"]] {
+            assert_eq!(read(lines), None, "{lines:?}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ use tollgate_domain::Digest;
 use crate::config::Metrics;
 use crate::described::{Access, Group, Operation, Told};
 use crate::doors::Peer;
+use crate::doors::holder::bearer;
 use crate::gateway::Gateway;
 use crate::telemetry;
 
@@ -53,8 +54,7 @@ pub(super) fn may_read(
     headers: &HeaderMap,
 ) -> Result<(), (StatusCode, &'static str)> {
     if let Some(token) = &rule.token {
-        let presented = headers.get(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
-        let presented = presented.and_then(|value| value.strip_prefix(b"Bearer "));
+        let presented = bearer(headers);
         // Digests are compared, so that the time it takes tells nothing of the token.
         let fits = presented.is_some_and(|presented| Digest::of(presented) == Digest::of(&token.0));
         return if fits {

@@ -428,3 +428,24 @@ fn dev_mode_refuses_an_address_that_others_can_reach() {
         assert!(errors.contains("loopback only"), "{errors}");
     }
 }
+
+#[test]
+fn dev_mode_listens_where_its_file_says() {
+    let folder = tempfile::tempdir().unwrap();
+    // Taken: what does not start says where it would have listened.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    std::fs::write(folder.path().join("tollgate.yaml"), "listen: \"${WHERE}\"\n").unwrap();
+    let dev = |environment: &[(&str, &str)]| {
+        let refused = run(folder.path(), &["dev", "--config", "tollgate.yaml"], environment);
+        assert_eq!(refused.status.code(), Some(2));
+        String::from_utf8_lossy(&refused.stderr).into_owned()
+    };
+    let said = dev(&[("WHERE", &address)]);
+    assert!(said.contains(&format!("listen on {address}")), "{said}");
+    let said = dev(&[("WHERE", "nowhere")]);
+    assert!(said.contains("\"nowhere\" is no address"), "{said}");
+    // The environment stands above the file.
+    let said = dev(&[("WHERE", "127.0.0.1:1"), ("TOLLGATE__LISTEN", &address)]);
+    assert!(said.contains(&format!("listen on {address}")), "{said}");
+}

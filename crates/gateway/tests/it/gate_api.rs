@@ -270,6 +270,9 @@ async fn a_free_call_that_runs_elsewhere_is_counted_and_charges_nobody() {
     assert!(world.gateway.cli(&["credit", "add", &id, "0.01USDC"]).status.success());
     let mut next = asked(2);
     next["auto_pay"] = json!(true);
+    next["meta"] = json!({ "tollgate/max-price": "0.009USDC" });
+    assert_eq!(authorize(&world, &next).await["code"], "price_above_maximum");
+    next["meta"] = json!({ "tollgate/max-price": "0.01USDC" });
     let next = authorize(&world, &next).await;
     let end = json!({ "lease": lease(&next), "outcome": "delivered", "result": {} });
     assert_eq!(complete(&world, &end).await["charged"], true);

@@ -181,6 +181,39 @@ async fn prepaid_credit_pays_without_a_demand_and_not_beyond_what_is_there() {
     assert!(refused, "a revoked key must stop working");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_spends_credit_of_a_key_up_to_its_maximum_and_no_further() {
+    let world = World::paid_echo().await;
+    let (gateway, mcp) = (&world.gateway, world.gateway.mcp());
+    let (id, secret) = api_key(gateway);
+    assert!(gateway.cli(&["credit", "add", &id, "0.02USDC"]).status.success());
+    let headers = [("x-api-key", secret.as_str())];
+    let most = json!({ "tollgate/max-price": "0.001USDC" });
+    let refused = until_known(async || call(&mcp, "echo", &json!({}), &most, &headers).await).await;
+    assert_eq!(code(&refused), "price_above_maximum", "the door reads what the command says");
+    let unreadable = json!({ "tollgate/max-price": 1 });
+    assert_eq!(code(&call(&mcp, "echo", &json!({}), &unreadable, &headers).await), "malformed_frame");
+
+    std::fs::write(gateway.folder.join(".env"), format!("MY_KEY={secret}\n")).unwrap();
+    let with = |max: &str, key: &str| {
+        gateway.cli(&["call", "echo", "n=1", "--max", max, "--api-key-env", key, "--url", &mcp])
+    };
+    for (max, key, exit) in [("0.009USDC", "MY_KEY", 4), ("9sat", "MY_KEY", 4), ("1USDC", &secret, 2)] {
+        let refused = with(max, key);
+        let said = String::from_utf8([refused.stdout, refused.stderr].concat()).unwrap();
+        assert_eq!(refused.status.code(), Some(exit), "{max}: {said}");
+        assert!(!said.contains(&secret), "{said}");
+    }
+    assert_eq!((world.journal.executions(), gateway.account(&format!("credit:{id}"))[0]), (0, 0));
+    // Control: no more than the maximum.
+    let paid = with("0.01USDC", "MY_KEY");
+    let said = String::from_utf8([paid.stdout, paid.stderr].concat()).unwrap();
+    assert!(paid.status.success() && said.contains("by credit") && said.contains(&id), "{said}");
+    assert_eq!(gateway.account(&format!("credit:{id}")), [PRICE, 20_000, 0, 0]);
+    let seen = world.journal.calls_to("echo").pop().unwrap().body;
+    assert!(!String::from_utf8_lossy(&seen).contains("max-price"), "it ends at the gateway");
+}
+
 /// Makes an API key; returns its id and secret.
 pub(crate) fn api_key(gateway: &Gateway) -> (String, String) {
     let made = gateway.cli(&["keys", "create", "--name", "test", "--json"]);

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 use serde_json::Value;
+use tollgate_domain::{Amount, Asset};
 use tollgate_mcp::Frame;
 
 use super::*;
@@ -41,6 +42,14 @@ fn a_modern_call_names_version_capabilities_and_client_and_a_legacy_one_does_not
     assert!(legacy["params"].get("_meta").is_none());
     let paid = json(&call("weather", "{}").body(&id(), Era::Legacy, Some((L402_AUTHORIZATION, "\"m:p\""))));
     assert_eq!(paid["params"]["_meta"], serde_json::json!({ "l402/authorization": "m:p" }));
+
+    let limit = Money {
+        amount: Amount::new(10_000),
+        asset: Asset::new("eip155:8453/erc20:0x833589fcd6edb6e08f4c7c32d4f71b54bda02913", "USDC", 6)
+            .expect("an asset"),
+    };
+    let bounded = json(&call("weather", "{}").at_most(&limit).body(&id(), Era::Legacy, None));
+    assert_eq!(bounded["params"]["_meta"], serde_json::json!({ "tollgate/max-price": "0.01 USDC" }));
 }
 
 #[test]

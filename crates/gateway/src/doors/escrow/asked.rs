@@ -9,9 +9,9 @@ use tollgate_ledger::escrow::{
     EscrowEvent, EscrowFilter, EscrowRefusal, EscrowRow, EscrowState, EscrowTerms, Mediator, Milestone, Part,
     Phase, Proposal, Provider, Remark, Role, TermsError, stake_for,
 };
-use tollgate_mcp::{Limits, json as strict};
 
 use crate::config::{Config, Escrow};
+use crate::doors::body::object;
 use crate::doors::holder::malformed;
 use crate::doors::pages;
 use crate::escrow::verdict::Verdict;
@@ -263,14 +263,8 @@ fn optional<T: DeserializeOwned + Default>(body: &Bytes, expected: &str) -> Resu
     if body.is_empty() { Ok(T::default()) } else { parsed(body, expected) }
 }
 
-/// Strictly first: two parsers must not read two different requests.
 fn parsed<T: DeserializeOwned>(body: &Bytes, expected: &str) -> Result<T, Denial> {
-    strict::check(body, Limits::CALLER).map_err(|error| malformed(error.to_string()))?;
-    // An object and nothing else: a list of the members in their order would be read as one, too.
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(malformed(format!("expected {expected}")));
-    }
-    serde_json::from_slice(body).map_err(|error| malformed(format!("{error}; expected {expected}")))
+    object(body).map_err(|reason| malformed(format!("{reason}; expected {expected}")))
 }
 
 fn needed(name: &str, text: &str) -> Result<Remark, Denial> {

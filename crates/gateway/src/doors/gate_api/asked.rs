@@ -7,11 +7,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tollgate_domain::{Digest, FailureKind, Origin, Outcome, ServerName, ToolName, ToolRef};
-use tollgate_gate::{CreditUse, Denial, Found, Request, ToolAnswer, request};
+use tollgate_gate::{CreditUse, Denial, Found, MAXIMUM_META, Request, ToolAnswer, request};
 use tollgate_rails::carriers::PAYMENT_HEADERS;
 
 use crate::doors::Peer;
 use crate::doors::members::Members;
+use crate::gateway::Gateway;
 use crate::lease::LeaseToken;
 
 /// The longest URL of a resource, and the longest origin.
@@ -98,14 +99,16 @@ pub(super) fn authorize(body: &Bytes, peer: Peer) -> Result<Authorize, Denial> {
 
 impl Authorize {
     /// The street's request.
-    pub(super) fn request(self) -> Result<Request, Denial> {
+    pub(super) fn request(self, gateway: &Gateway) -> Result<Request, Denial> {
+        let said = self.meta.get(MAXIMUM_META).map(AsRef::as_ref);
+        let maximum = gateway.tools.most(&self.tool, said, &gateway.config.assets)?;
         let found = Found {
             tool: self.tool,
             arguments: self.arguments,
             headers: &self.headers,
             query: None,
             credit: if self.auto_pay { CreditUse::Allowed } else { CreditUse::Refused },
-            maximum: None,
+            maximum,
             origin: self.origin,
         };
         let request = request(found, |key| self.meta.get(key).map(AsRef::as_ref))?;

@@ -13,7 +13,7 @@ use tollgate_exec::intercept::{Intercepted, Limits, Streamed, Whole};
 use tollgate_exec::{Body, UpstreamError};
 use tollgate_gate::{
     Answer, Call, Completed, CreditUse, Denial, Door, Ending, Fault, Found, Held, IDEMPOTENCY_META,
-    Permitted, Refusal, Screened, denied, faulted, render, request,
+    MAXIMUM_META, Permitted, Refusal, Screened, denied, faulted, render, request,
 };
 use tollgate_mcp::headers::check_params;
 use tollgate_mcp::{Era, Frame, RequestId};
@@ -139,13 +139,15 @@ async fn vetted(
             Refusal::denied(Denial::HeaderMismatch { json_rpc: error.code(), reason: error.to_string() })
         })?;
     }
+    let maximum = gateway.tools.most(&tool, frame.meta(MAXIMUM_META), &gateway.config.assets);
+    let maximum = maximum.map_err(Refusal::denied)?;
     let found = Found {
         tool,
         arguments,
         headers: &head.headers,
         query: head.uri.query(),
         credit: CreditUse::Allowed,
-        maximum: None,
+        maximum,
         origin: peer.origin,
     };
     let request = request(found, |key| frame.meta(key)).map_err(Refusal::denied)?;
@@ -317,7 +319,8 @@ impl Asked {
     ) -> Request<Body> {
         let Posted { mut head, frame } = posted;
         watch.leaves(&self.carrier, permitted, &mut head.headers);
-        let ends_here = |key: &str| PAYMENT_META_KEYS.contains(&key) || key == IDEMPOTENCY_META;
+        let ends_here =
+            |key: &str| PAYMENT_META_KEYS.contains(&key) || [IDEMPOTENCY_META, MAXIMUM_META].contains(&key);
         let (whole, body) = if *id == self.id {
             (frame.bytes().clone(), frame.without_meta(ends_here))
         } else {

@@ -5,9 +5,9 @@ use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tollgate_gate::{CreditUse, Denial, Found, Request};
-use tollgate_mcp::{Limits, json as strict};
 
 use crate::doors::Peer;
+use crate::doors::body::object;
 use crate::doors::execute::{most, resolve};
 use crate::gateway::Gateway;
 
@@ -53,9 +53,7 @@ pub(super) async fn request(
     body: &Bytes,
 ) -> Result<(Request, Option<u64>), Denial> {
     let malformed = |reason: String| Denial::MalformedFrame { json_rpc: -32_600, reason };
-    // Strictly first: two parsers must not read two different calls.
-    strict::check(body, Limits::CALLER).map_err(|error| malformed(error.to_string()))?;
-    let parsed: Body<'_> = serde_json::from_slice(body)
+    let parsed: Body<'_> = object(body)
         .map_err(|error| malformed(format!("{error}; expected {{\"tool_name\",\"arguments\"}}")))?;
     if parsed.payment.is_some_and(|raw| !raw.get().starts_with('{')) {
         return Err(malformed("payment must be an object".to_owned()));

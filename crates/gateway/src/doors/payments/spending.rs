@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tollgate_domain::{Amount, KeyId, Period, Principal};
 use tollgate_gate::{Denial, Fault, Refusal};
@@ -17,6 +17,7 @@ use crate::clock;
 use crate::doors::Peer;
 use crate::doors::asked::Segments;
 use crate::doors::execute::into_response;
+use crate::doors::holder::bearer;
 use crate::doors::metrics::is_near;
 use crate::gateway::Gateway;
 use crate::spending::{Allowance, allowance};
@@ -61,12 +62,7 @@ async fn permitted(
 
 /// Whether an admin key is shown from where admin keys are taken.
 async fn is_admin(gateway: &Gateway, peer: Peer, headers: &HeaderMap) -> Result<bool, Refused> {
-    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
-    let presented = match (lines.next(), lines.next()) {
-        (Some(line), None) => line.as_bytes().strip_prefix(b"Bearer "),
-        _ => None,
-    };
-    let Some(presented) = presented else { return Ok(false) };
+    let Some(presented) = bearer(headers) else { return Ok(false) };
     if !gateway.config.admin.remote && !is_near(peer.address, headers) {
         return Ok(false);
     }
