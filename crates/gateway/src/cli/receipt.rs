@@ -69,8 +69,9 @@ pub(crate) fn verify_file(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(FINDING));
     }
     let statement: Value = serde_json::from_str(verified.payload())?;
+    let is_delivered = statement.get("outcome").is_some_and(|outcome| outcome == "delivered");
     // Whoever is handed the file reads the result in it. What came of a tool that failed is told in other words at some doors.
-    let of_other = match beside.filter(|_| statement["outcome"] == "delivered" && salts.is_some()) {
+    let of_other = match beside.filter(|_| is_delivered && salts.is_some()) {
         Some(beside) => !is_of_result(&verified, salts.as_ref(), beside.get())?,
         None => false,
     };
