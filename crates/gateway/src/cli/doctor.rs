@@ -259,11 +259,18 @@ fn seen(name: &str, server: &serde_json::Value) -> Option<Check> {
 
 fn data(config: &Config) -> Vec<Check> {
     let what = format!("data directory {}", config.data.display());
+    let is_new = !config.data.exists();
     let data = match DataDirectory::open(&config.data) {
         Ok(data) => data,
         Err(error) => return vec![Check::new(what, Some(error.to_string()))],
     };
-    let keys = ["receipts.key", "gate.key"].into_iter().find_map(|name| data.key(name).err());
+    let found = match ["receipts.key", "gate.key"].into_iter().find_map(|name| data.key(name).err()) {
+        Some(error) => Found::Problem(error.to_string()),
+        None if is_new => Found::Note(
+            "it was not there, and is made now; if there was to be one, name it with --data".to_owned(),
+        ),
+        None => Found::Well,
+    };
     let probe = data.path("doctor.probe");
     let synced = std::fs::File::create(&probe).and_then(|mut file| {
         file.write_all(b"probe")?;
@@ -271,7 +278,7 @@ fn data(config: &Config) -> Vec<Check> {
     });
     drop(std::fs::remove_file(&probe));
     vec![
-        Check::new(what, keys.map(|error| error.to_string())),
+        Check { what, found },
         Check::new(
             "the disk keeps what it is given (write and sync)",
             synced.err().map(|error| format!("{error}; free space or move the data directory")),

@@ -119,6 +119,8 @@ async fn the_doctor_looks_for_the_programs_of_servers() {
     assert!(!is_well && said.contains("✓ program of server there"), "{said}");
     assert!(said.contains("✗ program of server gone: \"no-such-program\" is no program"), "{said}");
     assert!(said.contains("✗ program of server elsewhere: \"./sh\" is no program"), "{said}");
+    assert!(said.contains("· data directory data: it was not there"), "a misspelled one is no other: {said}");
+    assert!(doctor(folder.path(), &[]).1.contains("✓ data directory data"), "{said}");
 }
 
 #[tokio::test]
