@@ -130,7 +130,8 @@ pub fn faulted(fault: &Fault, call: Option<CallId>, door: Door<'_>, naming: Nami
 
 /// Renders the stored answer of a payment that was used for the same request before.
 fn repeated(stored: &StoredAnswer, door: Door<'_>) -> Answer {
-    let evidence = Evidence::stored(stored);
+    let note = "This payment was already used for this very request; this is its stored answer.";
+    let evidence = Evidence { note: Some(note), ..Evidence::stored(stored) };
     delivered(stored.result.as_deref().unwrap_or(b"{}"), &evidence, stored.call, door)
 }
 
@@ -169,6 +170,10 @@ pub fn delivered(result: &[u8], evidence: &Evidence, call: CallId, door: Door<'_
             json_answer(StatusCode::OK, body.into())
         }
     };
+            if let Some(note) = evidence.note() {
+                body.extend_from_slice(b",\"note\":");
+                body.extend_from_slice(json!(note).to_string().as_bytes());
+            }
     evidence.mark(&mut answer.headers);
     answer
 }

@@ -278,6 +278,7 @@ pub(crate) const EXECUTE: Operation = Operation {
         headers: &[
             ("PAYMENT-RESPONSE", "x402: how the payment was settled, in base64."),
             ("Payment-Receipt", "The receipt of the HTTP `Payment` scheme."),
+            ("Tollgate-Note", "The `note` of the body."),
         ],
         ..Told::json(
             200,
@@ -311,7 +312,8 @@ pub(crate) const SCHEMAS: &[Schema] = &[
         json: r##"{"type":"object","required":["result","call_id"],"properties":{
             "result":{"description":"What the tool answered: an MCP tool result."},
             "call_id":{"$ref":"#/components/schemas/CallId"},
-            "receipt":{"$ref":"#/components/schemas/Receipt"}}}"##,
+            "receipt":{"$ref":"#/components/schemas/Receipt"},
+            "note":{"type":"string","description":"What became of the payment, in a sentence: of a tool that failed, whether it can be used again."}}}"##,
     },
     Schema {
         name: "Receipt",

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tollgate_testkit::http::get;
-use tollgate_testkit::journal_server::{Behaviour, Script};
+use tollgate_testkit::journal_server::{Behaviour, Script, Tool};
 
 use crate::world::{
     Gateway, PRICE, PRICED, START, World, base64_decode, call, code, delivered, post, statement,
@@ -141,6 +141,19 @@ async fn a_failed_tool_releases_the_l402_credential_and_says_so() {
         assert!(result["_meta"]["tollgate/note"].as_str().unwrap().contains("can be used again"), "{result}");
         assert_eq!(world.journal.executions(), attempt);
     }
+    // Over plain HTTP too, and beside a JSON-RPC error of the tool's own.
+    let (url, header) = (format!("{}/api/v1/execute", world.gateway.url), format!("L402 {credential}"));
+    let body = json!({ "tool_name": "fails", "arguments": {} });
+    let over_http = post(&url, &body, &[("authorization", &header)]).await;
+    let note = over_http.header("tollgate-note").unwrap();
+    assert!(note.contains("can be used again"), "{note}");
+    assert_eq!(over_http.json().unwrap()["note"], note);
+    let error = Behaviour::Error { code: -32_000, message: "no".to_owned() };
+    world.journal.replace_tools(vec![Tool::new("fails", error)]);
+    let answer = world.call_with("fails", &json!({}), &json!({ "l402/authorization": credential })).await;
+    assert_eq!(answer.json().unwrap()["error"]["code"], -32_000);
+    assert_eq!(answer.header("tollgate-note"), Some(note));
+    assert_eq!(world.journal.executions(), 4);
     // The money has arrived and is the holder's credit until it is spent.
     let hash = credential_hash(&credential);
     assert_eq!(world.gateway.account(&format!("credit:lightning:{hash}")), [0, 10_000, 0, 0]);
