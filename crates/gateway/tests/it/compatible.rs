@@ -66,6 +66,10 @@ async fn a_priced_tool_over_json_rpc_is_an_error_with_every_way_to_pay() {
     assert_eq!(unpaid.status, 402, "{body}");
     assert_eq!(body["error"]["data"]["amount"], "500000");
     let demand = body["error"]["data"]["x402"].clone();
+    // It is an HTTP 402, so clients of HTTP find what they look for.
+    let header = base64_decode(unpaid.header("payment-required").unwrap());
+    assert_eq!(serde_json::from_slice::<Value>(&header).unwrap()["accepts"], demand["accepts"]);
+    assert!(unpaid.header("www-authenticate").unwrap().starts_with("L402 macaroon="));
     let entry = demand["accepts"][0].to_string();
     let signed =
         tollgate_rails::x402::sign_payment(&entry, None, &world.payer(), crate::world::rand_32(), now())
