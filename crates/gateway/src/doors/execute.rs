@@ -196,7 +196,7 @@ pub(crate) async fn resolve(gateway: &Gateway, name: &str) -> Result<ToolRef, De
     gateway.tools.resolve(name).map_err(|servers| {
         let shown: String = name.chars().take(128).collect();
         if servers.is_empty() {
-            return Denial::UnknownServer(format!("no server lists a tool {shown:?}"));
+            return Denial::UnlistedTool(shown);
         }
         let names: Vec<String> = servers.iter().map(|server| format!("{server}/{shown}")).collect();
         Denial::UnknownServer(format!("several servers list {shown:?}; say which: {}", names.join(", ")))
