@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tollgate_testkit::http::get;
 use tollgate_testkit::journal_server::{Behaviour, Script};
-use tollgate_testkit::peers::port;
+use tollgate_testkit::peers::{Skip, available, port};
 
 use crate::paid_calls::{api_key, until_known};
 use crate::world::{
@@ -118,11 +118,7 @@ pub(crate) async fn injected(pid: u32, folder: &Path, what: &str) -> Option<Stop
         .spawn();
     let mut strace = match spawned {
         Ok(strace) => Stopped(strace),
-        Err(error) => {
-            let skip = tollgate_testkit::peers::Skip::because(format!("strace cannot be started: {error}"));
-            return tollgate_testkit::peers::available::<()>(Err(skip.into()))
-                .map(|()| unreachable!("a skip is not available"));
-        }
+        Err(error) => return not_here(format!("strace cannot be started: {error}")),
     };
     let status = format!("/proc/{pid}/status");
     let traced = async {
@@ -139,10 +135,13 @@ pub(crate) async fn injected(pid: u32, folder: &Path, what: &str) -> Option<Stop
     if soon(traced).await {
         Some(strace)
     } else {
-        // A right that the machine withholds is no missing peer: nothing could install it.
-        println!("SKIPPED: strace may not trace here (ptrace is not allowed)");
-        None
+        not_here("strace may not trace here (ptrace is not allowed)")
     }
+}
+
+/// Nothing, after saying why: where nothing may be skipped, it fails.
+pub(crate) fn not_here<T>(why: impl Into<String>) -> Option<T> {
+    available(Err(Skip::because(why).into()))
 }
 
 /// A process that ends with this value.
