@@ -373,6 +373,20 @@ async fn c1_keys_belong_to_their_owner_alone_or_nothing_starts() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(errors(&refused).contains("64 hexadecimal digits"), "{}", errors(&refused));
     drop(world.folder);
+
+    // With real money there is the key that pays the gas.
+    let live = tempfile::tempdir().unwrap();
+    let yaml = "payment: { x402: { rpc_url: 'http://127.0.0.1:1', pay_to: '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC' } }\n";
+    std::fs::write(live.path().join("tollgate.yaml"), yaml).unwrap();
+    let mut gateway = Gateway::serve(live.path(), &[]).await;
+    gateway.kill();
+    let relayer = live.path().join("data/relayer.key");
+    assert_eq!(mode(&relayer), 0o600);
+    std::fs::set_permissions(&relayer, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let serve = ["serve", "--data", "data", "--config", "tollgate.yaml", "--listen", "127.0.0.1:0"];
+    let refused = run(live.path(), &serve);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(errors(&refused).contains("relayer.key"), "{}", errors(&refused));
 }
 
 /// Sends a signal to a process.

@@ -314,6 +314,38 @@ async fn tools_list_shows_prices_in_meta_only() {
 }
 
 #[tokio::test]
+async fn dev_with_demo_pays_once_over_the_wire_shows_the_receipt_and_stays_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::demo(folder.path()).await;
+    assert!(until(async || gateway.whole_log().contains("the receipt verifies")).await, "{}", gateway.log());
+    let said = gateway.whole_log();
+    let url = &gateway.url;
+    for part in [
+        &format!("Tollgate dev   {url}   SANDBOX"),
+        &format!("claude mcp add --transport http tollgate {url}/mcp"),
+        "Claude Desktop",
+        "Cursor",
+        "VS Code",
+        &format!("tollgate call weather city=Oslo --max 0.01USDC --url {url}/mcp"),
+        &format!("tollgate call weather city=Oslo --max 10sat    --url {url}/mcp"),
+        &format!("$ tollgate call weather city=Oslo --max 0.01USDC --url {url}/mcp"),
+        "Oslo",
+        "paid 0.01 USDC on eip155:84532 by x402 (SANDBOX)",
+        "rcpt_",
+        "\nverified ",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(get(&format!("{url}/healthz"), &[]).await.unwrap().status, 200, "it stays up");
+    let calls = gateway.cli(&["calls", "list", "--json"]);
+    let calls = String::from_utf8(calls.stdout).unwrap();
+    let call: serde_json::Value = serde_json::from_str(&calls).unwrap();
+    assert_eq!((&call["paid"]["state"], &call["paid"]["tool"]), (&json!("settled"), &json!("weather")));
+    assert_eq!(gateway.account("payable:demo"), [0, PRICE, 0, 0]);
+    gateway.assert_books_in_order();
+}
+
+#[tokio::test]
 async fn the_demo_of_the_readme_makes_a_real_paid_call() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = Gateway::dev(folder.path()).await;
