@@ -1,4 +1,5 @@
-//! Debian's nginx as the measure of a proxy: one worker, a keep-alive pool to the upstream, nothing logged.
+//! Debian's nginx as the measure of a proxy (one worker, a keep-alive pool to the upstream, nothing logged), and as a cache that
+//! everybody shares.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -37,12 +38,25 @@ impl Nginx {
     /// # Errors
     /// [`PeerError::Skip`] when nginx is not installed.
     pub async fn start(upstream: SocketAddr, buffering: Buffering) -> Result<Self, PeerError> {
+        Self::with(|address| configuration(address, upstream, buffering)).await
+    }
+
+    /// Starts nginx as a cache that keeps whatever it may, POST requests by their address and body. What it made of a request
+    /// stands in the header `x-cache` of its answer: `MISS` or `HIT`.
+    ///
+    /// # Errors
+    /// [`PeerError::Skip`] when nginx is not installed.
+    pub async fn caching(upstream: SocketAddr) -> Result<Self, PeerError> {
+        Self::with(|address| caching(address, upstream)).await
+    }
+
+    async fn with(configuration: impl Fn(SocketAddr) -> String) -> Result<Self, PeerError> {
         let program = installed("nginx", &["nginx", "/usr/sbin/nginx"], "-v")?;
         port::on_a_free_port(async |port| {
             let folder = tempfile::tempdir()?;
             let address = SocketAddr::from(([127, 0, 0, 1], port));
             let path = folder.path().join("nginx.conf");
-            std::fs::write(&path, configuration(address, upstream, buffering))?;
+            std::fs::write(&path, configuration(address))?;
             let mut command = Command::new(program);
             command.arg("-p").arg(folder.path()).arg("-c").arg(&path).args(["-e", "stderr"]);
             let mut process = Guarded::spawn(&command, &folder.path().join("nginx.log"))?;
@@ -118,6 +132,44 @@ http {{
       proxy_set_header Host $http_host;
       proxy_buffering {buffering};
       proxy_read_timeout 300s;
+    }}
+  }}
+}}
+"
+    )
+}
+
+/// The worker of a root master is root here, because it writes into the folder.
+fn caching(address: SocketAddr, upstream: SocketAddr) -> String {
+    format!(
+        "daemon off;
+user root;
+worker_processes 1;
+pid nginx.pid;
+error_log stderr error;
+events {{ worker_connections 64; }}
+http {{
+  access_log off;
+  client_body_temp_path client_body;
+  proxy_temp_path proxy;
+  fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi;
+  scgi_temp_path scgi;
+  client_body_buffer_size 1m;
+  proxy_cache_path cache keys_zone=shared:1m use_temp_path=off;
+  server {{
+    listen {address};
+    location / {{
+      proxy_pass http://{upstream};
+      proxy_http_version 1.1;
+      proxy_set_header Connection \"\";
+      proxy_buffer_size 32k;
+      proxy_buffers 8 32k;
+      proxy_cache shared;
+      proxy_cache_methods GET HEAD POST;
+      proxy_cache_key $request_method$request_uri$request_body;
+      proxy_cache_valid any 10m;
+      add_header x-cache $upstream_cache_status always;
     }}
   }}
 }}

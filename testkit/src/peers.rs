@@ -126,10 +126,15 @@ pub fn skipped_file() -> PathBuf {
     install::root().join("skipped.txt")
 }
 
+/// The line by which `cargo xtask test` knows a skip.
+fn said_of(skip: &Skip) -> String {
+    format!("SKIPPED: {skip}")
+}
+
 #[expect(clippy::print_stderr, reason = "a skipped test must say so where the test runner shows it")]
 fn report(skip: &Skip) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    eprintln!("SKIPPED {test}: {skip}");
+    eprintln!("{}", said_of(skip));
     let listed = std::fs::create_dir_all(install::root())
         .and_then(|()| OpenOptions::new().create(true).append(true).open(skipped_file()))
         // One write, so that lines of parallel tests stay whole.

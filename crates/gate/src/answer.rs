@@ -96,7 +96,11 @@ pub fn denied(denial: &Denial, call: Option<CallId>, door: Door<'_>, naming: Nam
             demand_result(era, id, demand, &message, &facts, naming)
         }
         (Door::Mcp { payment_as_http: true, .. } | Door::Rest, Some(demand)) => {
-            http_demand(code, demand, facts, naming)
+            http_demand(rest_error(code, facts), demand, naming)
+        }
+        (Door::JsonRpc { id }, Some(demand)) => {
+            let error = rpc_error(code, status_for(door, code), id, &message, &facts);
+            http_demand(error, demand, naming)
         }
         (Door::Mcp { era, id, .. }, None) if matches!(denial, Denial::InvalidArguments(_)) => {
             let said = format!("{message} {}", denial.next_step());
@@ -130,7 +134,8 @@ pub fn faulted(fault: &Fault, call: Option<CallId>, door: Door<'_>, naming: Nami
 
 /// Renders the stored answer of a payment that was used for the same request before.
 fn repeated(stored: &StoredAnswer, door: Door<'_>) -> Answer {
-    let evidence = Evidence::stored(stored);
+    let note = "This payment was already used for this very request; this is its stored answer.";
+    let evidence = Evidence { note: Some(note), ..Evidence::stored(stored) };
     delivered(stored.result.as_deref().unwrap_or(b"{}"), &evidence, stored.call, door)
 }
 
@@ -164,6 +169,10 @@ pub fn delivered(result: &[u8], evidence: &Evidence, call: CallId, door: Door<'_
             if let Some(refund) = evidence.refund() {
                 body.extend_from_slice(b",\"refund\":");
                 body.extend_from_slice(refund.to_json().to_string().as_bytes());
+            }
+            if let Some(note) = evidence.note() {
+                body.extend_from_slice(b",\"note\":");
+                body.extend_from_slice(json!(note).to_string().as_bytes());
             }
             body.push(b'}');
             json_answer(StatusCode::OK, body.into())
@@ -251,9 +260,8 @@ fn rest_body(code: Code, mut facts: Map<String, Value>) -> Map<String, Value> {
 }
 
 /// HTTP 402: x402 v2 in `PAYMENT-REQUIRED`, after a failed settlement with its `PAYMENT-RESPONSE`, L402 and `Payment` in
-/// `WWW-Authenticate` lines of their own, and the same facts in the body.
-fn http_demand(code: Code, demand: &Demand, facts: Map<String, Value>, naming: Naming<'_>) -> Answer {
-    let mut answer = rest_error(code, facts);
+/// `WWW-Authenticate` lines of their own. The body has the same facts.
+fn http_demand(mut answer: Answer, demand: &Demand, naming: Naming<'_>) -> Answer {
     if let Some(required) = demand.payment_required(naming.resource_url) {
         insert(&mut answer.headers, "payment-required", &tollgate_rails::x402::wire::header(&required));
     }

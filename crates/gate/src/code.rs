@@ -97,7 +97,7 @@ codes! {
     UPSTREAM_TIMED_OUT = "upstream_timed_out", 504, -31022, Later;
     UPSTREAM_BROKEN = "upstream_broken", 502, -31023, Later;
     UPSTREAM_DEMANDS_PAYMENT = "upstream_demands_payment", 502, -31029, AfterChange;
-    UPSTREAM_RESULT_WITHHELD = "upstream_result_withheld", 502, -31043, AfterChange;
+    UPSTREAM_RESULT_WITHHELD = "upstream_result_withheld", 502, -31045, AfterChange;
     UPSTREAM_NO_ROOM = "upstream_no_room", 503, -31044, Later;
     SETTLEMENT_PENDING = "settlement_pending", 503, -31024, Later;
     STORE_BUSY = "store_busy", 503, -31025, Later;
@@ -111,12 +111,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_unique_and_our_numbers_lie_outside_the_reserved_range() {
+    fn words_and_our_numbers_are_unique_and_lie_outside_the_reserved_range() {
         for (index, code) in CODES.iter().enumerate() {
             assert!(CODES[..index].iter().all(|other| other.word != code.word), "{} twice", code.word);
             let reserved = (-32_768..=-32_000).contains(&code.json_rpc);
             let standard = [-32_600, -32_602, -32_603, -32_020].contains(&code.json_rpc);
             assert!(!reserved || standard, "{} mints a reserved JSON-RPC code", code.word);
+            let is_others = |other: &Code| other.json_rpc == code.json_rpc;
+            assert!(
+                reserved || !CODES[..index].iter().any(is_others),
+                "{} has the number of another",
+                code.word
+            );
         }
     }
 }

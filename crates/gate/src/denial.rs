@@ -36,6 +36,8 @@ pub enum Denial {
     TrustInsufficient(TrustShortfall),
     /// No such tool on that server, or the caller may not know of it.
     UnknownTool(ToolRef),
+    /// No server of this gateway lists a tool of that name; carries the name as it was asked for.
+    UnlistedTool(String),
     /// The tool is there, but its definition is not an approved one.
     ToolNotApproved {
         /// Which tool.
@@ -206,7 +208,7 @@ impl Denial {
         match self {
             Self::Unauthenticated { .. } | Self::CredentialNeeded { .. } => code::UNAUTHENTICATED,
             Self::TrustInsufficient(_) => code::TRUST_INSUFFICIENT,
-            Self::UnknownTool(_) => code::UNKNOWN_TOOL,
+            Self::UnknownTool(_) | Self::UnlistedTool(_) => code::UNKNOWN_TOOL,
             Self::ToolNotApproved { .. } => code::TOOL_NOT_APPROVED,
             Self::UnknownServer(_) => code::UNKNOWN_SERVER,
             Self::InvalidArguments(_) => code::INVALID_ARGUMENTS,
@@ -264,6 +266,7 @@ impl Denial {
                 required.min_reputation, current.reputation
             ),
             Self::UnknownTool(tool) => format!("Unknown tool: {}.", tool.tool),
+            Self::UnlistedTool(name) => format!("Unknown tool: {name}."),
             Self::ToolNotApproved { tool, why: Withheld::Drifted(_) } => format!(
                 "The tool {} is blocked: its server changed its definition, and nobody has approved the new one.",
                 tool.tool
@@ -376,6 +379,7 @@ impl Denial {
                 "Call with an API key, or earn reputation with settled calls to tools that ask less."
             }
             Self::UnknownTool(_) => "Read `tools/list` and call one of its names.",
+            Self::UnlistedTool(_) => "Read `GET /api/v1/tools` and call one of its names.",
             Self::ToolNotApproved { .. } => {
                 "Use another tool, or ask the operator to review this one with `tollgate pins diff`; nothing was charged."
             }
@@ -462,6 +466,7 @@ impl Denial {
             | Self::CredentialNeeded { .. }
             | Self::TrustInsufficient(_)
             | Self::UnknownTool(_)
+            | Self::UnlistedTool(_)
             | Self::ToolNotApproved { .. }
             | Self::UnknownServer(_)
             | Self::InvalidArguments(_)

@@ -53,7 +53,7 @@ impl Evidence {
             refund: None,
             escrow: None,
             charge: None,
-            note: Some("This payment was already used for this very request; this is its stored answer."),
+            note: None,
         }
     }
 
@@ -102,6 +102,11 @@ impl Evidence {
         self.charge.as_deref()
     }
 
+    /// What became of the payment, as a sentence, where the rest does not say it.
+    pub fn note(&self) -> Option<&'static str> {
+        self.note
+    }
+
     /// The escrow that the money is in, if it is in one.
     pub fn escrow(&self) -> Option<&Entrusted> {
         self.escrow.as_deref()
@@ -129,6 +134,10 @@ impl Evidence {
         }
         if let Some(escrow) = &self.escrow {
             insert(headers, "tollgate-escrow", &escrow.escrow.to_string());
+        }
+        // A tool's JSON-RPC error has no `_meta`: there it stands here alone.
+        if let Some(note) = self.note {
+            insert(headers, "tollgate-note", note);
         }
     }
 }

@@ -10,13 +10,14 @@ mod screen;
 pub(crate) mod wallet_credit;
 
 use tollgate_domain::{CallId, ToolRef};
-use tollgate_ledger::{Refusal as LedgerRefusal, StoreError, StoredAnswer};
+use tollgate_ledger::{LedgerStore, Refusal as LedgerRefusal, StoreError, StoredAnswer};
 
 pub(crate) use authenticate::open;
 
 use crate::call::Call;
 use crate::denial::Denial;
 use crate::fault::Fault;
+use crate::ports::Ports;
 
 /// A call that is not carried out, with what it had earned so far.
 #[derive(Debug)]
@@ -92,6 +93,20 @@ impl<S> Call<S> {
             tool: Some(self.request.tool.clone()),
             verdict: Box::new(verdict.into()),
         }
+    }
+}
+
+/// What a call that was paid for left behind, for whoever repeats its proof.
+pub(crate) async fn answered<P: Ports>(ports: &P, call: &CallId) -> Verdict {
+    match ports.ledger().answer(call).await {
+        Ok(Some(answer)) if answer.result.is_some() => Verdict::Repeated(answer),
+        // Pruned: nothing is given out in its place, and the tool is not run again.
+        Ok(Some(_)) => {
+            let differs = "it was used for this very request, whose answer is not kept any more";
+            Denial::PaymentReplayed { differs: differs.to_owned() }.into()
+        }
+        Ok(None) => Fault::Internal(format!("{call} is settled and left nothing behind")).into(),
+        Err(error) => store_fault(error).into(),
     }
 }
 

@@ -21,3 +21,20 @@ async fn nginx_passes_a_call_on_over_a_kept_connection() {
     assert_eq!(journal.calls()[0].header("connection"), None, "the pool keeps the connection");
     assert!(nginx.cpu_time().unwrap() > Duration::ZERO);
 }
+
+#[tokio::test]
+async fn the_cache_keeps_a_call_and_tells_another_one_from_it() {
+    let journal = Journal::start(Script::echo().without_sessions()).await.unwrap();
+    let Some(cache) = available(Nginx::caching(journal.address()).await) else {
+        return;
+    };
+    for (n, made_of_it) in [(1, "MISS"), (1, "HIT"), (2, "MISS")] {
+        let call = json!({
+            "jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": "echo", "arguments": {"a": n}}
+        });
+        let answer = http::post_json(&cache.url("/mcp"), &[], &call).await.unwrap();
+        assert_eq!(answer.header("x-cache"), Some(made_of_it), "{}", answer.text());
+        assert_eq!(answer.json().unwrap()["result"]["structuredContent"], json!({"echo": {"a": n}}));
+    }
+    assert_eq!(journal.calls().len(), 2);
+}

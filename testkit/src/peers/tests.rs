@@ -11,6 +11,11 @@ fn a_missing_peer_is_skipped_with_its_reason() {
 }
 
 #[test]
+fn a_skip_is_said_as_the_summary_of_all_tests_reads_it() {
+    assert_eq!(said_of(&Skip::because("no interpreter")), "SKIPPED: no interpreter");
+}
+
+#[test]
 #[should_panic(expected = "allows no skip, but: no interpreter")]
 fn a_missing_peer_fails_where_peers_are_required() {
     let _never = found_or_skip(missing(), true);

@@ -10,7 +10,7 @@ use crate::denial::Denial;
 use crate::fault::Fault;
 use crate::ports::Ports;
 use crate::spending::{self, Barred};
-use crate::station::{Refusal, Verdict, pay, store_fault};
+use crate::station::{Refusal, Verdict, answered, pay, store_fault};
 use crate::street::Gate;
 use crate::take::own_reference;
 
@@ -130,13 +130,7 @@ impl Call<Screened> {
                 gate.ports.warned(&warnings);
                 Ok(attempt)
             }
-            Ok(Claimed::Answered { call }) => match gate.ports.ledger().answer(&call).await {
-                Ok(Some(answer)) => refused(Verdict::Repeated(answer)),
-                Ok(None) => {
-                    refused(Fault::Internal(format!("{call} is settled and left nothing behind")).into())
-                }
-                Err(error) => refused(store_fault(error).into()),
-            },
+            Ok(Claimed::Answered { call }) => refused(answered(&gate.ports, &call).await),
             Ok(Claimed::InProgress { call, state, .. }) => {
                 refused(Denial::PaymentInFlight { call, state: state.to_string() }.into())
             }

@@ -1,5 +1,5 @@
 use tollgate_domain::{Amount, Caller, FreeCall, Money, PaymentKey, Principal, Quote, Rail, UnixMillis};
-use tollgate_ledger::{LedgerStore, State};
+use tollgate_ledger::{LedgerStore, SettlementRow, State};
 use tollgate_rails::{Funds, Offer, OfferError, Payment, PaymentRefusal, Proof};
 
 use crate::call::{Bill, Call, CreditUse, Paid, Quoted};
@@ -9,7 +9,7 @@ use crate::fault::Fault;
 use crate::ports::Ports;
 use crate::spending;
 use crate::station::quote::Buyer;
-use crate::station::{Refusal, Verdict, store_fault};
+use crate::station::{Refusal, Verdict, answered, store_fault};
 use crate::street::Gate;
 
 impl Call<Quoted> {
@@ -45,6 +45,13 @@ impl Call<Quoted> {
             };
             return match (verified, proof) {
                 (Ok(payment), _) => Ok(vec![payment]),
+                // Its time bounds when a payment can be presented first. One that was is answered from the books: nobody is asked to
+                // pay anew for what is not decided yet, or for what this very payment has paid.
+                (Err(PaymentRefusal::Expired(_) | PaymentRefusal::Window(_)), _)
+                    if let Some(verdict) = Box::pin(self.begun(proof, quote, gate)).await? =>
+                {
+                    Err(self.refuse(verdict))
+                }
                 // What an expired credential left on the books can still be spent by whoever holds its preimage.
                 (Err(PaymentRefusal::Expired(_)), Proof { payer: payer @ Caller::Preimage(_), .. }) => {
                     Ok(self.credit_of(*payer, &payer.principal(), quote, now))
@@ -86,6 +93,35 @@ impl Call<Quoted> {
         })
     }
 
+    /// What becomes of a proof that was presented for this request before: its stored answer, or that it is still under way. `None` where
+    /// it has paid for nothing, or went back.
+    async fn begun<P: Ports>(
+        &self,
+        proof: &Proof,
+        quote: &Quote,
+        gate: &Gate<P>,
+    ) -> Result<Option<Verdict>, Refusal> {
+        let row = gate.ports.ledger().settlement(&proof.key).await;
+        let row = row.map_err(|error| self.refuse(store_fault(error)))?;
+        let row = row.filter(|row| is_of(row, proof, quote) && row.caller == self.stage.principal);
+        let Some(row) = row else { return Ok(None) };
+        Ok(match row.state {
+            // A used credential is worth nothing after its life (L402).
+            State::Settled | State::Delivered if matches!(proof.payer, Caller::Preimage(_)) => None,
+            State::Settled | State::Delivered => Some(answered(&gate.ports, &row.call).await),
+            State::Refunded | State::Voided | State::Failed | State::InDoubt => None,
+            State::Claimed
+            | State::Executing
+            | State::Executed
+            | State::Submitted
+            | State::RefundDue
+            | State::Unknown
+            | State::Manual => {
+                Some(Denial::PaymentInFlight { call: row.call, state: row.state.to_string() }.into())
+            }
+        })
+    }
+
     /// What went back of this proof, as a payment for the same request once more. The claim decides, atomically, whether it is
     /// still there.
     async fn refunded<P: Ports>(
@@ -96,12 +132,8 @@ impl Call<Quoted> {
     ) -> Result<Option<Payment>, Refusal> {
         let row = gate.ports.ledger().settlement(&proof.key).await;
         let row = row.map_err(|error| self.refuse(store_fault(error)))?;
-        let row = row.filter(|row| {
-            let is_same = row.binding.tool == quote.binding.tool && row.binding.args == quote.binding.args
-                // Not so for whoever read the proof on the chain and asked for a quote of their own.
-                && row.binding.quote == proof.quote;
-            row.state == State::Refunded && row.may_be_repeated() && is_same
-        });
+        let row = row
+            .filter(|row| row.state == State::Refunded && row.may_be_repeated() && is_of(row, proof, quote));
         Ok(row.map(|row| Payment {
             key: row.key.clone(),
             payer: proof.payer,
@@ -201,6 +233,14 @@ impl Call<Quoted> {
     ) -> Result<Demand, Verdict> {
         Box::pin(demand(self, &self.stage.caller, quote, gate, now)).await
     }
+}
+
+/// Whether an attempt was for the very request that the proof is presented for now. Not so for whoever read the proof on the chain and
+/// asked for a quote of their own.
+fn is_of(row: &SettlementRow, proof: &Proof, quote: &Quote) -> bool {
+    row.binding.tool == quote.binding.tool
+        && row.binding.args == quote.binding.args
+        && row.binding.quote == proof.quote
 }
 
 /// Asks every rail for an offer. Its future is large: boxed, where calls that are paid would carry it along. A rail whose wallet is down is left out while another can take the money.

@@ -196,7 +196,7 @@ pub(crate) async fn resolve(gateway: &Gateway, name: &str) -> Result<ToolRef, De
     gateway.tools.resolve(name).map_err(|servers| {
         let shown: String = name.chars().take(128).collect();
         if servers.is_empty() {
-            return Denial::UnknownServer(format!("no server lists a tool {shown:?}"));
+            return Denial::UnlistedTool(shown);
         }
         let names: Vec<String> = servers.iter().map(|server| format!("{server}/{shown}")).collect();
         Denial::UnknownServer(format!("several servers list {shown:?}; say which: {}", names.join(", ")))
@@ -278,6 +278,7 @@ pub(crate) const EXECUTE: Operation = Operation {
         headers: &[
             ("PAYMENT-RESPONSE", "x402: how the payment was settled, in base64."),
             ("Payment-Receipt", "The receipt of the HTTP `Payment` scheme."),
+            ("Tollgate-Note", "The `note` of the body."),
         ],
         ..Told::json(
             200,
@@ -311,7 +312,8 @@ pub(crate) const SCHEMAS: &[Schema] = &[
         json: r##"{"type":"object","required":["result","call_id"],"properties":{
             "result":{"description":"What the tool answered: an MCP tool result."},
             "call_id":{"$ref":"#/components/schemas/CallId"},
-            "receipt":{"$ref":"#/components/schemas/Receipt"}}}"##,
+            "receipt":{"$ref":"#/components/schemas/Receipt"},
+            "note":{"type":"string","description":"What became of the payment, in a sentence: of a tool that failed, whether it can be used again."}}}"##,
     },
     Schema {
         name: "Receipt",

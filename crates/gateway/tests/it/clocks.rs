@@ -173,6 +173,46 @@ async fn f22_however_many_deadlines_are_held_those_that_have_passed_pass() {
     world.gateway.assert_books_in_order();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_whose_time_is_over_brings_its_answer_and_while_it_is_open_no_new_demand() {
+    let script = Script::echo().tool("slow", Behaviour::Hang);
+    let policies = [("echo", PRICED), ("slow", "{ price: [0.01USDC], deadline_ms: 600000 }")];
+    let (world, set) = with_clock(script, &policies).await;
+    let (arguments, nothing) = (json!({ "n": 1 }), json!({}));
+    let paid = payment_at(&world, &world.demand("echo", &arguments).await, 2 * HOUR_MS);
+    let first = delivered(&world.call_with("echo", &arguments, &paid).await);
+    let open = payment_at(&world, &world.demand("slow", &nothing).await, 2 * HOUR_MS);
+    let running = {
+        let (url, meta) = (world.gateway.mcp(), open.clone());
+        tokio::spawn(async move { call(&url, "slow", &json!({}), &meta, &[]).await })
+    };
+    soon(world.journal.wait_for_executions(2)).await;
+
+    set(3 * HOUR_MS);
+    // Whoever lost the answer has it again, and does not pay twice for it.
+    let again = delivered(&world.call_with("echo", &arguments, &paid).await);
+    assert_eq!(statement(&again)["receipt_id"], statement(&first)["receipt_id"]);
+    let meanwhile = world.call_with("slow", &nothing, &open).await;
+    assert_eq!((meanwhile.status.as_u16(), code(&meanwhile).as_str()), (409, "payment_in_flight"));
+    assert!(!meanwhile.text().contains("accepts"), "no demand to pay anew: {}", meanwhile.text());
+    // Control: for another request, and once it has come to nothing, it is too old.
+    let other = world.call_with("echo", &json!({ "n": 2 }), &paid).await;
+    assert_eq!(code(&other), "payment_expired", "{}", other.text());
+    world.journal.release();
+    let ended = soon(running).await.unwrap();
+    assert_eq!(
+        code(&ended),
+        "payment_failed",
+        "a signature that has run out moves nothing: {}",
+        ended.text()
+    );
+    let again = world.call_with("slow", &nothing, &open).await;
+    assert_eq!(code(&again), "payment_expired", "{}", again.text());
+    Demand::read(&again);
+    assert_eq!((world.journal.executions(), world.payer_balance().await), (2, START - PRICE));
+    world.gateway.assert_books_in_order();
+}
+
 #[tokio::test]
 async fn f23_a_payer_whose_clock_is_five_minutes_off_pays_or_is_told_why_not() {
     let world = World::paid_echo().await;

@@ -12,15 +12,17 @@ use tollgate_testkit::journal_server::{Behaviour, Script};
 use tollgate_testkit::peers::anvil::PAYER;
 
 use crate::on_chain::{FUNDS, OnChain};
+use crate::paid_calls::{api_key, until_known};
 use crate::world::{
     Gateway, PRICE, PRICED, START, World, call, call_body, code, delivered, modern_headers, now, statement,
 };
 
 /// Makes a call that the gateway dies of: no answer comes.
-async fn fatal_call(world: &World, tool: &str, arguments: &Value, meta: &Value) {
+async fn fatal_call(world: &World, tool: &str, arguments: &Value, meta: &Value, more: &[(&str, &str)]) {
     let headers = modern_headers(tool);
-    let headers: Vec<(&str, &str)> =
+    let mut headers: Vec<(&str, &str)> =
         headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    headers.extend(more);
     let body = bytes::Bytes::from(call_body(tool, arguments, meta).to_string());
     let answered =
         tollgate_testkit::http::send(http::Method::POST, &world.gateway.mcp(), &headers, body).await;
@@ -49,7 +51,7 @@ impl Doomed {
     }
 
     async fn die_and_restart(mut self) -> Self {
-        fatal_call(&self.world, "echo", &self.arguments, &self.meta).await;
+        fatal_call(&self.world, "echo", &self.arguments, &self.meta, &[]).await;
         self.world.gateway = self.world.gateway.killed_and_restarted().await;
         self
     }
@@ -293,6 +295,52 @@ async fn f5_killed_inside_the_commit_of_a_settlement_there_is_a_single_entry() {
             }
             world.gateway.assert_books_in_order();
         }
+    }
+}
+
+#[tokio::test]
+async fn f1_f2_f5_f6_killed_at_any_step_a_call_from_prepaid_credit_is_charged_once_or_not_at_all() {
+    // The commits of a gateway: what its payer is given, the claim, the settlement with everything else.
+    for (failpoint, is_delivered) in [
+        ("before_commit:2", true),
+        ("after_commit:2", true),
+        ("after_claim", true),
+        ("after_result", false),
+        ("before_commit:3", false),
+        ("after_commit:3", true),
+        ("after_settled", true),
+    ] {
+        let unpinned = "    pins: { drift: off, findings: off }\n";
+        let armed = [("TOLLGATE_FAILPOINT", failpoint)];
+        let mut world = World::with(Script::echo(), &[("echo", PRICED)], unpinned, &armed).await;
+        let (id, key) = api_key(&world.gateway);
+        // Credit has no proof: the caller's own key says that it is the same call again.
+        let headers = [("x-api-key", key.as_str()), ("idempotency-key", "one")];
+        let (arguments, mcp) = (json!({ "n": 1 }), world.gateway.mcp());
+        let send = async || call(&mcp, "echo", &arguments, &json!({}), &headers).await;
+        assert_eq!(code(&until_known(&send).await), "payment_required", "{failpoint}: no credit yet");
+        assert!(world.gateway.cli(&["credit", "add", &id, "0.02USDC"]).status.success());
+        fatal_call(&world, "echo", &arguments, &json!({}), &headers).await;
+        world.gateway = world.gateway.killed_and_restarted().await;
+
+        let again = send().await;
+        assert_eq!(world.journal.executions(), 1, "{failpoint}");
+        let charged = if is_delivered {
+            let result = delivered(&again);
+            assert_eq!(result["structuredContent"]["echo"], arguments, "{failpoint}");
+            assert_eq!(statement(&result)["charged"], true, "{failpoint}");
+            PRICE
+        } else {
+            assert_eq!(
+                code(&again),
+                "payment_replayed",
+                "{failpoint}: it has run, and nobody knows its answer"
+            );
+            0
+        };
+        assert_eq!(world.gateway.account(&format!("credit:{id}")), [charged, 20_000, 0, 0], "{failpoint}");
+        assert_eq!(world.gateway.account("payable:up"), [0, charged, 0, 0], "{failpoint}");
+        world.gateway.assert_books_in_order();
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tollgate_testkit::http::get;
 use tollgate_testkit::journal_server::{Behaviour, Script};
 
-use crate::operators::injected;
+use crate::operators::{injected, not_here};
 use crate::world::{PRICE, PRICED, START, TOLLGATE, World, call, code, command, delivered, soon};
 
 /// Calls at once while the disk is slow.
@@ -74,8 +74,7 @@ fn apart(folder: &Path, namespaces: &str, before: &str, arguments: &[&str]) -> O
         command.output()
     };
     if !unshare(before, &[]).is_ok_and(|tried| tried.status.success()) {
-        println!("SKIPPED: no namespaces here");
-        return None;
+        return not_here("no namespaces here");
     }
     let all: Vec<&str> = [TOLLGATE].iter().chain(arguments).copied().collect();
     Some(unshare(&format!("{before} && exec timeout 20 \"$@\""), &all).unwrap())

@@ -184,6 +184,37 @@ async fn f4_a_caller_who_waits_for_a_silent_chain_is_told_pending_and_gets_the_r
 }
 
 #[tokio::test]
+async fn f4_while_a_chain_is_silent_no_new_demand_is_made_after_the_time_of_the_payment_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = folder.path().join("clock");
+    std::fs::write(&clock, "0").unwrap();
+    let script = Script::new().tool("counted", tollgate_testkit::journal_server::Behaviour::Echo);
+    let environment = [("TOLLGATE_CLOCK_AHEAD", clock.to_str().unwrap())];
+    let Some(world) = OnChain::selling(script, "{ price: [0.01USDC] }", "", &environment).await else {
+        return;
+    };
+    world.chain.mint(PAYER.address, FUNDS).await.unwrap();
+    let arguments = json!({ "n": 1 });
+    let meta = world.payment(&arguments).await;
+    world.chain.set_automine(false).await.unwrap();
+    assert_eq!(code(&world.call(&arguments, &meta).await), "settlement_pending");
+    std::fs::write(&clock, "3600000").unwrap();
+    let again = world.call(&arguments, &meta).await;
+    assert_eq!(
+        (again.status.as_u16(), code(&again).as_str()),
+        (409, "payment_in_flight"),
+        "{}",
+        again.text()
+    );
+    assert!(!again.text().contains("accepts"), "no demand to pay anew: {}", again.text());
+    world.chain.mine().await.unwrap();
+    world.until_state("settled").await;
+    assert_eq!(delivered(&world.call(&arguments, &meta).await)["structuredContent"]["echo"], arguments);
+    assert_eq!(world.journal.executions(), 1);
+    world.assert_charged_once().await;
+}
+
+#[tokio::test]
 async fn f4_a_chain_that_is_down_before_submission_charges_nothing_and_asks_for_no_second_payment() {
     let Some(world) = OnChain::start("").await else { return };
     world.chain.mint(PAYER.address, FUNDS).await.unwrap();

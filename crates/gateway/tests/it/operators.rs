@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tollgate_testkit::http::get;
 use tollgate_testkit::journal_server::{Behaviour, Script};
-use tollgate_testkit::peers::port;
+use tollgate_testkit::peers::{Skip, available, port};
 
 use crate::paid_calls::{api_key, until_known};
 use crate::world::{
@@ -118,11 +118,7 @@ pub(crate) async fn injected(pid: u32, folder: &Path, what: &str) -> Option<Stop
         .spawn();
     let mut strace = match spawned {
         Ok(strace) => Stopped(strace),
-        Err(error) => {
-            let skip = tollgate_testkit::peers::Skip::because(format!("strace cannot be started: {error}"));
-            return tollgate_testkit::peers::available::<()>(Err(skip.into()))
-                .map(|()| unreachable!("a skip is not available"));
-        }
+        Err(error) => return not_here(format!("strace cannot be started: {error}")),
     };
     let status = format!("/proc/{pid}/status");
     let traced = async {
@@ -139,10 +135,13 @@ pub(crate) async fn injected(pid: u32, folder: &Path, what: &str) -> Option<Stop
     if soon(traced).await {
         Some(strace)
     } else {
-        // A right that the machine withholds is no missing peer: nothing could install it.
-        println!("SKIPPED: strace may not trace here (ptrace is not allowed)");
-        None
+        not_here("strace may not trace here (ptrace is not allowed)")
     }
+}
+
+/// Nothing, after saying why: where nothing may be skipped, it fails.
+pub(crate) fn not_here<T>(why: impl Into<String>) -> Option<T> {
+    available(Err(Skip::because(why).into()))
 }
 
 /// A process that ends with this value.
@@ -374,6 +373,20 @@ async fn c1_keys_belong_to_their_owner_alone_or_nothing_starts() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(errors(&refused).contains("64 hexadecimal digits"), "{}", errors(&refused));
     drop(world.folder);
+
+    // With real money there is the key that pays the gas.
+    let live = tempfile::tempdir().unwrap();
+    let yaml = "payment: { x402: { rpc_url: 'http://127.0.0.1:1', pay_to: '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC' } }\n";
+    std::fs::write(live.path().join("tollgate.yaml"), yaml).unwrap();
+    let mut gateway = Gateway::serve(live.path(), &[]).await;
+    gateway.kill();
+    let relayer = live.path().join("data/relayer.key");
+    assert_eq!(mode(&relayer), 0o600);
+    std::fs::set_permissions(&relayer, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let serve = ["serve", "--data", "data", "--config", "tollgate.yaml", "--listen", "127.0.0.1:0"];
+    let refused = run(live.path(), &serve);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(errors(&refused).contains("relayer.key"), "{}", errors(&refused));
 }
 
 /// Sends a signal to a process.

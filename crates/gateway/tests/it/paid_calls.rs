@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tollgate_testkit::http::get;
-use tollgate_testkit::journal_server::{Behaviour, Script};
+use tollgate_testkit::journal_server::{Behaviour, Script, Tool};
 
 use crate::world::{
     Gateway, PRICE, PRICED, START, World, base64_decode, call, code, delivered, post, statement,
@@ -141,6 +141,19 @@ async fn a_failed_tool_releases_the_l402_credential_and_says_so() {
         assert!(result["_meta"]["tollgate/note"].as_str().unwrap().contains("can be used again"), "{result}");
         assert_eq!(world.journal.executions(), attempt);
     }
+    // Over plain HTTP too, and beside a JSON-RPC error of the tool's own.
+    let (url, header) = (format!("{}/api/v1/execute", world.gateway.url), format!("L402 {credential}"));
+    let body = json!({ "tool_name": "fails", "arguments": {} });
+    let over_http = post(&url, &body, &[("authorization", &header)]).await;
+    let note = over_http.header("tollgate-note").unwrap();
+    assert!(note.contains("can be used again"), "{note}");
+    assert_eq!(over_http.json().unwrap()["note"], note);
+    let error = Behaviour::Error { code: -32_000, message: "no".to_owned() };
+    world.journal.replace_tools(vec![Tool::new("fails", error)]);
+    let answer = world.call_with("fails", &json!({}), &json!({ "l402/authorization": credential })).await;
+    assert_eq!(answer.json().unwrap()["error"]["code"], -32_000);
+    assert_eq!(answer.header("tollgate-note"), Some(note));
+    assert_eq!(world.journal.executions(), 4);
     // The money has arrived and is the holder's credit until it is spent.
     let hash = credential_hash(&credential);
     assert_eq!(world.gateway.account(&format!("credit:lightning:{hash}")), [0, 10_000, 0, 0]);
@@ -298,6 +311,38 @@ async fn tools_list_shows_prices_in_meta_only() {
         shown.as_object_mut().unwrap().remove("_meta");
         assert_eq!(shown, *direct, "nothing but _meta differs");
     }
+}
+
+#[tokio::test]
+async fn dev_with_demo_pays_once_over_the_wire_shows_the_receipt_and_stays_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::demo(folder.path()).await;
+    assert!(until(async || gateway.whole_log().contains("the receipt verifies")).await, "{}", gateway.log());
+    let said = gateway.whole_log();
+    let url = &gateway.url;
+    for part in [
+        &format!("Tollgate dev   {url}   SANDBOX"),
+        &format!("claude mcp add --transport http tollgate {url}/mcp"),
+        "Claude Desktop",
+        "Cursor",
+        "VS Code",
+        &format!("tollgate call weather city=Oslo --max 0.01USDC --url {url}/mcp"),
+        &format!("tollgate call weather city=Oslo --max 10sat    --url {url}/mcp"),
+        &format!("$ tollgate call weather city=Oslo --max 0.01USDC --url {url}/mcp"),
+        "Oslo",
+        "paid 0.01 USDC on eip155:84532 by x402 (SANDBOX)",
+        "rcpt_",
+        "\nverified ",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(get(&format!("{url}/healthz"), &[]).await.unwrap().status, 200, "it stays up");
+    let calls = gateway.cli(&["calls", "list", "--json"]);
+    let calls = String::from_utf8(calls.stdout).unwrap();
+    let call: serde_json::Value = serde_json::from_str(&calls).unwrap();
+    assert_eq!((&call["paid"]["state"], &call["paid"]["tool"]), (&json!("settled"), &json!("weather")));
+    assert_eq!(gateway.account("payable:demo"), [0, PRICE, 0, 0]);
+    gateway.assert_books_in_order();
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! Payments and requests that are refused, each with the control that is not: refused means no effect.
 
 use serde_json::{Value, json};
-use tollgate_testkit::journal_server::{Behaviour, Script, Tool};
+use tollgate_testkit::journal_server::{Behaviour, Journal, Script, Tool};
+use tollgate_testkit::nginx::Nginx;
+use tollgate_testkit::peers::available;
 
+use crate::paid_calls::{api_key, until_known};
 use crate::world::{
-    Demand, PRICE, PRICED, START, World, base64_encode, call, code, delivered, post, statement,
+    Demand, Gateway, PRICE, PRICED, START, World, base64_encode, call, code, delivered, post, statement,
 };
 
 #[tokio::test]
@@ -55,6 +58,53 @@ async fn p2_a_payment_for_another_call_is_refused_and_stays_usable_for_its_own()
     assert_eq!(world.journal.executions(), 2, "control: each pays for its own call");
 }
 
+/// A server `up` and another one beside it, which are the same program; `beside` is what is said of it.
+async fn twins(beside: &str) -> World {
+    let journal = Journal::start(Script::echo()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let url = journal.url();
+    let yaml = format!(
+        "servers:\n  up: {{ url: '{url}', tools: {{ echo: {PRICED} }} }}\n  beside: {{ url: '{url}'{beside} }}\n"
+    );
+    std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
+    let gateway = Gateway::dev(folder.path()).await;
+    World { journal, gateway, folder }
+}
+
+#[tokio::test]
+async fn p2_a_payment_for_another_server_or_from_another_tenant_is_refused_and_stays_usable_for_its_own() {
+    let world = twins(&format!(", tools: {{ echo: {PRICED} }}")).await;
+    let [mine, theirs] = [api_key(&world.gateway).1, api_key(&world.gateway).1];
+    let arguments = json!({ "n": 1 });
+    let shown = async |server: &str, key: &str, meta: &Value| {
+        let url = format!("{}/servers/{server}/mcp", world.gateway.url);
+        let headers: &[(&str, &str)] = if key.is_empty() { &[] } else { &[("x-api-key", key)] };
+        until_known(async || call(&url, "echo", &arguments, meta, headers).await).await
+    };
+    let demand = Demand::read(&shown("up", &mine, &json!({})).await);
+    let payments = [
+        json!({ "x402/payment": demand.sign(&world.payer()) }),
+        json!({ "l402/authorization": world.l402_credential_of(&demand).await }),
+    ];
+    for payment in &payments {
+        for (what, server, key) in [
+            ("the same tool of another server", "beside", mine.as_str()),
+            ("another tenant", "up", &theirs),
+            ("nobody in particular", "up", ""),
+        ] {
+            let refused = shown(server, key, payment).await;
+            assert_eq!(code(&refused), "payment_other_call", "{what}: {}", refused.text());
+        }
+    }
+    world.assert_untouched("P2").await;
+    assert_eq!(world.gateway.account("payable:beside"), [0; 4]);
+    for payment in &payments {
+        assert_eq!(statement(&delivered(&shown("up", &mine, payment).await))["charged"], true, "control");
+    }
+    assert_eq!((world.journal.executions(), world.payer_balance().await), (2, START - PRICE));
+    world.gateway.assert_books_in_order();
+}
+
 #[tokio::test]
 async fn p2_another_network_asset_or_recipient_is_refused() {
     let world = World::paid_echo().await;
@@ -71,8 +121,7 @@ async fn p2_another_network_asset_or_recipient_is_refused() {
         ("recipient", tampered("/payTo", json!("0x000000000000000000000000000000000000dEaD"))),
     ] {
         let refused = world.call_with("echo", &arguments, &json!({ "x402/payment": payment })).await;
-        let code = code(&refused);
-        assert!(["payment_wrong_target", "payment_invalid"].contains(&code.as_str()), "{what}: {code}");
+        assert_eq!(code(&refused), "payment_wrong_target", "{what}");
     }
     world.assert_untouched("P2").await;
     delivered(
@@ -93,15 +142,38 @@ async fn p6_two_payments_at_once_are_refused_and_neither_is_used() {
     let header = base64_encode(x402.to_string().as_bytes());
     let mcp = world.gateway.mcp();
     let meta = json!({ "l402/authorization": l402 });
+    let in_authorization = format!("L402 {l402}");
     for headers in [
         [("payment-signature", header.as_str()), ("x-request-id", "1")],
-        [("authorization", &format!("L402 {l402}")), ("x-request-id", "1")],
+        [("authorization", &in_authorization), ("x-request-id", "1")],
         [("x-payment", header.as_str()), ("macaroon", "00")],
+        [("macaroon", "00"), ("grpc-metadata-macaroon", "00")],
     ] {
         let refused = call(&mcp, "echo", &arguments, &meta, &headers).await;
-        assert_eq!(code(&refused), "payment_ambiguous", "{headers:?}");
+        assert_eq!(
+            (refused.status.as_u16(), code(&refused).as_str()),
+            (400, "payment_ambiguous"),
+            "{headers:?}"
+        );
     }
-    assert_eq!(world.journal.executions(), 0);
+    let (url, body) = (
+        format!("{}/api/v1/execute", world.gateway.url),
+        json!({ "tool_name": "echo", "arguments": arguments }),
+    );
+    for headers in [
+        [("payment-signature", header.as_str()), ("authorization", in_authorization.as_str())],
+        [("payment-signature", &header), ("payment-signature", &header)],
+        [("authorization", &in_authorization), ("macaroon", "00")],
+        [("macaroon", "00"), ("grpc-metadata-macaroon", "00")],
+    ] {
+        let refused = post(&url, &body, &headers).await;
+        assert_eq!(
+            (refused.status.as_u16(), code(&refused).as_str()),
+            (400, "payment_ambiguous"),
+            "{headers:?}"
+        );
+    }
+    world.assert_untouched("P6").await;
     delivered(&world.call_with("echo", &arguments, &json!({ "x402/payment": x402 })).await);
     delivered(&world.call_with("echo", &arguments, &json!({ "l402/authorization": l402 })).await);
 }
@@ -112,9 +184,19 @@ async fn p7_a_payment_in_the_url_or_the_arguments_is_no_payment() {
     let arguments = json!({ "n": 1 });
     let credential = world.l402_credential("echo", &arguments).await;
     let (macaroon, preimage) = credential.split_once(':').unwrap();
-    let in_url = format!("{}?payment_preimage={preimage}", world.gateway.mcp());
-    let refused = call(&in_url, "echo", &arguments, &json!({}), &[]).await;
-    assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (400, "payment_carrier_refused"));
+    let own = json!({ "tool_name": "echo", "arguments": arguments });
+    let rpc = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/execute", "params": { "tool": "echo", "arguments": arguments } });
+    for name in ["payment", "payment_hash", "payment_preimage", "preimage", "macaroon", "l402", "L402"] {
+        let at = |path: &str| format!("{}{path}?x=1&{name}={preimage}", world.gateway.url);
+        for refused in [
+            call(&at("/mcp"), "echo", &arguments, &json!({}), &[]).await,
+            post(&at("/api/v1/execute"), &own, &[]).await,
+            post(&at("/v1/execute"), &rpc, &[]).await,
+        ] {
+            let said = (refused.status.as_u16(), code(&refused));
+            assert_eq!(said, (400, "payment_carrier_refused".to_owned()), "{name}: {}", refused.text());
+        }
+    }
     let cookie = format!("l402={credential}");
     Demand::read(&call(&world.gateway.mcp(), "echo", &arguments, &json!({}), &[("cookie", &cookie)]).await);
     let in_arguments = json!({ "n": 1, "auth": { "macaroon": macaroon, "preimage": preimage } });
@@ -135,6 +217,8 @@ async fn p8_amounts_that_are_not_exactly_the_price_are_refused() {
         json!("10001"),
         json!("-1"),
         json!("1e4"),
+        json!("1e-18"),
+        json!("0.01"),
         json!("10000.0"),
         json!("0x2710"),
         json!("NaN"),
@@ -147,9 +231,11 @@ async fn p8_amounts_that_are_not_exactly_the_price_are_refused() {
         let mut payment = demand.sign(&world.payer());
         payment["accepted"]["amount"] = amount.clone();
         let refused = world.call_with("echo", &arguments, &json!({ "x402/payment": payment })).await;
-        assert!(code(&refused).starts_with("payment_"), "{amount}");
+        let is_amount = amount.as_str().is_some_and(|text| ["0", "9999", "10001"].contains(&text));
+        let expected = if is_amount { "payment_wrong_amount" } else { "payment_unreadable" };
+        assert_eq!(code(&refused), expected, "{amount}");
         // What the client signed: a value that can be signed at all.
-        if amount.as_str().is_some_and(|text| ["0", "9999", "10001"].contains(&text)) {
+        if is_amount {
             let mut entry = demand.entry().clone();
             entry["amount"] = amount.clone();
             let mut payment = demand.sign_entry(&world.payer(), &entry);
@@ -191,6 +277,55 @@ async fn p14_demands_are_never_cached_and_paid_answers_are_private() {
     .await;
     assert!(replayed.status == 402 || replayed.status == 409);
     assert_eq!(replayed.header("cache-control"), Some("no-store"));
+}
+
+#[tokio::test]
+async fn p14_behind_a_cache_that_everybody_shares_nobody_gets_what_another_was_given() {
+    let world = twins("").await;
+    let gateway = std::net::SocketAddr::from(([127, 0, 0, 1], world.gateway.port));
+    let Some(cache) = available(Nginx::caching(gateway).await) else { return };
+    let (arguments, nothing) = (json!({ "n": 1 }), json!({}));
+    // Control: it keeps what nobody forbids, calls too.
+    let open = cache.url("/servers/beside/mcp");
+    for kept in ["MISS", "HIT"] {
+        let answer = call(&open, "echo", &arguments, &nothing, &[]).await;
+        delivered(&answer);
+        assert_eq!(answer.header("x-cache"), Some(kept));
+    }
+    assert_eq!(world.journal.executions(), 1);
+
+    let (mcp, rest) = (cache.url("/servers/up/mcp"), cache.url("/api/v1/execute"));
+    let body = json!({ "tool_name": "up/echo", "arguments": arguments });
+    let is_fresh = |answer: &tollgate_testkit::http::Answer, status: u16, cached: &str| {
+        assert_eq!(answer.status, status, "{}", answer.text());
+        let said = (answer.header("x-cache"), answer.header("cache-control"));
+        assert_eq!(said, (Some("MISS"), Some(cached)), "{}", answer.text());
+    };
+    let (id, key) = api_key(&world.gateway);
+    let by_key = [("x-api-key", key.as_str())];
+    let direct = format!("{}/servers/up/mcp", world.gateway.url);
+    let poor = until_known(async || call(&direct, "echo", &arguments, &nothing, &by_key).await).await;
+    assert_eq!(code(&poor), "payment_required");
+    assert!(world.gateway.cli(&["credit", "add", &id, "1USDC"]).status.success());
+    let payment = Demand::read(&call(&mcp, "echo", &arguments, &nothing, &[]).await).sign(&world.payer());
+    let header = base64_encode(payment.to_string().as_bytes());
+    // One request after another, with the same address and the same body: whoever has not paid is asked to, before and after others have.
+    is_fresh(&post(&rest, &body, &[]).await, 402, "no-store");
+    is_fresh(&post(&rest, &body, &[("payment-signature", &header)]).await, 200, "private, no-store");
+    is_fresh(&post(&rest, &body, &[]).await, 402, "no-store");
+    let paid = call(&mcp, "echo", &arguments, &nothing, &by_key).await;
+    is_fresh(&paid, 200, "private, no-store");
+    assert_eq!(statement(&delivered(&paid))["caller"]["principal"], id);
+    let stranger = call(&mcp, "echo", &arguments, &nothing, &[]).await;
+    is_fresh(&stranger, 200, "no-store");
+    Demand::read(&stranger);
+    for _ in 0..2 {
+        let dear = json!({ "tool_name": "up/echo", "arguments": arguments, "max_price": "1" });
+        is_fresh(&post(&rest, &dear, &[]).await, 409, "no-store");
+    }
+    assert_eq!(world.journal.executions(), 3);
+    assert_eq!(world.payer_balance().await, START - PRICE);
+    world.gateway.assert_books_in_order();
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use tollgate_testkit::journal_server::{Behaviour, Script};
 use crate::on_chain::until;
 use crate::paid_calls::{api_key, until_known};
 use crate::world::{
-    Demand, Gateway, PRICE, PRICED, World, base64_encode, call, code, command, delivered, statement,
+    Demand, Gateway, PRICE, PRICED, START, World, base64_encode, call, code, command, delivered, statement,
 };
 
 fn receipt_of(result: &Value) -> String {
@@ -110,6 +110,11 @@ async fn a_result_that_is_not_kept_any_more_is_gone_and_its_receipt_is_not() {
     assert_eq!(refused(&read(&world.gateway, &receipt, &[]).await).0, 401, "told to whoever paid only");
     let kept = get(&format!("{}/api/v1/receipts/{receipt}", world.gateway.url), &[]).await.unwrap();
     assert_eq!(kept.status, 200);
+    // The payment again, with the request that it has paid for: nothing is made up in place of the answer, and nothing runs.
+    let again = world.call_with("echo", &arguments, &json!({ "x402/payment": payment })).await;
+    assert_eq!(refused(&again), (409, "payment_replayed".to_owned()), "{}", again.text());
+    assert!(again.text().contains("not kept any more"), "{}", again.text());
+    assert_eq!((world.journal.executions(), world.payer_balance().await), (1, START - PRICE));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 use tollgate_testkit::journal_server::{Behaviour, Journal, Script};
-use tollgate_testkit::peers::anvil::PAYER;
+use tollgate_testkit::peers::anvil::{PAYEE, PAYER};
 
 use crate::on_chain::{FUNDS, OnChain, write_key_in};
 use crate::world::{Gateway, PRICED, World, command};
@@ -146,4 +146,36 @@ async fn money_of_a_test_network_is_not_called_sandbox() {
     assert!(text.contains("by x402 (test network: Base Sepolia), reference 0x"), "{text}");
     assert!(text.contains("\nverified   with the key"), "{text}");
     assert!(!text.contains("SANDBOX") && !notes.contains("SANDBOX"), "{text}{notes}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_live_network_the_command_pays_nothing_and_says_why() {
+    let journal = Journal::start(Script::echo()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = format!(
+        "servers: {{ up: {{ url: \"{}\", tools: {{ echo: {{ price: [0.01USDC] }} }} }} }}\n\
+         payment: {{ x402: {{ network: base, rpc_url: \"http://127.0.0.1:1\", pay_to: \"{}\" }} }}\n",
+        journal.url(),
+        PAYEE.address
+    );
+    std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
+    let gateway = Gateway::serve(folder.path(), &[]).await;
+    write_key_in(&folder.path().join("payer"), "payer.key", PAYER);
+    let call = ["call", "echo", "n=1", "--max", "100USDC", "--data", "payer", "--url", &gateway.mcp()];
+    let refused = command(folder.path()).args(call).output().unwrap();
+    let said = errors(&refused);
+    assert_eq!(refused.status.code(), Some(4), "{said}");
+    assert!(said.contains("on eip155:8453\n") && said.contains("USDC of Base Sepolia"), "{said}");
+    assert!(!said.contains("paying"), "{said}");
+    assert_eq!((journal.executions(), out(&gateway.cli(&["calls", "list", "--json"])).as_str()), (0, ""));
+    // Control: the same command, where the money is of a test network.
+    let sandbox = World::paid_echo().await;
+    let call = ["call", "echo", "n=1", "--max", "100USDC", "--url", &sandbox.gateway.mcp()];
+    let paid = sandbox.gateway.cli(&call);
+    assert!(paid.status.success(), "{}", errors(&paid));
+    assert!(
+        errors(&paid).contains("paying 0.01 USDC on eip155:84532 by x402 (SANDBOX)"),
+        "{}",
+        errors(&paid)
+    );
 }

@@ -32,6 +32,8 @@ struct Session {
     id: String,
     /// The API key that each request shows; empty for none.
     key: String,
+    /// The version that each request names in its header, where it names one.
+    version: Option<&'static str>,
 }
 
 impl Session {
@@ -42,8 +44,13 @@ impl Session {
 
     /// The handshake of whoever holds this API key.
     async fn of(url: &str, key: &str) -> Self {
+        Self::speaking(url, key, "2025-11-25", Some("2025-11-25")).await
+    }
+
+    /// The handshake of a client of this revision, whose requests name this version.
+    async fn speaking(url: &str, key: &str, revision: &str, version: Option<&'static str>) -> Self {
         let params = json!({
-            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "test", "version": "1" },
+            "protocolVersion": revision, "capabilities": {}, "clientInfo": { "name": "test", "version": "1" },
         });
         let body = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });
         let mut headers =
@@ -52,7 +59,7 @@ impl Session {
         let opened = send(Method::POST, url, &headers, body.to_string()).await.unwrap();
         assert_eq!(opened.status, 200, "{}", opened.text());
         let id = opened.header("mcp-session-id").unwrap().to_owned();
-        let session = Self { url: url.to_owned(), id, key: key.to_owned() };
+        let session = Self { url: url.to_owned(), id, key: key.to_owned(), version };
         let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
         assert_eq!(session.post(initialized.to_string()).await.status, 202);
         session
@@ -69,7 +76,7 @@ impl Session {
             ("mcp-session-id", self.id.as_str()),
         ];
         if more.iter().all(|(name, _)| *name != "mcp-protocol-version") {
-            headers.push(("mcp-protocol-version", "2025-11-25"));
+            headers.extend(self.version.map(|version| ("mcp-protocol-version", version)));
         }
         headers.extend((!self.key.is_empty()).then_some(("x-api-key", self.key.as_str())));
         headers.extend(more);

@@ -44,6 +44,11 @@ impl Gateway {
         Self::start(folder, arguments, environment).await
     }
 
+    /// Starts `tollgate dev --demo` in `folder`.
+    pub(crate) async fn demo(folder: &Path) -> Self {
+        Self::start(folder, ["dev", "--demo", "--data", "data"].map(str::to_owned).to_vec(), &[]).await
+    }
+
     /// Starts `tollgate serve` in `folder` with the `tollgate.yaml` there.
     pub(crate) async fn serve(folder: &Path, environment: &[(&str, &str)]) -> Self {
         let arguments = ["serve", "--config", "tollgate.yaml", "--data", "data"].map(str::to_owned).to_vec();

@@ -112,6 +112,11 @@ async fn recorded_run() {
     }
 }
 
+/// Nothing, after saying why: where nothing may be skipped, it fails.
+fn not_here<T>(why: impl Into<String>) -> Option<T> {
+    available(Err(Skip::because(why).into()))
+}
+
 fn record(directory: &Path, log: &Path) -> Option<Vec<Op>> {
     let started = Command::new("strace")
         .args(["-f", "-qq", "-y", "-xx", "-s", "1000000", "-e"])
@@ -126,16 +131,11 @@ fn record(directory: &Path, log: &Path) -> Option<Vec<Op>> {
         .output();
     let output = match started {
         Ok(output) => output,
-        Err(error) => {
-            let skip = Skip::because(format!("strace cannot be started: {error}"));
-            return available::<()>(Err(skip.into())).map(|()| unreachable!("a skip is not available"));
-        }
+        Err(error) => return not_here(format!("strace cannot be started: {error}")),
     };
     let said = String::from_utf8_lossy(&output.stderr);
     if said.contains("PTRACE_TRACEME") || said.contains("Operation not permitted") {
-        // A right that the machine withholds is no missing peer: nothing could install it.
-        println!("SKIPPED: strace may not trace here (ptrace is not allowed)");
-        return None;
+        return not_here("strace may not trace here (ptrace is not allowed)");
     }
     assert!(output.status.success(), "{said}");
     Some(recording::read(&std::fs::read_to_string(log).unwrap(), directory))

@@ -7,7 +7,7 @@ use tollgate_testkit::journal_server::{Behaviour, Era, Journal, Script};
 use tollgate_testkit::peers::available;
 
 use super::{Session, Wire};
-use crate::world::{Demand, Gateway, PRICE, PRICED, World, code, delivered, soon, statement};
+use crate::world::{Demand, Gateway, PRICE, PRICED, START, World, code, delivered, soon, statement};
 
 #[tokio::test]
 async fn a_call_in_a_legacy_session_is_paid_and_receipted() {
@@ -49,6 +49,33 @@ async fn a_call_in_a_legacy_session_is_paid_and_receipted() {
     assert_eq!(world.payer_balance().await, 100_000_000 - PRICE);
     assert_eq!(world.payer_account(), [PRICE, 100_000_000, 0, 0]);
     assert_eq!(world.gateway.account("clearing:l402"), [10_000, 0, 0, 0]);
+    world.gateway.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn a_call_in_a_session_of_any_revision_is_paid_and_receipted() {
+    let world = World::paid_echo().await;
+    let revisions = [
+        // The first revision with sessions knows no header for the version, and none means that one.
+        ("2025-03-26", None),
+        ("2025-03-26", Some("2025-03-26")),
+        ("2025-06-18", Some("2025-06-18")),
+        ("2025-11-25", Some("2025-11-25")),
+    ];
+    for (n, (revision, version)) in (1_u32..).zip(revisions) {
+        let session = Session::speaking(&world.gateway.mcp(), "", revision, version).await;
+        let arguments = json!({ "n": n });
+        let demand = Demand::read(&session.call("echo", &arguments, &json!({})).await);
+        assert_eq!(demand.result.get("resultType"), None, "{revision}");
+        let paid = json!({ "x402/payment": demand.sign(&world.payer()) });
+        let result = delivered(&session.call("echo", &arguments, &paid).await);
+        assert_eq!(result["structuredContent"]["echo"], arguments, "{revision}");
+        assert_eq!(statement(&result)["charged"], true, "{revision}");
+        let call = world.journal.calls().pop().unwrap();
+        assert_eq!((call.era, call.header("mcp-protocol-version")), (Era::Legacy, version), "{revision}");
+        assert_eq!(world.payer_balance().await, START - u128::from(n) * PRICE, "{revision}");
+    }
+    assert_eq!(world.journal.executions(), 4);
     world.gateway.assert_books_in_order();
 }
 
