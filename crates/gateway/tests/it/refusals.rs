@@ -1,7 +1,10 @@
 //! Payments and requests that are refused, each with the control that is not: refused means no effect.
 
 use serde_json::{Value, json};
+use tollgate_testkit::http::{Answer, get};
 use tollgate_testkit::journal_server::{Behaviour, Script, Tool};
+use tollgate_testkit::nginx::Nginx;
+use tollgate_testkit::peers::available;
 
 use crate::world::{
     Demand, PRICE, PRICED, START, World, base64_encode, call, code, delivered, post, statement,
@@ -191,6 +194,64 @@ async fn p14_demands_are_never_cached_and_paid_answers_are_private() {
     .await;
     assert!(replayed.status == 402 || replayed.status == 409);
     assert_eq!(replayed.header("cache-control"), Some("no-store"));
+}
+
+#[tokio::test]
+async fn p14_behind_a_cache_that_all_share_nobody_has_what_another_was_told_or_has_paid_for() {
+    let world = World::paid_echo().await;
+    let address = ([127, 0, 0, 1], world.gateway.port).into();
+    let Some(nginx) = available(Nginx::sharing(address).await) else { return };
+    let fresh = |answer: &Answer| {
+        assert_eq!(answer.header("x-cache"), Some("MISS"), "it was asked: {}", answer.text());
+    };
+    // What does not stand there yet, or may stand otherwise in a moment, is asked for each time.
+    let nothing = "call_103518Rpy1IgAnbQiqcrFy6";
+    for _ in 0..2 {
+        fresh(&get(&nginx.url(&format!("/api/v1/calls/{nothing}")), &[]).await.unwrap());
+    }
+    let (execute, body) =
+        (nginx.url("/api/v1/execute"), json!({ "tool_name": "echo", "arguments": { "n": 1 } }));
+    let payment = world.x402_payment("echo", &json!({ "n": 1 })).await;
+    let header = base64_encode(payment.to_string().as_bytes());
+    let credentials = [("payment-signature", header.as_str())];
+    // A demand stands between nobody and the own payment, and what one has paid for comes to nobody else.
+    for _ in 0..2 {
+        let unpaid = post(&execute, &body, &[]).await;
+        fresh(&unpaid);
+        assert_eq!(unpaid.status, 402);
+        let paid = post(&execute, &body, &credentials).await;
+        fresh(&paid);
+        assert_eq!(paid.status, 200, "{}", paid.text());
+        let other = json!({ "tool_name": "echo", "arguments": { "n": 2 } });
+        let refused = post(&execute, &other, &credentials).await;
+        fresh(&refused);
+        assert_ne!(refused.status, 200, "another call with the same payment: {}", refused.text());
+    }
+    // Over MCP the same, where demands come as results.
+    let mcp = nginx.url("/mcp");
+    for _ in 0..2 {
+        let demanded = call(&mcp, "echo", &json!({ "n": 1 }), &json!({}), &[]).await;
+        fresh(&demanded);
+        Demand::read(&demanded);
+        let paid = call(&mcp, "echo", &json!({ "n": 1 }), &json!({ "x402/payment": payment }), &[]).await;
+        fresh(&paid);
+        let said = statement(&delivered(&paid));
+        let [receipt, id] = ["receipt_id", "call_id"].map(|name| said[name].as_str().unwrap().to_owned());
+        let state = get(&nginx.url(&format!("/api/v1/calls/{id}")), &[]).await.unwrap();
+        fresh(&state);
+        assert_eq!(state.json().unwrap()["state"], "settled", "{}", state.text());
+        let result = nginx.url(&format!("/api/v1/receipts/{receipt}/result"));
+        for (headers, status) in [(&credentials[..], 200), (&[], 401), (&credentials[..], 200)] {
+            let answer = get(&result, headers).await.unwrap();
+            fresh(&answer);
+            assert_eq!(answer.status, status, "{}", answer.text());
+        }
+    }
+    assert_eq!(world.journal.executions(), 1, "paid for once, and told to whoever paid");
+    // Control: what is nobody's own, it keeps.
+    let page = nginx.url("/healthz");
+    fresh(&get(&page, &[]).await.unwrap());
+    assert_eq!(get(&page, &[]).await.unwrap().header("x-cache"), Some("HIT"));
 }
 
 #[tokio::test]
