@@ -6,6 +6,7 @@
 //! - [`journal_server`]: a mock upstream whose journal shows what a refused call did not reach;
 //! - [`peers`]: a chain, a Lightning wallet, published clients and servers, installed on first use;
 //! - [`conformance`]: the official MCP suites, directly and through the gateway;
+//! - [`books`]: a ledger added up from outside, from what its operator can read;
 //! - [`otlp`]: a collector of traces and metrics;
 //! - [`nginx`], [`wrk`], [`cpu`], [`memory`], [`queues`], [`clock`]: what a bench compares with, and what is measured by;
 //! - [`http`], [`process`]: what the others stand on.
@@ -27,6 +28,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod books;
 pub mod clock;
 pub mod conformance;
 pub mod cpu;

@@ -38,25 +38,34 @@ impl Nginx {
     /// # Errors
     /// [`PeerError::Skip`] when nginx is not installed.
     pub async fn start(upstream: SocketAddr, buffering: Buffering) -> Result<Self, PeerError> {
-        Self::with(|address| configuration(address, upstream, buffering)).await
+        Self::with(upstream, buffering, "", "").await
     }
 
-    /// Starts nginx as a cache that keeps whatever it may, POST requests by their address and body. What it made of a request
-    /// stands in the header `x-cache` of its answer: `MISS` or `HIT`.
+    /// Starts it as a cache that all of its clients share: of whatever is not said to be somebody's own it keeps one answer for each path,
+    /// whoever asks, by which method and for what. `X-Cache` says where an answer comes from.
     ///
     /// # Errors
     /// [`PeerError::Skip`] when nginx is not installed.
-    pub async fn caching(upstream: SocketAddr) -> Result<Self, PeerError> {
-        Self::with(|address| caching(address, upstream)).await
+    pub async fn sharing(upstream: SocketAddr) -> Result<Self, PeerError> {
+        // Its worker writes answers into the folder of the test. A demand to pay has long headers.
+        let path = "proxy_cache_path cache keys_zone=answers:1m; proxy_buffer_size 32k; proxy_buffers 8 32k;";
+        let cache = "proxy_cache answers; proxy_cache_key $request_uri; proxy_cache_methods GET HEAD POST; \
+             proxy_cache_valid any 10m; add_header X-Cache $upstream_cache_status always;";
+        Self::with(upstream, Buffering::On, path, cache).await
     }
 
-    async fn with(configuration: impl Fn(SocketAddr) -> String) -> Result<Self, PeerError> {
+    async fn with(
+        upstream: SocketAddr,
+        buffering: Buffering,
+        for_all: &str,
+        for_each: &str,
+    ) -> Result<Self, PeerError> {
         let program = installed("nginx", &["nginx", "/usr/sbin/nginx"], "-v")?;
         port::on_a_free_port(async |port| {
             let folder = tempfile::tempdir()?;
             let address = SocketAddr::from(([127, 0, 0, 1], port));
             let path = folder.path().join("nginx.conf");
-            std::fs::write(&path, configuration(address))?;
+            std::fs::write(&path, configuration(address, upstream, buffering, [for_all, for_each]))?;
             let mut command = Command::new(program);
             command.arg("-p").arg(folder.path()).arg("-c").arg(&path).args(["-e", "stderr"]);
             let mut process = Guarded::spawn(&command, &folder.path().join("nginx.log"))?;
@@ -94,14 +103,21 @@ pub(crate) fn installed(
     found.copied().ok_or_else(|| Skip::because(format!("{package} is not installed")))
 }
 
-fn configuration(address: SocketAddr, upstream: SocketAddr, buffering: Buffering) -> String {
+fn configuration(
+    address: SocketAddr,
+    upstream: SocketAddr,
+    buffering: Buffering,
+    [for_all, for_each]: [&str; 2],
+) -> String {
     let buffering = match buffering {
         Buffering::On => "on",
         Buffering::Off => "off",
     };
-    // Bodies stay in memory: the worker of a root master may not write to this folder.
+    // Bodies stay in memory: the worker of a root master may not write to this folder, unless something is to be kept there.
+    let user = if for_all.is_empty() { "" } else { "user root;" };
     format!(
         "daemon off;
+{user}
 worker_processes 1;
 pid nginx.pid;
 error_log stderr error;
@@ -116,6 +132,7 @@ http {{
   client_max_body_size 4m;
   client_body_buffer_size 4m;
   proxy_max_temp_file_size 0;
+  {for_all}
   keepalive_timeout 300s;
   keepalive_requests 1000000000;
   upstream server {{
@@ -132,44 +149,7 @@ http {{
       proxy_set_header Host $http_host;
       proxy_buffering {buffering};
       proxy_read_timeout 300s;
-    }}
-  }}
-}}
-"
-    )
-}
-
-/// The worker of a root master is root here, because it writes into the folder.
-fn caching(address: SocketAddr, upstream: SocketAddr) -> String {
-    format!(
-        "daemon off;
-user root;
-worker_processes 1;
-pid nginx.pid;
-error_log stderr error;
-events {{ worker_connections 64; }}
-http {{
-  access_log off;
-  client_body_temp_path client_body;
-  proxy_temp_path proxy;
-  fastcgi_temp_path fastcgi;
-  uwsgi_temp_path uwsgi;
-  scgi_temp_path scgi;
-  client_body_buffer_size 1m;
-  proxy_cache_path cache keys_zone=shared:1m use_temp_path=off;
-  server {{
-    listen {address};
-    location / {{
-      proxy_pass http://{upstream};
-      proxy_http_version 1.1;
-      proxy_set_header Connection \"\";
-      proxy_buffer_size 32k;
-      proxy_buffers 8 32k;
-      proxy_cache shared;
-      proxy_cache_methods GET HEAD POST;
-      proxy_cache_key $request_method$request_uri$request_body;
-      proxy_cache_valid any 10m;
-      add_header x-cache $upstream_cache_status always;
+      {for_each}
     }}
   }}
 }}

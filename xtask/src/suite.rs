@@ -17,6 +17,13 @@ use crate::tools::{self, Report, Skip};
 pub(crate) const FEATURES: [&str; 2] =
     ["--features", "tollgate-gateway/failpoints,tollgate-gateway/otel,tollgate-gateway/postgres"];
 
+/// Orders of the ledger's writer, under a scheduler that nothing else works with: built apart, and of everything else as it is.
+const ORDERS: [&str; 3] = [
+    "--features",
+    "tollgate-gateway/failpoints,tollgate-gateway/otel,tollgate-gateway/postgres,tollgate-store/shuttle",
+    "--test=interleavings",
+];
+
 /// Makes nextest keep what passing tests print, where the skips stand.
 const NEXTEST_CONFIG: &str = "\
 [profile.default.junit]
@@ -48,6 +55,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
             let mut examples = Command::new("cargo");
             examples.args(["test", "--workspace", "--doc", "--no-fail-fast"]).args(FEATURES);
             report.add(tools::run_tests(&mut examples)?);
+            let mut orders = Command::new("cargo");
+            orders.args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(ORDERS);
+            report.add(tools::run_tests(&mut orders)?);
         }
         report
     } else {

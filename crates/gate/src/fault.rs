@@ -44,8 +44,8 @@ pub enum Fault {
         /// What went back.
         refund: Refund,
     },
-    /// The store's queue is full.
-    #[error("queue a ledger command: the store is busy")]
+    /// The store's queue is full, or its disk.
+    #[error("queue a ledger command: the store is busy, or has no space")]
     StoreBusy,
     /// The store does not accept money operations any more.
     #[error("book on the ledger: {0}")]

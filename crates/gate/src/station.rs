@@ -66,7 +66,7 @@ impl Refusal {
     /// Whether the books may have a claim of this call all the same: one that nobody knows of ends as any other.
     pub fn may_have_claimed(&self) -> bool {
         match self.verdict.as_ref() {
-            // Decided by the books, or before they were asked; a queue that is full has taken nothing.
+            // Decided by the books, or before they were asked; a queue or a disk that is full has taken nothing.
             Verdict::Denied(_) | Verdict::Repeated(_) | Verdict::Faulted(Fault::StoreBusy) => false,
             Verdict::Faulted(_) => true,
         }
@@ -113,7 +113,7 @@ pub(crate) async fn answered<P: Ports>(ports: &P, call: &CallId) -> Verdict {
 /// A store's failure as ours.
 pub(crate) fn store_fault(error: StoreError) -> Fault {
     match error {
-        StoreError::Busy => Fault::StoreBusy,
+        StoreError::Busy | StoreError::NoSpace => Fault::StoreBusy,
         // Only a claim that a call ran ahead of can be gone: its step found no space.
         StoreError::Refused(LedgerRefusal::NoSuchSettlement(key)) => {
             tracing::error!(%key, "a tool ran, and its claim was not kept: nothing is charged");
@@ -139,7 +139,9 @@ mod tests {
         for fault in [closed(), unread] {
             assert!(Refusal::faulted(fault).may_have_claimed());
         }
-        assert!(!Refusal::faulted(store_fault(StoreError::Busy)).may_have_claimed(), "definitely not done");
+        for not_done in [StoreError::Busy, StoreError::NoSpace] {
+            assert!(!Refusal::faulted(store_fault(not_done)).may_have_claimed(), "definitely not done");
+        }
         assert!(!Refusal::denied(Denial::SessionMissing).may_have_claimed(), "decided by the books");
     }
 }

@@ -18,6 +18,9 @@ pub enum StoreError {
     /// Too much is waiting. Definitely not done; try again a little later.
     #[error("the ledger's queue is full")]
     Busy,
+    /// The disk has no space for it. Definitely not done; taken again as soon as there is some.
+    #[error("the ledger's disk is full")]
+    NoSpace,
     /// The disk failed to keep what it was given, so no money operation is accepted until the process is restarted.
     /// Definitely not done.
     #[error("the ledger is closed after a storage error; restart the gateway")]

@@ -82,6 +82,7 @@ mod rows;
 mod shared_limits;
 mod standing_cache;
 mod store;
+mod sync;
 mod writer;
 mod written;
 

@@ -19,6 +19,8 @@ pub struct Options {
     pub queue_commands_max: usize,
     /// How long the result of an ended call is kept for whoever repeats its proof.
     pub results_kept: Duration,
+    /// How long a database of PostgreSQL may leave something unanswered before its connection is given up.
+    pub answer_max: Duration,
     /// Who is told of each commit of the ledger.
     pub commits: Option<std::sync::Arc<dyn Commits>>,
     /// What a test hangs into the writer.
@@ -31,6 +33,8 @@ impl Default for Options {
         Self {
             queue_commands_max: 4096,
             results_kept: Duration::from_hours(24),
+            // Longer than the database itself lets a statement take.
+            answer_max: Duration::from_secs(35),
             commits: None,
             #[cfg(any(test, feature = "failpoints"))]
             failpoints: None,

@@ -116,7 +116,12 @@ impl PostgresStore {
             database: database.clone(),
             reason: error.to_string(),
         })?;
-        let client = connector.connect().await.map_err(failed("connect to"))?;
+        let connector = connector.within(options.answer_max);
+        let client = connector.connect().await.map_err(|error| OpenError::Database {
+            step: "connect to",
+            database: database.clone(),
+            reason: error.to_string(),
+        })?;
         let opener = if signer.is_some() { Opener::Owner } else { Opener::Guest };
         migrate::migrate(&client, &url, opener).await?;
         let identity = match &signer {
@@ -139,12 +144,13 @@ impl PostgresStore {
             identity,
             signer,
             queue_commands_max: options.queue_commands_max,
+            answer_max: options.answer_max,
             hooks,
         };
         let writer = Writer::start(start).map_err(OpenError::Thread)?;
         let _session = identity.map(|_| client);
         let shared_limits = SharedLimits::new(connector.clone());
-        let readers = Readers::new(connector);
+        let readers = Readers::new(connector, options.answer_max);
         Ok(Self {
             writer,
             readers,
@@ -252,7 +258,7 @@ pub async fn has_books(url: &DatabaseUrl) -> Result<bool, OpenError> {
     let failed = |step, reason| OpenError::Database { step, database: url.to_string(), reason };
     let connector =
         Connector::new(url.clone()).map_err(|error| failed("prepare TLS to", error.to_string()))?;
-    let client = connector.connect().await.map_err(|error| failed("connect to", described(&error)))?;
+    let client = connector.connect().await.map_err(|error| failed("connect to", error.to_string()))?;
     Ok(migrate::version(&client, url).await? != 0)
 }
 

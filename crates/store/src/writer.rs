@@ -12,15 +12,15 @@ mod thread;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::thread::JoinHandle;
+use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 use tollgate_ledger::{Refusal, StoreError};
 
 use crate::redo_log::RedoLog;
+use crate::sync::thread::{self as threads, JoinHandle};
+use crate::sync::{AtomicBool, mpsc};
 use checkpoints::Checkpoints;
 pub(crate) use hooks::Hooks;
 use job::{Awaited, Job, Task};
@@ -133,8 +133,7 @@ impl<S: Session> Writer<S> {
             transaction: None,
             is_undone: false,
         };
-        let thread =
-            std::thread::Builder::new().name(name.to_owned()).spawn(move || thread.run(&commands))?;
+        let thread = threads::Builder::new().name(name.to_owned()).spawn(move || thread.run(&commands))?;
         Ok(Self { queue: Some(queue), state, thread: Some(thread) })
     }
 

@@ -134,12 +134,15 @@ fn unreadable(error: &StoreError) -> Answer {
     json_answer(StatusCode::INTERNAL_SERVER_ERROR, &body)
 }
 
+/// What may be another answer in a moment: no cache keeps it.
 pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Answer {
-    answer(status, "application/json", body.to_string())
+    let mut answer = answer(status, "application/json", body.to_string());
+    answer.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
 }
 
 fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut headers = HeaderMap::with_capacity(1);
+    let mut headers = HeaderMap::with_capacity(2);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     Answer { status, headers, body: body.into() }
 }

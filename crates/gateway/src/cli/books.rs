@@ -1,13 +1,14 @@
 //! The operator's view of the books: check, recent calls, credit. Works beside a running gateway.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
-use tollgate_domain::{Assets, Caller, KeyId, TransferId};
-use tollgate_ledger::{Clearing, Grant, LedgerStore};
+use tollgate_domain::{Amount, AssetId, Assets, Caller, KeyId, TransferId};
+use tollgate_ledger::{AccountBalance, Balances, Clearing, Grant, LedgerStore};
 use tollgate_store::{DatabaseUrl, Options, Store, has_books};
 use tollgate_till::ledger_elsewhere;
 
@@ -100,6 +101,7 @@ pub(crate) async fn check(args: DataArgs) -> anyhow::Result<ExitCode> {
     if let Err(error) = Checked::of(&findings, clock::now()).keep(&args.data) {
         Out::note(&format!("the gateway's metrics will not show this check: {error}"));
     }
+    let totals = totals(&accounts);
     if args.json {
         let rows: Vec<_> = accounts
             .iter()
@@ -111,21 +113,33 @@ pub(crate) async fn check(args: DataArgs) -> anyhow::Result<ExitCode> {
                 })
             })
             .collect();
+        let totals: Vec<_> = totals
+            .iter()
+            .map(|(asset, [debits, credits, debits_pending, credits_pending])| {
+                json!({
+                    "asset": asset, "debits_posted": debits, "credits_posted": credits,
+                    "debits_pending": debits_pending, "credits_pending": credits_pending,
+                })
+            })
+            .collect();
         let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
-        Out::line(&json!({ "ok": findings.is_empty(), "findings": findings, "accounts": rows }).to_string());
+        let report =
+            json!({ "ok": findings.is_empty(), "findings": findings, "accounts": rows, "totals": totals });
+        Out::line(&report.to_string());
     } else {
         Out::line(&format!("{:<64} {:>16} {:>16}", "account", "debits", "credits"));
-        let mut asset = None;
-        for row in &accounts {
-            if asset != Some(&row.asset) {
-                Out::line(&format!("{}", row.asset));
-                asset = Some(&row.asset);
+        for (asset, [debits, credits, ..]) in &totals {
+            Out::line(&format!("{asset}"));
+            for row in accounts.iter().filter(|row| row.asset == **asset) {
+                let account = row.account.to_string();
+                Out::line(&format!(
+                    "  {account:<62} {:>16} {:>16}",
+                    row.balances.debits_posted, row.balances.credits_posted
+                ));
             }
-            let account = row.account.to_string();
-            Out::line(&format!(
-                "  {account:<62} {:>16} {:>16}",
-                row.balances.debits_posted, row.balances.credits_posted
-            ));
+            let [debits, credits] =
+                [debits, credits].map(|sum| sum.map_or_else(|| "?".to_owned(), |sum| sum.to_string()));
+            Out::line(&format!("  {:<62} {debits:>16} {credits:>16}", "total"));
         }
         for finding in &findings {
             Out::line(&format!("FINDING: {finding}"));
@@ -137,6 +151,18 @@ pub(crate) async fn check(args: DataArgs) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FINDING) })
+}
+
+/// The sums of each asset's accounts: debits and credits posted, then pending. `None` where one does not fit: the check has a finding then.
+fn totals(accounts: &[AccountBalance]) -> BTreeMap<&AssetId, [Option<Amount>; 4]> {
+    let mut totals = BTreeMap::new();
+    for AccountBalance { asset, balances, .. } in accounts {
+        let sums: &mut [Option<Amount>; 4] = totals.entry(asset).or_insert([Some(Amount::ZERO); 4]);
+        let Balances { debits_posted, credits_posted, debits_pending, credits_pending } = *balances;
+        let parts = [debits_posted, credits_posted, debits_pending, credits_pending];
+        sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum = sum.and_then(|sum| sum.checked_add(part)));
+    }
+    totals
 }
 
 pub(crate) async fn calls(limit: u32, args: DataArgs) -> anyhow::Result<ExitCode> {

@@ -185,7 +185,7 @@ async fn is_elsewhere(gateway: &Gateway, call: &CallId, caller: &Principal) -> R
     gateway.gate.ports().store.is_open_elsewhere(call, caller).await.map_err(|error| {
         tracing::error!(%error, "an authorization cannot be looked for at other gateways");
         match error {
-            StoreError::Busy => Fault::StoreBusy,
+            StoreError::Busy | StoreError::NoSpace => Fault::StoreBusy,
             other => Fault::Internal(other.to_string()),
         }
     })

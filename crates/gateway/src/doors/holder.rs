@@ -65,7 +65,7 @@ impl From<StoreError> for No {
         match error {
             StoreError::Refused(Refusal::Escrow(refusal)) => refusal.into(),
             StoreError::Refused(Refusal::Payout(refusal)) => (*refusal).into(),
-            StoreError::Busy => Self::Faulted(Fault::StoreBusy),
+            StoreError::Busy | StoreError::NoSpace => Self::Faulted(Fault::StoreBusy),
             StoreError::Closed | StoreError::Unknown(_) => {
                 Self::Faulted(Fault::StoreClosed(error.to_string()))
             }

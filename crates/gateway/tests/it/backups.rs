@@ -97,7 +97,7 @@ async fn f19_a_damaged_ledger_is_refused_at_the_start_and_named_by_the_check() {
 }
 
 #[tokio::test]
-async fn an_operator_reads_statements_the_journal_and_exports_in_both_forms() {
+async fn an_operator_reads_the_trial_balance_statements_the_journal_and_exports_in_both_forms() {
     let world = World::paid_echo().await;
     delivered(&world.paid_call("echo", &json!({ "n": 1 })).await);
     let lines = |arguments: &[&str]| -> Vec<String> {
@@ -108,6 +108,29 @@ async fn an_operator_reads_statements_the_journal_and_exports_in_both_forms() {
     let rows = |arguments: &[&str]| -> Vec<Value> {
         lines(arguments).iter().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
+    // The trial balance: every account, and under each asset what debits and credits come to, which is the same.
+    let checked = rows(&["ledger", "check", "--json"]);
+    let [accounts, totals] = ["accounts", "totals"].map(|name| checked[0][name].as_array().unwrap());
+    assert!(accounts.len() > 2 && !totals.is_empty(), "{}", checked[0]);
+    for total in totals {
+        let of_asset = accounts.iter().filter(|account| account["asset"] == total["asset"]);
+        let sum = |name: &str| -> u128 {
+            of_asset.clone().map(|account| account[name].as_str().unwrap().parse::<u128>().unwrap()).sum()
+        };
+        for [debits, credits] in [["debits_posted", "credits_posted"], ["debits_pending", "credits_pending"]]
+        {
+            assert_eq!(total[debits], sum(debits).to_string(), "{total}");
+            assert_eq!(total[debits], total[credits], "{total}");
+        }
+    }
+    let words = lines(&["ledger", "check"]);
+    let sums: Vec<&str> = words
+        .iter()
+        .find(|line| line.trim_start().starts_with("total "))
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    assert!(matches!(sums.as_slice(), ["total", debits, credits] if debits == credits), "{sums:?}");
     let payer = format!("eip155:{}", world.payer_address().to_lowercase());
     let statement = rows(&["ledger", "statement", &payer, "--json"]);
     let last = statement.last().unwrap();

@@ -11,6 +11,7 @@ use tollgate_testkit::journal_server::{Behaviour, Journal, Script};
 use tollgate_testkit::peers::port;
 use tollgate_testkit::process::Guarded;
 
+use crate::escrow::Party;
 use crate::paid_calls::{api_key, until_known};
 use crate::world::{
     Gateway, PRICED, World, base64_decode, base64_encode, code, command, delivered, now, soon, statement,
@@ -369,6 +370,21 @@ fn the_marketplaces_environment_means_what_its_documents_say_and_so_do_its_defau
         let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(refused.status.code() == Some(1) && errors.contains(name), "{name}: {errors}");
     }
+}
+
+#[tokio::test]
+async fn an_escrow_has_the_times_of_the_marketplaces_environment_and_of_its_documents_without() {
+    let times = async |environment: &[(&str, &str)]| {
+        let world = World::with(Script::echo(), &[("echo", "{}")], "", environment).await;
+        let payer = Party::new(&world.gateway, None).await;
+        let provider = Party::new(&world.gateway, None).await;
+        // In the words of the marketplace, who works is `provider_id`.
+        let body = json!({ "provider_id": provider.id, "amount": "1000000", "asset": "USDC" });
+        let made = payer.ask(Method::POST, "", &body, &[]).await.done();
+        (made["terms"]["timeout_seconds"].clone(), made["terms"]["dispute_window_seconds"].clone())
+    };
+    assert_eq!(times(&[("ESCROW_TIMEOUT", "60"), ("DISPUTE_WINDOW", "120")]).await, (json!(60), json!(120)));
+    assert_eq!(times(&[]).await, (json!(300), json!(86_400)));
 }
 
 #[test]

@@ -8,8 +8,8 @@ use tokio::task::JoinSet;
 use tollgate_testkit::http::get;
 use tollgate_testkit::journal_server::{Behaviour, Script};
 
-use crate::operators::{injected, not_here};
-use crate::world::{PRICE, PRICED, START, TOLLGATE, World, call, code, command, delivered, soon};
+use crate::operators::{injected, injected_into, not_here};
+use crate::world::{PRICE, PRICED, START, TOLLGATE, World, call, code, command, delivered, soon, statement};
 
 /// Calls at once while the disk is slow.
 const AT_ONCE: u64 = 120;
@@ -63,6 +63,74 @@ async fn f18_a_disk_that_takes_its_time_makes_calls_wait_and_none_is_lost_or_cha
     assert_eq!(world.payer_balance().await, START - PRICE * u128::from(AT_ONCE));
     assert_eq!(world.journal.executions(), AT_ONCE);
     world.gateway.assert_books_in_order();
+}
+
+/// How many lines of the log were lost.
+async fn lost_lines(world: &World) -> u64 {
+    let page = get(&format!("{}/metrics", world.gateway.url), &[]).await.unwrap().text();
+    let count = page.lines().find_map(|line| line.strip_prefix("tollgate_log_lines_lost_total "));
+    count.unwrap().trim().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f17_a_full_disk_refuses_what_is_paid_and_nothing_else_until_there_is_space_again() {
+    // Of the token alone: an invoice of dev mode's own node would be written down.
+    let world = World::new(Script::echo(), &[("echo", "{ price: [0.01USDC] }")]).await;
+    let payment = async |n: u64| {
+        let arguments = json!({ "n": n });
+        let payment = world.x402_payment("echo", &arguments).await;
+        (arguments, json!({ "x402/payment": payment }))
+    };
+    let (arguments, first) = payment(0).await;
+    let receipt =
+        statement(&delivered(&world.call_with("echo", &arguments, &first).await))["receipt_id"].clone();
+    let receipt = format!("{}/api/v1/receipts/{}", world.gateway.url, receipt.as_str().unwrap());
+    // The disk of the data alone, then of its log as well.
+    for (n, with_log) in [(1, false), (2, true)] {
+        let (arguments, meta) = payment(n).await;
+        let data = std::fs::read_dir(world.folder.path().join("data")).unwrap();
+        let mut files: Vec<_> = data.map(|entry| entry.unwrap().path()).collect();
+        if with_log {
+            files.push(world.folder.path().join(format!("gateway-{}.log", world.gateway.port)));
+        }
+        let full = ("write,pwrite64,writev,pwritev", "error=ENOSPC");
+        let Some(disk) = injected_into(world.gateway.pid(), world.folder.path(), full, &files).await else {
+            return;
+        };
+        let lost = lost_lines(&world).await;
+        for _ in 0..3 {
+            let refused = world.call_with("echo", &arguments, &meta).await;
+            assert_eq!(
+                (refused.status.as_u16(), code(&refused).as_str()),
+                (503, "store_busy"),
+                "{}",
+                refused.text()
+            );
+            assert!(refused.headers.contains_key("retry-after"), "{}", refused.text());
+        }
+        // What needs no space goes on: reads, the answer that was paid for, a demand.
+        assert_eq!(get(&receipt, &[]).await.unwrap().status, 200);
+        delivered(&world.call_with("echo", &json!({ "n": 0 }), &first).await);
+        world.demand("echo", &json!({ "n": 9 })).await;
+        let ready = get(&format!("{}/readyz", world.gateway.url), &[]).await.unwrap();
+        assert_eq!(ready.status, 200, "nothing has to be restarted: {}", ready.text());
+        assert_eq!(world.journal.executions(), n, "no tool ran for what could not be held");
+        assert_eq!(world.payer_balance().await, START - PRICE * u128::from(n));
+        let told = world.gateway.whole_log().contains("the disk is full");
+        assert!(
+            if with_log { lost_lines(&world).await > lost } else { told },
+            "operators are told, or the loss counted"
+        );
+        drop(disk);
+        delivered(&world.call_with("echo", &arguments, &meta).await);
+        assert_eq!(
+            world.journal.executions(),
+            n + 1,
+            "control: there is space again, and the same payment pays"
+        );
+        assert_eq!(world.payer_balance().await, START - PRICE * u128::from(n + 1));
+        world.gateway.assert_books_in_order();
+    }
 }
 
 /// A command of the binary in a namespace of its own, prepared by `before` in a shell there; `None` where the machine allows none.

@@ -1,8 +1,9 @@
 //! The operator's side: start and stop, bad configuration, keys, a disk that fails, an upgrade taken back, and what the logs
 //! and the command line say.
 
+use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
@@ -100,15 +101,26 @@ async fn failing_disk(pid: u32, folder: &Path) -> Option<Stopped> {
 /// Does this to each `fdatasync` and `fsync` of a process, in the words of `strace`, while the value lives. `None` where the machine does
 /// not allow it, after saying why.
 pub(crate) async fn injected(pid: u32, folder: &Path, what: &str) -> Option<Stopped> {
+    injected_into(pid, folder, ("fdatasync,fsync", what), &[]).await
+}
+
+/// The same to these calls of the kernel; if files are named, to those on them alone.
+pub(crate) async fn injected_into(
+    pid: u32,
+    folder: &Path,
+    (calls, what): (&str, &str),
+    files: &[PathBuf],
+) -> Option<Stopped> {
     let log = folder.join("strace.log");
     let spawned = Command::new("strace")
         .args(["-f", "-qq", "-o"])
         .arg(&log)
+        .args(files.iter().flat_map(|file| [OsStr::new("-P"), file.as_os_str()]))
         .args([
             "-e",
-            "trace=fdatasync,fsync",
+            &format!("trace={calls}"),
             "-e",
-            &format!("inject=fdatasync,fsync:{what}"),
+            &format!("inject={calls}:{what}"),
             "-p",
             &pid.to_string(),
         ])

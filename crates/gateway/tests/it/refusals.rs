@@ -1,6 +1,7 @@
 //! Payments and requests that are refused, each with the control that is not: refused means no effect.
 
 use serde_json::{Value, json};
+use tollgate_testkit::http::{Answer, get};
 use tollgate_testkit::journal_server::{Behaviour, Journal, Script, Tool};
 use tollgate_testkit::nginx::Nginx;
 use tollgate_testkit::peers::available;
@@ -280,52 +281,61 @@ async fn p14_demands_are_never_cached_and_paid_answers_are_private() {
 }
 
 #[tokio::test]
-async fn p14_behind_a_cache_that_everybody_shares_nobody_gets_what_another_was_given() {
-    let world = twins("").await;
-    let gateway = std::net::SocketAddr::from(([127, 0, 0, 1], world.gateway.port));
-    let Some(cache) = available(Nginx::caching(gateway).await) else { return };
-    let (arguments, nothing) = (json!({ "n": 1 }), json!({}));
-    // Control: it keeps what nobody forbids, calls too.
-    let open = cache.url("/servers/beside/mcp");
-    for kept in ["MISS", "HIT"] {
-        let answer = call(&open, "echo", &arguments, &nothing, &[]).await;
-        delivered(&answer);
-        assert_eq!(answer.header("x-cache"), Some(kept));
-    }
-    assert_eq!(world.journal.executions(), 1);
-
-    let (mcp, rest) = (cache.url("/servers/up/mcp"), cache.url("/api/v1/execute"));
-    let body = json!({ "tool_name": "up/echo", "arguments": arguments });
-    let is_fresh = |answer: &tollgate_testkit::http::Answer, status: u16, cached: &str| {
-        assert_eq!(answer.status, status, "{}", answer.text());
-        let said = (answer.header("x-cache"), answer.header("cache-control"));
-        assert_eq!(said, (Some("MISS"), Some(cached)), "{}", answer.text());
+async fn p14_behind_a_cache_that_all_share_nobody_has_what_another_was_told_or_has_paid_for() {
+    let world = World::paid_echo().await;
+    let address = ([127, 0, 0, 1], world.gateway.port).into();
+    let Some(nginx) = available(Nginx::sharing(address).await) else { return };
+    let fresh = |answer: &Answer| {
+        assert_eq!(answer.header("x-cache"), Some("MISS"), "it was asked: {}", answer.text());
     };
-    let (id, key) = api_key(&world.gateway);
-    let by_key = [("x-api-key", key.as_str())];
-    let direct = format!("{}/servers/up/mcp", world.gateway.url);
-    let poor = until_known(async || call(&direct, "echo", &arguments, &nothing, &by_key).await).await;
-    assert_eq!(code(&poor), "payment_required");
-    assert!(world.gateway.cli(&["credit", "add", &id, "1USDC"]).status.success());
-    let payment = Demand::read(&call(&mcp, "echo", &arguments, &nothing, &[]).await).sign(&world.payer());
-    let header = base64_encode(payment.to_string().as_bytes());
-    // One request after another, with the same address and the same body: whoever has not paid is asked to, before and after others have.
-    is_fresh(&post(&rest, &body, &[]).await, 402, "no-store");
-    is_fresh(&post(&rest, &body, &[("payment-signature", &header)]).await, 200, "private, no-store");
-    is_fresh(&post(&rest, &body, &[]).await, 402, "no-store");
-    let paid = call(&mcp, "echo", &arguments, &nothing, &by_key).await;
-    is_fresh(&paid, 200, "private, no-store");
-    assert_eq!(statement(&delivered(&paid))["caller"]["principal"], id);
-    let stranger = call(&mcp, "echo", &arguments, &nothing, &[]).await;
-    is_fresh(&stranger, 200, "no-store");
-    Demand::read(&stranger);
+    // What does not stand there yet, or may stand otherwise in a moment, is asked for each time.
+    let nothing = "call_103518Rpy1IgAnbQiqcrFy6";
     for _ in 0..2 {
-        let dear = json!({ "tool_name": "up/echo", "arguments": arguments, "max_price": "1" });
-        is_fresh(&post(&rest, &dear, &[]).await, 409, "no-store");
+        fresh(&get(&nginx.url(&format!("/api/v1/calls/{nothing}")), &[]).await.unwrap());
     }
-    assert_eq!(world.journal.executions(), 3);
-    assert_eq!(world.payer_balance().await, START - PRICE);
-    world.gateway.assert_books_in_order();
+    let (execute, body) =
+        (nginx.url("/api/v1/execute"), json!({ "tool_name": "echo", "arguments": { "n": 1 } }));
+    let payment = world.x402_payment("echo", &json!({ "n": 1 })).await;
+    let header = base64_encode(payment.to_string().as_bytes());
+    let credentials = [("payment-signature", header.as_str())];
+    // A demand stands between nobody and the own payment, and what one has paid for comes to nobody else.
+    for _ in 0..2 {
+        let unpaid = post(&execute, &body, &[]).await;
+        fresh(&unpaid);
+        assert_eq!(unpaid.status, 402);
+        let paid = post(&execute, &body, &credentials).await;
+        fresh(&paid);
+        assert_eq!(paid.status, 200, "{}", paid.text());
+        let other = json!({ "tool_name": "echo", "arguments": { "n": 2 } });
+        let refused = post(&execute, &other, &credentials).await;
+        fresh(&refused);
+        assert_ne!(refused.status, 200, "another call with the same payment: {}", refused.text());
+    }
+    // Over MCP the same, where demands come as results.
+    let mcp = nginx.url("/mcp");
+    for _ in 0..2 {
+        let demanded = call(&mcp, "echo", &json!({ "n": 1 }), &json!({}), &[]).await;
+        fresh(&demanded);
+        Demand::read(&demanded);
+        let paid = call(&mcp, "echo", &json!({ "n": 1 }), &json!({ "x402/payment": payment }), &[]).await;
+        fresh(&paid);
+        let said = statement(&delivered(&paid));
+        let [receipt, id] = ["receipt_id", "call_id"].map(|name| said[name].as_str().unwrap().to_owned());
+        let state = get(&nginx.url(&format!("/api/v1/calls/{id}")), &[]).await.unwrap();
+        fresh(&state);
+        assert_eq!(state.json().unwrap()["state"], "settled", "{}", state.text());
+        let result = nginx.url(&format!("/api/v1/receipts/{receipt}/result"));
+        for (headers, status) in [(&credentials[..], 200), (&[], 401), (&credentials[..], 200)] {
+            let answer = get(&result, headers).await.unwrap();
+            fresh(&answer);
+            assert_eq!(answer.status, status, "{}", answer.text());
+        }
+    }
+    assert_eq!(world.journal.executions(), 1, "paid for once, and told to whoever paid");
+    // Control: what is nobody's own, it keeps.
+    let page = nginx.url("/healthz");
+    fresh(&get(&page, &[]).await.unwrap());
+    assert_eq!(get(&page, &[]).await.unwrap().header("x-cache"), Some("HIT"));
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tollgate_domain::UnixMillis;
 use tollgate_rails::evm::SigningKey;
+use tollgate_testkit::books::Books;
 use tollgate_testkit::http::{Answer, get, send};
 use tollgate_testkit::journal_server::{Journal, Script};
 use tollgate_testkit::peers::port;
@@ -144,11 +145,31 @@ impl Gateway {
         command(&self.folder).args(arguments).args(["--data", "data"]).output().unwrap()
     }
 
-    /// Asserts that the books of this gateway are in order.
+    /// Asserts that the books of this gateway are in order: by its own check, and added up from outside.
     pub(crate) fn assert_books_in_order(&self) {
-        let checked = self.cli(&["ledger", "check"]);
-        let text = String::from_utf8_lossy(&checked.stdout).into_owned();
-        assert!(checked.status.success(), "{text}{}", String::from_utf8_lossy(&checked.stderr));
+        let rows = |arguments: &[&str]| -> Vec<Value> {
+            let done = self.cli(arguments);
+            let (said, errors) =
+                (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+            assert!(done.status.success(), "{arguments:?}: {said}{errors}");
+            said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        };
+        let export = |what| rows(&["ledger", "export", what, "--format", "jsonl"]);
+        let look = || {
+            let checked = rows(&["ledger", "check", "--json"]);
+            let accounts = checked[0]["accounts"].as_array().unwrap().clone();
+            let (transfers, settlements) = (export("transfers"), export("settlements"));
+            Books { transfers, settlements, accounts }.findings()
+        };
+        let mut findings = look();
+        // Each part is of a moment of its own: what moved in between is in order a moment later.
+        for _again in 0..20 {
+            if findings.is_empty() {
+                return;
+            }
+            findings = look();
+        }
+        panic!("the books, added up from outside: {findings:#?}");
     }
 
     /// What an account has: (debits, credits) posted, and (debits, credits) pending.

@@ -22,7 +22,7 @@ const ENVELOPES_MAX: usize = 256;
 impl PostgresStore {
     /// Everything that does not hold, as of one moment. Runs beside all writers.
     pub(crate) async fn check(&self) -> Result<Vec<Finding>, StoreError> {
-        self.readers.with(check).await
+        self.readers.with_patience(check).await
     }
 }
 

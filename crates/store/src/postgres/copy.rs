@@ -206,7 +206,11 @@ impl Copy<'_> {
             database: database(),
             reason: error.to_string(),
         })?;
-        connector.connect().await.map_err(self.failed("connect to"))
+        connector.connect().await.map_err(|error| BooksCopyError::Database {
+            step: "connect to",
+            database: database(),
+            reason: error.to_string(),
+        })
     }
 
     fn failed(self, step: &'static str) -> impl Fn(tokio_postgres::Error) -> BooksCopyError {

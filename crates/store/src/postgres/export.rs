@@ -27,7 +27,7 @@ impl PostgresStore {
         state: T,
         mut visit: impl FnMut(&mut T, Row) + Send + 'static,
     ) -> Result<T, StoreError> {
-        let read = self.readers.with(async |client| {
+        let read = self.readers.with_patience(async |client| {
             let mut state = state;
             client.batch_execute(SNAPSHOT).await?;
             for part in parts {

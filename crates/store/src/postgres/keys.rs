@@ -65,7 +65,7 @@ async fn insert(client: &Client, new: &NewKey) -> Result<bool, ReadError> {
 
 impl PostgresStore {
     pub(crate) async fn create_key(&self, new: NewKey) -> Result<KeyRecord, StoreError> {
-        if self.readers.with(async |client| insert(client, &new).await).await? {
+        if self.readers.with_patience(async |client| insert(client, &new).await).await? {
             let NewKey { id, name, hash, tier, labels, now } = new;
             return Ok(KeyRecord { id, name, hash, tier, labels, created: now, revoked: None });
         }
@@ -79,7 +79,7 @@ impl PostgresStore {
     ) -> Result<Option<KeyRecord>, StoreError> {
         let revoke = changed!("UPDATE api_keys SET revoked = $2 WHERE id = $1 AND revoked IS NULL");
         let (bytes, now) = (id.as_bytes().as_slice(), millis(now));
-        let revoked = self.readers.with(async |client| {
+        let revoked = self.readers.with_patience(async |client| {
             client.execute_typed(revoke, &[(&bytes, Type::BYTEA), (&now, Type::INT8)]).await?;
             let found = client.query_typed(keys!("WHERE id = $1"), &[(&bytes, Type::BYTEA)]).await?;
             found.first().map(key).transpose()

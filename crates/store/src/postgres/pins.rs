@@ -119,7 +119,7 @@ impl PostgresStore {
         &self,
         work: impl AsyncFnOnce(&Client) -> Result<T, ReadError>,
     ) -> Result<T, StoreError> {
-        let done = self.readers.with(async |client| {
+        let done = self.readers.with_patience(async |client| {
             client.batch_execute("BEGIN; SELECT version FROM versions WHERE of = 'pins' FOR UPDATE").await?;
             let done = work(client).await?;
             client.batch_execute("COMMIT").await?;

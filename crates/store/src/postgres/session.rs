@@ -2,6 +2,8 @@
 
 mod reading;
 
+use std::time::Duration;
+
 use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::{Client, Error};
 use tollgate_attest::{FIRST_PREVIOUS, Signer};
@@ -55,6 +57,8 @@ pub(super) enum TransactError {
     Not(String),
     /// Definitely not: others held it for too long.
     Busy,
+    /// Definitely not: its disk is full.
+    NoSpace,
     /// Definitely not: the connection was lost before the commit was sent.
     Lost(String),
     /// Definitely not, and never again: another process is this gateway by now.
@@ -113,35 +117,32 @@ impl Session {
         Ok((gateway.get(1), head.unwrap_or_else(first)))
     }
 
-    /// Decides and commits a batch. After an error other than [`TransactError::Not`] and [`TransactError::Busy`] this connection
-    /// is of no use any more.
+    /// Decides and commits a batch. After an error other than [`TransactError::Not`], [`TransactError::Busy`] and
+    /// [`TransactError::NoSpace`] this connection is of no use any more.
     pub(super) async fn transact(
         &mut self,
         signer: Option<&Signer>,
         commands: &[Command],
         hooks: &Hooks,
+        answer_max: Duration,
     ) -> Result<Transacted, TransactError> {
         let number = self.batch.saturating_add(1);
-        let mut prepared = self.prepare(number, signer, commands, hooks).await;
-        if matches!(prepared, Ok(Prepared::Outdated)) {
-            tracing::warn!("an account was changed, and not by a gateway: the accounts are read again");
-            self.roll_back().await?;
-            self.accounts.forget();
-            prepared = self.prepare(number, signer, commands, hooks).await;
-        }
+        // Until its commit is sent nothing of it counts, whatever the server does once it is heard of again.
+        let prepared = in_time(answer_max, self.prepare_afresh(number, signer, commands, hooks)).await;
         match prepared {
             Ok(Prepared::Nothing(outcomes)) => Ok(Transacted::Done(outcomes)),
             Ok(Prepared::Written { outcomes, head, accounts }) => {
                 hooks.hit("before_commit");
-                let committed = hooks.timed(self.client.batch_execute("COMMIT")).await;
-                match committed {
-                    Ok(()) => {}
+                let commit = tokio::time::timeout(answer_max, self.client.batch_execute("COMMIT"));
+                let reason = match hooks.timed(commit).await {
+                    Ok(Ok(())) => None,
                     // An error is a no. A server that ends the connection may have committed before.
-                    Err(error) if is_error(&error) => return Err(failed(&error)),
-                    Err(error) => {
-                        let reason = super::connect::described(&error);
-                        return Err(TransactError::InDoubt { number, outcomes, reason });
-                    }
+                    Ok(Err(error)) if is_error(&error) => return Err(failed(&error)),
+                    Ok(Err(error)) => Some(super::connect::described(&error)),
+                    Err(_elapsed) => Some(SILENT.to_owned()),
+                };
+                if let Some(reason) = reason {
+                    return Err(TransactError::InDoubt { number, outcomes, reason });
                 }
                 hooks.hit("after_commit");
                 (self.batch, self.head) = (number, head);
@@ -149,21 +150,39 @@ impl Session {
                 Ok(Transacted::Done(outcomes))
             }
             Ok(Prepared::Refused(refusal)) => {
-                self.roll_back().await?;
+                in_time(answer_max, self.roll_back()).await?;
                 Ok(Transacted::Refused(refusal))
             }
             Ok(Prepared::Outdated) => {
-                self.roll_back().await?;
+                in_time(answer_max, self.roll_back()).await?;
                 Err(TransactError::Busy)
             }
-            Err(error @ (TransactError::Not(_) | TransactError::Busy)) => {
-                self.roll_back().await?;
+            Err(error @ (TransactError::Not(_) | TransactError::Busy | TransactError::NoSpace)) => {
+                in_time(answer_max, self.roll_back()).await?;
                 // Whatever it was: the next batch begins with what it reads itself.
                 self.accounts.forget();
                 Err(error)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Everything up to the commit; once more where accounts were changed by somebody else than a gateway.
+    async fn prepare_afresh(
+        &mut self,
+        number: i64,
+        signer: Option<&Signer>,
+        commands: &[Command],
+        hooks: &Hooks,
+    ) -> Result<Prepared, TransactError> {
+        let prepared = self.prepare(number, signer, commands, hooks).await;
+        if !matches!(prepared, Ok(Prepared::Outdated)) {
+            return prepared;
+        }
+        tracing::warn!("an account was changed, and not by a gateway: the accounts are read again");
+        self.roll_back().await?;
+        self.accounts.forget();
+        self.prepare(number, signer, commands, hooks).await
     }
 
     /// Everything up to the commit.
@@ -265,6 +284,18 @@ enum Prepared {
     Outdated,
 }
 
+/// What is said of a server that does not say no either.
+const SILENT: &str = "the database does not answer";
+
+/// Asks within a time: a server that has stopped, or that a network in between hides, refuses nothing.
+pub(super) async fn in_time<T>(
+    answer_max: Duration,
+    asked: impl Future<Output = Result<T, TransactError>>,
+) -> Result<T, TransactError> {
+    let answered = tokio::time::timeout(answer_max, asked).await;
+    answered.unwrap_or_else(|_elapsed| Err(TransactError::Lost(SILENT.to_owned())))
+}
+
 /// Where a chain begins.
 fn first() -> Head {
     Head { seq: 0, hash: FIRST_PREVIOUS }
@@ -284,6 +315,7 @@ fn failed(error: &Error) -> TransactError {
         | &SqlState::QUERY_CANCELED
         | &SqlState::T_R_SERIALIZATION_FAILURE
         | &SqlState::T_R_DEADLOCK_DETECTED => TransactError::Busy,
+        &SqlState::DISK_FULL => TransactError::NoSpace,
         &SqlState::ADMIN_SHUTDOWN
         | &SqlState::CRASH_SHUTDOWN
         | &SqlState::CANNOT_CONNECT_NOW

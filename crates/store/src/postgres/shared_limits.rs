@@ -13,7 +13,7 @@ use tokio_postgres::types::Type;
 use tollgate_domain::UnixMillis;
 use tollgate_ledger::StoreError;
 
-use super::connect::{Connector, described};
+use super::connect::Connector;
 use super::convert::{ReadError, plain};
 use crate::shared_limits::{SHARED_FULL_MS_MAX, SharedTake, SharedWait};
 
@@ -64,9 +64,10 @@ impl SharedLimits {
         if let Some(client) = kept.as_ref().filter(|client| !client.is_closed()) {
             return Ok(Arc::clone(client));
         }
-        let client = self.connector.connect().await.map_err(|error| {
-            StoreError::Definite(format!("connect to {}: {}", self.connector.url(), described(&error)))
-        })?;
+        let client =
+            self.connector.connect().await.map_err(|error| {
+                StoreError::Definite(format!("connect to {}: {error}", self.connector.url()))
+            })?;
         let client = Arc::new(client);
         *kept = Some(Arc::clone(&client));
         Ok(client)

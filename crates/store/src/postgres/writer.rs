@@ -50,17 +50,25 @@ pub(super) struct Start {
     pub(super) identity: Option<Identity>,
     pub(super) signer: Option<Signer>,
     pub(super) queue_commands_max: usize,
+    pub(super) answer_max: Duration,
     pub(super) hooks: Hooks,
 }
 
 impl Writer {
     pub(super) fn start(start: Start) -> std::io::Result<Self> {
-        let Start { connector, identity, signer, queue_commands_max, hooks } = start;
+        let Start { connector, identity, signer, queue_commands_max, answer_max, hooks } = start;
         let (queue, commands) = mpsc::channel(queue_commands_max.max(1));
         let closed = Arc::new(AtomicBool::new(false));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let writing =
-            Writing { connector, identity, signer, hooks, closed: Arc::clone(&closed), session: None };
+        let writing = Writing {
+            connector,
+            identity,
+            signer,
+            answer_max,
+            hooks,
+            closed: Arc::clone(&closed),
+            session: None,
+        };
         let thread = std::thread::Builder::new().name("ledger-writer".to_owned());
         let thread = thread.spawn(move || runtime.block_on(writing.run(commands)))?;
         Ok(Self { queue: Some(queue), closed, thread: Some(thread) })
@@ -114,6 +122,8 @@ struct Writing {
     connector: Connector,
     identity: Option<Identity>,
     signer: Option<Signer>,
+    /// How long the database may leave something unanswered.
+    answer_max: Duration,
     hooks: Hooks,
     closed: Arc<AtomicBool>,
     /// `None` until it is needed, and after it was lost.
@@ -127,7 +137,7 @@ impl Writing {
         while queue.recv_many(&mut asked, BATCH_COMMANDS_MAX).await > 0 {
             let (commands, replies): (Vec<_>, Vec<_>) =
                 asked.drain(..).map(|Asked { command, reply }| (command, reply)).unzip();
-            let answers = self.carry_out(&commands, &queue).await;
+            let answers = self.carry_out(&commands, &mut queue).await;
             for (reply, answer) in replies.into_iter().zip(answers) {
                 // A caller that went away is no fault: what it asked for is in the books all the same.
                 drop(reply.send(answer));
@@ -136,7 +146,7 @@ impl Writing {
     }
 
     /// Commits the commands together; when one of them meets a unique key, each alone, so that only that one is refused.
-    async fn carry_out(&mut self, commands: &[Command], queue: &mpsc::Receiver<Asked>) -> Vec<Answer> {
+    async fn carry_out(&mut self, commands: &[Command], queue: &mut mpsc::Receiver<Asked>) -> Vec<Answer> {
         match self.batch(commands, queue).await {
             Batched::Refused(_) if commands.len() > 1 => {
                 let mut answers = Vec::with_capacity(commands.len());
@@ -150,7 +160,7 @@ impl Writing {
         }
     }
 
-    async fn batch(&mut self, commands: &[Command], queue: &mpsc::Receiver<Asked>) -> Batched {
+    async fn batch(&mut self, commands: &[Command], queue: &mut mpsc::Receiver<Asked>) -> Batched {
         if self.closed.load(Ordering::Acquire) {
             return Batched::Failed(StoreError::Closed);
         }
@@ -162,7 +172,8 @@ impl Writing {
                     Err(error) => return Batched::Failed(error),
                 },
             };
-            match Box::pin(session.transact(self.signer.as_ref(), commands, &self.hooks)).await {
+            let transacted = session.transact(self.signer.as_ref(), commands, &self.hooks, self.answer_max);
+            match Box::pin(transacted).await {
                 Ok(Transacted::Done(outcomes)) => {
                     self.session = Some(session);
                     return Batched::Done(outcomes);
@@ -175,6 +186,11 @@ impl Writing {
                     tracing::warn!("other writers have held the database for too long");
                     self.session = Some(session);
                     return Batched::Failed(StoreError::Busy);
+                }
+                Err(TransactError::NoSpace) => {
+                    tracing::error!("the disk of the database is full");
+                    self.session = Some(session);
+                    return Batched::Failed(StoreError::NoSpace);
                 }
                 Err(TransactError::Not(reason)) => {
                     tracing::error!(reason, "a batch could not be written");
@@ -205,7 +221,7 @@ impl Writing {
         &mut self,
         number: i64,
         reason: String,
-        queue: &mpsc::Receiver<Asked>,
+        queue: &mut mpsc::Receiver<Asked>,
     ) -> Result<bool, StoreError> {
         if self.identity.is_none() {
             return Err(StoreError::Unknown(reason));
@@ -229,7 +245,7 @@ impl Writing {
     async fn connect(
         &mut self,
         connects_max: u32,
-        queue: &mpsc::Receiver<Asked>,
+        queue: &mut mpsc::Receiver<Asked>,
     ) -> Result<Session, StoreError> {
         let mut back_off = BACK_OFF_FIRST;
         for tried in 1_u32.. {
@@ -238,6 +254,7 @@ impl Writing {
                 Ok(session) => return Ok(session),
                 Err(TransactError::Deposed) => return Err(self.depose()),
                 Err(TransactError::Busy) => "it is held by another writer".to_owned(),
+                Err(TransactError::NoSpace) => "its disk is full".to_owned(),
                 Err(
                     TransactError::Not(reason)
                     | TransactError::Lost(reason)
@@ -245,6 +262,9 @@ impl Writing {
                 ) => reason,
             };
             tracing::warn!(reason, tried, "the database cannot be reached");
+            if tried >= CONNECTS_MAX {
+                refuse_waiting(queue);
+            }
             // The queue is closed when the gateway ends: then nobody is kept waiting for a database that is gone.
             if tried >= connects_max || (queue.is_closed() && tried >= CONNECTS_MAX) {
                 break;
@@ -256,13 +276,18 @@ impl Writing {
     }
 
     async fn connect_once(&self) -> Result<Session, TransactError> {
-        let lost = |error: tokio_postgres::Error| TransactError::Lost(super::connect::described(&error));
-        let client = self.connector.connect().await.map_err(lost)?;
-        if let Some(Identity { gateway, .. }) = self.identity {
-            // The connection before this one may not have ended yet; then the lock goes with it, and the epoch stays.
-            let _is_held: bool = session::claim_session(&client, gateway).await.map_err(lost)?;
-        }
-        Box::pin(Session::begin(client, self.identity)).await
+        let client =
+            self.connector.connect().await.map_err(|error| TransactError::Lost(error.to_string()))?;
+        session::in_time(self.answer_max, async {
+            if let Some(Identity { gateway, .. }) = self.identity {
+                let lost =
+                    |error: tokio_postgres::Error| TransactError::Lost(super::connect::described(&error));
+                // The connection before this one may not have ended yet; then the lock goes with it, and the epoch stays.
+                let _is_held: bool = session::claim_session(&client, gateway).await.map_err(lost)?;
+            }
+            Box::pin(Session::begin(client, self.identity)).await
+        })
+        .await
     }
 
     /// Another process is this gateway by now.
@@ -287,6 +312,13 @@ impl Drop for ClosesAtLast {
                 "the writer panicked: no money operation is accepted until the gateway is restarted"
             );
         }
+    }
+}
+
+/// Nobody waits behind a batch for a database that is away: nothing of what they ask for was begun.
+fn refuse_waiting(queue: &mut mpsc::Receiver<Asked>) {
+    while let Ok(Asked { reply, .. }) = queue.try_recv() {
+        drop(reply.send(Err(StoreError::Busy)));
     }
 }
 

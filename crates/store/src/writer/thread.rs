@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -16,6 +15,7 @@ use super::hooks::Hooks;
 use super::job::{Job, reply_all};
 use super::{BATCH_COMMANDS_MAX, Batch, Failure, Queued, Session, State};
 use crate::redo_log::{self, RecoverError, RedoLog, STEP_BYTES_MAX};
+use crate::sync::mpsc;
 
 /// How long an open transaction waits for another step.
 const NEXT_STEP: Duration = Duration::from_millis(1);
@@ -294,7 +294,7 @@ impl<S: Session> WriterThread<S> {
                 let is_full = error.kind() == std::io::ErrorKind::StorageFull;
                 if is_full && self.rolled_back() {
                     tracing::error!(%error, "the disk is full");
-                    return StoreError::Definite("the disk is full".to_owned());
+                    return StoreError::NoSpace;
                 }
                 self.close(&error);
                 self.show_what_is_durable();
@@ -310,7 +310,7 @@ impl<S: Session> WriterThread<S> {
         if code == Some(ErrorCode::DiskFull) && is_rolled_back {
             // SQLite has written no commit frame, so there is nothing that a restart could find.
             tracing::error!(%error, "the disk is full");
-            return StoreError::Definite("the disk is full".to_owned());
+            return StoreError::NoSpace;
         }
         if code == Some(ErrorCode::DatabaseBusy) && is_rolled_back {
             tracing::warn!("another process has held the database for too long");

@@ -1,8 +1,8 @@
 //! The protocol by which several gateways write one database, without the database: every interleaving of two gateways and the
 //! successor of one of them, each of which may lose its session at any step, walked through to the end.
 //!
-//! What one process does needs no such walk: commands reach its one writer through a queue, are decided one after the other, and
-//! nothing of the books is shared between threads.
+//! What one process does is tried with the real writer, in `tests/interleavings.rs`: commands reach it through a queue, are decided one after
+//! the other, and nothing of the books is shared between threads.
 
 use std::collections::BTreeSet;
 

@@ -6,6 +6,7 @@ pub(crate) mod cut;
 mod pending;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -370,6 +371,65 @@ async fn f5_a_commit_without_an_answer_is_looked_up_before_anybody_is_answered()
         assert_eq!(database.psql("SELECT count(*) FROM tollgate.receipts").unwrap(), "1", "{cut:?}");
         in_order(&store).await;
     }
+}
+
+/// A store whose way to the database may fall silent, which it bears for so long.
+async fn behind(way: &Way, database: &Database, directory: &TempDir) -> Store {
+    let options = Options { answer_max: Duration::from_millis(300), ..Options::default() };
+    let url = database.url_at(way.port).parse().unwrap();
+    Store::connect(url, directory.path(), signer(), options).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f58_a_database_that_falls_silent_is_refused_to_everybody_in_time_and_found_again() {
+    let Some(database) = database().await else { return };
+    let (way, directory) = (Way::to(database.port()).await, TempDir::new().unwrap());
+    let store = behind(&way, &database, &directory).await;
+    let (open, refused) = (claim(Rail::X402, "0x1"), claim(Rail::X402, "0x2"));
+    fresh(&store, &open).await;
+    assert_eq!(store.settlement(&refused.key).await, Ok(None), "control: it is read over the same way");
+
+    way.silence(true);
+    assert_eq!(store.claim(refused.clone()).await, Err(StoreError::Busy));
+    assert_eq!(store.settlement(&open.key).await, Err(StoreError::Busy));
+    assert!(store.is_open(), "it is not closed for that");
+
+    // What was begun in the silence is undone, and whoever asks again has it once.
+    way.silence(false);
+    fresh(&store, &refused).await;
+    for call in [&open, &refused] {
+        store.advance(paid(call)).await.unwrap();
+    }
+    assert_eq!(balances(&store, &payable()).await.credits_posted, Amount::new(20));
+    assert_eq!(database.psql("SELECT count(*) FROM tollgate.settlements").unwrap(), "2");
+    in_order(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f58_a_commit_into_the_silence_waits_for_its_look_up_and_nobody_waits_behind_it() {
+    let Some(database) = database().await else { return };
+    let (way, directory) = (Way::to(database.port()).await, TempDir::new().unwrap());
+    let store = behind(&way, &database, &directory).await;
+    let (in_doubt, behind_it) = (claim(Rail::X402, "0x1"), claim(Rail::X402, "0x2"));
+    // Its connection is there, so that the next commit is that of a claim.
+    fresh(&store, &claim(Rail::X402, "0x0")).await;
+    way.silence_after_commit();
+    let waits = tokio::spawn({
+        let (store, claim) = (store.clone(), in_doubt.clone());
+        async move { store.claim(claim).await }
+    });
+    while !way.has_cut() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store.claim(behind_it.clone()).await, Err(StoreError::Busy), "definitely not done");
+    assert!(!waits.is_finished(), "whether it counted is not known yet, so nobody is told");
+
+    way.silence(false);
+    assert_eq!(waits.await.unwrap(), Ok(Claimed::Fresh { attempt: 1 }), "it had counted");
+    fresh(&store, &behind_it).await;
+    store.advance(paid(&in_doubt)).await.unwrap();
+    assert_eq!(database.psql("SELECT count(*) FROM tollgate.settlements").unwrap(), "3", "each once");
+    in_order(&store).await;
 }
 
 #[tokio::test]

@@ -126,7 +126,7 @@ fn limits(allowance: &Allowance, credit: Amount) -> Value {
 
 fn store_fault(error: &StoreError) -> Fault {
     match error {
-        StoreError::Busy => Fault::StoreBusy,
+        StoreError::Busy | StoreError::NoSpace => Fault::StoreBusy,
         other => Fault::Internal(other.to_string()),
     }
 }
