@@ -17,7 +17,7 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use tokio::time::timeout;
 use tollgate_domain::ServerName;
 use tollgate_egress::Policy;
-use tollgate_mcp::era::{MODERN_SINCE, PROTOCOL_VERSION_KEY};
+use tollgate_mcp::era::{MODERN_SINCE, PROTOCOL_VERSION_KEY, SERVER_INFO_KEY};
 use tollgate_mcp::reply::{self, code};
 use tollgate_mcp::{Era, Frame, Kind, headers, json as raw_json};
 use tollgate_openapi::{Api, OpenApiError, RestRequest, Tool, translate};
@@ -219,7 +219,7 @@ impl RestUpstream {
     fn discovery(&self) -> String {
         format!(
             "{{\"resultType\":\"complete\",\"supportedVersions\":[\"{MODERN_SINCE}\"],\"capabilities\":{{\"tools\":{{}}}},\
-             \"serverInfo\":{},\"ttlMs\":60000,\"cacheScope\":\"private\"}}",
+             \"ttlMs\":60000,\"cacheScope\":\"private\",\"_meta\":{{\"{SERVER_INFO_KEY}\":{}}}}}",
             self.info()
         )
     }
