@@ -155,6 +155,13 @@ impl RestUpstream {
             Err(refused) => return Ok(refused),
         };
         match headers::check(&head.headers, &frame) {
+            Ok(Era::Legacy)
+                if frame.method() != Some("initialize")
+                    && !headers::version_is_spoken(&head.headers, &LEGACY_VERSIONS) =>
+            {
+                let text = "MCP-Protocol-Version is no version that is spoken here";
+                Ok(refusal(StatusCode::BAD_REQUEST, frame.id(), code::INVALID_REQUEST, text))
+            }
             Ok(era) => self.answer(&frame, era, &trace_context(&head.headers)).await,
             Err(mismatch) => {
                 let (status, code) = (StatusCode::BAD_REQUEST, mismatch.code());
