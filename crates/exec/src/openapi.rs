@@ -17,7 +17,7 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use tokio::time::timeout;
 use tollgate_domain::ServerName;
 use tollgate_egress::Policy;
-use tollgate_mcp::era::{MODERN_SINCE, PROTOCOL_VERSION_KEY};
+use tollgate_mcp::era::{MODERN_SINCE, PROTOCOL_VERSION_KEY, SERVER_INFO_KEY};
 use tollgate_mcp::reply::{self, code};
 use tollgate_mcp::{Era, Frame, Kind, headers, json as raw_json};
 use tollgate_openapi::{Api, OpenApiError, RestRequest, Tool, translate};
@@ -155,6 +155,13 @@ impl RestUpstream {
             Err(refused) => return Ok(refused),
         };
         match headers::check(&head.headers, &frame) {
+            Ok(Era::Legacy)
+                if frame.method() != Some("initialize")
+                    && !headers::version_is_spoken(&head.headers, &LEGACY_VERSIONS) =>
+            {
+                let text = "MCP-Protocol-Version is no version that is spoken here";
+                Ok(refusal(StatusCode::BAD_REQUEST, frame.id(), code::INVALID_REQUEST, text))
+            }
             Ok(era) => self.answer(&frame, era, &trace_context(&head.headers)).await,
             Err(mismatch) => {
                 let (status, code) = (StatusCode::BAD_REQUEST, mismatch.code());
@@ -219,7 +226,7 @@ impl RestUpstream {
     fn discovery(&self) -> String {
         format!(
             "{{\"resultType\":\"complete\",\"supportedVersions\":[\"{MODERN_SINCE}\"],\"capabilities\":{{\"tools\":{{}}}},\
-             \"serverInfo\":{},\"ttlMs\":60000,\"cacheScope\":\"private\"}}",
+             \"ttlMs\":60000,\"cacheScope\":\"private\",\"_meta\":{{\"{SERVER_INFO_KEY}\":{}}}}}",
             self.info()
         )
     }

@@ -5,6 +5,8 @@ mod tests;
 
 /// The first revision of the modern era.
 pub const MODERN_SINCE: &str = "2026-07-28";
+/// The revisions of the legacy era, the newest first.
+pub const LEGACY_VERSIONS: [&str; 5] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05", "2024-10-07"];
 /// The revision to assume for a legacy request without a version header (`2025-11-25/basic/transports`).
 pub const LEGACY_DEFAULT: &str = "2025-03-26";
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::era::{CLIENT_CAPABILITIES_KEY, Era, PROTOCOL_VERSION_KEY};
 use crate::frame::{Frame, Kind};
@@ -158,6 +158,15 @@ fn era(headers: &HeaderMap, frame: &Frame) -> Result<Era, HeaderMismatch> {
         // A version that is no date came in the modern form: the upstream says that it does not know it.
         Some(header) => Ok(Era::of_version(header).unwrap_or(Era::Modern)),
     }
+}
+
+/// Whether the version that the header of a legacy request names, if it names one, is among those that are spoken. A server answers
+/// 400 where it is not (`2025-11-25/basic/transports`, "Protocol Version Header").
+pub fn version_is_spoken(headers: &HeaderMap, spoken: &[&str]) -> bool {
+    let is_spoken = |version: &HeaderValue| {
+        version.to_str().is_ok_and(|version| spoken.contains(&version.trim_matches([' ', '\t'])))
+    };
+    headers.get_all(PROTOCOL_VERSION).iter().all(is_spoken)
 }
 
 /// The member of `params` that `Mcp-Name` mirrors for `method`.

@@ -1,5 +1,6 @@
 //! The official MCP reference server (SDK v1, legacy era, sessions and resumption) as an upstream.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -37,9 +38,22 @@ impl Everything {
         Self::speaking("sse", "sse").await
     }
 
-    async fn speaking(transport: &str, path: &str) -> Result<Self, PeerError> {
+    /// The same server as a program that speaks on its standard input and output, for whoever starts it.
+    ///
+    /// # Errors
+    /// [`PeerError::Skip`] without Node and npm.
+    pub async fn program() -> Result<Vec<String>, PeerError> {
+        let script = Self::script().await?;
+        Ok(vec!["node".to_owned(), script.to_string_lossy().into_owned(), "stdio".to_owned()])
+    }
+
+    async fn script() -> Result<PathBuf, PeerError> {
         let packages = NodeSet::install("peers/everything").await?;
-        let script = packages.file("@modelcontextprotocol/server-everything/dist/index.js");
+        Ok(packages.file("@modelcontextprotocol/server-everything/dist/index.js"))
+    }
+
+    async fn speaking(transport: &str, path: &str) -> Result<Self, PeerError> {
+        let script = Self::script().await?;
         port::on_a_free_port(async |port| {
             let folder = tempfile::tempdir()?;
             let mut command = node(&script);

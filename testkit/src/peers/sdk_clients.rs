@@ -83,6 +83,17 @@ pub async fn tasks(url: &str, prefixes: &[&str]) -> Result<SeenTasks, PeerError>
     Ok(SeenTasks { stories, ids })
 }
 
+/// Has the older TypeScript client use all that the reference server at `url` offers ([`super::Everything`], 2025-11-25), and says what
+/// it saw, step by step.
+///
+/// # Errors
+/// [`PeerError::Skip`] without Node and npm; [`PeerError::Refused`] when the client throws.
+pub async fn reference(url: &str) -> Result<Vec<Value>, PeerError> {
+    let mut command = typescript("reference.mjs").await?;
+    command.arg(url);
+    client::run_lines(command).await
+}
+
 async fn typescript(script: &str) -> Result<Command, PeerError> {
     let packages = NodeSet::install("peers/mcp-clients-ts").await?;
     packages.script("peers/mcp-clients-ts/story.mjs")?;

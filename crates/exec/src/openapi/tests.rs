@@ -278,6 +278,9 @@ async fn both_eras_are_spoken() {
 
     let (status, discovered) = world.send(modern("server/discover", "2026-07-28", "")).await;
     assert!(status == 200 && discovered.contains(r#""supportedVersions":["2026-07-28"]"#), "{discovered}");
+    // In this era a server introduces itself in `_meta`.
+    let own = r#""_meta":{"io.modelcontextprotocol/serverInfo":{"name":""#;
+    assert!(discovered.contains(own) && !discovered.contains(r#""serverInfo":"#), "{discovered}");
     let (status, called) =
         world.send(modern("tools/call", "2026-07-28", r#""name":"getPet","arguments":{"id":"1"},"#)).await;
     assert!(status == 200 && called.contains(r#""resultType":"complete""#), "{called}");

@@ -10,8 +10,10 @@ use http::{Response, StatusCode};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
+use tollgate_mcp::era::LEGACY_VERSIONS;
+use tollgate_mcp::headers::version_is_spoken;
 use tollgate_mcp::reply::code;
-use tollgate_mcp::{Frame, Kind, RequestId};
+use tollgate_mcp::{Frame, Kind, RequestId, json as raw_json};
 
 use super::answer::{Busy, Event, answer, stream};
 use super::board::Board;
@@ -40,12 +42,20 @@ pub(crate) struct Sessions<O: Opener> {
 struct Session<L> {
     line: L,
     holder: Holder,
+    /// The protocol version that was agreed on.
+    version: Option<String>,
     board: Arc<Board>,
     last_used: Mutex<Instant>,
     _slot: OwnedSemaphorePermit,
 }
 
 impl<L> Session<L> {
+    /// Whether a request is of a version that a server of this era may have agreed to.
+    fn speaks(&self, headers: &HeaderMap) -> bool {
+        let known = LEGACY_VERSIONS.into_iter().chain(self.version.as_deref());
+        version_is_spoken(headers, &known.collect::<Vec<_>>())
+    }
+
     fn touch(&self) {
         *self.last_used.lock() = Instant::now();
     }
@@ -122,6 +132,10 @@ impl<O: Opener> Sessions<O> {
         let session = self.open.lock().get(id).cloned().ok_or(Refused::UnknownSession)?;
         if session.line.is_over() {
             return Err(Refused::UnknownSession);
+        }
+        // The server's own line knows no headers.
+        if !session.speaks(headers) {
+            return Err(Refused::UnknownVersion);
         }
         session.touch();
         Ok(session)
@@ -200,8 +214,9 @@ impl<O: Opener> Sessions<O> {
             if let Ok(value) = HeaderValue::from_str(&id) {
                 response.headers_mut().insert(SESSION_HEADER, value);
             }
+            let version = answered.result_member("protocolVersion").and_then(raw_json::string);
             let last_used = Mutex::new(Instant::now());
-            self.keep(id, Session { line, holder, board, last_used, _slot: slot });
+            self.keep(id, Session { line, holder, version, board, last_used, _slot: slot });
         }
         Ok(response)
     }
@@ -276,6 +291,7 @@ async fn first_answer<L: Line>(line: &L, board: &Board, request: &Frame) -> Resu
 enum Refused {
     NoSession,
     UnknownSession,
+    UnknownVersion,
     Taken,
     Full,
 }
@@ -299,6 +315,11 @@ impl Refused {
             Self::UnknownSession => {
                 (StatusCode::NOT_FOUND, SESSION_NOT_FOUND, "the session is unknown or has ended")
             }
+            Self::UnknownVersion => (
+                StatusCode::BAD_REQUEST,
+                code::INVALID_REQUEST,
+                "MCP-Protocol-Version is no version of this era",
+            ),
             Self::Taken => {
                 (StatusCode::CONFLICT, code::INVALID_REQUEST, "the id or the stream is already in use")
             }

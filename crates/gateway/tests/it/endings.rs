@@ -1,8 +1,11 @@
 //! How a gateway ends, and what does not end it: signals, a panic, no file descriptors, a log that nobody reads.
 
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -291,10 +294,24 @@ async fn f10_at_the_limit_of_the_drain_a_call_ends_unpaid_and_its_caller_is_told
     assert!(checked.status.success());
 }
 
+/// How often a gateway has said that it could not accept a connection.
+fn accept_failures(own: &mut Own) -> Arc<AtomicUsize> {
+    let said = BufReader::new(own.process.stderr.take().unwrap());
+    let failures = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&failures);
+    std::thread::spawn(move || {
+        for line in said.lines().map_while(Result::ok) {
+            counted.fetch_add(usize::from(line.contains("could not accept a connection")), Ordering::SeqCst);
+        }
+    });
+    failures
+}
+
 #[tokio::test]
 async fn f62_without_file_descriptors_it_waits_without_spinning_and_recovers() {
     let (_journal, folder) = waiting("").await;
-    let own = Own::start(folder.path(), Some("ulimit -n 128")).await;
+    let mut own = Own::start(folder.path(), Some("ulimit -n 128")).await;
+    let failures = accept_failures(&mut own);
     let mcp = format!("{}/mcp", own.url);
     let echo = async || -> Answer { call(&mcp, "echo", &json!({}), &json!({}), &[]).await };
     assert_eq!(echo().await.status, 200, "control");
@@ -309,6 +326,19 @@ async fn f62_without_file_descriptors_it_waits_without_spinning_and_recovers() {
         }
     })
     .await;
+    // It rests a tenth of a second behind each failure; a loop that spins fails hundreds of times in that.
+    let until = async |count: usize| {
+        soon(async {
+            while failures.load(Ordering::SeqCst) < count {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    };
+    until(1).await;
+    let (begun, before) = (Instant::now(), failures.load(Ordering::SeqCst));
+    until(before + 5).await;
+    assert!(begun.elapsed() >= Duration::from_millis(400), "five failures within {:?}", begun.elapsed());
     drop(held);
     assert_eq!(soon(echo()).await.status, 200, "as soon as there are descriptors again");
 }

@@ -4,6 +4,7 @@ mod callers;
 mod calls;
 mod clients;
 mod eras;
+mod frames;
 mod keys;
 mod limits;
 mod lists;

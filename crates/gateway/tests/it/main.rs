@@ -143,6 +143,8 @@ mod upstream_faults;
 #[cfg(test)]
 mod wallet_credit;
 #[cfg(test)]
+mod ways;
+#[cfg(test)]
 mod world;
 #[cfg(test)]
 mod wrap;

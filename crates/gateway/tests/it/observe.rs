@@ -1,6 +1,6 @@
 //! What operators see: metrics, the access log, and that neither says what it must not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tollgate_testkit::http::{Answer, get};
@@ -300,4 +300,66 @@ async fn every_metric_of_the_dashboard_and_the_alerts_is_one_that_is_served() {
     let undescribed: Vec<&String> = served.iter().filter(|name| !guide.contains(name.as_str())).collect();
     assert!(undescribed.is_empty(), "the guide does not explain {undescribed:?}");
     assert!(families("rate(tollgate_no_such_thing[5m])").difference(&served).count() == 1, "control");
+}
+
+/// What each family of a page is told apart by.
+fn labels_served(page: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let Some((series, _)) = line.split_once('}') else { continue };
+        let (name, labels) = series.split_once('{').unwrap();
+        let family = families(name).pop_first().unwrap();
+        let names = labels.split(',').filter_map(|label| Some(label.split_once('=')?.0.to_owned()));
+        all.entry(family).or_default().extend(names);
+    }
+    all
+}
+
+/// What an expression tells the series of its families apart by: the labels of selectors, and of `by`. The scraper's own are no matter.
+fn labels_asked(expression: &str) -> BTreeSet<String> {
+    let selectors = expression.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+    let selected = selectors.flat_map(|(labels, _)| labels.split(','));
+    let names = selected.filter_map(|label| label.split(['=', '!']).next());
+    let grouped = expression.split("by (").skip(1).filter_map(|rest| rest.split_once(')'));
+    let groups = grouped.flat_map(|(labels, _)| labels.split(','));
+    let all = names.chain(groups).map(|name| name.trim().to_owned());
+    all.filter(|name| !["instance", "le"].contains(&name.as_str())).collect()
+}
+
+#[tokio::test]
+async fn every_label_of_the_dashboard_and_the_alerts_is_one_of_its_metric() {
+    let folder = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
+    let world = World::paid_echo().await;
+    delivered(&world.paid_call("echo", &json!({ "n": 1 })).await);
+    let served = soon(async {
+        loop {
+            let served = labels_served(&metrics(&world.gateway).await);
+            // What was earned is read from the books a moment later.
+            if served.contains_key("tollgate_revenue_atomic_total") {
+                return served;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let dashboard = std::fs::read_to_string(folder.join("grafana/tollgate.json")).unwrap();
+    let alerts = std::fs::read_to_string(folder.join("prometheus/alerts.yaml")).unwrap();
+    let panels: Value = serde_json::from_str(&dashboard).unwrap();
+    let panels = panels["panels"].as_array().unwrap().iter().filter_map(|panel| panel["targets"].as_array());
+    let drawn = panels.flatten().map(|target| target["expr"].as_str().unwrap().to_owned());
+    let rules = alerts.split("- alert: ").skip(1);
+    let watched = rules.map(|rule| rule[..rule.find("annotations:").unwrap()].split_once("expr:").unwrap().1);
+    let watched = watched.map(|rest| rest.split("labels: {").next().unwrap().to_owned());
+    let wrong = |expression: &str| -> Vec<String> {
+        let of: BTreeSet<&String> =
+            families(expression).iter().filter_map(|family| served.get(family)).flatten().collect();
+        labels_asked(expression).into_iter().filter(|label| !of.contains(label)).collect()
+    };
+    let mut told_apart = 0;
+    for expression in drawn.chain(watched) {
+        assert_eq!(wrong(&expression), [""; 0], "{expression}");
+        told_apart += usize::from(!labels_asked(&expression).is_empty());
+    }
+    assert!(told_apart >= 10, "control: {told_apart}");
+    assert_eq!(wrong("sum by (tools) (rate(tollgate_calls_total{outcom=\"x\"}[5m]))"), ["outcom", "tools"]);
 }

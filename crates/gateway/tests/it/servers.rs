@@ -82,6 +82,60 @@ async fn a_server_that_was_added_serves_and_the_rest_of_the_file_stays() {
 }
 
 #[tokio::test]
+async fn a_running_gateway_serves_what_is_added_and_drops_what_is_removed() {
+    let (first, second) =
+        (Journal::start(Script::echo()).await.unwrap(), Journal::start(Script::echo()).await.unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("tollgate.yaml"),
+        format!("servers:\n  first: {{ url: '{}' }}\n", first.url()),
+    )
+    .unwrap();
+    let gateway = Gateway::dev(folder.path()).await;
+    let at = |server: &str| format!("{}/servers/{server}/mcp", gateway.url);
+    let until_status = async |server: &str, status: u16| {
+        soon(async {
+            loop {
+                let answer = call(&at(server), "echo", &json!({ "n": 1 }), &json!({}), &[]).await;
+                if answer.status == status {
+                    return answer;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+    };
+    until_status("up", 404).await;
+    let url = second.url();
+    let secret = "ghp_0123456789abcdefghij";
+    let header = format!("Authorization: Bearer {secret}");
+    let add = ["server", "add", "up", "--url", &url, "--header", &header, "--price"];
+    refused(folder.path(), &[&add[..], &["echo=1EUR"]].concat());
+    succeeds(folder.path(), &[&add[..], &["echo=free"]].concat());
+    delivered(&until_status("up", 200).await);
+    assert_eq!(second.calls()[0].header("authorization"), Some(format!("Bearer {secret}").as_str()));
+    let both = call(&gateway.mcp(), "up__echo", &json!({ "n": 2 }), &json!({}), &[]).await;
+    delivered(&both);
+    // Another price, and away again; the first server never notices.
+    succeeds(folder.path(), &["server", "add", "up", "--url", &url, "--replace", "--price", "echo=0.01USDC"]);
+    soon(async {
+        while !call(&at("up"), "echo", &json!({ "n": 3 }), &json!({}), &[])
+            .await
+            .text()
+            .contains("x402Version")
+        {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    succeeds(folder.path(), &["server", "remove", "up"]);
+    until_status("up", 404).await;
+    delivered(&call(&gateway.mcp(), "echo", &json!({ "n": 4 }), &json!({}), &[]).await);
+    assert_eq!(first.executions(), 1, "control: the only one again");
+    assert!(!gateway.whole_log().contains(secret));
+}
+
+#[tokio::test]
 async fn a_program_is_started_in_its_own_folder() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("sub")).unwrap();

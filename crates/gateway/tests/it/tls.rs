@@ -472,6 +472,20 @@ async fn d3_floods_of_http_2_close_their_own_connection_and_no_other() {
         assert_eq!(gateway.over_h2(request).await.0, StatusCode::OK);
     };
     healthy().await;
+    // Somebody who was connected before all of it, and stays.
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(gateway.connect(H2).await))
+            .await
+            .unwrap();
+    let mut driving = JoinSet::new();
+    driving.spawn(async move { drop(connection.await) });
+    let unaffected = async || {
+        let request = Request::get(format!("https://{address}/healthz")).body(Full::<Bytes>::default());
+        let request = request.unwrap();
+        let response = sender.clone().send_request(request).await.unwrap();
+        assert_eq!(read(response).await.0, StatusCode::OK);
+    };
+    unaffected().await;
 
     // Rapid reset: streams that are opened and reset at once.
     let mut flood = Vec::new();
@@ -487,6 +501,7 @@ async fn d3_floods_of_http_2_close_their_own_connection_and_no_other() {
     drop(written);
     assert!(kinds.contains(&GOAWAY), "rapid reset: {kinds:?}");
     healthy().await;
+    unaffected().await;
 
     // A header that never ends.
     let mut endless = frame(HEADERS, 0x1, 1, &get);
@@ -500,6 +515,7 @@ async fn d3_floods_of_http_2_close_their_own_connection_and_no_other() {
     drop(written);
     assert!(!kinds.contains(&HEADERS) || kinds.contains(&GOAWAY), "continuation: {kinds:?}");
     healthy().await;
+    unaffected().await;
 
     // Mistakes on streams that the server has to reset itself: a window that grows past its bound (RFC 9113, section 6.9.1).
     let mut mistakes = Vec::new();
@@ -515,6 +531,7 @@ async fn d3_floods_of_http_2_close_their_own_connection_and_no_other() {
     drop(written);
     assert!(kinds.contains(&GOAWAY), "mistakes: {kinds:?}");
     healthy().await;
+    unaffected().await;
 
     // Frames that ask for an answer each, from somebody who reads none of them: they wait, here and not in memory.
     let group = gateway.process.group();
@@ -530,6 +547,7 @@ async fn d3_floods_of_http_2_close_their_own_connection_and_no_other() {
         }
         let grown = memory::of_group(group).unwrap().saturating_sub(before);
         assert!(grown < 16 << 20, "{what}: {grown} bytes");
+        unaffected().await;
     }
     healthy().await;
     assert_eq!(gateway.journal.executions(), 0);

@@ -1,6 +1,7 @@
 //! Servers that are down, hang, break off or answer nonsense: nothing is charged, and the payment is not lost.
 
 mod endless;
+mod programs;
 
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};

@@ -70,6 +70,14 @@ pub(crate) async fn exchange(
         Err(error) => return asked.refused(&frame_denial(&error), error.id()),
     };
     match headers::check(&asked.headers, &frame) {
+        Ok(Era::Legacy)
+            if frame.method() != Some("initialize")
+                && !headers::version_is_spoken(&asked.headers, &LEGACY_VERSIONS) =>
+        {
+            let text = "MCP-Protocol-Version is no version that is spoken here";
+            let message = reply::error(frame.id(), code::INVALID_REQUEST, text, None);
+            json_response(StatusCode::BAD_REQUEST, message)
+        }
         Ok(era) => {
             asked.era = era;
             asked.answer(tools, &frame).await

@@ -1,13 +1,16 @@
 //! The era of sessions: paid calls in a session that is the upstream's own.
 
+use http::Method;
 use serde_json::json;
 use tollgate_testkit::conformance::Fixture;
-use tollgate_testkit::http::send;
+use tollgate_testkit::http::{Answer, send};
 use tollgate_testkit::journal_server::{Behaviour, Era, Journal, Script};
 use tollgate_testkit::peers::available;
 
 use super::{Session, Wire};
-use crate::world::{Demand, Gateway, PRICE, PRICED, START, World, code, delivered, soon, statement};
+use crate::world::{
+    Demand, Gateway, PRICE, PRICED, START, TOLLGATE, World, code, delivered, post, soon, statement,
+};
 
 #[tokio::test]
 async fn a_call_in_a_legacy_session_is_paid_and_receipted() {
@@ -221,4 +224,65 @@ async fn a_call_without_a_session_is_refused_before_anybody_is_asked_to_pay() {
     // A server that gives out no sessions is called without one.
     let world = World::new(Script::echo().without_sessions(), &[("echo", PRICED)]).await;
     Demand::read(&crate::world::post(&world.gateway.mcp(), &call, &headers).await);
+}
+
+const API: &str = r#"{"openapi":"3.0.3","info":{"title":"API","version":"1"},"paths":{"/a":{"get":{"operationId":"a","responses":{"200":{"description":"A"}}}}}}"#;
+
+#[tokio::test]
+async fn a_version_that_the_era_never_had_is_refused_at_every_door_where_the_gateway_is_the_server() {
+    let journal = Journal::start(Script::echo()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("api.json"), API).unwrap();
+    let yaml = format!(
+        "servers:\n  up: {{ url: '{}' }}\n  program: {{ command: ['{TOLLGATE}', demo-server] }}\n  \
+         rest: {{ openapi: ./api.json, url: 'http://127.0.0.1:9/' }}\nbuiltin_tools: true\n",
+        journal.url()
+    );
+    std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
+    let gateway = Gateway::dev(folder.path()).await;
+    let list = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/list" }).to_string();
+    for (door, has_sessions) in [
+        ("/mcp", true),
+        ("/servers/program/mcp", true),
+        ("/servers/rest/mcp", false),
+        ("/servers/tollgate/mcp", false),
+    ] {
+        let url = format!("{}{door}", gateway.url);
+        let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {},
+            "clientInfo": { "name": "test", "version": "1" } });
+        let initialize = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });
+        let accept = ("accept", "application/json, text/event-stream");
+        let opened = post(&url, &initialize, &[accept]).await;
+        let session = opened.header("mcp-session-id").map(str::to_owned);
+        assert_eq!(
+            (opened.status.as_u16(), session.is_some()),
+            (200, has_sessions),
+            "{door}: {}",
+            opened.text()
+        );
+        let ask = async |method: Method, version: Option<&str>| -> Answer {
+            let mut headers = vec![("content-type", "application/json"), accept];
+            headers.extend(session.as_deref().map(|id| ("mcp-session-id", id)));
+            headers.extend(version.map(|version| ("mcp-protocol-version", version)));
+            let body = if method == Method::POST { list.clone() } else { String::new() };
+            send(method, &url, &headers, body).await.unwrap()
+        };
+        for version in ["1999-01-01", "2025-12-24", "2025-11", "bogus"] {
+            let refused = ask(Method::POST, Some(version)).await;
+            let said = refused.json().unwrap();
+            assert_eq!(
+                (refused.status.as_u16(), &said["error"]["code"]),
+                (400, &json!(-32_600)),
+                "{door} {version}: {said}"
+            );
+            for method in [Method::GET, Method::DELETE] {
+                let status = ask(method.clone(), Some(version)).await.status.as_u16();
+                assert_eq!(status, if has_sessions { 400 } else { 405 }, "{door} {method} {version}");
+            }
+        }
+        for version in [Some("2025-11-25"), Some("2025-06-18"), None] {
+            let listed = ask(Method::POST, version).await;
+            assert_eq!(listed.status, 200, "{door} {version:?}, control: {}", listed.text());
+        }
+    }
 }

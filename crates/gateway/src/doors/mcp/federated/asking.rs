@@ -13,6 +13,7 @@ use tollgate_exec::intercept::Limits;
 use tollgate_exec::{Body, MessageStream, UpstreamError};
 use tollgate_federation::{Principal, Session, TaskIds, Translator};
 use tollgate_gate::{Denial, Door, Fault, denied, faulted};
+use tollgate_mcp::era::LEGACY_VERSIONS;
 use tollgate_mcp::reply::{self, code};
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers};
 
@@ -103,9 +104,21 @@ impl Asking {
         let Federation { door, keys, ended, .. } = &*self.federation;
         let opened = Session::open(id, keys, door, &self.principal, clock::now());
         match opened {
-            Ok(session) if !ended.contains(id) => Ok(session),
+            Ok(session) if !ended.contains(id) => self.of_its_era(session),
             Ok(_) | Err(_) => Err(self.session_gone()),
         }
+    }
+
+    /// The session of a request that names a version of its era, or none: each server is told the one that it agreed to itself.
+    #[expect(clippy::result_large_err, reason = "the error is the response")]
+    fn of_its_era(&self, session: Session) -> Result<Session, Response<Body>> {
+        let agreed = session.members.iter().map(|member| member.version.as_str());
+        let spoken: Vec<&str> = LEGACY_VERSIONS.into_iter().chain(agreed).collect();
+        if headers::version_is_spoken(&self.head.headers, &spoken) {
+            return Ok(session);
+        }
+        let text = "MCP-Protocol-Version is no version of this session's era";
+        Err(self.error(StatusCode::BAD_REQUEST, None, code::INVALID_REQUEST, text, None))
     }
 
     /// The answer that makes a client open another session.
