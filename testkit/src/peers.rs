@@ -120,6 +120,22 @@ pub fn available<T>(peer: Result<T, PeerError>) -> Option<T> {
     skip.ok()
 }
 
+/// Nothing, after saying why this machine cannot run what a test needs.
+///
+/// # Panics
+/// Where [`REQUIRE_PEERS`] is `1`.
+#[must_use]
+pub fn missing<T>(why: impl Into<String>) -> Option<T> {
+    available(Err(Skip::because(why).into()))
+}
+
+/// Nothing, after saying which right this machine withholds. That is a skip even where peers are required: nothing could install it.
+#[must_use]
+pub fn withheld<T>(why: impl Into<String>) -> Option<T> {
+    report(&Skip::because(why));
+    None
+}
+
 /// Where skips are listed, one line each: test runners hide what passing tests print.
 #[must_use]
 pub fn skipped_file() -> PathBuf {

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tollgate_testkit::http::get;
 use tollgate_testkit::journal_server::{Behaviour, Script};
+use tollgate_testkit::peers::withheld;
 
-use crate::operators::{injected, injected_into, not_here};
+use crate::operators::{injected, injected_into};
 use crate::world::{PRICE, PRICED, START, TOLLGATE, World, call, code, command, delivered, soon, statement};
 
 /// Calls at once while the disk is slow.
@@ -142,7 +143,7 @@ fn apart(folder: &Path, namespaces: &str, before: &str, arguments: &[&str]) -> O
         command.output()
     };
     if !unshare(before, &[]).is_ok_and(|tried| tried.status.success()) {
-        return not_here("no namespaces here");
+        return withheld("no namespaces here");
     }
     let all: Vec<&str> = [TOLLGATE].iter().chain(arguments).copied().collect();
     Some(unshare(&format!("{before} && exec timeout 20 \"$@\""), &all).unwrap())

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tollgate_testkit::http::get;
 use tollgate_testkit::journal_server::{Behaviour, Script};
-use tollgate_testkit::peers::{Skip, available, port};
+use tollgate_testkit::peers::{missing, port, withheld};
 
 use crate::paid_calls::{api_key, until_known};
 use crate::world::{
@@ -130,7 +130,7 @@ pub(crate) async fn injected_into(
         .spawn();
     let mut strace = match spawned {
         Ok(strace) => Stopped(strace),
-        Err(error) => return not_here(format!("strace cannot be started: {error}")),
+        Err(error) => return missing(format!("strace cannot be started: {error}")),
     };
     let status = format!("/proc/{pid}/status");
     let traced = async {
@@ -147,13 +147,8 @@ pub(crate) async fn injected_into(
     if soon(traced).await {
         Some(strace)
     } else {
-        not_here("strace may not trace here (ptrace is not allowed)")
+        withheld("strace may not trace here (ptrace is not allowed)")
     }
-}
-
-/// Nothing, after saying why: where nothing may be skipped, it fails.
-pub(crate) fn not_here<T>(why: impl Into<String>) -> Option<T> {
-    available(Err(Skip::because(why).into()))
 }
 
 /// A process that ends with this value.

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tollgate_domain::{Amount, CallId, PaymentKey, Rail, TransferId};
 use tollgate_ledger::{Booked, Claim, Claimed, Grant, Granted, LedgerStore, State, Transfer, TransferKind};
 use tollgate_store::Store;
-use tollgate_testkit::peers::{Skip, available};
+use tollgate_testkit::peers::{missing, withheld};
 
 use crate::world::*;
 
@@ -112,11 +112,6 @@ async fn recorded_run() {
     }
 }
 
-/// Nothing, after saying why: where nothing may be skipped, it fails.
-fn not_here<T>(why: impl Into<String>) -> Option<T> {
-    available(Err(Skip::because(why).into()))
-}
-
 fn record(directory: &Path, log: &Path) -> Option<Vec<Op>> {
     let started = Command::new("strace")
         .args(["-f", "-qq", "-y", "-xx", "-s", "1000000", "-e"])
@@ -131,11 +126,11 @@ fn record(directory: &Path, log: &Path) -> Option<Vec<Op>> {
         .output();
     let output = match started {
         Ok(output) => output,
-        Err(error) => return not_here(format!("strace cannot be started: {error}")),
+        Err(error) => return missing(format!("strace cannot be started: {error}")),
     };
     let said = String::from_utf8_lossy(&output.stderr);
     if said.contains("PTRACE_TRACEME") || said.contains("Operation not permitted") {
-        return not_here("strace may not trace here (ptrace is not allowed)");
+        return withheld("strace may not trace here (ptrace is not allowed)");
     }
     assert!(output.status.success(), "{said}");
     Some(recording::read(&std::fs::read_to_string(log).unwrap(), directory))
