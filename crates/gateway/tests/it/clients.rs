@@ -3,6 +3,7 @@
 //! One story (list, call, progress, questions to the user and the model, cancellation, and what its era has beside) is told
 //! of the fixture directly, and then of a gateway in front of it, by clients that nobody here wrote.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tollgate_testkit::conformance::Fixture;
@@ -18,8 +19,9 @@ struct Doors {
     several: Gateway,
     one: Gateway,
     federated: Gateway,
+    federated_open: Gateway,
     _beside: Journal,
-    _folders: [TempDir; 3],
+    _folders: [TempDir; 4],
 }
 
 impl Doors {
@@ -32,19 +34,24 @@ impl Doors {
         let (one, second) = gateway(&format!("policed: {policed}")).await;
         // The clients call tools by the fixture's own names; the other server has none, so that the lists are the fixture's.
         let beside = Journal::start(Script::new()).await.unwrap();
-        let plain = format!("{{ url: '{url}', names: plain, every_tool: {{ price: [] }} }}");
-        let (federated, third) =
-            gateway(&format!("plain: {plain}, beside: {{ url: '{}' }}", beside.url())).await;
-        Some(Self { fixture, several, one, federated, _beside: beside, _folders: [first, second, third] })
+        let as_one = async |policy: &str| {
+            let plain = format!("{{ url: '{url}', names: plain{policy} }}");
+            gateway(&format!("plain: {plain}, beside: {{ url: '{}' }}", beside.url())).await
+        };
+        let (federated, third) = as_one(", every_tool: { price: [] }").await;
+        let (federated_open, fourth) = as_one("").await;
+        let _folders = [first, second, third, fourth];
+        Some(Self { fixture, several, one, federated, federated_open, _beside: beside, _folders })
     }
 
-    /// The doors of the server without a policy, then those of the one with, then the one of several servers as one.
-    fn urls(&self) -> [(String, Policy); 4] {
+    /// The doors of the server without a policy, then those of the one with, then those of several servers as one, with and without.
+    fn urls(&self) -> [(String, Policy); 5] {
         [
             (format!("{}/servers/open/mcp", self.several.url), Policy::Off),
             (format!("{}/servers/policed/mcp", self.several.url), Policy::On),
             (self.one.mcp(), Policy::On),
             (self.federated.mcp(), Policy::On),
+            (self.federated_open.mcp(), Policy::Off),
         ]
     }
 
@@ -52,6 +59,7 @@ impl Doors {
         self.several.assert_books_in_order();
         self.one.assert_books_in_order();
         self.federated.assert_books_in_order();
+        self.federated_open.assert_books_in_order();
     }
 }
 
@@ -173,23 +181,43 @@ async fn the_rust_client_sees_no_gateway_in_the_legacy_era() {
     tells_the_same_story_at_every_door(Sdk::Rust, Era::Legacy).await;
 }
 
+/// What the command line of the Inspector can ask: it has no user who would answer a question, and shows no progress.
+const ASKED: [(&str, &[&str]); 7] = [
+    ("tools/list", &[]),
+    ("tools/call", &["--tool-name", "test_simple_text"]),
+    ("resources/list", &[]),
+    ("resources/templates/list", &[]),
+    ("resources/read", &["--uri", "test://template/7/data"]),
+    ("prompts/list", &[]),
+    ("prompts/get", &["--prompt-name", "test_simple_prompt"]),
+];
+
 #[tokio::test]
 async fn the_inspector_sees_no_gateway() {
     let Some(doors) = Doors::open().await else { return };
     let Some(inspector) = available(Inspector::install().await) else { return };
     for era in [Era::Legacy, Era::Modern] {
         let look = async |url: &str| {
-            let list = inspector.ask(url, era, "tools/list", &[]).await.unwrap();
-            let call =
-                inspector.ask(url, era, "tools/call", &["--tool-name", "test_simple_text"]).await.unwrap();
-            (list, call["content"].clone())
+            let mut seen = Vec::new();
+            for (method, flags) in ASKED {
+                let mut said = inspector.ask(url, era, method, flags).await.unwrap();
+                // A call of a server with a policy has a receipt; its words are the server's.
+                if method == "tools/call" {
+                    said = said["content"].take();
+                }
+                seen.push((method, said));
+            }
+            seen
         };
         let direct = look(&doors.fixture.url()).await;
-        assert_eq!(direct.1[0]["text"], "This is a simple text response for testing.");
-        // Each look starts two programs, and the third door is the second one's under another name.
-        let [open, policed, _, federated] = doors.urls();
-        for (url, _policy) in [open, policed, federated] {
-            assert_eq!(look(&url).await, direct, "through {url}");
+        assert_eq!(direct[1].1[0]["text"], "This is a simple text response for testing.");
+        assert!(direct[4].1.to_string().contains("Data for ID: 7"), "{}", direct[4].1);
+        // Each look starts two programs for each question, and the third door is the second one's under another name.
+        let [open, policed, _, federated, federated_open] = doors.urls();
+        let doors = [open, policed, federated, federated_open];
+        let looks = doors.iter().map(|(url, _policy)| look(url));
+        for ((url, _policy), seen) in doors.iter().zip(join_all(looks).await) {
+            assert_eq!(seen, direct, "through {url}");
         }
     }
 }

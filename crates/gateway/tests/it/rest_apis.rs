@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tollgate_testkit::journal_server::{Journal, Script};
+use tollgate_testkit::peers::available;
+use tollgate_testkit::peers::mcp_client::{Mode, Use, python, typescript};
 
+use crate::builtin::assert_conforms;
 use crate::world::{Demand, Gateway, PRICE, PRICED, World, base64_encode, code, delivered, post, statement};
 
 const START: u128 = 100_000_000;
@@ -171,6 +174,34 @@ async fn a_rest_api_is_sold_tool_by_tool_with_a_receipt() {
     assert_eq!(world.payer_balance().await, START - 2 * PRICE);
     assert_eq!(world.gateway.account("clearing:l402"), [10_000, 0, 0, 0]);
     world.gateway.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn official_clients_use_a_rest_api_in_both_eras_and_the_conformance_suites_find_nothing_wrong() {
+    let shop = Shop::open().await;
+    let (port, yaml) = (shop.world.gateway.port, shop.world.folder.path().join("tollgate.yaml"));
+    // The same API without prices, beside one with.
+    let text = std::fs::read_to_string(&yaml).unwrap();
+    let open = text.replace("  shop:", "  open:").replace("servers:\n", "");
+    let open: String =
+        open.lines().filter(|line| !line.contains("tools:")).map(|line| format!("{line}\n")).collect();
+    let operator = crate::control::Operator::of(&shop.world.gateway);
+    operator.serve(&shop.world.gateway, &format!("{text}{open}")).await;
+    let calls = json!([["getPet", { "name": "Rex" }], ["listPets", { "kind": "dog" }]]);
+    let url = format!("http://localhost:{port}/servers/open/mcp");
+    let given = Use { url: &url, calls: &calls, reads: &json!([]) };
+    let seen = [
+        available(typescript(given, Mode::Auto).await).map(|seen| ("modern", seen)),
+        available(typescript(given, Mode::Legacy).await).map(|seen| ("legacy", seen)),
+        available(python(given).await).map(|seen| ("legacy", seen)),
+    ];
+    for (era, seen) in seen.into_iter().flatten() {
+        assert_eq!(seen.era, era);
+        assert_eq!(seen.tools, ["listPets", "createPet", "getPet"]);
+        assert_eq!(seen.results[0]["structuredContent"], json!({ "id": 7, "name": "Rex" }));
+        assert_eq!(seen.results[1]["content"][0]["text"], r#"["Rex","Bello"]"#);
+    }
+    assert_conforms(&url).await;
 }
 
 #[tokio::test]

@@ -68,6 +68,7 @@ async fn a_server_that_was_added_serves_and_the_rest_of_the_file_stays() {
     let said = run(folder.path(), &add);
     assert!(said.status.success(), "{}", errors(&said));
     assert!(errors(&said).contains("`tollgate dev` only"), "it takes no money yet: {}", errors(&said));
+    assert!(!errors(&said).contains("is new"), "{}", errors(&said));
     let entry = format!("  up:\n    url: {url}\n    tools:\n      echo: {{ price: [0.01USDC, 10sat] }}\n");
     assert_eq!(yaml(folder.path()), OWN.replace("# not there\n", &format!("# not there\n{entry}")));
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
@@ -214,6 +215,11 @@ async fn secrets_go_into_env_for_their_owner_alone() {
     let said = run(folder.path(), &add);
     assert!(said.status.success(), "{}", errors(&said));
     assert!(errors(&said).contains("GITHUB_TOKEN") && !errors(&said).contains(secret), "{}", errors(&said));
+    assert!(
+        errors(&said).contains("`tollgate dev --config tollgate.yaml`"),
+        "the file is new: {}",
+        errors(&said)
+    );
     let text = yaml(folder.path());
     assert!(
         text.contains("\"${GITHUB_TOKEN}\"") && text.contains("LEVEL: debug") && !text.contains(secret),

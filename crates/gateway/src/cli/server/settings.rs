@@ -80,7 +80,12 @@ impl Settings {
     }
 
     pub(super) fn write(&self) -> Result<(), TextFileError> {
-        self.file.replace(&self.text, MODE)
+        self.file.replace(&self.text, MODE)?;
+        if !self.exists() {
+            // The demo of `tollgate dev` looks for no file, so what was added would be looked for there in vain.
+            Out::note(&format!("{0} is new: `tollgate dev --config {0}` serves what it names", self.path()));
+        }
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! M1: a page of another site that was made to resolve to us reaches nothing.
 
 use serde_json::json;
-use tollgate_testkit::journal_server::Script;
+use tollgate_testkit::journal_server::{Journal, Script};
 
 use super::Wire;
 use crate::world::{World, call_body, modern_headers};
@@ -10,7 +10,7 @@ const FREE: &str = "{ price: [] }";
 
 /// One request with these `Host` and `Origin` lines; its status and all that came.
 async fn knock(world: &World, target: &str, lines: &[String]) -> (u16, String) {
-    let post = target.ends_with("/mcp");
+    let post = target.ends_with("/mcp") || target.contains("/v1/execute") || target.starts_with("/gate");
     let body = call_body("echo", &json!({}), &json!({})).to_string();
     let (method, body) = if post { ("POST", body.as_str()) } else { ("GET", "") };
     let mut head = vec![format!("{method} {target} HTTP/1.1"), "connection: close".to_owned()];
@@ -146,4 +146,56 @@ async fn m1_a_foreign_origin_is_refused_on_every_path() {
     }
     let expected = u64::try_from(2 * ours.len()).unwrap();
     assert_eq!(world.journal.executions(), expected, "control: these calls ran");
+}
+
+/// Paths of every other door, and of none.
+const OTHERS: [&str; 14] = [
+    "/servers/open/mcp",
+    "/servers/sel/mcp",
+    "/servers/tollgate/mcp",
+    "/servers/nobody/mcp",
+    "/api/v1/execute",
+    "/v1/execute",
+    "/gate/v1/authorize",
+    "/admin/v1/servers",
+    "/readyz",
+    "/.well-known/jwks.json",
+    "/docs/errors/unknown_tool",
+    "/api/docs",
+    "/dev/sandbox/balances/0x00000000000000000000000000000000000000aa",
+    "/nothing/here",
+];
+
+#[tokio::test]
+async fn m1_no_door_is_open_to_a_foreign_host_or_origin() {
+    let open = Journal::start(Script::echo()).await.unwrap();
+    let more = format!(
+        "  open: {{ url: '{}' }}\nvirtual: {{ sel: {{ tools: [up/echo] }} }}\nbuiltin_tools: true\n\
+         gate_api: {{ key: gate-key-of-a-test-0123456789abcdef }}\n",
+        open.url()
+    );
+    let world = World::with(Script::echo(), &[("echo", FREE)], &more, &[]).await;
+    // With an admin key there is an admin API.
+    crate::control::admin_key(&world.gateway);
+    let port = world.gateway.port;
+    let own = format!("host: 127.0.0.1:{port}");
+    let foreign = [
+        vec!["host: evil.example".to_owned()],
+        vec![format!("host: localhost.evil.example:{port}")],
+        vec![own.clone(), "origin: null".to_owned()],
+        vec![own.clone(), format!("origin: http://evil.example:{port}")],
+    ];
+    for target in OTHERS {
+        for lines in &foreign {
+            let (status, text) = knock(&world, target, lines).await;
+            assert!(status == 403 && text.contains("origin_refused"), "{target} {lines:?}: {text}");
+        }
+        let (status, text) = knock(&world, target, std::slice::from_ref(&own)).await;
+        assert_ne!(status, 403, "{target}, control: {text}");
+    }
+    assert_eq!(
+        (open.executions(), world.journal.executions()),
+        (1, 1),
+        "control: the calls that were let in"
+    );
 }
