@@ -128,7 +128,8 @@ impl Session {
     ) -> Result<Transacted, TransactError> {
         let number = self.batch.saturating_add(1);
         // Until its commit is sent nothing of it counts, whatever the server does once it is heard of again.
-        let prepared = in_time(answer_max, self.prepare_afresh(number, signer, commands, hooks)).await;
+        let prepared =
+            Box::pin(in_time(answer_max, self.prepare_afresh(number, signer, commands, hooks))).await;
         match prepared {
             Ok(Prepared::Nothing(outcomes)) => Ok(Transacted::Done(outcomes)),
             Ok(Prepared::Written { outcomes, head, accounts }) => {
