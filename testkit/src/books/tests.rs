@@ -38,8 +38,9 @@ fn books() -> Books {
 
 #[test]
 fn books_in_order_have_no_finding_and_each_fault_has_one() {
+    type Plant = fn(&mut Books);
     assert_eq!(books().findings(), Vec::<String>::new(), "control");
-    let faults: [(&str, &str, fn(&mut Books)); 14] = [
+    let faults: [(&str, &str, Plant); 14] = [
         ("an id twice", "twice", |books| books.transfers[2]["id"] = json!("t1")),
         ("nothing", "moves nothing", |books| books.transfers[0]["amount"] = json!("0")),
         ("no amount", "amount", |books| books.transfers[0]["amount"] = json!(10)),
