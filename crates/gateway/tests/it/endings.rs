@@ -16,6 +16,7 @@ use tollgate_testkit::http::{Answer, get};
 use tollgate_testkit::journal_server::{Behaviour, Journal, Script};
 use tollgate_testkit::peers::port;
 
+use crate::on_chain::until;
 use crate::transport::Wire;
 use crate::world::{PRICE, World, call, code, command, delivered, soon, statement, when_released};
 
@@ -257,7 +258,9 @@ async fn f8_a_panic_in_the_task_of_a_held_call_leaves_nothing_open() {
             );
         }
         assert_eq!(world.journal.executions(), 1, "{point}");
-        assert!(world.gateway.whole_log().contains("its settlement was driven on"), "{point}");
+        // It is said behind the commit that whoever asked again has seen.
+        let said = "its settlement was driven on";
+        until(said, async || world.gateway.whole_log().contains(said)).await;
         // Control: the next payment is taken as ever.
         let other = json!({ "n": 2 });
         delivered(&world.paid_call("echo", &other).await);
