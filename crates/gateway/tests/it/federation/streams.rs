@@ -211,6 +211,10 @@ async fn the_log_level_is_set_at_every_server_that_logs() {
     assert!(!beside.journal.messages().contains(&"logging/setLevel".to_owned()), "it does not log");
     let refused = session.ask("logging/setLevel", &json!({ "level": "nonsense" })).await;
     assert!(message(&refused)["error"].is_object(), "{}", refused.text());
+    // Where no server logs there is no such method, as at a server that does not.
+    let two = Two::echoes().await;
+    let unknown = Session::open(&two.mcp()).await.ask("logging/setLevel", &json!({ "level": "error" })).await;
+    assert_eq!(message(&unknown)["error"]["code"], -32_601, "{}", unknown.text());
 }
 
 #[tokio::test]

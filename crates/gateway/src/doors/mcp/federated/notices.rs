@@ -52,7 +52,11 @@ pub(super) async fn answer(asking: &Asking, frame: &Frame) -> Response<Body> {
 /// `logging/setLevel`: every server that logs is told.
 pub(super) async fn set_level(asking: &Asking, frame: &Frame, id: &RequestId) -> Response<Body> {
     let members = asking.session.iter().flat_map(|session| &session.members);
-    let asked = members.filter(|member| member.features.has(Features::LOGGING)).map(async |member| {
+    let logging: Vec<_> = members.filter(|member| member.features.has(Features::LOGGING)).collect();
+    if logging.is_empty() {
+        return super::unknown_method(asking, id, "logging/setLevel");
+    }
+    let asked = logging.into_iter().map(async |member| {
         let carrier = asking.federation.carrier(&member.server)?;
         let head = asking.head_for(&member.server, None)?;
         let answered = asking.ask(carrier, head, frame.bytes().clone(), id, NOTICE_MS_MAX).await;
