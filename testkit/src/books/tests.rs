@@ -17,6 +17,9 @@ fn account(name: &str, [debits, credits, debits_pending, credits_pending]: [u128
     })
 }
 
+/// What is planted, a word of what is found, and how it is planted.
+type Fault = (&'static str, &'static str, fn(&mut Books));
+
 /// Ten came in as credit, seven of it were set aside for a call, and five were charged.
 fn books() -> Books {
     Books {
@@ -38,9 +41,8 @@ fn books() -> Books {
 
 #[test]
 fn books_in_order_have_no_finding_and_each_fault_has_one() {
-    type Plant = fn(&mut Books);
     assert_eq!(books().findings(), Vec::<String>::new(), "control");
-    let faults: [(&str, &str, Plant); 14] = [
+    let faults: [Fault; 14] = [
         ("an id twice", "twice", |books| books.transfers[2]["id"] = json!("t1")),
         ("nothing", "moves nothing", |books| books.transfers[0]["amount"] = json!("0")),
         ("no amount", "amount", |books| books.transfers[0]["amount"] = json!(10)),

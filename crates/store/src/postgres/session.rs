@@ -4,6 +4,7 @@ mod reading;
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::{Client, Error};
 use tollgate_attest::{FIRST_PREVIOUS, Signer};
@@ -128,8 +129,7 @@ impl Session {
     ) -> Result<Transacted, TransactError> {
         let number = self.batch.saturating_add(1);
         // Until its commit is sent nothing of it counts, whatever the server does once it is heard of again.
-        let prepared =
-            Box::pin(in_time(answer_max, self.prepare_afresh(number, signer, commands, hooks))).await;
+        let prepared = in_time(answer_max, self.prepare_afresh(number, signer, commands, hooks)).await;
         match prepared {
             Ok(Prepared::Nothing(outcomes)) => Ok(Transacted::Done(outcomes)),
             Ok(Prepared::Written { outcomes, head, accounts }) => {
@@ -176,14 +176,17 @@ impl Session {
         commands: &[Command],
         hooks: &Hooks,
     ) -> Result<Prepared, TransactError> {
-        let prepared = self.prepare(number, signer, commands, hooks).await;
-        if !matches!(prepared, Ok(Prepared::Outdated)) {
-            return prepared;
+        let mut is_afresh = false;
+        loop {
+            let prepared = self.prepare(number, signer, commands, hooks).await;
+            if is_afresh || !matches!(prepared, Ok(Prepared::Outdated)) {
+                return prepared;
+            }
+            is_afresh = true;
+            tracing::warn!("an account was changed, and not by a gateway: the accounts are read again");
+            self.roll_back().await?;
+            self.accounts.forget();
         }
-        tracing::warn!("an account was changed, and not by a gateway: the accounts are read again");
-        self.roll_back().await?;
-        self.accounts.forget();
-        self.prepare(number, signer, commands, hooks).await
     }
 
     /// Everything up to the commit.
@@ -289,12 +292,13 @@ enum Prepared {
 const SILENT: &str = "the database does not answer";
 
 /// Asks within a time: a server that has stopped, or that a network in between hides, refuses nothing.
-pub(super) async fn in_time<T>(
+pub(super) fn in_time<T>(
     answer_max: Duration,
     asked: impl Future<Output = Result<T, TransactError>>,
-) -> Result<T, TransactError> {
-    let answered = tokio::time::timeout(answer_max, asked).await;
-    answered.unwrap_or_else(|_elapsed| Err(TransactError::Lost(SILENT.to_owned())))
+) -> impl Future<Output = Result<T, TransactError>> {
+    // Not an `async fn`, which would hold what it awaits twice.
+    tokio::time::timeout(answer_max, asked)
+        .map(|answered| answered.unwrap_or_else(|_elapsed| Err(TransactError::Lost(SILENT.to_owned()))))
 }
 
 /// Where a chain begins.

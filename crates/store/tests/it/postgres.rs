@@ -415,8 +415,8 @@ async fn f58_a_commit_into_the_silence_waits_for_its_look_up_and_nobody_waits_be
     fresh(&store, &claim(Rail::X402, "0x0")).await;
     way.silence_after_commit();
     let mut waits = JoinSet::new();
-    let (its_store, its_claim) = (store.clone(), in_doubt.clone());
-    waits.spawn(async move { its_store.claim(its_claim).await });
+    let (waiting, wanted) = (store.clone(), in_doubt.clone());
+    waits.spawn(async move { waiting.claim(wanted).await });
     while !way.has_cut() {
         tokio::task::yield_now().await;
     }
@@ -424,11 +424,7 @@ async fn f58_a_commit_into_the_silence_waits_for_its_look_up_and_nobody_waits_be
     assert!(waits.try_join_next().is_none(), "whether it counted is not known yet, so nobody is told");
 
     way.silence(false);
-    assert_eq!(
-        waits.join_next().await.unwrap().unwrap(),
-        Ok(Claimed::Fresh { attempt: 1 }),
-        "it had counted"
-    );
+    assert_eq!(waits.join_all().await, [Ok(Claimed::Fresh { attempt: 1 })], "it had counted");
     fresh(&store, &behind_it).await;
     store.advance(paid(&in_doubt)).await.unwrap();
     assert_eq!(database.psql("SELECT count(*) FROM tollgate.settlements").unwrap(), "3", "each once");
