@@ -7,12 +7,26 @@ use tollgate_rails::Offer;
 
 use crate::pricing::pricing;
 
+/// How much of a tool's description a demand shows, in bytes.
+const DESCRIPTION_BYTES_MAX: usize = 200;
+
+/// The beginning of a tool's description, as a demand shows it. Descriptions are written for models and have pages; a demand travels in
+/// headers, and whoever reads them takes no more than some 8 or 16 KB of all together.
+pub(crate) fn brief(description: &str) -> String {
+    const CUT: &str = "…";
+    if description.len() <= DESCRIPTION_BYTES_MAX {
+        return description.to_owned();
+    }
+    let end = description.floor_char_boundary(DESCRIPTION_BYTES_MAX.saturating_sub(CUT.len()));
+    format!("{}{CUT}", description.get(..end).unwrap_or_default().trim_end())
+}
+
 /// The offers for one quoted call.
 #[derive(Clone, Debug)]
 pub struct Demand {
     /// The tool that is asked for.
     pub tool: ToolRef,
-    /// Its description, shown to whoever approves the payment.
+    /// Its description, shown to whoever approves the payment: the beginning of it (see [`brief`]).
     pub description: Option<String>,
     /// The price of this call, for people.
     pub price: Price,
@@ -118,4 +132,23 @@ struct MppDemand<'a> {
     #[serde(rename = "httpStatus")]
     http_status: u16,
     challenges: Vec<&'a RawValue>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demand_shows_the_beginning_of_a_long_description_and_the_whole_of_a_short_one() {
+        for whole in ["", "Echoes.", &"a".repeat(DESCRIPTION_BYTES_MAX)] {
+            assert_eq!(brief(whole), whole);
+        }
+        for (long, begins) in [("word ".repeat(5_000), "word word"), ("日本".repeat(5_000), "日本日本")]
+        {
+            let shown = brief(&long);
+            assert!(shown.len() <= DESCRIPTION_BYTES_MAX, "{}", shown.len());
+            assert!(shown.starts_with(begins) && shown.ends_with('…'), "{shown}");
+            assert!(!shown.contains(" …"), "{shown}");
+        }
+    }
 }

@@ -3,7 +3,7 @@ use tollgate_ledger::{LedgerStore, SettlementRow, State};
 use tollgate_rails::{Funds, Offer, OfferError, Payment, PaymentRefusal, Proof};
 
 use crate::call::{Bill, Call, CreditUse, Paid, Quoted};
-use crate::demand::Demand;
+use crate::demand::{Demand, brief};
 use crate::denial::Denial;
 use crate::fault::Fault;
 use crate::ports::Ports;
@@ -280,7 +280,7 @@ pub(crate) async fn demand<S, P: Ports>(
     }
     Ok(Demand {
         tool: call.request.tool.clone(),
-        description: call.listed.description.clone(),
+        description: call.listed.description.as_deref().map(brief),
         price: quote.price.clone(),
         rules: call.listed.price.clone(),
         offers,

@@ -130,6 +130,29 @@ async fn a_failed_tool_costs_nothing_and_the_same_payment_can_be_used_again() {
 }
 
 #[tokio::test]
+async fn however_many_pages_a_description_has_the_headers_of_a_demand_are_short() {
+    let pages = "What it does, in which cases, and what not. ".repeat(500);
+    let tool = Tool::new("echo", Behaviour::Echo).with_member("description", json!(pages));
+    let world = World::new(Script::new().with(tool), &[("echo", PRICED)]).await;
+    let arguments = json!({ "n": 1 });
+    let (url, body) = (
+        format!("{}/api/v1/execute", world.gateway.url),
+        json!({ "tool_name": "echo", "arguments": arguments }),
+    );
+    let demand = post(&url, &body, &[]).await;
+    assert_eq!(code(&demand), "payment_required");
+    let length: usize =
+        demand.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    // Many servers and proxies take 8 KB of headers in all, clients on Node 16 KB.
+    assert!((2_000..8_000).contains(&length), "{length} bytes");
+    // Control: the tool is described to the end where tools are listed, and the demand is one that can be paid.
+    let listed = get(&format!("{}/api/v1/tools", world.gateway.url), &[]).await.unwrap();
+    assert!(listed.text().contains(pages.trim_end()), "{}", listed.text());
+    let payment = world.x402_payment("echo", &arguments).await;
+    delivered(&world.call_with("echo", &arguments, &json!({ "x402/payment": payment })).await);
+}
+
+#[tokio::test]
 async fn a_failed_tool_releases_the_l402_credential_and_says_so() {
     let script = Script::new().tool("fails", Behaviour::Fail("no".to_owned()));
     let world = World::new(script, &[("fails", PRICED)]).await;
