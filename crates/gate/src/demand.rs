@@ -26,7 +26,7 @@ pub(crate) fn brief(description: &str) -> String {
 pub struct Demand {
     /// The tool that is asked for.
     pub tool: ToolRef,
-    /// Its description, shown to whoever approves the payment: the beginning of it (see [`brief`]).
+    /// Its description, shown to whoever approves the payment: no more than its beginning.
     pub description: Option<String>,
     /// The price of this call, for people.
     pub price: Price,
