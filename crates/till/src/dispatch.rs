@@ -15,6 +15,8 @@ use std::path::Path;
 use parking_lot::Mutex;
 use tollgate_domain::CallId;
 
+use crate::failpoint;
+
 const MARK: usize = 16;
 /// The boot id stands in the first slots.
 const HEAD: u64 = 48;
@@ -92,6 +94,7 @@ impl DispatchMarks {
     pub fn mark(&self, call: CallId) -> io::Result<Mark<'_>> {
         let slot = {
             let mut slots = self.slots.lock();
+            failpoint::reached("mark_locked");
             slots.free.pop().unwrap_or_else(|| {
                 slots.used += 1;
                 slots.used - 1

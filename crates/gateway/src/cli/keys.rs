@@ -25,6 +25,7 @@ pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
 
 async fn create(name: String, labels: &[String], data: &DataArgs) -> anyhow::Result<()> {
     let labels = Labels::new(labels.iter().map(String::as_str))?;
+    let is_new = !data.data.exists();
     DataDirectory::open(&data.data)?;
     let store = open_or_make(data).await?;
     let secret = ApiKey::from_random(clock::random()?);
@@ -33,10 +34,12 @@ async fn create(name: String, labels: &[String], data: &DataArgs) -> anyhow::Res
     let new = NewKey { id, name, hash: secret.hash(), tier: Default::default(), labels, now };
     store.create_key(new).await?;
     show(data, &id.to_string(), secret.expose());
+    say_if_made(data, is_new);
     Ok(())
 }
 
 async fn create_admin(name: String, data: &DataArgs) -> anyhow::Result<()> {
+    let is_new = !data.data.exists();
     let store = ControlStore::open_shared(&data.data)?;
     let secret = AdminKey::from_random(clock::random()?);
     let created = clock::now();
@@ -45,6 +48,7 @@ async fn create_admin(name: String, data: &DataArgs) -> anyhow::Result<()> {
     let new = AdminKeyRecord { id, name, hash: secret.hash(), created, revoked: None };
     store.create_admin_key(new, record).await?;
     show(data, &id.to_string(), secret.expose());
+    say_if_made(data, is_new);
     Ok(())
 }
 
@@ -66,6 +70,14 @@ fn show(data: &DataArgs, id: &str, secret: &str) {
     } else {
         Out::line(secret);
         Out::note(&format!("{id}: send it as `Authorization: Bearer …`. It is not shown again."));
+    }
+}
+
+/// A first key may be made before the first start. Where a gateway runs already, its data directory was named wrong.
+fn say_if_made(data: &DataArgs, is_new: bool) {
+    if is_new {
+        let made = data.data.display();
+        Out::note(&format!("{made} is a new data directory: a gateway with another one does not know this key"));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value, json};
 
 use super::meaning::{Config, SandboxRails, Source};
@@ -150,9 +151,16 @@ fn check_spelling(tree: &Value, source: &Source) -> Result<(), Problems> {
         .map_err(|error| Problems(vec![source.problem("", format!("the schema is broken: {error}"))]))?;
     let problems: Vec<Problem> = validator
         .iter_errors(tree)
-        .map(|error| {
+        .flat_map(|error| {
             let at = error.instance_path().to_string().trim_start_matches('/').replace('/', ".");
-            source.problem(&at, error.to_string())
+            match error.kind() {
+                ValidationErrorKind::AdditionalProperties { unexpected } => {
+                    let within = if at.is_empty() { at } else { format!("{at}.") };
+                    let named = unexpected.iter().map(|name| format!("{within}{name}"));
+                    named.map(|at| source.problem(&at, "there is no such setting".to_owned())).collect()
+                }
+                _ => vec![source.problem(&at, error.to_string())],
+            }
         })
         .collect();
     if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }

@@ -619,6 +619,7 @@ async fn credit_is_given_in_the_assets_that_the_gateway_takes() {
     std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
     // Before a gateway was here nobody knows what it will take. Credit in the money of dev mode would look given, and pay for nothing.
     let made = run(folder.path(), &["keys", "create", "--name", "first", "--data", "data", "--json"]);
+    assert!(errors(&made).contains("data is a new data directory"), "{}", errors(&made));
     let made: Value = serde_json::from_str(&said(&made)).unwrap();
     let id = made["id"].as_str().unwrap().to_owned();
     let add = |money: &str, environment: &[(&str, &str)], more: &[&str]| {
@@ -637,6 +638,9 @@ async fn credit_is_given_in_the_assets_that_the_gateway_takes() {
     let base = [("NETWORK", "base"), ("RPC_URL", node), ("PAY_TO", payee)];
     given(add("1USDC", &base, &[]), "1000000");
     given(add("1USDC", &[], &["--config", "tollgate.yaml"]), "2000000");
+
+    let another = run(folder.path(), &["keys", "create", "--name", "another", "--data", "data", "--json"]);
+    assert!(!errors(&another).contains("new data directory"), "{}", errors(&another));
 
     // Afterwards it is what the gateway takes, whatever the environment of the command would mean alone.
     let gateway = Gateway::serve(folder.path(), &[]).await;
