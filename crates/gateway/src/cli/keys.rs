@@ -77,7 +77,9 @@ fn show(data: &DataArgs, id: &str, secret: &str) {
 fn say_if_made(data: &DataArgs, is_new: bool) {
     if is_new {
         let made = data.data.display();
-        Out::note(&format!("{made} is a new data directory: a gateway with another one does not know this key"));
+        Out::note(&format!(
+            "{made} is a new data directory: a gateway with another one does not know this key"
+        ));
     }
 }
 

@@ -131,7 +131,9 @@ async fn prepared(
 ) -> Result<Prepared, Verdict> {
     let malformed = |reason: String| Denial::MalformedFrame { json_rpc: -32_600, reason };
     let parsed: Execute<'_> = object(body).map_err(|error| {
-        malformed(format!("{error}; expected {{\"tool_name\",\"arguments\",\"auto_pay\",\"max_price\",\"authorization\"}}"))
+        malformed(format!(
+            "{error}; expected {{\"tool_name\",\"arguments\",\"auto_pay\",\"max_price\",\"authorization\"}}"
+        ))
     })?;
     let tool = resolve(gateway, &parsed.tool_name).await?;
     let arguments =

@@ -237,7 +237,9 @@ async fn f8_a_panic_is_the_end_of_its_request_alone() {
 #[tokio::test]
 async fn f8_a_panic_in_the_task_of_a_held_call_leaves_nothing_open() {
     // Before the tool was asked, under a lock that every paid call takes, and after the tool had answered.
-    for (point, asked_before) in [("panic after_claim", 0), ("panic mark_locked", 0), ("panic after_result", 1)] {
+    for (point, asked_before) in
+        [("panic after_claim", 0), ("panic mark_locked", 0), ("panic after_result", 1)]
+    {
         let environment = [("TOLLGATE_FAILPOINT", point)];
         let world = World::with(Script::echo(), &[("echo", "{ price: [0.01USDC] }")], "", &environment).await;
         let arguments = json!({ "n": 1 });
