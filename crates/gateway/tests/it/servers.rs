@@ -287,15 +287,21 @@ async fn a_probe_starts_and_stops_programs_and_names_what_somebody_should_look_a
     let journal = Journal::start_on_own_thread(script).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let dead = port::free().unwrap();
+    let long = "l".repeat(56);
     let text = format!(
         "servers:\n  demo: {{ command: [{TOLLGATE:?}, demo-server], tools: {{ weather: {{}} }} }}\n  up: {{ url: '{}' }}\n  \
-         dead: {{ url: 'http://127.0.0.1:{dead}/mcp' }}\n  priced: {{ command: [{TOLLGATE:?}, demo-server], tools: {{ wether: {{}} }} }}\n",
+         dead: {{ url: 'http://127.0.0.1:{dead}/mcp' }}\n  priced: {{ command: [{TOLLGATE:?}, demo-server], tools: {{ wether: {{}} }} }}\n  \
+         {long}: {{ command: [{TOLLGATE:?}, demo-server] }}\n",
         journal.url()
     );
     std::fs::write(folder.path().join("tollgate.yaml"), text).unwrap();
     let good = &lines(&succeeds(folder.path(), &["server", "probe", "demo", "--json"]))[0];
     assert_eq!((&good["kind"], &good["finding"]), (&json!("stdio"), &json!(false)), "{good}");
-    assert_eq!(good["tools"].as_array().unwrap().len(), 4);
+    assert_eq!((good["tools"].as_array().unwrap().len(), &good["long_names"]), (4, &json!([])));
+    // With the server before it, `weather` has 65 characters, and `digest` 64.
+    let prefixed = &lines(&succeeds(folder.path(), &["server", "probe", &long, "--json"]))[0];
+    assert_eq!(prefixed["long_names"], json!([format!("{long}__weather")]), "{prefixed}");
+    assert!(succeeds(folder.path(), &["server", "probe", &long]).contains("with 65 characters"));
     let probe = |name: &str| {
         let output = run(folder.path(), &["server", "probe", name, "--json"]);
         assert_eq!(output.status.code(), Some(1), "{name}: {}{}", out(&output), errors(&output));
@@ -313,7 +319,7 @@ async fn a_probe_starts_and_stops_programs_and_names_what_somebody_should_look_a
     assert!(gone["legacy"]["reason"].as_str().unwrap().contains("could not reach"), "{gone}");
     assert_eq!(probe("priced")["unlisted"], json!(["wether"]), "a price on a name that nobody lists");
     let all = run(folder.path(), &["server", "probe", "--json"]);
-    assert_eq!((lines(&out(&all)).len(), all.status.code()), (4, Some(1)));
+    assert_eq!((lines(&out(&all)).len(), all.status.code()), (5, Some(1)));
     assert_eq!(journal.executions(), 0, "no tool is called");
     assert!(refused(folder.path(), &["server", "probe", "nobody"]).contains("there is no server nobody"));
 }

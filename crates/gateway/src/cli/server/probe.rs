@@ -1,5 +1,6 @@
 //! `tollgate server probe`: what servers say of themselves when they are asked, and what their definitions hide.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
@@ -7,6 +8,7 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use tollgate_domain::ServerName;
 use tollgate_exec::probe::{Introduced, Offered, ProbeLimits, Probed, Spoken};
+use tollgate_federation::Names;
 use tollgate_registry::{Definition, Report, scan};
 
 use super::add::own_headers;
@@ -21,6 +23,8 @@ use crate::reserved::is_reserved;
 
 /// The name of a server that is in no file.
 const UNNAMED: &str = "probed";
+/// Longer names of tools are refused by the APIs of some models, and with one such tool all of a request.
+const NAME_CHARS_USUAL: usize = 64;
 
 /// One server that was looked at.
 struct Seen {
@@ -31,6 +35,8 @@ struct Seen {
     tools: Vec<Tool>,
     /// Tools that have a policy and are not listed.
     unlisted: Vec<String>,
+    /// Names at the door of all servers that have more than [`NAME_CHARS_USUAL`] characters.
+    long: Vec<String>,
 }
 
 /// One tool and what a scan finds in its definition.
@@ -70,6 +76,9 @@ async fn of_file(config: &Config, name: Option<&str>, limits: ProbeLimits) -> an
             vec![found.with_context(|| format!("there is no server {name}; see tollgate server list"))?]
         }
     };
+    let federation = &config.federation;
+    let names =
+        Names::new(federation.separator.clone(), config.servers.keys().cloned(), federation.plain.clone());
     let mut all = Vec::new();
     for (name, server) in chosen {
         let outcome = assemble::probe(name, server, config, limits).await;
@@ -78,7 +87,12 @@ async fn of_file(config: &Config, name: Option<&str>, limits: ProbeLimits) -> an
         let mut others: BTreeSet<String> =
             others.flat_map(|(_, server)| server.tools.keys().map(ToString::to_string)).collect();
         others.extend(all.iter().flat_map(|seen: &Seen| seen.tools.iter().map(|tool| tool.name.clone())));
-        all.push(Seen::of(name, server, outcome.map_err(|error| format!("{error:#}")), &others));
+        let mut seen = Seen::of(name, server, outcome.map_err(|error| format!("{error:#}")), &others);
+        if config.servers.len() > 1 {
+            let public = seen.tools.iter().map(|tool| names.public(name, &tool.name));
+            seen.long = public.filter(|name| name.len() > NAME_CHARS_USUAL).map(Cow::into_owned).collect();
+        }
+        all.push(seen);
     }
     Ok(all)
 }
@@ -146,7 +160,7 @@ impl Seen {
             None => Vec::new(),
         };
         let (kind, place) = way(server);
-        Self { name: name.clone(), kind, place, outcome, tools, unlisted }
+        Self { name: name.clone(), kind, place, outcome, tools, unlisted, long: Vec::new() }
     }
 
     fn speaks(&self) -> bool {
@@ -207,6 +221,13 @@ impl Seen {
                 visible(name)
             ));
         }
+        for name in &self.long {
+            Out::line(&format!(
+                "  ! {} is its name at /mcp, with {} characters; some model APIs take {NAME_CHARS_USUAL}",
+                visible(name),
+                name.len()
+            ));
+        }
     }
 
     fn json(&self) -> Value {
@@ -225,6 +246,7 @@ impl Seen {
             "resource_templates": count(|offered| &offered.templates),
             "prompts": count(|offered| &offered.prompts),
             "unlisted": self.unlisted,
+            "long_names": self.long,
             "finding": self.is_finding(),
         })
     }

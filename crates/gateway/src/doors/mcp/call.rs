@@ -358,8 +358,8 @@ impl Asked {
     /// The task that the answer was is the caller's from now on, if they get it.
     fn hand_over(&self, task: Option<String>, completed: &Result<Completed, Fault>) {
         let is_theirs = completed.as_ref().is_ok_and(|completed| completed.ending.has_answer());
-        let whose = self.shown.whose(&self.gateway.handle_keys);
-        if let (Some(task), true, Some(whose)) = (task, is_theirs, whose) {
+        let Some(task) = task.filter(|_| is_theirs) else { return };
+        if let Some(whose) = self.shown.whose(&self.gateway.handle_keys) {
             self.gateway.foundation.begun.note(&whose, &self.carrier.name, &task);
         }
     }
