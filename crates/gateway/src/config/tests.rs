@@ -242,7 +242,7 @@ fn unknown_keys_are_refused_wherever_they_stand() {
     let Problems(problems) = load_text(&yaml, &[]).unwrap_err();
     let unknown: Vec<&str> = problems.iter().map(|problem| problem.at.as_str()).collect();
     assert!(unknown.contains(&"lisen"), "{unknown:?}");
-    assert!(unknown.contains(&"servers.weather.tools.forecast.require.min_reputaton"), "{unknown:?}");
+    assert!(unknown.contains(&"servers.weather.tools.forecast.min_reputaton"), "{unknown:?}");
 }
 
 #[test]
