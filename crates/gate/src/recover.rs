@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use tollgate_domain::{CallId, Settle, UnixMillis};
-use tollgate_ledger::{Event, LedgerStore, RefundCause, SettlementRow, State};
+use tollgate_ledger::{
+    Event, LedgerStore, RefundCause, SettlementRow, State, StoreError, Transfer, TransferKind, expiry_id,
+};
 use tollgate_rails::{PaymentRail, Settlement, SettlementAnswer};
 
 use crate::complete::{Answered, own_answer};
@@ -15,6 +17,8 @@ use crate::street::Gate;
 
 /// How many settlements are read at once, however many are open.
 const ROWS_MAX: u32 = 256;
+/// For how long a reservation may be booked after its own time was over and still be found without a restart: a day.
+const LATE_MS_MAX: u64 = 86_400_000;
 
 /// What one round of recovery did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -103,6 +107,40 @@ impl<P: Ports> Gate<P> {
             after = left.last().map(|row| row.call);
             if after.is_none() {
                 return Ok(recovered);
+            }
+        }
+    }
+
+    /// Releases what was reserved on the books until a moment that is over: it can be posted no more. Looks at what ended after `since`, and
+    /// says from when on to look the next time. Every gateway may try: the ledger lets it happen once. What a call or a payout
+    /// reserves names no such moment, and ends with it.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the ledger cannot be read or written.
+    pub async fn release_expired(&self, since: UnixMillis) -> Result<UnixMillis, Fault> {
+        let now = self.ports.now();
+        loop {
+            let expired = self.ports.ledger().expired(since, now, ROWS_MAX).await.map_err(store_fault)?;
+            let mut is_on = false;
+            for pending in expired {
+                let of = pending.id;
+                let kind = TransferKind::VoidPending(of);
+                let note = "not posted in time".to_owned();
+                let void = Transfer { id: expiry_id(&of), kind, note, at: now, expires: None, ..pending };
+                match self.ports.ledger().book(vec![void]).await {
+                    Ok(_) => {
+                        tracing::info!(transfer = %of, "what was reserved until now is released");
+                        is_on = true;
+                    }
+                    // Whoever had reserved it, or another gateway, was there first.
+                    Err(StoreError::Refused(refusal)) => {
+                        tracing::debug!(transfer = %of, %refusal, "nothing is to be released any more");
+                    }
+                    Err(error) => return Err(store_fault(error)),
+                }
+            }
+            if !is_on {
+                return Ok(now.minus_millis(LATE_MS_MAX).max(since));
             }
         }
     }

@@ -192,7 +192,7 @@ pub(crate) fn claim<B: Books>(books: &mut B, claim: &Claim) -> Result<ClaimDecis
                 return Ok(ClaimDecision::OtherRequest(differs));
             }
             match row.state {
-                State::Voided => (row.attempt.saturating_add(1), claim.funds.clone()),
+                State::Voided => (row.attempt.saturating_add(1), funds_again(&row, claim)),
                 // Of a free call nothing went back.
                 State::Refunded if row.may_be_repeated() && matches!(row.funds, Funds::Free(_)) => {
                     (row.attempt.saturating_add(1), claim.funds.clone())
@@ -333,6 +333,16 @@ pub(crate) fn grant<B: Books>(
     let balances = draft.balances(&credit, &grant.asset)?;
     let granted = Granted { booked: true, available: balances.available().unwrap_or_default() };
     Ok((granted, Some(draft.changes)))
+}
+
+/// What pays for another attempt once the last one was voided: what went back of an earlier one, if that had paid for it. The rail has moved
+/// that money, and will not a second time. A proof that was kept, on a row that credit paid for, says so: of a wallet's credit that
+/// is spent in place of its signature none is.
+fn funds_again(row: &SettlementRow, claim: &Claim) -> Funds {
+    match (&row.funds, &claim.funds) {
+        (back @ Funds::Credit(_), Funds::OnSettlement) if !row.proof.is_empty() => back.clone(),
+        _ => claim.funds.clone(),
+    }
 }
 
 /// What of a repeated claim differs from the row, if anything. Caller and quote are compared as well: a proof may become

@@ -513,8 +513,8 @@ impl PayoutStore for Store {
         either!(self, store => store.payouts(filter, limit).await)
     }
 
-    async fn open_payouts(&self, limit: u32) -> Result<Vec<PayoutRow>, StoreError> {
-        either!(self, store => store.open_payouts(limit).await)
+    async fn open_payouts(&self, after: Option<PayoutId>, limit: u32) -> Result<Vec<PayoutRow>, StoreError> {
+        either!(self, store => store.open_payouts(after, limit).await)
     }
 
     async fn payee(&self, provider: &ProviderName) -> Result<Option<PayeeRow>, StoreError> {

@@ -135,10 +135,13 @@ pub(crate) fn cut(mut found: Vec<(u64, PayoutRow)>, limit: u32) -> PayoutPage {
     PayoutPage { rows: found.into_iter().map(|(_, row)| row).collect(), next }
 }
 
-fn open(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<PayoutRow>> {
-    let mut query = connection
-        .prepare_cached(payouts!("WHERE state IN ('held', 'submitted', 'unknown') ORDER BY seq LIMIT ?1"))?;
-    query.query_map(params![limit], payout)?.collect()
+fn open(connection: &Connection, after: Option<PayoutId>, limit: u32) -> rusqlite::Result<Vec<PayoutRow>> {
+    let after = after.map(|id| *id.as_bytes());
+    let mut query = connection.prepare_cached(payouts!(
+        "WHERE state IN ('held', 'submitted', 'unknown') \
+         AND seq > coalesce((SELECT seq FROM payouts WHERE id = ?1), 0) ORDER BY seq LIMIT ?2"
+    ))?;
+    query.query_map(params![after, limit], payout)?.collect()
 }
 
 impl PayoutStore for Store {
@@ -151,8 +154,8 @@ impl PayoutStore for Store {
         self.readers().read(move |connection| page(connection, &filter, limit)).await
     }
 
-    async fn open_payouts(&self, limit: u32) -> Result<Vec<PayoutRow>, StoreError> {
-        self.readers().read(move |connection| open(connection, limit)).await
+    async fn open_payouts(&self, after: Option<PayoutId>, limit: u32) -> Result<Vec<PayoutRow>, StoreError> {
+        self.readers().read(move |connection| open(connection, after, limit)).await
     }
 
     async fn payee(&self, provider: &ProviderName) -> Result<Option<PayeeRow>, StoreError> {

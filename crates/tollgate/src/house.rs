@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tollgate_attest::PublicKey;
-use tollgate_domain::{Assets, ServerName};
+use tollgate_domain::{Assets, ServerName, UnixMillis};
 use tollgate_gate::{Gate, GateLimits, Listed, Mode};
 use tollgate_risk::Room;
 use tollgate_till::dispatch::DispatchMarks;
@@ -20,7 +20,7 @@ use crate::ports::OwnPorts;
 use crate::settings::{Limits, Settings};
 use crate::terms::Terms;
 
-/// How often settlements without a definite answer are looked up again, and stored results pruned.
+/// How often settlements without a definite answer are looked up again, reservations whose time is over released, and stored results pruned.
 const UPKEEP_MS: u64 = 2_000;
 
 /// Everything that the tolls of one data directory share.
@@ -180,8 +180,9 @@ impl Completes for House {
     }
 }
 
-/// Looks up settlements whose rail was silent, and prunes old results, until the last toll is gone.
+/// Looks up settlements whose rail was silent, releases what was reserved for too long, and prunes old results, until the last toll is gone.
 async fn upkeep(house: Weak<House>, stop: CancellationToken) {
+    let mut released = UnixMillis::new(0);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -190,6 +191,10 @@ async fn upkeep(house: Weak<House>, stop: CancellationToken) {
         let Some(house) = house.upgrade() else { return };
         if let Err(error) = house.gate.reconcile().await {
             tracing::error!(%error, "could not look up open settlements");
+        }
+        match house.gate.release_expired(released).await {
+            Ok(until) => released = until,
+            Err(error) => tracing::error!(%error, "could not release what was reserved until now"),
         }
         if let Err(error) = house.gate.ports().store.prune(clock::now()).await {
             tracing::error!(%error, "could not prune old results");

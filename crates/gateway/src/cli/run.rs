@@ -29,7 +29,8 @@ use crate::payouts::drive;
 use crate::telemetry::survey;
 use crate::{clock, dev, keys, pins, server};
 
-/// How often settlements without a definite answer are looked up again, escrows past their deadline ended, and stored results pruned.
+/// How often settlements without a definite answer are looked up again, escrows past their deadline ended, reservations whose time is over
+/// released, and stored results pruned.
 const UPKEEP_MS: u64 = 2_000;
 /// After what time a gateway of the same database that does not run is taken for gone: it knows better what became of its calls, and
 /// has its turn first. An hour.
@@ -208,6 +209,7 @@ async fn started(start: Start, foundation: &Foundation) -> anyhow::Result<Starte
 }
 
 async fn upkeep(live: Arc<Live>, stop: CancellationToken) {
+    let mut released = UnixMillis::new(0);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -219,6 +221,10 @@ async fn upkeep(live: Arc<Live>, stop: CancellationToken) {
         }
         if let Err(error) = sweep::sweep(&gateway).await {
             tracing::error!(%error, "could not look for escrows whose deadline has passed");
+        }
+        match gateway.gate.release_expired(released).await {
+            Ok(until) => released = until,
+            Err(error) => tracing::error!(%error, "could not release what was reserved until now"),
         }
         if let Err(error) = gateway.gate.ports().store.prune(clock::now()).await {
             tracing::error!(%error, "could not prune old results");

@@ -4,7 +4,7 @@
 //! again by the same instruction, which its rail carries out at most once. Several gateways may do this for one ledger: the version
 //! of the row lets one of them make the instruction.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ use crate::live::Live;
 
 /// Between two turns, in milliseconds.
 const TURN_MS: u64 = 500;
-/// How many payouts one turn looks at.
-const OPEN_MAX: u32 = 256;
+/// How many payouts are read at once, however many are open.
+const ROWS_MAX: u32 = 256;
 /// How many of them are driven at once.
 const AT_ONCE_MAX: usize = 16;
 /// The longest pause between two looks at one payout, in milliseconds; each is twice as long as the one before it.
@@ -63,10 +63,31 @@ pub(crate) async fn watch(live: Arc<Live>, stop: CancellationToken) {
 async fn turn(gateway: &Gateway, pauses: &mut HashMap<PayoutId, Pause>) -> Result<(), StoreError> {
     let store = &gateway.gate.ports().store;
     for (name, provider) in &gateway.config.payouts.providers {
-        super::align(store, name, provider).await?;
+        // A list that is too long with what operators have added is not taken. Others are paid all the same, and so is what was
+        // allowed to go before.
+        if let Err(error) = super::align(store, name, provider).await {
+            tracing::error!(provider = %name, %error, "could not list where a provider is paid");
+        }
     }
-    let open = store.open_payouts(OPEN_MAX).await?;
-    pauses.retain(|id, _| open.iter().any(|row| row.id == *id));
+    let (mut open, mut after) = (HashSet::new(), None);
+    loop {
+        let page = store.open_payouts(after, ROWS_MAX).await?;
+        let Some(last) = page.last() else { break };
+        // What cannot be sent, such as over a wallet without money, is behind: it holds up nobody else's.
+        after = Some(last.id);
+        open.extend(page.iter().map(|row| row.id));
+        drive(gateway, &page, pauses).await?;
+    }
+    pauses.retain(|id, _| open.contains(id));
+    Ok(())
+}
+
+/// Takes those on whose pause is over.
+async fn drive(
+    gateway: &Gateway,
+    open: &[PayoutRow],
+    pauses: &mut HashMap<PayoutId, Pause>,
+) -> Result<(), StoreError> {
     let now = clock::now();
     let is_due = |row: &&PayoutRow| pauses.get(&row.id).is_none_or(|pause| now >= pause.until);
     let due: Vec<&PayoutRow> = open.iter().filter(is_due).collect();

@@ -4,8 +4,12 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tollgate_attest::Signer;
-use tollgate_domain::{Amount, Binding, CallId, Caller, Digest, PaymentKey, Rail, Settle, ToolRef};
-use tollgate_ledger::{Advance, Claim, Claimed, Event, Funds, LedgerStore as _};
+use tollgate_domain::{
+    Amount, Binding, CallId, Caller, Digest, PaymentKey, Rail, Settle, ToolRef, TransferId, UnixMillis,
+};
+use tollgate_ledger::{
+    Advance, Claim, Claimed, Clearing, Event, Funds, Grant, LedgerStore as _, Transfer, TransferKind,
+};
 use tollgate_store::{Options, Store};
 use tollgate_testkit::http::Answer;
 use tollgate_testkit::journal_server::{Behaviour, Script};
@@ -14,7 +18,8 @@ use tollgate_testkit::peers::anvil::PAYER;
 use crate::on_chain::{FUNDS, OnChain};
 use crate::paid_calls::{api_key, until_known};
 use crate::world::{
-    Gateway, PRICE, PRICED, START, World, call, call_body, code, delivered, modern_headers, now, statement,
+    Gateway, PRICE, PRICED, START, World, call, call_body, code, delivered, modern_headers, now, soon,
+    statement,
 };
 
 /// Makes a call that the gateway dies of: no answer comes.
@@ -126,6 +131,60 @@ async fn f1_however_many_calls_a_crash_left_open_each_is_taken_up_at_start() {
     world.gateway = world.gateway.started_again().await;
     let said = world.gateway.whole_log();
     assert!(said.contains(&format!("recovered: {EACH} settlement(s) ended, {EACH} still open")), "{said}");
+    world.gateway.assert_books_in_order();
+}
+
+const ALICE: &str = "eip155:0x00000000000000000000000000000000000000aa";
+const BOB: &str = "eip155:0x00000000000000000000000000000000000000bb";
+
+/// A reservation that another program over these books has made, and forgot.
+fn reserved(number: u8, expires: Option<UnixMillis>) -> Transfer {
+    Transfer {
+        id: TransferId::from_bytes([number; 16]),
+        kind: TransferKind::Pending,
+        debit: format!("credit:{ALICE}").parse().unwrap(),
+        credit: format!("credit:{BOB}").parse().unwrap(),
+        asset: "lightning:regtest/msat".parse().unwrap(),
+        amount: Amount::new(10_u128.pow(u32::from(number))),
+        call: None,
+        note: "left".to_owned(),
+        at: now(),
+        expires,
+    }
+}
+
+#[tokio::test]
+async fn what_was_reserved_until_a_moment_that_is_over_is_released_by_whoever_serves() {
+    let mut world = World::paid_echo().await;
+    world.gateway.kill();
+    let signer = Signer::from_seed(&[7; 32]).unwrap();
+    let store = Store::open(&world.folder.path().join("data"), signer, Options::default()).unwrap();
+    let grant = Grant {
+        id: TransferId::from_bytes([9; 16]),
+        from: Clearing::Manual,
+        to: ALICE.parse().unwrap(),
+        asset: "lightning:regtest/msat".parse().unwrap(),
+        amount: Amount::new(20_000),
+        note: "control".to_owned(),
+        now: now(),
+    };
+    store.grant_credit(grant).await.unwrap();
+    let soon_over = now().plus_millis(5_000);
+    // One that was over before the gateway starts, one that is over while it serves, one that is not, and one without an end.
+    let ends = [Some(now()), Some(soon_over), Some(now().plus_millis(3_600_000)), None];
+    let all = (0..).zip(ends).map(|(number, ends)| reserved(number, ends)).collect();
+    store.book(all).await.unwrap();
+    drop(store);
+    world.gateway = world.gateway.started_again().await;
+    let pending = || world.gateway.account(&format!("credit:{ALICE}"))[2];
+    soon(async {
+        while pending() != 1_100 {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    })
+    .await;
+    assert!(now() >= soon_over, "not before its end");
+    assert_eq!(world.gateway.account(&format!("credit:{BOB}")), [0, 0, 0, 1_100], "nothing was posted");
     world.gateway.assert_books_in_order();
 }
 

@@ -15,6 +15,11 @@ use crate::world::{PRICE, PRICED, START, TOLLGATE, World, call, code, command, d
 /// Calls at once while the disk is slow.
 const AT_ONCE: u64 = 120;
 
+/// How long each sync of the slow disk takes: two tenths of a second by default; `TOLLGATE_SYNC_MS=n` so long.
+fn sync_ms() -> u64 {
+    std::env::var("TOLLGATE_SYNC_MS").map_or(200, |number| number.parse().unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f18_a_disk_that_takes_its_time_makes_calls_wait_and_none_is_lost_or_charged_without_a_result() {
     let limits = "limits: { calls_per_minute: 1000000, offers_per_minute: 1000000 }\n";
@@ -31,8 +36,9 @@ async fn f18_a_disk_that_takes_its_time_makes_calls_wait_and_none_is_lost_or_cha
         count.unwrap().trim().parse().unwrap()
     };
     let before = syncs().await;
-    // Each sync takes two tenths of a second: one call after the other would take a minute and more.
-    let Some(disk) = injected(world.gateway.pid(), world.folder.path(), "delay_enter=200000").await else {
+    // One call after the other would take a minute and more.
+    let delay = format!("delay_enter={}", sync_ms() * 1_000);
+    let Some(disk) = injected(world.gateway.pid(), world.folder.path(), &delay).await else {
         return;
     };
     let mut tasks = JoinSet::new();
@@ -40,7 +46,9 @@ async fn f18_a_disk_that_takes_its_time_makes_calls_wait_and_none_is_lost_or_cha
         let url = world.gateway.mcp();
         tasks.spawn(async move { call(&url, "echo", &arguments, &meta, &[]).await });
     }
-    let answers = soon(tasks.join_all()).await;
+    // A claim and an end wait for a sync each, and for the one that is under way when they come.
+    let wait = std::time::Duration::from_millis(30_000 + 8 * sync_ms());
+    let answers = tokio::time::timeout(wait, tasks.join_all()).await.expect("calls end");
     let mut charged = 0;
     for answer in &answers {
         if answer.json().is_ok_and(|body| body["result"].is_object() && body["result"]["isError"] != true) {

@@ -6,6 +6,14 @@ mod rails;
 mod withdrawer;
 
 use serde_json::{Value, json};
+use tollgate_attest::Signer;
+use tollgate_domain::{Amount, AssetId, Principal, TransferId};
+use tollgate_ledger::payout::{
+    ChangeList, Destination, ListChange, ListedBy, PayoutCommand, PayoutLimits, PayoutRail, PayoutStore as _,
+    RequestPayout, Source, payout_id_for,
+};
+use tollgate_ledger::{LedgerStore as _, Transfer, TransferKind};
+use tollgate_store::{Options, Store};
 use tollgate_testkit::journal_server::Script;
 
 #[cfg(not(feature = "postgres"))]
@@ -13,7 +21,7 @@ use self::withdrawer::Withdrawer;
 #[cfg(feature = "postgres")]
 pub(crate) use self::withdrawer::Withdrawer;
 use self::withdrawer::reload;
-use crate::world::{PRICE, PRICED, World, delivered};
+use crate::world::{PRICE, PRICED, World, delivered, now};
 
 /// Where the provider's money may go.
 pub(crate) const WALLET: &str = "0x1111111111111111111111111111111111111111";
@@ -133,6 +141,105 @@ async fn p21_a_provider_withdraws_once_and_every_wrong_withdrawal_is_refused_by_
     let report: Value = serde_json::from_slice(&report.stdout).unwrap();
     assert_eq!((&report["in_order"], &report["payouts_compared"]), (&json!(true), &json!(1)), "{report}");
     world.gateway.assert_books_in_order();
+}
+
+/// The books of a gateway that does not run.
+fn books(world: &World) -> Store {
+    let signer = Signer::from_seed(&[7; 32]).unwrap();
+    Store::open(&world.folder.path().join("data"), signer, Options::default()).unwrap()
+}
+
+/// A Lightning node, whose invoices nothing pays in dev mode.
+fn node(digit: usize) -> Destination {
+    let asset = "lightning:regtest/msat".parse().unwrap();
+    Destination::new(PayoutRail::Lightning, asset, &format!("02{digit:064x}")).unwrap()
+}
+
+fn listed(provider: &str, destination: Destination) -> PayoutCommand {
+    let (provider, now) = (provider.parse().unwrap(), now());
+    let change = ListChange::Add(destination, ListedBy::Operator(None));
+    PayoutCommand::List(ChangeList { provider, change, now })
+}
+
+/// A provider withdraws from a gateway that was started again over these books.
+async fn withdraws(world: &mut World, more: &str) {
+    world.gateway = world.gateway.started_again().await;
+    let acme = Withdrawer::new(&world.gateway);
+    let settings = settings(&[&acme.id], more).replace("cool_off_seconds: 3600", "cool_off_seconds: 0");
+    reload(world, &settings);
+    acme.until_allowed().await;
+    let made = acme.request("once", &asked(PRICE)).await.done();
+    acme.until_state(made["payout_id"].as_str().unwrap(), "settled").await;
+    assert_eq!(world.gateway.sandbox_balance(WALLET).await, PRICE);
+    world.gateway.assert_books_in_order();
+}
+
+#[tokio::test]
+async fn however_many_payouts_cannot_be_sent_those_behind_them_are() {
+    /// As many as one provider may ask for in a day, which is as many as are read at once.
+    const WAITING: usize = 256;
+    let mut world = earned(1, &[]).await;
+    world.gateway.kill();
+    let store = books(&world);
+    store.payout_command(listed("other", node(1))).await.unwrap();
+    let asset: AssetId = "lightning:regtest/msat".parse().unwrap();
+    let earned = Transfer {
+        id: TransferId::from_bytes([6; 16]),
+        kind: TransferKind::Posted,
+        debit: "clearing:l402".parse().unwrap(),
+        credit: "payable:other".parse().unwrap(),
+        asset,
+        amount: Amount::new(1_000),
+        call: None,
+        note: "earned".to_owned(),
+        at: now(),
+        expires: None,
+    };
+    store.book(vec![earned]).await.unwrap();
+    let by: Principal = "eip155:0x00000000000000000000000000000000000000aa".parse().unwrap();
+    let request = |number: usize| RequestPayout {
+        id: payout_id_for(&by, &number.to_string(), None),
+        source: Source::Earned {
+            provider: "other".parse().unwrap(),
+            server: "other".parse().unwrap(),
+            by: by.clone(),
+        },
+        destination: node(1),
+        amount: Amount::new(1),
+        invoice: Some("lnbcrt1".into()),
+        of_key: None,
+        limits: PayoutLimits {
+            cool_off_ms: 0,
+            least: Amount::new(1),
+            per_payout: Amount::new(1),
+            per_day: Amount::new(1_000),
+            approve_above: None,
+        },
+        now: now(),
+    };
+    let all = (0..WAITING).map(|number| store.payout_command(PayoutCommand::Request(request(number))));
+    assert!(futures_util::future::join_all(all).await.iter().all(Result::is_ok));
+    drop(store);
+    withdraws(&mut world, "").await;
+    assert_eq!(world.gateway.account("payable:other")[2], WAITING as u128, "control: they still wait");
+}
+
+#[tokio::test]
+async fn a_provider_whose_list_is_too_long_holds_up_no_other() {
+    let mut world = earned(1, &[]).await;
+    world.gateway.kill();
+    let store = books(&world);
+    for number in 1..=64 {
+        store.payout_command(listed("other", node(number))).await.unwrap();
+    }
+    drop(store);
+    withdraws(
+        &mut world,
+        &format!("    other:\n      servers: [other]\n      destinations: [\"{ELSEWHERE}\"]\n"),
+    )
+    .await;
+    let said = world.gateway.whole_log();
+    assert!(said.contains("could not list where a provider is paid"), "control: {said}");
 }
 
 #[tokio::test]

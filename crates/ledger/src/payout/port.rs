@@ -61,8 +61,13 @@ pub trait PayoutStore: LedgerStore {
         limit: u32,
     ) -> impl Future<Output = Result<PayoutPage, StoreError>> + Send;
 
-    /// Every payout that the gateway has to carry out or to look up (held, submitted, unknown), the oldest first, at most `limit`.
-    fn open_payouts(&self, limit: u32) -> impl Future<Output = Result<Vec<PayoutRow>, StoreError>> + Send;
+    /// Every payout that the gateway has to carry out or to look up (held, submitted, unknown), the oldest first, those asked for after
+    /// the one `after`, at most `limit`.
+    fn open_payouts(
+        &self,
+        after: Option<PayoutId>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<PayoutRow>, StoreError>> + Send;
 
     /// What is remembered of a provider; `None`: nothing.
     fn payee(

@@ -153,9 +153,13 @@ impl PayoutStore for PostgresStore {
         Ok(cut(found, limit))
     }
 
-    async fn open_payouts(&self, limit: u32) -> Result<Vec<PayoutRow>, StoreError> {
-        let query = payouts!("WHERE state IN ('held', 'submitted', 'unknown') ORDER BY seq LIMIT $1");
-        self.rows(query, &[(&i64::from(limit), Type::INT8)], payout).await
+    async fn open_payouts(&self, after: Option<PayoutId>, limit: u32) -> Result<Vec<PayoutRow>, StoreError> {
+        let (after, limit) = (after.map(|id| id.as_bytes().to_vec()), i64::from(limit));
+        let query = payouts!(
+            "WHERE state IN ('held', 'submitted', 'unknown') \
+             AND seq > coalesce((SELECT seq FROM payouts WHERE id = $1), 0) ORDER BY seq LIMIT $2"
+        );
+        self.rows(query, &[(&after, Type::BYTEA), (&limit, Type::INT8)], payout).await
     }
 
     async fn payee(&self, provider: &ProviderName) -> Result<Option<PayeeRow>, StoreError> {

@@ -118,11 +118,17 @@ pub(crate) async fn life_of(store: &Store) {
     let small = ask(store, request("small", 100)).await.unwrap();
     assert_eq!((large.state, small.state), (PayoutState::Requested, PayoutState::Held));
     assert_eq!(ask(store, request("small", 100)).await, Ok(small.clone()), "the same request, once");
-    let open =
-        async || store.open_payouts(9).await.unwrap().into_iter().map(|row| row.id).collect::<Vec<_>>();
+    let page = async |after, limit| {
+        let rows = store.open_payouts(after, limit).await.unwrap();
+        rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    let open = async || page(None, 9).await;
     assert_eq!(open().await, [small.id], "what waits for a word is not carried out");
     step(store, large.id, Actor::Operator(None), PayoutEvent::Approve).await.unwrap();
     assert_eq!(open().await, [large.id, small.id]);
+    assert_eq!(page(None, 1).await, [large.id]);
+    assert_eq!(page(Some(large.id), 1).await, [small.id], "what stays open is behind");
+    assert_eq!(page(Some(small.id), 1).await, []);
     for event in [
         PayoutEvent::Submit { instruction: "sign".to_owned() },
         PayoutEvent::Unknown { evidence: "timed out".to_owned() },
@@ -135,6 +141,7 @@ pub(crate) async fn life_of(store: &Store) {
     let failed = PayoutEvent::Failed { reason: "expired".to_owned() };
     step(store, small.id, Actor::Gateway, failed).await.unwrap();
     assert_eq!(open().await, []);
+    assert_eq!(page(Some(large.id), 9).await, [], "behind one that has ended");
     let balance = store.balance(&payable(), &asset()).await.unwrap();
     assert_eq!(balance.available(), Some(Amount::new(499)));
     let payee = store.payee(&acme()).await.unwrap().unwrap();

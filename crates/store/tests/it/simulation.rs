@@ -298,7 +298,7 @@ impl<M: Machine> Simulation<M> {
                 self.deliver(vec![Request { what: What::Payout(ask), now: self.now }]).await?;
             }
         }
-        let open = self.machine.store().open_payouts(99).await.unwrap();
+        let open = self.machine.store().open_payouts(None, 99).await.unwrap();
         let is_over = self.reference.payouts.values().all(|payout| payout.is_over());
         if open.is_empty() && is_over { Ok(()) } else { Err(format!("payouts are stuck: {open:?}")) }
     }

@@ -63,6 +63,35 @@ fn money_that_is_here_moves_with_the_claim() {
     assert_eq!(books.claim(&unfunded), Claimed::InsufficientFunds { available: Amount::ZERO });
 }
 
+/// Its tool came to be paid after it has run.
+#[test]
+fn what_went_back_pays_also_behind_an_attempt_that_was_voided_and_its_rail_is_asked_no_more() {
+    let mut books = Memory::default();
+    let first = before(Rail::X402, Funds::OnSettlement, 1);
+    books.claim(&first);
+    books.advance(&first, [settled()]).unwrap();
+    books.advance(&first, refund(RefundCause::ToolFailed)).unwrap();
+    for call in 2..=4 {
+        let again = claim_of(Rail::X402, Funds::OnSettlement, call);
+        assert_eq!(books.claim(&again), Claimed::Fresh { attempt: u32::from(call) });
+        let row = books.settlement(&again.key).unwrap().unwrap();
+        assert_eq!(row.funds, Funds::Credit(bob()), "attempt {call}: its signature has moved the money");
+        assert_eq!(has(&books, AccountName::Credit(bob())), 0);
+        books.advance(&again, [voided()]).unwrap();
+        assert_eq!(has(&books, AccountName::Credit(bob())), 10);
+    }
+
+    // Control: what was paid with a wallet's credit in place of its signature, which is not kept then, may be paid with the signature.
+    let mut books = Memory::default();
+    books.grant(&bob(), 10);
+    let credit = Claim { proof: "".into(), ..claim_of(Rail::X402, Funds::Credit(bob()), 1) };
+    books.claim(&credit);
+    books.advance(&credit, [voided()]).unwrap();
+    let signed = claim_of(Rail::X402, Funds::OnSettlement, 2);
+    assert_eq!(books.claim(&signed), Claimed::Fresh { attempt: 2 });
+    assert_eq!(books.settlement(&signed.key).unwrap().unwrap().funds, Funds::OnSettlement);
+}
+
 #[test]
 fn what_a_failed_tool_was_paid_goes_back_and_pays_for_the_same_request_once_more() {
     let mut books = Memory::default();
@@ -224,6 +253,12 @@ fn an_operator_gives_back_at_most_what_was_kept_and_once_under_each_id() {
         assert_eq!(give_back(&mut books, &part), Ok(Amount::new(4)), "{settle}");
         let later = Refund { now: UnixMillis::new(99), ..part.clone() };
         assert_eq!(give_back(&mut books, &later), Ok(Amount::new(4)), "{settle}: asked again, booked once");
+        let whatever_it_was = Refund { amount: Amount::ZERO, ..part.clone() };
+        assert_eq!(
+            give_back(&mut books, &whatever_it_was),
+            Ok(Amount::new(4)),
+            "{settle}: without its amount"
+        );
         let row = books.settlement(&claim.key).unwrap().unwrap();
         assert_eq!((row.charged(), row.updated), (true, part.now), "{settle}: for the rest");
         let other = Refund { reason: "another".into(), ..part.clone() };

@@ -672,3 +672,17 @@ fn f22_a_deadline_that_the_clock_jumped_over_stops_no_party() {
     // What begins now has its whole time by the clock.
     assert_eq!(moved.row.state.due(), Some(due.plus_millis(4_001)));
 }
+
+#[test]
+fn a_step_is_sealed_where_money_moves_and_nowhere_else() {
+    let mut books = books();
+    for (at, by, event, moves) in [
+        (1, by(PAYER), EscrowEvent::Fund, true),
+        (2, by(PROVIDER), EscrowEvent::Lock, false),
+        (3, by(PROVIDER), delivered(), false),
+        (4, by(PAYER), EscrowEvent::Accept(Part::Rest), true),
+    ] {
+        let sealed = MoveEscrow { mode: Some("sandbox"), ..step(id(1), by, event, at) };
+        assert_eq!(books.step(sealed.clone()).unwrap().receipt.is_some(), moves, "{:?}", sealed.event);
+    }
+}

@@ -1,9 +1,9 @@
 use proptest::prelude::*;
-use tollgate_domain::KeyId;
+use tollgate_domain::{AdminKeyId, KeyId};
 
 use super::*;
 use crate::escrow::split::halves;
-use crate::escrow::{EscrowEvent, provider_share};
+use crate::escrow::{EscrowEvent, EscrowState, Who, provider_share};
 
 fn who(byte: u8) -> Principal {
     Caller::ApiKey(KeyId::from_bytes([byte; 16])).principal()
@@ -123,5 +123,37 @@ proptest! {
     fn a_stake_is_the_share_rounded_up_and_at_least_ten(units in 0_u128..1_000_000_000, bps in 0_u16..=10_000) {
         let stake = stake_for(Amount::new(units), Bps::new(bps)).get();
         prop_assert_eq!(stake, (units * u128::from(bps)).div_ceil(10_000).max(10));
+    }
+}
+
+#[test]
+fn providers_and_states_have_one_text_form() {
+    for text in ["anonymous", "server:demo"] {
+        assert_eq!(text.parse::<Provider>().unwrap().to_string(), text);
+    }
+    for text in ["", "demo", "server:", "server:A"] {
+        assert!(text.parse::<Provider>().is_err(), "{text:?}");
+    }
+    for word in EscrowState::OPEN_WORDS {
+        assert_eq!(EscrowState::word_of(word), Some(word));
+    }
+    assert_eq!(EscrowState::word_of("open"), None);
+}
+
+#[test]
+fn whoever_acts_has_one_text_form() {
+    for (text, who) in [
+        ("operator", Who::Operator(None)),
+        ("service", Who::Service),
+        ("server", Who::Server),
+        ("clock", Who::Clock),
+        ("anonymous", Who::Principal("anonymous".parse().unwrap())),
+    ] {
+        assert_eq!((text.parse(), who.to_string().as_str()), (Ok(who.clone()), text));
+    }
+    let with_key = Who::Operator(Some(AdminKeyId::from_bytes([1; 16])));
+    assert_eq!(with_key.to_string().parse(), Ok(with_key));
+    for text in ["", "operator:", "servers"] {
+        assert!(text.parse::<Who>().is_err(), "{text:?}");
     }
 }
