@@ -12,7 +12,7 @@ use cargo_metadata::MetadataCommand;
 /// The page with the cases.
 const PAGE: &str = "docs/reference/cases.md";
 /// Where tests stand.
-const FOLDERS: &[&str] = &["crates", "fuzz", "testkit", "xtask"];
+const FOLDERS: &[&str] = &["crates", "fuzz/targets", "testkit", "xtask"];
 
 /// Checks the page of the workspace that contains the current folder.
 ///

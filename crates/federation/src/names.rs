@@ -111,7 +111,7 @@ impl Names {
     /// A server's URI, or URI template, at this door: its scheme stays, the server stands where the authority starts.
     pub fn public_uri<'n>(&self, server: &ServerName, uri: &'n str) -> Cow<'n, str> {
         let (scheme, rest) = uri.split_at(behind_scheme(uri));
-        if self.plain.as_ref() == Some(server) && self.prefixed(rest).is_none() {
+        if self.plain.as_ref() == Some(server) && self.split(rest).is_none() {
             return Cow::Borrowed(uri);
         }
         Cow::Owned(format!("{scheme}{server}{}{rest}", self.separator.0))
@@ -120,18 +120,23 @@ impl Names {
     /// Whose URI this is, and what that server calls it. `None`: nobody's.
     pub fn resolve_uri<'n>(&self, uri: &'n str) -> Option<(&ServerName, Cow<'n, str>)> {
         let (scheme, rest) = uri.split_at(behind_scheme(uri));
-        if let Some((server, own)) = self.prefixed(rest) {
+        // Nothing may stand behind the scheme (`about:`): then nothing stands behind the separator.
+        if let Some((server, own)) = self.split(rest) {
             return Some((server, Cow::Owned(format!("{scheme}{own}"))));
         }
         Some((self.plain.as_ref()?, Cow::Borrowed(uri)))
     }
 
-    /// Splits `server__name` of a server that is here.
+    /// Splits `server__name` of a server that is here; no name is empty.
     fn prefixed<'n>(&self, name: &'n str) -> Option<(&ServerName, &'n str)> {
+        self.split(name).filter(|(_, own)| !own.is_empty())
+    }
+
+    fn split<'n>(&self, name: &'n str) -> Option<(&ServerName, &'n str)> {
         let in_server = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let end = name.bytes().position(|byte| !in_server(byte))?;
         let (server, rest) = name.split_at(end);
-        let own = rest.strip_prefix(&*self.separator.0).filter(|own| !own.is_empty())?;
+        let own = rest.strip_prefix(&*self.separator.0)?;
         Some((self.servers.iter().find(|known| known.as_str() == server)?, own))
     }
 }

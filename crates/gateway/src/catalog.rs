@@ -29,7 +29,7 @@ use tollgate_registry::{Definition, Drift};
 use crate::carrier::fault_of;
 use crate::config::{Server, ToolPolicy};
 use crate::pins::Pins;
-pub(crate) use schema::Compiled;
+pub use schema::Compiled;
 pub(crate) use shown::ShownTools;
 
 use beside::Beside;

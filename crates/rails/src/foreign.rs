@@ -7,6 +7,8 @@
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderName};
 
+use crate::l402::www_authenticate::challenges;
+
 #[cfg(test)]
 mod tests;
 
@@ -65,10 +67,12 @@ pub fn strip_headers(headers: &mut HeaderMap) -> bool {
 
 /// Whether a lower-case `WWW-Authenticate` value holds a challenge that is paid for; one value may hold several challenges.
 fn asks_for_payment(value: &str) -> bool {
-    value.split(',').any(|part| {
+    let behind_comma = value.split(',').any(|part| {
         let scheme = part.trim_start().split([' ', '\t']).next().unwrap_or_default();
         SCHEMES.contains(&scheme)
-    })
+    });
+    // Readers who are glad of anything, ours among them, need no comma before a challenge.
+    behind_comma || challenges(value).iter().any(|challenge| SCHEMES.contains(&&*challenge.scheme))
 }
 
 /// Whether `name` stands somewhere as the name of a member or parameter: not inside another word, and before `:` or `=`.

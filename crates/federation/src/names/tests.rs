@@ -43,6 +43,7 @@ fn uris_keep_their_scheme() {
         ("file:///etc/hosts", "file://a__/etc/hosts"),
         ("test://template/{id}/data", "test://a__template/{id}/data"),
         ("urn:isbn:1", "urn:a__isbn:1"),
+        ("about:", "about:a__"),
         ("{+any}", "a__{+any}"),
         ("note", "a__note"),
     ] {
@@ -54,6 +55,9 @@ fn uris_keep_their_scheme() {
     assert_eq!(plain.public_uri(&server("b"), "ui://chart/1"), "ui://chart/1");
     assert_eq!(plain.resolve_uri("ui://chart/1"), Some((&server("b"), "ui://chart/1".into())));
     assert_eq!(plain.public_uri(&server("b"), "x://a__y"), "x://b__a__y");
+    // Not even one that names nothing behind its scheme.
+    assert_eq!(plain.resolve_uri("about:a__"), Some((&server("a"), "about:".into())));
+    assert_eq!(plain.public_uri(&server("b"), "about:a__"), "about:b__a__");
 }
 
 #[test]
@@ -70,7 +74,7 @@ proptest! {
     #[test]
     fn what_is_public_resolves_to_where_it_came_from(
         name in "\\PC{1,40}",
-        uri in "([a-z]{1,5}(:|://))?\\PC{1,40}",
+        uri in "([a-z]{1,5}(:|://))?\\PC{0,40}",
         index in 0_usize..3,
         plain in proptest::option::of(0_usize..3),
         separator in "[_.][a-z_.-]{0,3}",

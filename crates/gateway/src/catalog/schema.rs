@@ -22,7 +22,7 @@ const PROBLEM_CHARS_MAX: usize = 300;
 
 /// A compiled schema, or why there is none.
 #[derive(Debug)]
-pub(crate) struct Compiled(Result<Validators, String>);
+pub struct Compiled(Result<Validators, String>);
 
 /// The library decides; what the plain reading finds fitting needs no decision.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ struct Validators {
 
 impl Compiled {
     /// Compiles a schema. References to other documents are never fetched (MCP 2026-07-28, `server/tools`).
-    pub(crate) fn new(schema: &[u8]) -> Self {
+    pub fn new(schema: &[u8]) -> Self {
         let parsed: Result<Value, _> = serde_json::from_slice(schema);
         let compiled = parsed.map_err(|error| error.to_string()).and_then(|schema| {
             let cost = Cost::of(&schema).ok_or_else(|| {

@@ -92,6 +92,19 @@ fn headers_that_ask_for_payment_go_and_others_stay() {
     assert!(!strip_headers(&mut headers), "nothing more to take");
 }
 
+#[test]
+fn a_challenge_that_no_comma_stands_before_is_taken_away() {
+    let left = |value: &'static str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("www-authenticate", HeaderValue::from_static(value));
+        strip_headers(&mut headers);
+        headers.contains_key("www-authenticate")
+    };
+    assert!(!left(r#"Bearer realm="a" L402 macaroon="a", invoice="b""#));
+    assert!(!left(r#"Bearer; Payment id="a""#));
+    assert!(left(r#"Bearer realm="a L402 b", scope="payment""#), "control: words in quotes ask for nothing");
+}
+
 proptest! {
     #[test]
     fn any_escaping_of_a_demand_is_still_one(mask in prop::collection::vec(any::<bool>(), 19), levels in 0_usize..4) {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tollgate_gateway::config::edit::{Existing, put, remove};
 use tollgate_gateway::config::{Environment, Overrides, load};
 
 pub(crate) const WORDS: &[&str] = &[
@@ -74,4 +75,31 @@ fn outcome(file: &Path) -> Result<String, String> {
             Err(problems.to_string())
         }
     }
+}
+
+/// A server that is put into a file is there, one that is taken out is not, and everything else means what it meant.
+pub(crate) fn edit(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let server =
+        json!({ "url": "http://127.0.0.1:1/mcp", "tools": { "a: b": { "price": "0.01USDC" }, "*": {} } });
+    for name in ["up", "other"] {
+        if let Ok(changed) = put(text, name, &server, Existing::Replaced) {
+            assert_eq!(servers(&changed).remove(name).as_ref(), Some(&server));
+            let others =
+                |text: &str| servers(text).into_iter().filter(|(own, _)| own != name).collect::<Vec<_>>();
+            assert_eq!(others(&changed), others(text), "another server was changed");
+            let removed = remove(&changed, name);
+            assert!(removed.as_ref().map_or(true, |removed| others(removed) == others(text)));
+        }
+        if let Ok(removed) = remove(text, name) {
+            let mut expected = servers(text);
+            expected.remove(name);
+            assert_eq!(servers(&removed), expected, "another server was changed");
+        }
+    }
+}
+
+fn servers(text: &str) -> serde_json::Map<String, Value> {
+    let whole: Value = serde_saphyr::from_str(text).unwrap_or_default();
+    whole.get("servers").and_then(Value::as_object).cloned().unwrap_or_default()
 }

@@ -37,8 +37,17 @@ macro_rules! bounded {
 
 bounded!(
     json, frame, events, lines, values, cursor, session, config, openapi, definition, result, carriers, x402,
-    macaroon, bolt11, challenge, formula
+    macaroon, bolt11, challenge, formula, ids, edit, lists, headers, quote, foreign, receipt, schema, demand,
+    doors
 );
+
+#[test]
+fn libfuzzer_has_a_program_for_every_target() {
+    let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")).unwrap();
+    let (_, programs) = manifest.split_once("[[bin]]").unwrap();
+    let programs = programs.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    assert_eq!(programs.collect::<Vec<_>>(), TARGETS.iter().map(|target| target.name).collect::<Vec<_>>());
+}
 
 #[test]
 fn a_reader_that_is_wrong_is_found() {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// # Errors
 /// When its folder cannot be read.
 pub fn corpus(target: &str) -> io::Result<Vec<Vec<u8>>> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(target);
     let mut files: Vec<PathBuf> =
         fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?;
     files.sort();

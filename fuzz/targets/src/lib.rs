@@ -2,7 +2,7 @@
 //!
 //! A target does not only see that nothing panics: it compares with a second reader (`serde_json`, a naive decoder), goes
 //! there and back, or changes what was sealed. `cargo xtask test` gives each target its corpus and a fixed number of
-//! inputs made from it ([`Mutator`]).
+//! inputs made from it ([`Mutator`]); `cargo fuzz run NAME` gives it to libFuzzer.
 //!
 //! Used by nothing that is shipped.
 #![forbid(unsafe_code)]
@@ -113,6 +113,36 @@ pub const TARGETS: &[Target] = &[
         inputs: 20_000,
         words: targets::pricing::WORDS,
     },
+    Target {
+        name: "ids",
+        check: targets::federation::ids,
+        inputs: 3_000,
+        words: targets::federation::ID_WORDS,
+    },
+    Target { name: "edit", check: targets::config::edit, inputs: 300, words: targets::config::WORDS },
+    Target { name: "lists", check: targets::lists::lists, inputs: 3_000, words: targets::lists::WORDS },
+    Target {
+        name: "headers",
+        check: targets::arrivals::headers,
+        inputs: 10_000,
+        words: targets::arrivals::WORDS,
+    },
+    Target {
+        name: "quote",
+        check: targets::payments::quote,
+        inputs: 3_000,
+        words: targets::payments::X402_WORDS,
+    },
+    Target {
+        name: "foreign",
+        check: targets::payments::foreign,
+        inputs: 5_000,
+        words: targets::payments::FOREIGN_WORDS,
+    },
+    Target { name: "receipt", check: targets::attest::receipt, inputs: 3_000, words: targets::attest::WORDS },
+    Target { name: "schema", check: targets::schema::schema, inputs: 2_000, words: targets::schema::WORDS },
+    Target { name: "demand", check: targets::payer::demand, inputs: 300, words: targets::payer::WORDS },
+    Target { name: "doors", check: targets::doors::doors, inputs: 60, words: targets::doors::WORDS },
 ];
 
 /// A target by its name.
