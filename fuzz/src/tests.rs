@@ -36,8 +36,8 @@ macro_rules! bounded {
 }
 
 bounded!(
-    json, frame, events, lines, values, cursor, session, config, openapi, definition, result, carriers, x402,
-    macaroon, bolt11, challenge, formula
+    json, frame, batch, events, lines, values, cursor, session, config, openapi, definition, result,
+    carriers, x402, macaroon, bolt11, challenge, formula
 );
 
 #[test]
