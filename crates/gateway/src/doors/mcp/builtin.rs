@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tollgate_domain::{Caller, ToolRef};
 use tollgate_exec::Body;
+use tollgate_exec::in_place::boxed;
 use tollgate_federation::server_info;
 use tollgate_gate::{Denial, Door, Fault, Refusal, denied, faulted};
 use tollgate_mcp::batch::is_batch;
@@ -70,7 +71,7 @@ pub(crate) async fn exchange(
     };
     let tools = Arc::clone(tools);
     if is_batch(&body) {
-        return batched(asked, tools, &body).await;
+        return boxed(|| batched(asked, tools, &body)).await;
     }
     match Frame::parse(body) {
         Ok(frame) => asked.message(tools, frame).await,

@@ -20,6 +20,7 @@ use hyper::body::Incoming;
 use serde_json::json;
 use tollgate_domain::ToolRef;
 use tollgate_exec::Body;
+use tollgate_exec::in_place::boxed;
 use tollgate_federation::Kind as Listing;
 use tollgate_gate::{Denial, Door, denied};
 use tollgate_mcp::batch::is_batch;
@@ -78,7 +79,7 @@ pub(crate) async fn exchange(
     let _member = asking.gateway.foundation.cohort.join();
     asking.gateway.foundation.cohort.step().await;
     if is_batch(&body) {
-        return batched(asking, body).await;
+        return boxed(|| batched(asking, body)).await;
     }
     match Frame::parse(body) {
         Ok(frame) => message(asking, frame).await,
