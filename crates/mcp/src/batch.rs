@@ -1,16 +1,26 @@
 //! JSON-RPC batches, which only the revision 2025-03-26 has (`2025-03-26/basic`); later ones refuse them.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 
-use crate::frame::{Frame, FrameError, FrameFault};
+use crate::frame::{Frame, FrameError, FrameFault, Kind};
 use crate::json::{JsonError, Limits, Scanner};
 
 #[cfg(test)]
 mod tests;
 
+/// Whether a body is an array and so, where there are batches, one of them.
+pub fn is_batch(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'[')
+}
+
 /// Parses a batch of at most `messages_max` messages, each as strictly as one that stands alone, so that no paid call
-/// hides behind a free one. A batch without messages is refused (JSON-RPC 2.0 section 6).
-pub fn parse(body: &Bytes, messages_max: usize) -> Result<Vec<Frame>, BatchError> {
+/// hides behind a free one. One that is not acceptable is answered for itself (JSON-RPC 2.0 section 6); it stands in its place.
+///
+/// # Errors
+/// [`BatchError`], when nothing of it is to be looked at.
+pub fn parse(body: &Bytes, messages_max: usize) -> Result<Vec<Result<Frame, FrameError>>, BatchError> {
     let mut scanner = Scanner::new(body, Limits::CALLER)?;
     let mut spans = Vec::new();
     scanner.whole(|scanner| {
@@ -25,9 +35,22 @@ pub fn parse(body: &Bytes, messages_max: usize) -> Result<Vec<Frame>, BatchError
     if spans.is_empty() {
         return Err(BatchError::Empty);
     }
-    let frame =
-        |(index, span)| Frame::parse(body.slice(span)).map_err(|error| BatchError::Message { index, error });
-    spans.into_iter().enumerate().map(frame).collect()
+    let messages: Vec<_> = spans.into_iter().map(|span| Frame::parse(body.slice(span))).collect();
+    let mut ids = HashSet::new();
+    for message in &messages {
+        match message {
+            Err(error) if *error.fault() == FrameFault::Batch => return Err(BatchError::Nested),
+            Err(_) => {}
+            // A client numbers what it asks, and a server what it asks: their ids are not compared.
+            Ok(message) => {
+                let is_new = message.id().is_none_or(|id| ids.insert((message.kind() == Kind::Request, id)));
+                if !is_new {
+                    return Err(BatchError::IdTwice);
+                }
+            }
+        }
+    }
+    Ok(messages)
 }
 
 /// Why a text is no batch.
@@ -48,31 +71,16 @@ pub enum BatchError {
         /// How many it may have.
         messages_max: usize,
     },
-    /// One of the messages is not acceptable.
-    #[error("message {index} of the batch: {error}")]
-    Message {
-        /// Its place, from 0.
-        index: usize,
-        /// What is wrong with it.
-        error: FrameError,
-    },
+    /// One of its messages is an array.
+    #[error("the batch has another one inside")]
+    Nested,
+    /// Two requests, or two answers, have the same id: nobody could tell which of them an answer is to.
+    #[error("two messages of the batch have the same id")]
+    IdTwice,
 }
 
 impl From<JsonError> for BatchError {
     fn from(error: JsonError) -> Self {
         Self::Json(error)
-    }
-}
-
-impl From<BatchError> for FrameError {
-    /// The error to answer with: the one of the message that failed, else that of a batch.
-    fn from(error: BatchError) -> Self {
-        match error {
-            BatchError::Message { error, .. } => error,
-            BatchError::Json(error) => Self::new(FrameFault::Json(error), None),
-            BatchError::NotABatch | BatchError::Empty | BatchError::TooMany { .. } => {
-                Self::new(FrameFault::Batch, None)
-            }
-        }
     }
 }

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tollgate_egress::Limits;
 use tollgate_mcp::reply::code;
-use tollgate_mcp::{Frame, FrameFault, Kind, RequestId, lines, reply};
+use tollgate_mcp::{Frame, FrameError, Kind, RequestId, lines, reply};
 
 use self::board::Board;
 use self::doubts::Doubts;
@@ -164,24 +164,35 @@ impl Bridge {
 impl Shared {
     /// Takes one line of the client.
     async fn take(self: &Arc<Self>, line: Bytes) {
-        let frame = match Frame::parse(line.clone()) {
+        if tollgate_mcp::batch::is_batch(&line) {
+            return batch::take(self, &line).await;
+        }
+        let frame = match Frame::parse(line) {
             Ok(frame) => frame,
-            Err(error) if *error.fault() == FrameFault::Batch => {
-                for refusal in batch::refused(&line) {
-                    self.say(&refusal).await;
-                }
-                return;
-            }
-            Err(error) => {
-                let message = error.to_string();
-                return self.say(&reply::error(error.id(), error.code(), &message, None)).await;
-            }
+            Err(error) => return self.say(&unreadable(&error)).await,
         };
-        match (frame.kind(), frame.id().cloned(), frame.method()) {
-            (Kind::Request, Some(id), _) => self.take_request(frame, id).await,
-            (Kind::Notification, _, Some("notifications/cancelled")) => self.cancel(&frame).await,
-            (Kind::Notification, _, Some("notifications/initialized")) => {
-                if self.pass(&frame).await
+        match frame.id().cloned() {
+            Some(id) if frame.kind() == Kind::Request => match self.open(&id, &frame) {
+                Ok(stop) => {
+                    let shared = Arc::clone(self);
+                    self.tasks.spawn(async move {
+                        if let Some(answer) = Arc::clone(&shared).answered(frame, id, stop).await {
+                            shared.say(&answer).await;
+                        }
+                    });
+                }
+                Err(refused) => self.say(&refused).await,
+            },
+            _ => self.take_notice(&frame).await,
+        }
+    }
+
+    /// Takes what wants no answer.
+    async fn take_notice(self: &Arc<Self>, frame: &Frame) {
+        match (frame.kind(), frame.method()) {
+            (Kind::Notification, Some("notifications/cancelled")) => self.cancel(frame).await,
+            (Kind::Notification, Some("notifications/initialized")) => {
+                if self.pass(frame).await
                     && let Some(session) = self.far.session()
                 {
                     let stop = self.hangup.child_token();
@@ -190,31 +201,31 @@ impl Shared {
                 }
             }
             _ => {
-                self.pass(&frame).await;
+                self.pass(frame).await;
             }
         }
     }
 
-    async fn take_request(self: &Arc<Self>, frame: Frame, id: RequestId) {
-        let stop = match self.board.open(&id, is_listening(&frame)) {
-            Ok(stop) => stop,
-            Err(error) => {
-                let message = error.to_string();
-                return self.say(&reply::error(Some(&id), code::INVALID_REQUEST, &message, None)).await;
-            }
+    /// Takes a request; inside, what stops it, or the answer to one that is not taken.
+    fn open(&self, id: &RequestId, frame: &Frame) -> Result<CancellationToken, Bytes> {
+        let opened = self.board.open(id, is_listening(frame));
+        opened.map_err(|error| reply::error(Some(id), code::INVALID_REQUEST, &error.to_string(), None))
+    }
+
+    /// The answer to a request that was taken. `None`: nobody waits for it any more.
+    async fn answered(
+        self: Arc<Self>,
+        frame: Frame,
+        id: RequestId,
+        stop: CancellationToken,
+    ) -> Option<Bytes> {
+        let answer = tokio::select! {
+            biased;
+            () = stop.cancelled() => return None,
+            () = self.hangup.cancelled() => return None,
+            answer = Box::pin(self.answer(&frame, &id)) => answer,
         };
-        let shared = Arc::clone(self);
-        self.tasks.spawn(async move {
-            let answer = tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                () = shared.hangup.cancelled() => return,
-                answer = Box::pin(shared.answer(&frame, &id)) => answer,
-            };
-            if shared.board.close(&id) {
-                shared.say(&answer).await;
-            }
-        });
+        self.board.close(&id).then_some(answer)
     }
 
     /// The answer to a request of the client, under its id.
@@ -301,4 +312,9 @@ impl Shared {
         // The conversation is over; whether the server minds the goodbye changes nothing.
         drop(self.far.endpoint.client.with_limits(limits).send(request).await);
     }
+}
+
+/// The answer to what is no message.
+fn unreadable(error: &FrameError) -> Bytes {
+    reply::error(error.id(), error.code(), &error.to_string(), None)
 }

@@ -33,6 +33,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "json", check: targets::json::json, inputs: 10_000, words: targets::json::WORDS },
     Target { name: "frame", check: targets::frame::frame, inputs: 10_000, words: targets::frame::WORDS },
+    Target { name: "batch", check: targets::frame::batch, inputs: 10_000, words: targets::frame::WORDS },
     Target {
         name: "events",
         check: targets::streams::events,

@@ -36,9 +36,9 @@ macro_rules! bounded {
 }
 
 bounded!(
-    json, frame, events, lines, values, cursor, session, config, openapi, definition, result, carriers, x402,
-    macaroon, bolt11, challenge, formula, ids, edit, lists, headers, quote, foreign, receipt, schema, demand,
-    doors
+    json, frame, batch, events, lines, values, cursor, session, config, openapi, definition, result,
+    carriers, x402, macaroon, bolt11, challenge, formula, ids, edit, lists, headers, quote, foreign, receipt,
+    schema, demand, doors
 );
 
 #[test]

@@ -300,3 +300,52 @@ async fn m5_every_request_of_a_batch_is_refused_on_its_own_and_none_reaches_the_
     assert_eq!(client.hear().await["id"], 3, "control: the same on a line of its own");
     assert_eq!(server.posted().len(), 1);
 }
+
+#[tokio::test]
+async fn m5_in_a_session_of_2025_03_26_the_messages_of_a_batch_go_out_alone_and_their_answers_come_back_in_one_line()
+ {
+    let initialized = json!({ "protocolVersion": "2025-03-26", "capabilities": {}, "serverInfo": {} });
+    let progress = json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": {} });
+    let answer = r#"{"jsonrpc":"2.0","id":{id},"result":{}}"#;
+    let streamed = format!("{}event: message\ndata: {answer}\n\n", sse(std::slice::from_ref(&progress)));
+    let server = Server::saying([
+        Reply::result(&initialized),
+        Reply::json(202, ""),
+        Reply::json(202, ""),
+        Reply::events(streamed.clone()),
+        Reply::events(streamed),
+        Reply::result(&json!({})),
+    ])
+    .await;
+    let mut client = Client::new(&server.url(), &World::new());
+    client.initialize().await;
+    let request = |id: i64| json!({ "jsonrpc": "2.0", "id": id, "method": "prompts/list" });
+    let no_message = json!({ "jsonrpc": "2.0", "id": 5 });
+    client.say(&json!([request(1), progress, no_message, request(2)])).await;
+    for _ in 0..2 {
+        assert_eq!(client.hear().await, progress, "what comes before an answer does not wait for the others");
+    }
+    let mut answers = client.hear().await;
+    let answers = answers.as_array_mut().expect("the answers in one line");
+    answers.sort_by_key(|answer| answer["id"].as_i64());
+    assert_eq!(answers[0], json!({ "jsonrpc": "2.0", "id": 1, "result": {} }));
+    assert_eq!(answers[1], json!({ "jsonrpc": "2.0", "id": 2, "result": {} }));
+    assert_eq!((&answers[2]["id"], &answers[2]["error"]["code"]), (&json!(5), &json!(-32_600)));
+    // Nothing waits for an answer, and the handshake comes alone.
+    client.say(&json!([progress])).await;
+    let opening = json!({ "jsonrpc": "2.0", "id": 8, "method": "initialize" });
+    client.say(&json!([opening, request(9)])).await;
+    for id in [8, 9] {
+        let refused = client.hear().await;
+        assert_eq!(
+            (&refused["id"], &refused["error"]["data"]["error"]),
+            (&json!(id), &json!("batch_refused"))
+        );
+    }
+    let posted = server.posted();
+    let said: Vec<&Value> = posted[2..].iter().map(|posted| &posted.body["method"]).collect();
+    assert_eq!(said, ["notifications/progress", "prompts/list", "prompts/list", "notifications/progress"]);
+    for posted in &posted[1..] {
+        assert_eq!(posted.header("mcp-protocol-version"), Some("2025-03-26"));
+    }
+}

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::Value;
+use tollgate_mcp::batch::{BatchError, is_batch};
 use tollgate_mcp::{Frame, FrameFault, JsonError, Kind, RequestId};
 
 use super::json::Once;
@@ -55,6 +56,64 @@ pub(crate) fn frame(input: &[u8]) {
     );
     parts(&frame, &read);
     edits(&frame, &read);
+}
+
+/// How many messages a batch of this target may have.
+const MESSAGES_MAX: usize = 8;
+
+/// A batch is the messages that `serde_json` finds in its array, each read as one that stands alone; a plain one is never refused.
+pub(crate) fn batch(input: &[u8]) {
+    let body = Bytes::copy_from_slice(input);
+    assert!(!is_batch(input) || Frame::parse(body.clone()).is_err(), "no message is a batch");
+    let messages = match tollgate_mcp::batch::parse(&body, MESSAGES_MAX) {
+        Ok(messages) => messages,
+        Err(error) => {
+            assert!(!is_plain_batch(input) || matches!(error, BatchError::Json(_)), "refused: {error}");
+            return;
+        }
+    };
+    assert!(is_batch(input) && (1..=MESSAGES_MAX).contains(&messages.len()));
+    let mut ids = Vec::new();
+    for frame in messages.iter().flatten() {
+        let alone = Frame::parse(frame.bytes().clone());
+        assert!(alone.is_ok_and(|alone| alone.kind() == frame.kind() && alone.id() == frame.id()));
+        ids.extend(frame.id().map(|id| (frame.kind() == Kind::Request, id)));
+    }
+    for (place, id) in ids.iter().enumerate() {
+        assert!(!ids.iter().skip(place + 1).any(|other| other == id), "an id stands for one message");
+    }
+    let Ok(read) = serde_json::from_slice::<Vec<Value>>(input) else {
+        let out_of_range = serde_json::from_slice::<Once>(input).err();
+        assert!(out_of_range.is_some_and(|error| super::json::is_out_of_range(&error)), "not JSON");
+        return;
+    };
+    assert_eq!(messages.len(), read.len());
+    for (message, read) in messages.iter().zip(&read) {
+        assert!(!read.is_array(), "a batch inside");
+        match message {
+            Ok(frame) => assert_eq!(value(frame.bytes()), *read),
+            Err(_) => {
+                assert!(read.get("method").is_none_or(|method| method != "ping") || !is_plain_value(read))
+            }
+        }
+    }
+}
+
+/// A few plain messages with ids of their own.
+fn is_plain_batch(input: &[u8]) -> bool {
+    let Ok(read) = serde_json::from_slice::<Vec<Value>>(input) else { return false };
+    let mut ids: Vec<&Value> = read.iter().filter_map(|message| message.get("id")).collect();
+    let (count, all) = (ids.len(), read.len());
+    ids.sort_by_key(|id| id.to_string());
+    ids.dedup();
+    serde_json::from_slice::<Once>(input).is_ok()
+        && (1..=MESSAGES_MAX).contains(&all)
+        && ids.len() == count
+        && read.iter().all(is_plain_value)
+}
+
+fn is_plain_value(message: &Value) -> bool {
+    is_plain(message.to_string().as_bytes())
 }
 
 fn parts(frame: &Frame, read: &Value) {
