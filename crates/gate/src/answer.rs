@@ -304,7 +304,10 @@ fn demand_result(
         meta.push(("l402/challenge", l402));
     }
     meta.push(("tollgate/denial", &facts));
-    let result = reply::tool_result(era, &[structured], Some(structured), &meta, true);
+    // Clients on the TypeScript SDK up to 1.32 hold what has structured content against the tool's schema, errors too, and show neither
+    // price nor offers then. Whoever pays reads the text or `_meta` where there is none.
+    let content = Some(structured).filter(|_| !demand.has_output_schema);
+    let result = reply::tool_result(era, &[structured], content, &meta, true);
     json_answer(StatusCode::OK, result_message(id, &result))
 }
 

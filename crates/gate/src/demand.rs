@@ -36,6 +36,8 @@ pub struct Demand {
     pub offers: Vec<Offer>,
     /// Whether this is sandbox money; said in every text.
     pub sandbox: bool,
+    /// Whether the tool has a schema of its results, which the demand does not fit.
+    pub has_output_schema: bool,
     /// Why an earlier payment was not taken; replaces the plain sentence.
     pub reason: Option<String>,
     /// How the rail refused the payment of this very call: x402's `SettleResponse`, where it was x402.

@@ -47,6 +47,8 @@ pub struct Listed {
     pub schema: Option<Arc<dyn ArgumentSchema>>,
     /// The digest of the schema's bytes.
     pub schema_digest: Digest,
+    /// Whether its server says by a schema what its results hold.
+    pub has_output_schema: bool,
     /// How long the tool may run.
     pub deadline_ms: u64,
     /// Why it may not be called, although its server lists it.

@@ -342,6 +342,7 @@ fn list(
         splits,
         schema: Some(Arc::new(schema::Compiled::new(&definition.input_schema))),
         schema_digest,
+        has_output_schema: definition.has_output_schema,
         deadline_ms: if deadline_ms == 0 { DEADLINE_MS } else { deadline_ms },
         withheld: judgement.withheld,
     };

@@ -4,6 +4,7 @@ mod admin;
 mod api;
 mod asked;
 mod body;
+mod browser;
 mod calls;
 mod dev;
 mod documents;
@@ -38,8 +39,10 @@ use tollgate_risk::Entrance;
 use tower::ServiceExt;
 
 use crate::builtin;
+use crate::carrier::Carrier;
 use crate::control::Control;
 use crate::described::Described;
+use crate::federation::Federation;
 use crate::gateway::Gateway;
 use crate::live::Live;
 
@@ -108,11 +111,9 @@ pub async fn enter(
     let path = request.uri().path();
     if path == "/mcp" {
         return match gateway.only_carrier().cloned() {
-            Some(carrier) => mcp::exchange(gateway, carrier, request, peer).await,
+            Some(carrier) => of_one(gateway, carrier, request, peer).await,
             None => match gateway.federations.all.clone() {
-                Some(federation) => {
-                    Box::pin(mcp::federated::exchange(gateway, federation, request, peer)).await
-                }
+                Some(federation) => of_several(gateway, federation, request, peer).await,
                 None => no_server(&gateway),
             },
         };
@@ -123,17 +124,22 @@ pub async fn enter(
             && name == builtin::SERVER
         {
             let tools = Arc::clone(tools);
-            return Box::pin(mcp::builtin::exchange(gateway, &tools, request, peer)).await;
+            let page = browser::Page::of(&request);
+            let answer = Box::pin(mcp::builtin::exchange(gateway, &tools, request, peer));
+            return match page {
+                None => answer.await,
+                Some(page) => page.told(answer).await,
+            };
         }
         let known: Option<ServerName> = name.parse().ok();
         let carrier = known.as_ref().and_then(|name| gateway.carriers.get(name)).cloned();
         if let Some(carrier) = carrier {
-            return mcp::exchange(gateway, carrier, request, peer).await;
+            return of_one(gateway, carrier, request, peer).await;
         }
         let federation =
             known.as_ref().and_then(|name| gateway.federations.virtual_servers.get(name)).cloned();
         if let Some(federation) = federation {
-            return Box::pin(mcp::federated::exchange(gateway, federation, request, peer)).await;
+            return of_several(gateway, federation, request, peer).await;
         }
         let unknown = Denial::UnknownServer(name.chars().take(64).collect());
         let denial = rates::admit(&gateway, Entrance::Shared, peer).err().unwrap_or(unknown);
@@ -143,6 +149,35 @@ pub async fn enter(
         return boxed(|| gate_api::exchange(&gateway, request, peer)).await;
     }
     boxed(|| routed(&live, gateway, request, peer)).await
+}
+
+/// The door of one server. One without a policy tells browsers itself which pages it answers, or does not.
+async fn of_one(
+    gateway: Arc<Gateway>,
+    carrier: Arc<Carrier>,
+    request: Request<Incoming>,
+    peer: Peer,
+) -> Response<Body> {
+    match browser::Page::of(&request).filter(|_| carrier.has_policy) {
+        None => mcp::exchange(gateway, carrier, request, peer).await,
+        // Boxed: programs, which are most of all callers, need no room for it.
+        Some(page) => page.told(Box::pin(mcp::exchange(gateway, carrier, request, peer))).await,
+    }
+}
+
+/// A door of several servers.
+async fn of_several(
+    gateway: Arc<Gateway>,
+    federation: Arc<Federation>,
+    request: Request<Incoming>,
+    peer: Peer,
+) -> Response<Body> {
+    let page = browser::Page::of(&request);
+    let answer = Box::pin(mcp::federated::exchange(gateway, federation, request, peer));
+    match page {
+        None => answer.await,
+        Some(page) => page.told(answer).await,
+    }
 }
 
 async fn routed(

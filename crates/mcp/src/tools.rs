@@ -17,6 +17,8 @@ pub struct ToolDefinition {
     pub description: Option<String>,
     /// Its raw `inputSchema`.
     pub input_schema: Bytes,
+    /// Whether it has an `outputSchema`: what its results hold as `structuredContent`.
+    pub has_output_schema: bool,
     /// The whole raw object.
     pub raw: Bytes,
 }
@@ -103,6 +105,7 @@ fn definition(result: &Bytes, tool: &Object) -> Result<ToolDefinition, &'static 
         name: raw("name").and_then(json::string).ok_or("name")?,
         description,
         input_schema,
+        has_output_schema: raw("outputSchema").is_some_and(|schema| schema != b"null"),
         raw: result.slice(tool.span.clone()),
     })
 }

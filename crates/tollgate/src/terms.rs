@@ -28,6 +28,7 @@ pub struct Terms {
     api_key: bool,
     min_reputation: Option<String>,
     deadline: Duration,
+    has_output_schema: bool,
     pub(crate) is_flowing: bool,
 }
 
@@ -43,6 +44,7 @@ impl Terms {
             api_key: false,
             min_reputation: None,
             deadline: Duration::from_secs(60),
+            has_output_schema: false,
             is_flowing: false,
         }
     }
@@ -92,6 +94,14 @@ impl Terms {
         self
     }
 
+    /// It is a tool that your server lists with an `outputSchema`. The demand to pay for it has no `structuredContent`, which would not
+    /// fit: clients on the TypeScript SDK up to 1.32 take such an answer for a broken one, and could not pay.
+    #[must_use]
+    pub fn with_output_schema(mut self) -> Self {
+        self.has_output_schema = true;
+        self
+    }
+
     /// A streamed answer flows to its caller while it is made, one piece behind, and is settled at its end; the last piece
     /// waits for the settlement. Without this an answer is kept back until it is paid. Where the money has not arrived
     /// before (x402), a payer without any gets all pieces but the last.
@@ -122,6 +132,7 @@ impl Terms {
             splits: Default::default(),
             schema: None,
             schema_digest: Digest::of(b"{}"),
+            has_output_schema: self.has_output_schema,
             deadline_ms: deadline_ms.max(1),
             withheld: None,
         })

@@ -94,6 +94,17 @@ pub async fn reference(url: &str) -> Result<Vec<Value>, PeerError> {
     client::run_lines(command).await
 }
 
+/// Has the older TypeScript client list the tools of the server at `url` and call each without paying; says what it was answered, tool by
+/// tool.
+///
+/// # Errors
+/// [`PeerError::Skip`] without Node and npm; [`PeerError::Refused`] when the client throws.
+pub async fn unpaid(url: &str) -> Result<Vec<Value>, PeerError> {
+    let mut command = typescript("priced.mjs").await?;
+    command.arg(url);
+    client::run_lines(command).await
+}
+
 async fn typescript(script: &str) -> Result<Command, PeerError> {
     let packages = NodeSet::install("peers/mcp-clients-ts").await?;
     packages.script("peers/mcp-clients-ts/story.mjs")?;

@@ -223,6 +223,7 @@ fn listed(tool: ToolRef, price: Price) -> Listed {
         price_version: 1,
         schema: None,
         schema_digest: Digest::of(b"{\"type\":\"object\"}"),
+        has_output_schema: false,
         deadline_ms: 60_000,
         withheld: None,
     }

@@ -285,6 +285,7 @@ pub(crate) async fn demand<S, P: Ports>(
         rules: call.listed.price.clone(),
         offers,
         sandbox: gate.limits.mode == crate::ports::Mode::Sandbox,
+        has_output_schema: call.listed.has_output_schema,
         reason: None,
         refused: None,
     })

@@ -100,7 +100,7 @@ mod tests {
     fn tool(name: &str, text: &str) -> ToolDefinition {
         let (description, input_schema, raw) =
             (None, Bytes::from_static(b"{}"), Bytes::from(text.to_owned()));
-        ToolDefinition { name: name.to_owned(), description, input_schema, raw }
+        ToolDefinition { name: name.to_owned(), description, input_schema, has_output_schema: false, raw }
     }
 
     fn names(tools: &[ToolDefinition]) -> Vec<&str> {

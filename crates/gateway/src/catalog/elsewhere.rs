@@ -40,6 +40,7 @@ fn listed(tool: ToolRef, policy: &ToolPolicy) -> Listed {
         splits: policy.splits.clone(),
         schema: None,
         schema_digest: Digest::of(b"{}"),
+        has_output_schema: false,
         deadline_ms: if policy.deadline_ms == 0 { DEADLINE_MS } else { policy.deadline_ms },
         withheld: None,
     }

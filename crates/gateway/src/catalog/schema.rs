@@ -38,7 +38,8 @@ impl Compiled {
     /// Compiles a schema. References to other documents are never fetched (MCP 2026-07-28, `server/tools`).
     pub fn new(schema: &[u8]) -> Self {
         let parsed: Result<Value, _> = serde_json::from_slice(schema);
-        let compiled = parsed.map_err(|error| error.to_string()).and_then(|schema| {
+        let compiled = parsed.map_err(|error| error.to_string()).and_then(|mut schema| {
+            leave_to_defaults(&mut schema);
             let cost = Cost::of(&schema).ok_or_else(|| {
                 "its parts multiply each other: to check arguments by it would take too long".to_owned()
             })?;
@@ -48,6 +49,32 @@ impl Compiled {
             Ok(Validators { plain: Plain::read(&schema), cost, library })
         });
         Self(compiled)
+    }
+}
+
+/// Takes what has a default out of `required`. A schema that is generated from what a server reads arguments into (zod's output, as
+/// of `@playwright/mcp`) has it in both, and the server takes a call without it: what the gateway refused would work without a gateway.
+///
+/// Only where each object must fit by itself: a branch of `oneOf`, or `not`, would mean something else with less in it.
+fn leave_to_defaults(schema: &mut Value) {
+    let Value::Object(keywords) = schema else { return };
+    let members = keywords.get("properties").and_then(Value::as_object);
+    let has_default = |name: &Value| {
+        let member = name.as_str().and_then(|name| members?.get(name));
+        member.is_some_and(|member| member.get("default").is_some())
+    };
+    let kept = keywords
+        .get("required")
+        .and_then(Value::as_array)
+        .map(|required| required.iter().filter(|name| !has_default(name)).cloned().collect());
+    if let Some(kept) = kept {
+        keywords.insert("required".to_owned(), Value::Array(kept));
+    }
+    if let Some(Value::Object(members)) = keywords.get_mut("properties") {
+        members.values_mut().for_each(leave_to_defaults);
+    }
+    if let Some(items) = keywords.get_mut("items") {
+        leave_to_defaults(items);
     }
 }
 
@@ -103,6 +130,30 @@ mod tests {
         assert_eq!(local.check(b"{}").unwrap_err().len(), 1);
         let remote = Compiled::new(br#"{"$ref":"http://127.0.0.1:9/schema.json"}"#);
         assert!(remote.check(b"{}").is_err());
+    }
+
+    #[test]
+    fn what_has_a_default_need_not_be_given() {
+        // As `browser_take_screenshot` of @playwright/mcp 0.0.83 lists itself.
+        let screenshot = Compiled::new(
+            br#"{"type":"object","properties":{"scale":{"default":"css","type":"string","enum":["css","device"]},
+                "parts":{"items":{"type":"object","properties":{"at":{"type":"integer"},"wide":{"default":1}},
+                    "required":["at","wide"]}}},
+                "required":["scale"],"additionalProperties":false}"#,
+        );
+        for fits in ["{}", r#"{"scale":"device"}"#, r#"{"parts":[{"at":1}]}"#] {
+            assert_eq!(screenshot.check(fits.as_bytes()), Ok(()), "{fits}");
+        }
+        for wrong in [r#"{"scale":"em"}"#, r#"{"scales":"css"}"#, r#"{"parts":[{"wide":1}]}"#] {
+            assert_eq!(screenshot.check(wrong.as_bytes()).unwrap_err().len(), 1, "{wrong}");
+        }
+        // With nothing required in either, both branches would fit, and so neither.
+        let branch =
+            |kind: &str| format!(r#"{{"properties":{{"{kind}":{{"default":1}}}},"required":["{kind}"]}}"#);
+        let either = format!(r#"{{"type":"object","oneOf":[{},{}]}}"#, branch("a"), branch("b"));
+        let either = Compiled::new(either.as_bytes());
+        assert!(either.check(br#"{"a":1}"#).is_ok());
+        assert!(either.check(b"{}").is_err());
     }
 
     #[test]

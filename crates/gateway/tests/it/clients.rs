@@ -7,11 +7,11 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tollgate_testkit::conformance::Fixture;
-use tollgate_testkit::journal_server::{Journal, Script};
-use tollgate_testkit::peers::sdk_clients::{Era, Sdk, story};
+use tollgate_testkit::journal_server::{Behaviour, Journal, Script, Tool};
+use tollgate_testkit::peers::sdk_clients::{Era, Sdk, story, unpaid};
 use tollgate_testkit::peers::{Inspector, available};
 
-use crate::world::Gateway;
+use crate::world::{Gateway, PRICED};
 
 /// A fixture, and every way to it through a gateway.
 struct Doors {
@@ -179,6 +179,29 @@ async fn the_rust_client_sees_no_gateway_in_the_modern_era() {
 #[tokio::test]
 async fn the_rust_client_sees_no_gateway_in_the_legacy_era() {
     tells_the_same_story_at_every_door(Sdk::Rust, Era::Legacy).await;
+}
+
+/// It holds errors, too, against a tool's `outputSchema`, and says of one that does not fit that the answer is broken.
+#[tokio::test]
+async fn the_older_typescript_client_reads_the_price_of_a_tool_that_has_an_output_schema() {
+    let schema =
+        json!({ "type": "object", "properties": { "sum": { "type": "integer" } }, "required": ["sum"] });
+    let tool = |name: &str| Tool::new(name, Behaviour::Text("never".to_owned()));
+    let script = Script::new().with(tool("add").with_member("outputSchema", schema)).with(tool("plain"));
+    let journal = Journal::start(script).await.unwrap();
+    let (gateway, _folder) =
+        gateway(&format!("policed: {{ url: '{}', every_tool: {PRICED} }}", journal.url())).await;
+    let Some(told) = available(unpaid(&gateway.mcp()).await) else { return };
+    let of = |name: &str| told.iter().find(|tool| tool["name"] == name).unwrap();
+    for (name, structured) in [("add", false), ("plain", true)] {
+        let said = of(name);
+        assert_eq!(said["isError"], true, "{said}");
+        // Without structured content the same demand stands where clients who pay look next.
+        let demand: Value = serde_json::from_str(said["text"].as_str().unwrap()).unwrap();
+        assert_eq!(demand["accepts"][0]["amount"], "10000", "{said}");
+        assert_eq!(said["_meta"]["x402/error"], demand);
+        assert_eq!(said["structuredContent"], if structured { demand } else { Value::Null }, "{name}");
+    }
 }
 
 /// What the command line of the Inspector can ask: it has no user who would answer a question, and shows no progress.

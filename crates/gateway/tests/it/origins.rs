@@ -70,6 +70,11 @@ const OF_ORIGIN: [(&str, &str); 12] = [
 
 /// A stateless request, as a gateway's client sends it.
 async fn asked(url: &str, method: &str) -> Answer {
+    asked_by(url, method, &[]).await
+}
+
+/// The same with more headers.
+async fn asked_by(url: &str, method: &str, more: &[(&str, &str)]) -> Answer {
     let meta = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {} });
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": { "_meta": meta } });
@@ -79,7 +84,7 @@ async fn asked(url: &str, method: &str) -> Answer {
         ("mcp-protocol-version", "2026-07-28"),
         ("mcp-method", method),
     ];
-    send(Method::POST, url, &headers, body.to_string()).await.unwrap()
+    send(Method::POST, url, &[&headers[..], more].concat(), body.to_string()).await.unwrap()
 }
 
 /// Which of those headers an answer has.
@@ -167,6 +172,78 @@ async fn a_server_that_sends_its_callers_elsewhere_or_to_log_in_is_not_followed_
         assert_eq!(world.payer_balance().await, crate::world::START, "{status}: nothing was charged");
         world.gateway.assert_books_in_order();
     }
+}
+
+/// What a browser asks before it sends a page's request, and what it hears.
+async fn preflight(url: &str, origin: &str) -> Answer {
+    let headers = [
+        ("origin", origin),
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "content-type,mcp-param-city,mcp-protocol-version"),
+    ];
+    send(Method::OPTIONS, url, &headers, "").await.unwrap()
+}
+
+#[tokio::test]
+async fn a_page_of_a_host_of_ours_may_ask_and_read_what_it_is_answered_and_no_other_may() {
+    const OURS: &str = "http://localhost:6274";
+    const FOREIGN: &str = "https://elsewhere.example";
+    // It would let every page read, and with the browser's own credentials.
+    let address = server(|_, asked| {
+        let mut response = answered(asked, &ordinary(asked));
+        for (name, value) in [("origin", "*"), ("credentials", "true"), ("headers", "x-of-server")] {
+            let name = format!("access-control-allow-{name}").parse::<http::HeaderName>().unwrap();
+            response.headers_mut().insert(name, value.parse().unwrap());
+        }
+        response
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = format!(
+        "builtin_tools: true\nservers:\n  open: {{ url: 'http://{address}/mcp' }}\n  policed: {{ url: 'http://{address}/mcp', every_tool: {PRICED} }}\n  http: {{ url: 'http://{address}/mcp', payment_as_http: true, every_tool: {PRICED} }}\n"
+    );
+    std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
+    let gateway = Gateway::dev(folder.path()).await;
+    let at = |server: &str| format!("{}/servers/{server}/mcp", gateway.url);
+
+    for url in [at("policed"), at("tollgate"), gateway.mcp()] {
+        let told = preflight(&url, OURS).await;
+        assert_eq!((told.status.as_u16(), told.text().as_str()), (204, ""), "{url}");
+        let said = |name: &str| told.header(&format!("access-control-allow-{name}")).map(str::to_owned);
+        assert_eq!(said("origin").as_deref(), Some(OURS), "{url}");
+        assert_eq!(said("methods").as_deref(), Some("GET, POST, DELETE"));
+        assert_eq!(said("headers").as_deref(), Some("content-type,mcp-param-city,mcp-protocol-version"));
+        assert_eq!(said("credentials"), None);
+        let refused = preflight(&url, FOREIGN).await;
+        assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (403, "origin_refused"), "{url}");
+        assert_eq!(refused.header("access-control-allow-origin"), None);
+    }
+    // A demand to pay, as a result and as HTTP 402, is the gateway's own; an answer is the server's.
+    let priced =
+        async |url: &str, headers: &[(&str, &str)]| call(url, "echo", &json!({}), &json!({}), headers).await;
+    let demanded = priced(&at("http"), &[("origin", OURS)]).await;
+    assert_eq!((demanded.status.as_u16(), demanded.header("payment-required").is_some()), (402, true));
+    for (answer, what) in [
+        (priced(&at("policed"), &[("origin", OURS)]).await, "a demand"),
+        (demanded, "a demand as HTTP 402"),
+        (asked_by(&at("policed"), "tools/list", &[("origin", OURS)]).await, "an answer"),
+        (asked_by(&gateway.mcp(), "tools/list", &[("origin", OURS)]).await, "an answer of several"),
+    ] {
+        let found = |name: &str| answer.headers.get_all(name).iter().cloned().collect::<Vec<_>>();
+        assert_eq!(found("access-control-allow-origin"), [OURS], "{what}");
+        assert_eq!(found("access-control-expose-headers"), ["*"], "{what}");
+        assert_eq!(found("access-control-allow-credentials").len(), 0, "{what}");
+        assert!(found("vary").iter().any(|vary| vary == "origin"), "{what}");
+    }
+    // Controls: who is no page hears nothing of pages, and a server without a policy says itself who may read.
+    let program = priced(&at("policed"), &[]).await;
+    assert_eq!(program.header("access-control-expose-headers"), None);
+    let open = asked_by(&at("open"), "tools/list", &[("origin", OURS)]).await;
+    assert_eq!(open.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(
+        preflight(&at("open"), OURS).await.header("access-control-allow-headers"),
+        Some("x-of-server")
+    );
 }
 
 fn at_of(world: &World) -> String {

@@ -40,6 +40,26 @@ async fn p1_no_empty_or_garbage_proof_is_a_demand_to_pay() {
     assert_eq!(world.journal.executions(), 1, "control");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demand_for_a_tool_with_an_output_schema_has_no_structured_content_that_would_not_fit() {
+    let schema = json!({ "type": "object", "required": ["sum"] });
+    let answer = json!({ "content": [{ "type": "text", "text": "3" }], "structuredContent": { "sum": 3 } });
+    let tool = |name: &str| Tool::new(name, Behaviour::Result(answer.clone()));
+    let script = Script::new().with(tool("add").with_member("outputSchema", schema)).with(tool("plain"));
+    let world = World::new(script, &[("add", PRICED), ("plain", PRICED)]).await;
+    let demand = world.demand("add", &json!({})).await;
+    assert_eq!(demand.result.get("structuredContent"), None, "{}", demand.result);
+    let text: Value = serde_json::from_str(demand.result["content"][0]["text"].as_str().unwrap()).unwrap();
+    assert_eq!(text, demand.required, "x402's own clients read the text then");
+    let plain = world.demand("plain", &json!({})).await;
+    assert_eq!(plain.result["structuredContent"], plain.required, "control");
+    // It can be paid, and by whoever finds the demand in its text.
+    delivered(&world.paid_call("add", &json!({})).await);
+    let paid = world.gateway.cli(&["call", "add", "--max", "0.01USDC", "--url", &world.gateway.mcp()]);
+    assert!(paid.status.success(), "{}", String::from_utf8_lossy(&paid.stderr));
+    assert_eq!(world.journal.executions(), 2);
+}
+
 #[tokio::test]
 async fn p2_a_payment_for_another_call_is_refused_and_stays_usable_for_its_own() {
     let script = Script::echo().tool("other", Behaviour::Echo);
