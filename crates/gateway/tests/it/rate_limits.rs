@@ -168,7 +168,7 @@ async fn requests_are_counted_by_the_clients_address_before_anything_is_read() {
     };
     let listed = async |address: &str| get(&api, &[("x-forwarded-for", address)]).await.unwrap();
     assert_eq!(from("192.0.2.1").await.status, 200);
-    assert_eq!(post(&mcp, &json!(["not a message"]), &[("x-forwarded-for", "192.0.2.1")]).await.status, 400);
+    assert_eq!(post(&mcp, &json!("not a message"), &[("x-forwarded-for", "192.0.2.1")]).await.status, 400);
     assert_eq!(listed("192.0.2.1").await.status, 200, "every door counts");
     Demand::read(&call_from(&world, "192.0.2.1", "echo", &json!({}), &json!({})).await);
     let seen = world.journal.messages().len();
