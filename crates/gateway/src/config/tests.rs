@@ -228,7 +228,7 @@ fn what_cannot_be_a_price_is_refused_with_the_reason() {
         ),
         (deep(6).as_str(), "price.then.then.then.then.then"),
         ("500000", "price"),
-        ("{ type: per_call, prise: 1sat }", "price"),
+        ("{ type: per_call, prise: 1sat }", "price.prise"),
     ] {
         let problems = priced(price).expect_err(price);
         assert!(problems.iter().any(|(at, _)| at == place), "{price}: {place} is missing in {problems:?}");
