@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use tollgate_domain::{CallId, Settle, UnixMillis};
 use tollgate_ledger::{
-    Event, LedgerStore, RefundCause, SettlementRow, State, StoreError, Transfer, TransferKind, expiry_id,
+    Booked, Event, LedgerStore, RefundCause, SettlementRow, State, StoreError, Transfer, TransferKind,
+    expiry_id,
 };
 use tollgate_rails::{PaymentRail, Settlement, SettlementAnswer};
 
@@ -128,11 +129,12 @@ impl<P: Ports> Gate<P> {
                 let note = "not posted in time".to_owned();
                 let void = Transfer { id: expiry_id(&of), kind, note, at: now, expires: None, ..pending };
                 match self.ports.ledger().book(vec![void]).await {
-                    Ok(_) => {
+                    Ok(Booked { again: false }) => {
                         tracing::info!(transfer = %of, "what was reserved until now is released");
                         is_on = true;
                     }
-                    // Whoever had reserved it, or another gateway, was there first.
+                    // Another gateway, or whoever had reserved it, was there first.
+                    Ok(Booked { again: true }) => {}
                     Err(StoreError::Refused(refusal)) => {
                         tracing::debug!(transfer = %of, %refusal, "nothing is to be released any more");
                     }
