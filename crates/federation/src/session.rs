@@ -117,6 +117,11 @@ impl Session {
         Ok(Self { expires, members: members.collect::<Result<_, _>>()? })
     }
 
+    /// The version that its client was told: the lowest that any member agreed to. `None` without any.
+    pub fn version(&self) -> Option<&str> {
+        self.members.iter().map(|member| member.version.as_str()).min()
+    }
+
     /// A server's part of the session.
     pub fn member(&self, server: &ServerName) -> Option<&Member> {
         self.members.iter().find(|member| member.server == *server)

@@ -170,8 +170,11 @@ pub enum Denial {
         /// When to come back.
         retry_after_ms: u64,
     },
-    /// JSON-RPC batches are not accepted here.
-    BatchRefused,
+    /// A JSON-RPC batch is not accepted here, or not this one.
+    BatchRefused {
+        /// Why, as the end of a sentence.
+        reason: String,
+    },
     /// An escrow stays as it is.
     Escrow(Box<EscrowRefusal>),
     /// Nothing is paid out, or a payout stays as it is.
@@ -247,7 +250,7 @@ impl Denial {
             Self::BodyTooLarge { .. } => code::BODY_TOO_LARGE,
             Self::RequestTimedOut { .. } => code::REQUEST_TIMED_OUT,
             Self::NoRoom { .. } => code::NO_ROOM,
-            Self::BatchRefused => code::BATCH_REFUSED,
+            Self::BatchRefused { .. } => code::BATCH_REFUSED,
             Self::Escrow(refusal) => escrow::code(refusal),
             Self::Payout(refusal) => payout::code(refusal),
         }
@@ -340,7 +343,9 @@ impl Denial {
                 Target::Node(path) => format!("An operator has stopped the spending of {path}."),
                 Target::Caller(_) => "An operator has stopped the spending of this caller.".to_owned(),
             },
-            Self::MalformedFrame { reason, .. } => format!("The message was not accepted: {reason}."),
+            Self::MalformedFrame { reason, .. } | Self::BatchRefused { reason } => {
+                format!("The message was not accepted: {reason}.")
+            }
             Self::HeaderMismatch { reason, .. } => format!("The headers do not fit the message: {reason}."),
             Self::SessionMissing => {
                 "The Mcp-Session-Id header is missing, and this server gives sessions out.".to_owned()
@@ -362,7 +367,6 @@ impl Denial {
             Self::NoRoom { .. } => {
                 "The gateway holds as many bodies as it may; nothing was charged.".to_owned()
             }
-            Self::BatchRefused => "JSON-RPC batches are not accepted on this endpoint.".to_owned(),
             Self::Escrow(refusal) => format!("The escrow stays as it is: {refusal}."),
             Self::Payout(refusal) => format!("Nothing is paid out: {refusal}."),
         }
@@ -451,7 +455,7 @@ impl Denial {
             Self::BodyTooLarge { .. } => "Send a smaller request.",
             Self::RequestTimedOut { .. } => "Send the whole request at once; nothing was charged.",
             Self::NoRoom { .. } => "Wait a moment, then send the same request again.",
-            Self::BatchRefused => "Send each request on its own.",
+            Self::BatchRefused { .. } => "Send each request on its own.",
             Self::Escrow(refusal) => escrow::next_step(refusal),
             Self::Payout(refusal) => payout::next_step(refusal),
         }
@@ -494,7 +498,7 @@ impl Denial {
             | Self::BodyTooLarge { .. }
             | Self::RequestTimedOut { .. }
             | Self::NoRoom { .. }
-            | Self::BatchRefused
+            | Self::BatchRefused { .. }
             | Self::Escrow(_)
             | Self::Payout(_) => None,
         }

@@ -39,6 +39,8 @@ pub struct Carrier {
     pub is_program: bool,
     /// Whether its sessions are kept here, and have a bound here.
     pub keeps_sessions: bool,
+    /// Whether it speaks no streamable HTTP itself, and what stands for it there knows no batches.
+    pub takes_single_messages: bool,
     upstream: Arc<dyn Upstream>,
     client: Arc<McpClient>,
     health: Arc<Health>,
@@ -62,6 +64,7 @@ impl Carrier {
         let has_pins = has_policy && !server.pins.is_off();
         let is_program = matches!(server.transport, Transport::Stdio { .. });
         let keeps_sessions = is_program || matches!(server.transport, Transport::Sse(_));
+        let takes_single_messages = !matches!(server.transport, Transport::Http(_));
         let health = Arc::clone(client.health());
         let result_scan = ResultScan::of(server);
         Self {
@@ -72,6 +75,7 @@ impl Carrier {
             payment_as_http,
             is_program,
             keeps_sessions,
+            takes_single_messages,
             upstream,
             client,
             health,

@@ -200,6 +200,11 @@ impl Tools {
         Some(self.servers.get(&tool.server)?.policy.policy(&tool.tool).price)
     }
 
+    /// Whether a call of this tool may cost anything.
+    pub fn has_price(&self, tool: &ToolRef) -> bool {
+        self.price(tool).is_some_and(|price| !price.is_free())
+    }
+
     /// The most that a call of this tool may cost, as its caller says in `_meta`.
     ///
     /// # Errors

@@ -99,7 +99,7 @@ async fn post(
         return Ok(refusal);
     }
     if era == Era::Legacy && method == "initialize" {
-        return Ok(initialize(shared, message.id()));
+        return Ok(initialize(shared, &message));
     }
     if era == Era::Legacy
         && let Some(refusal) = refuse_session(shared, &headers)
@@ -204,17 +204,19 @@ fn refuse_era(shared: &Shared, message: &Message<'_>, era: Era) -> Option<Respon
     Some(json_body(StatusCode::BAD_REQUEST, refusal))
 }
 
-fn initialize(shared: &Shared, id: &str) -> Response<Body> {
+fn initialize(shared: &Shared, message: &Message<'_>) -> Response<Body> {
+    let asked = message.params.as_ref().and_then(|params| params.version.as_deref());
+    let version = wire::OLDER.into_iter().find(|older| asked == Some(older)).unwrap_or(wire::LEGACY);
     let mut capabilities = json!({"tools": {"listChanged": true}});
     if let (false, Some(members)) = (shared.script.tasks.is_empty(), capabilities.as_object_mut()) {
         members.insert("tasks".to_owned(), json!({"list": {}, "cancel": {}}));
     }
     let result = json!({
-        "protocolVersion": wire::LEGACY,
+        "protocolVersion": version,
         "capabilities": capabilities,
         "serverInfo": {"name": "journal", "version": "1.0.0"}
     });
-    let mut response = json_body(StatusCode::OK, wire::result(id, Era::Legacy, result));
+    let mut response = json_body(StatusCode::OK, wire::result(message.id(), Era::Legacy, result));
     if shared.script.sessions
         && let Ok(session) = HeaderValue::try_from(shared.open_session())
     {

@@ -12,6 +12,8 @@ use super::record::Era;
 pub(super) const MODERN: &str = "2026-07-28";
 /// The newest legacy protocol version.
 pub(super) const LEGACY: &str = "2025-11-25";
+/// The ones before it that are agreed to, too.
+pub(super) const OLDER: [&str; 2] = ["2025-06-18", "2025-03-26"];
 
 /// One message of a client.
 #[derive(Debug, Deserialize)]
@@ -31,6 +33,8 @@ pub(super) struct Params<'a> {
     pub(super) name: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(super) cursor: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "protocolVersion")]
+    pub(super) version: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(super) arguments: Option<&'a RawValue>,
     #[serde(borrow, rename = "_meta")]

@@ -45,7 +45,9 @@ pub(crate) async fn execute(
 /// A frame that was not accepted, as a denial.
 pub(crate) fn frame_denial(error: &tollgate_mcp::FrameError) -> Denial {
     match error.fault() {
-        FrameFault::Batch => Denial::BatchRefused,
+        FrameFault::Batch => {
+            Denial::BatchRefused { reason: "this endpoint takes one message a request".to_owned() }
+        }
         fault => Denial::MalformedFrame { json_rpc: error.code(), reason: fault.to_string() },
     }
 }

@@ -5,6 +5,7 @@
 
 mod announced;
 mod arrival;
+mod batch;
 pub(crate) mod builtin;
 mod call;
 pub(crate) mod federated;
@@ -18,10 +19,12 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
+use tollgate_domain::ToolRef;
 use tollgate_exec::in_place::boxed;
 use tollgate_exec::intercept::{Limits, without_answers, without_tool_lists};
 use tollgate_exec::{Body, UpstreamError};
 use tollgate_gate::{Denial, Door, denied, faulted};
+use tollgate_mcp::batch::is_batch;
 use tollgate_mcp::frame::TOOLS_CALL;
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers};
 use tollgate_registry::ResultPolicy;
@@ -29,6 +32,7 @@ use tollgate_risk::Entrance;
 
 use self::announced::{Listening, news_only};
 use self::arrival::Spoiled;
+use self::batch::Batch;
 use self::handed::{Handed, may_have_state, principal};
 use crate::carrier::{Carrier, fault_of};
 use crate::doors::body::{broken, within};
@@ -74,6 +78,9 @@ pub(crate) async fn exchange(
         }
         request = Request::from_parts(head, body);
     }
+    if !carrier.has_policy && carrier.takes_single_messages && may_be_batch(&request) {
+        return boxed(|| one_by_one(gateway, carrier, request, peer)).await;
+    }
     if !carrier.has_policy {
         return unparsed(&gateway, &carrier, request).await;
     }
@@ -96,7 +103,7 @@ async fn read(
         // A careless server may read a call in it.
         _ => return super::bare(http::StatusCode::METHOD_NOT_ALLOWED),
     }
-    let (mut head, body) = request.into_parts();
+    let (head, body) = request.into_parts();
     let era = era_of(&head.headers);
     let body = match within(body, &gateway).await {
         Ok(body) => body,
@@ -104,35 +111,73 @@ async fn read(
     };
     let _member = gateway.foundation.cohort.join();
     gateway.foundation.cohort.step().await;
-    let frame = match Frame::parse(body) {
-        Ok(frame) => frame,
-        Err(error) => return refused(&gateway, &carrier, &frame_denial(&error), era, error.id()),
-    };
-    match headers::check(&head.headers, &frame) {
+    if is_batch(&body) {
+        return boxed(|| batched(gateway, carrier, head, body, peer)).await;
+    }
+    match Frame::parse(body) {
+        Ok(frame) => message(gateway, carrier, head, frame, peer).await,
+        Err(error) => refused(&gateway, &carrier, &frame_denial(&error), era, error.id()),
+    }
+}
+
+/// One message, whether it came alone or in a batch.
+async fn message(
+    gateway: Arc<Gateway>,
+    carrier: Arc<Carrier>,
+    mut head: Parts,
+    frame: Frame,
+    peer: Peer,
+) -> Response<Body> {
+    let era = match headers::check(&head.headers, &frame) {
+        Ok(era) => era,
         Err(mismatch) => {
             let denial = Denial::HeaderMismatch { json_rpc: mismatch.code(), reason: mismatch.to_string() };
-            refused(&gateway, &carrier, &denial, era, frame.id())
+            return refused(&gateway, &carrier, &denial, era_of(&head.headers), frame.id());
         }
-        Ok(era) => {
-            let is_call = frame.kind() == Kind::Request && frame.method() == Some(TOOLS_CALL);
-            // By a call no session begins, so one without a session has nothing to do with any.
-            if is_call && !head.headers.contains_key(headers::SESSION_ID) {
-                let posted = Box::new(Posted { head, frame });
-                let mut response = dispatch(gateway, carrier, posted, era, peer, None).await;
-                response.headers_mut().remove(headers::SESSION_ID);
-                return response;
-            }
-            let mut handed = match principal(&head.headers) {
-                Ok(principal) => Handed::to(&gateway, &carrier, principal),
-                Err(denial) => return refused(&gateway, &carrier, &denial, era, frame.id()),
-            };
-            if let Err(gone) = handed.take_session(&mut head.headers, era) {
-                return gone;
-            }
-            let posted = Box::new(Posted { head, frame });
-            let mut response = dispatch(gateway, carrier, posted, era, peer, Some(&handed)).await;
-            handed.give_session(response.headers_mut());
-            response
+    };
+    let is_call = frame.kind() == Kind::Request && frame.method() == Some(TOOLS_CALL);
+    // By a call no session begins, so one without a session has nothing to do with any.
+    if is_call && !head.headers.contains_key(headers::SESSION_ID) {
+        let posted = Box::new(Posted { head, frame });
+        let mut response = dispatch(gateway, carrier, posted, era, peer, None).await;
+        response.headers_mut().remove(headers::SESSION_ID);
+        return response;
+    }
+    let mut handed = match principal(&head.headers) {
+        Ok(principal) => Handed::to(&gateway, &carrier, principal),
+        Err(denial) => return refused(&gateway, &carrier, &denial, era, frame.id()),
+    };
+    if let Err(gone) = handed.take_session(&mut head.headers, era) {
+        return gone;
+    }
+    let posted = Box::new(Posted { head, frame });
+    let mut response = dispatch(gateway, carrier, posted, era, peer, Some(&handed)).await;
+    handed.give_session(response.headers_mut());
+    response
+}
+
+/// Several messages at once.
+async fn batched(
+    gateway: Arc<Gateway>,
+    carrier: Arc<Carrier>,
+    head: Parts,
+    body: Bytes,
+    peer: Peer,
+) -> Response<Body> {
+    let era = era_of(&head.headers);
+    if !batch::may_come(&head.headers) {
+        return refused(&gateway, &carrier, &batch::of_another_revision(), era, None);
+    }
+    let batch = Batch::of(&body, |frame| {
+        let tool = frame.tool_call().and_then(|call| call.name.parse().ok());
+        tool.is_some_and(|tool| gateway.tools.has_price(&ToolRef { server: carrier.name.clone(), tool }))
+    });
+    match batch {
+        Err(denial) => refused(&gateway, &carrier, &denial, era, None),
+        Ok(batch) => {
+            let head = batch::head_of_each(head);
+            let one = |frame| message(Arc::clone(&gateway), Arc::clone(&carrier), head.clone(), frame, peer);
+            batch.answered((&gateway, Entrance::Own(&carrier.name), peer), one).await
         }
     }
 }
@@ -158,6 +203,47 @@ async fn unparsed(gateway: &Arc<Gateway>, carrier: &Carrier, request: Request<In
         Ok(Ok(response)) => response,
         Ok(Err(error)) => unreached(gateway, &error, None),
     }
+}
+
+/// An exchange with a server without any policy that speaks no streamable HTTP itself: what stands for it there takes one message a
+/// request, so a batch is taken apart before.
+async fn one_by_one(
+    gateway: Arc<Gateway>,
+    carrier: Arc<Carrier>,
+    request: Request<Incoming>,
+    peer: Peer,
+) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let era = era_of(&head.headers);
+    let body = match within(body, &gateway).await {
+        Ok(body) => body,
+        Err(denial) => return refused(&gateway, &carrier, &denial, era, None),
+    };
+    let _member = gateway.foundation.cohort.join();
+    gateway.foundation.cohort.step().await;
+    let pass = |head: Parts, body: Bytes, id: Option<RequestId>| {
+        let (gateway, carrier) = (Arc::clone(&gateway), Arc::clone(&carrier));
+        async move {
+            let request = Request::from_parts(head, Body::Full(body));
+            let passed = stepped(&gateway, &carrier, request).await;
+            passed.unwrap_or_else(|error| unreached(&gateway, &error, id.as_ref()))
+        }
+    };
+    if !is_batch(&body) {
+        return pass(head, body, None).await;
+    }
+    match Batch::of(&body, |_| false) {
+        Err(denial) => refused(&gateway, &carrier, &denial, era, None),
+        Ok(batch) => {
+            let head = batch::head_of_each(head);
+            let one = |frame: Frame| pass(head.clone(), frame.bytes().clone(), frame.id().cloned());
+            batch.answered((&gateway, Entrance::Own(&carrier.name), peer), one).await
+        }
+    }
+}
+
+fn may_be_batch(request: &Request<Incoming>) -> bool {
+    *request.method() == Method::POST && batch::may_come(request.headers())
 }
 
 /// Whether the answer is a stream that a client listens on until one of them has enough: it ends when the gateway does.

@@ -1,5 +1,6 @@
 //! Several servers as one at `/mcp`: names, sessions, lists, streams, and what each server sees of it.
 
+mod batches;
 mod callers;
 mod calls;
 mod clients;

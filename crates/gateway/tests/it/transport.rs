@@ -1,5 +1,6 @@
 //! The MCP doors as a transport: who may knock, which messages are messages, what passes unchanged and what never does.
 
+mod batches;
 mod frames;
 mod handed;
 mod headers;

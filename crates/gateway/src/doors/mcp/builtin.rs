@@ -10,11 +10,13 @@ use tollgate_domain::{Caller, ToolRef};
 use tollgate_exec::Body;
 use tollgate_federation::server_info;
 use tollgate_gate::{Denial, Door, Fault, Refusal, denied, faulted};
+use tollgate_mcp::batch::is_batch;
 use tollgate_mcp::era::{MODERN_SINCE, PROTOCOL_VERSION_KEY, SERVER_INFO_KEY};
 use tollgate_mcp::reply::{self, code};
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers, json as raw_json, raw};
 use tollgate_risk::{Asking, Entrance};
 
+use super::batch::{self, Batch};
 use super::federated::{json_response, not_allowed};
 use super::{announced, era_of, frame_denial};
 use crate::builtin::{BuiltinTools, Refused};
@@ -34,6 +36,7 @@ const INSTRUCTIONS: &str = "Tools about this gateway itself: what is for sale be
 They are free, and pay for nothing.";
 
 /// One request at this door.
+#[derive(Clone)]
 struct Asked {
     gateway: Arc<Gateway>,
     headers: HeaderMap,
@@ -44,13 +47,13 @@ struct Asked {
 /// One exchange.
 pub(crate) async fn exchange(
     gateway: Arc<Gateway>,
-    tools: &BuiltinTools,
+    tools: &Arc<BuiltinTools>,
     request: Request<Incoming>,
     peer: Peer,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
     let era = era_of(&head.headers);
-    let mut asked = Asked { gateway, headers: head.headers, peer, era };
+    let asked = Asked { gateway, headers: head.headers, peer, era };
     if let Err(denial) = admit(&asked.gateway, Entrance::Shared, peer) {
         return asked.refused(&denial, None);
     }
@@ -65,31 +68,54 @@ pub(crate) async fn exchange(
         Ok(body) => body,
         Err(denial) => return asked.refused(&denial, None),
     };
-    let frame = match Frame::parse(body) {
-        Ok(frame) => frame,
-        Err(error) => return asked.refused(&frame_denial(&error), error.id()),
-    };
-    match headers::check(&asked.headers, &frame) {
-        Ok(Era::Legacy)
-            if frame.method() != Some("initialize")
-                && !headers::version_is_spoken(&asked.headers, &LEGACY_VERSIONS) =>
-        {
-            let text = "MCP-Protocol-Version is no version that is spoken here";
-            let message = reply::error(frame.id(), code::INVALID_REQUEST, text, None);
-            json_response(StatusCode::BAD_REQUEST, message)
-        }
-        Ok(era) => {
-            asked.era = era;
-            asked.answer(tools, &frame).await
-        }
-        Err(mismatch) => {
-            let denial = Denial::HeaderMismatch { json_rpc: mismatch.code(), reason: mismatch.to_string() };
-            asked.refused(&denial, frame.id())
+    let tools = Arc::clone(tools);
+    if is_batch(&body) {
+        return batched(asked, tools, &body).await;
+    }
+    match Frame::parse(body) {
+        Ok(frame) => asked.message(tools, frame).await,
+        Err(error) => asked.refused(&frame_denial(&error), error.id()),
+    }
+}
+
+/// Several messages at once; nothing here has a price.
+async fn batched(asked: Asked, tools: Arc<BuiltinTools>, body: &Bytes) -> Response<Body> {
+    if !batch::may_come(&asked.headers) {
+        return asked.refused(&batch::of_another_revision(), None);
+    }
+    match Batch::of(body, |_| false) {
+        Err(denial) => asked.refused(&denial, None),
+        Ok(batch) => {
+            let at = (&asked.gateway, Entrance::Shared, asked.peer);
+            batch.answered(at, |frame| asked.clone().message(Arc::clone(&tools), frame)).await
         }
     }
 }
 
 impl Asked {
+    /// One message, whether it came alone or in a batch.
+    async fn message(mut self, tools: Arc<BuiltinTools>, frame: Frame) -> Response<Body> {
+        match headers::check(&self.headers, &frame) {
+            Ok(Era::Legacy)
+                if frame.method() != Some("initialize")
+                    && !headers::version_is_spoken(&self.headers, &LEGACY_VERSIONS) =>
+            {
+                let text = "MCP-Protocol-Version is no version that is spoken here";
+                let message = reply::error(frame.id(), code::INVALID_REQUEST, text, None);
+                json_response(StatusCode::BAD_REQUEST, message)
+            }
+            Ok(era) => {
+                self.era = era;
+                self.answer(&tools, &frame).await
+            }
+            Err(mismatch) => {
+                let denial =
+                    Denial::HeaderMismatch { json_rpc: mismatch.code(), reason: mismatch.to_string() };
+                self.refused(&denial, frame.id())
+            }
+        }
+    }
+
     async fn answer(&self, tools: &BuiltinTools, frame: &Frame) -> Response<Body> {
         let (Kind::Request, Some(id), Some(method)) = (frame.kind(), frame.id(), frame.method()) else {
             // Notifications, and answers to questions that were never asked.

@@ -19,6 +19,7 @@ use tollgate_mcp::headers::check_params;
 use tollgate_mcp::{Era, Frame, RequestId};
 use tollgate_rails::carriers::PAYMENT_META_KEYS;
 
+use super::batch::is_of_batch;
 use super::handed::{Handed, Shown, given, principal};
 use super::{Posted, forwarded};
 use crate::begun::task_of;
@@ -42,6 +43,8 @@ struct Asked {
     tool: String,
     federated: Option<Federated>,
     shown: Shown,
+    /// Whether a demand to pay is a plain HTTP 402.
+    payment_as_http: bool,
 }
 
 /// The way of a call: to which server, and through which kind of door.
@@ -76,7 +79,9 @@ pub(super) async fn call(
     let Posted { head, frame } = &*posted;
     let (tool, arguments) = frame.tool_call().map(|call| (call.name, call.arguments)).unwrap_or_default();
     let shown = Shown::by(&head.headers, frame);
-    let asked = Box::new(Asked { gateway, carrier, id, era, tool, federated, shown });
+    // There is one status for all of a batch.
+    let payment_as_http = carrier.payment_as_http && !is_of_batch(head);
+    let asked = Box::new(Asked { gateway, carrier, id, era, tool, federated, shown, payment_as_http });
     let watch = Watch::begin(&asked.gateway, asked.door().word()).traced(Arrival::of(&head.headers, frame));
     asked.gateway.foundation.cohort.step().await;
     let vetted = match asked.with_its_state(&mut posted) {
@@ -156,7 +161,7 @@ async fn vetted(
 
 impl Asked {
     fn door(&self) -> Door<'_> {
-        Door::Mcp { era: self.era, id: Some(&self.id), payment_as_http: self.carrier.payment_as_http }
+        Door::Mcp { era: self.era, id: Some(&self.id), payment_as_http: self.payment_as_http }
     }
 
     fn resource_url(&self) -> String {

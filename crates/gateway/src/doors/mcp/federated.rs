@@ -14,18 +14,23 @@ mod single;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::json;
+use tollgate_domain::ToolRef;
 use tollgate_exec::Body;
 use tollgate_federation::Kind as Listing;
 use tollgate_gate::{Denial, Door, denied};
+use tollgate_mcp::batch::is_batch;
+use tollgate_mcp::era::LEGACY_DEFAULT;
 use tollgate_mcp::reply::code;
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers};
 use tollgate_risk::Entrance;
 
 use self::asking::Asking;
 pub(super) use self::asking::json_response;
+use super::batch::{self, Batch};
 use super::{announced, era_of, frame_denial};
 use crate::doors::body::within;
 use crate::doors::rates::admit;
@@ -72,10 +77,17 @@ pub(crate) async fn exchange(
     };
     let _member = asking.gateway.foundation.cohort.join();
     asking.gateway.foundation.cohort.step().await;
-    let frame = match Frame::parse(body) {
-        Ok(frame) => frame,
-        Err(error) => return asking.refused(&frame_denial(&error), error.id()),
-    };
+    if is_batch(&body) {
+        return batched(asking, body).await;
+    }
+    match Frame::parse(body) {
+        Ok(frame) => message(asking, frame).await,
+        Err(error) => asking.refused(&frame_denial(&error), error.id()),
+    }
+}
+
+/// One message, whether it came alone or in a batch.
+async fn message(mut asking: Asking, frame: Frame) -> Response<Body> {
     match headers::check(&asking.head.headers, &frame) {
         Err(mismatch) => {
             let denial = Denial::HeaderMismatch { json_rpc: mismatch.code(), reason: mismatch.to_string() };
@@ -84,6 +96,33 @@ pub(crate) async fn exchange(
         Ok(era) => {
             asking.era = era;
             dispatch(asking, frame).await
+        }
+    }
+}
+
+/// Several messages at once, in a session whose revision has batches.
+async fn batched(asking: Asking, body: Bytes) -> Response<Body> {
+    if !batch::may_come(&asking.head.headers) {
+        return asking.refused(&batch::of_another_revision(), None);
+    }
+    match asking.open_session() {
+        Ok(session) if session.version() == Some(LEGACY_DEFAULT) => {}
+        Ok(_) => return asking.refused(&batch::of_another_revision(), None),
+        Err(refused) => return refused,
+    }
+    let Federation { names, .. } = &*asking.federation;
+    let batch = Batch::of(&body, |frame| {
+        let public = frame.tool_call().map(|call| call.name).unwrap_or_default();
+        let Some((server, own)) = names.resolve(&public) else { return false };
+        let tool = own.parse().ok().map(|tool| ToolRef { server: server.clone(), tool });
+        tool.is_some_and(|tool| asking.gateway.tools.has_price(&tool))
+    });
+    match batch {
+        Err(denial) => asking.refused(&denial, None),
+        Ok(batch) => {
+            let each = asking.in_batch();
+            let at = (&each.gateway, Entrance::Shared, each.peer);
+            batch.answered(at, |frame| message(each.clone(), frame)).await
         }
     }
 }

@@ -17,6 +17,7 @@ use tollgate_mcp::era::LEGACY_VERSIONS;
 use tollgate_mcp::reply::{self, code};
 use tollgate_mcp::{Era, Frame, Kind, RequestId, headers};
 
+use super::super::batch::head_of_each;
 use super::super::forwarded;
 use super::super::handed::{SESSION_NOT_FOUND, principal};
 use crate::carrier::Carrier;
@@ -28,6 +29,7 @@ use crate::gateway::Gateway;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// One request at a federated door.
+#[derive(Clone)]
 pub(super) struct Asking {
     pub(super) gateway: Arc<Gateway>,
     pub(super) federation: Arc<Federation>,
@@ -84,6 +86,11 @@ impl Asking {
             }
         };
         Ok(Self { gateway, federation, head, era: Era::Legacy, peer, principal, session: None })
+    }
+
+    /// Each message of the batch that came as this request.
+    pub(super) fn in_batch(self) -> Self {
+        Self { head: head_of_each(self.head), ..self }
     }
 
     /// Opens the session that a legacy request names.
