@@ -9,7 +9,6 @@ use std::iter::repeat;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, FuturesUnordered};
 use futures_util::{FutureExt, StreamExt};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -113,72 +112,74 @@ impl Batch {
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let Self { messages, priced } = self;
-        let (mut requests, mut said) = (Vec::new(), Vec::new());
-        let mut accepted = bare(StatusCode::ACCEPTED);
+        let (mut requests, mut said, mut notices) = (Vec::new(), Vec::new(), Vec::new());
         for (place, message) in messages.into_iter().enumerate() {
             // The request that carries the batch was counted as its first message.
             let admitted = if place == 0 { Ok(()) } else { admit(gateway, entrance, peer) };
-            let told = match (message, admitted) {
-                (Err(error), _) => {
-                    said.push(Said::no(gateway, place, &frame_denial(&error), error.id()));
-                    continue;
+            match (message, admitted) {
+                (Err(error), _) => said.push((place, refused(gateway, &frame_denial(&error), error.id()))),
+                (Ok(frame), Err(denial)) if frame.kind() == Kind::Request => {
+                    said.push((place, refused(gateway, &denial, frame.id())));
                 }
-                (Ok(frame), admitted) if frame.kind() == Kind::Request => {
-                    match admitted {
-                        Ok(()) => requests.push((place, frame)),
-                        Err(denial) => said.push(Said::no(gateway, place, &denial, frame.id())),
-                    }
-                    continue;
-                }
-                (Ok(frame), Ok(())) => one(frame).await,
-                (Ok(frame), Err(denial)) => respond(no(gateway, &denial, frame.id())),
-            };
-            if accepted.status().is_success() && !told.status().is_success() {
-                accepted = told;
+                (Ok(frame), Err(denial)) => notices.push(Err(respond(no(gateway, &denial, frame.id())))),
+                (Ok(frame), Ok(())) => match frame.id().cloned() {
+                    Some(id) if frame.kind() == Kind::Request => requests.push((place, id, frame)),
+                    _ => notices.push(Ok(frame)),
+                },
             }
         }
-        let pending = requests.into_iter().filter_map(|(place, frame)| {
-            let (id, gateway) = (frame.id()?.clone(), Arc::clone(gateway));
-            let answering = one(frame);
-            Some(async move { Said::read(gateway, place, id, answering.await).await }.boxed())
-        });
-        let mut pending: Pending = pending.collect();
+        let mut accepted = bare(StatusCode::ACCEPTED);
+        for notice in notices {
+            let response = match notice {
+                Ok(frame) => one(frame).await,
+                Err(refused) => refused,
+            };
+            if accepted.status().is_success() && !response.status().is_success() {
+                accepted = response;
+            }
+        }
+        let mut pending: FuturesUnordered<_> = requests
+            .into_iter()
+            .map(|(place, id, frame)| {
+                let (answering, gateway) = (one(frame), Arc::clone(gateway));
+                async move { (place, Said::read(gateway, id, answering.await).await) }.boxed()
+            })
+            .collect();
         while let Some(next) = pending.next().await {
             said.push(next);
+            let has_stream = said.iter().any(|(_, said)| matches!(said.what, What::Stream(_)));
+            let has_priced = priced.is_none_or(|priced| said.iter().any(|(place, _)| *place == priced));
             // What flows does not wait for what is made, but for the head of the reply, which tells of the payment.
-            if said.iter().any(Said::flows)
-                && priced.is_none_or(|priced| said.iter().any(|s| s.place == priced))
-            {
+            if has_stream && has_priced {
                 break;
             }
         }
-        if said.is_empty() { accepted } else { joined(said, pending, priced) }
-    }
-}
-
-/// Requests that are under way.
-type Pending = FuturesUnordered<BoxFuture<'static, Said>>;
-
-/// The reply to a batch: an array, or events where something flows.
-fn joined(mut said: Vec<Said>, pending: Pending, priced: Option<usize>) -> Response<Body> {
-    said.sort_by_key(|said| said.place);
-    if pending.is_empty() && said.iter().all(|said| matches!(said.what, What::Refused(..))) {
-        // Such as 404 for a session that has ended: clients act on the status.
-        if let Said { what: What::Refused(response, _), .. } = said.swap_remove(0) {
-            return *response;
+        said.sort_by_key(|(place, _)| *place);
+        if said.is_empty() {
+            return accepted;
+        }
+        let is_refused = |(_, said): &(usize, Said)| matches!(said.what, What::Refused(..));
+        if pending.is_empty() && said.iter().all(is_refused) {
+            // Such as 404 for a session that has ended: clients act on the status.
+            if let (_, Said { what: What::Refused(response, _), .. }) = said.swap_remove(0) {
+                return *response;
+            }
+        }
+        let told = said.iter().find(|(place, _)| Some(*place) == priced).or(said.first());
+        let headers = told.map(|(_, said)| said.headers.clone()).unwrap_or_default();
+        let said: Vec<Said> = said.into_iter().map(|(_, said)| said).collect();
+        let has_stream = said.iter().any(|said| matches!(said.what, What::Stream(_)));
+        if has_stream {
+            let coming = stream::iter(said).chain(pending.map(|(_, said)| said));
+            replied(headers, "text/event-stream", coming.map(Said::events).flatten_unordered(None))
+        } else {
+            let before = [Bytes::from_static(b"[")].into_iter().chain(repeat(Bytes::from_static(b",")));
+            let messages = before.zip(said.into_iter().filter_map(Said::message));
+            let pieces = messages.flat_map(|(before, message)| [before, message]);
+            let pieces: Vec<Bytes> = pieces.chain([Bytes::from_static(b"]")]).collect();
+            replied(headers, "application/json", stream::iter(pieces))
         }
     }
-    let head = said.iter().find(|said| Some(said.place) == priced).or(said.first());
-    let headers = head.map(|said| said.headers.clone()).unwrap_or_default();
-    if said.iter().any(Said::flows) {
-        let coming = stream::iter(said).chain(pending);
-        return replied(headers, "text/event-stream", coming.map(Said::events).flatten_unordered(None));
-    }
-    let before = [Bytes::from_static(b"[")].into_iter().chain(repeat(Bytes::from_static(b",")));
-    let messages = before.zip(said.into_iter().filter_map(Said::message));
-    let pieces = messages.flat_map(|(before, message)| [before, message]);
-    let pieces: Vec<Bytes> = pieces.chain([Bytes::from_static(b"]")]).collect();
-    replied(headers, "application/json", stream::iter(pieces))
 }
 
 /// The reply, with the head of one of its answers.
@@ -198,8 +199,7 @@ fn replied(
 /// What was said to one request.
 struct Said {
     gateway: Arc<Gateway>,
-    /// The place of the request.
-    place: usize,
+    id: Option<RequestId>,
     headers: HeaderMap,
     what: What,
 }
@@ -207,15 +207,15 @@ struct Said {
 enum What {
     /// Its answer.
     Message(Bytes),
-    /// Messages, and the answer to this request among them.
-    Stream(MessageStream, RequestId),
+    /// Messages, and the answer among them.
+    Stream(MessageStream),
     /// An HTTP answer that answers no request, and what it comes to as an answer.
     Refused(Box<Response<Body>>, Bytes),
 }
 
 impl Said {
     /// Reads what is no stream to its end.
-    async fn read(gateway: Arc<Gateway>, place: usize, id: RequestId, response: Response<Body>) -> Self {
+    async fn read(gateway: Arc<Gateway>, id: RequestId, response: Response<Body>) -> Self {
         let (headers, read) = if response.status().is_success() {
             // Each message had its limit when it was read from its server; what was settled is not refused any more.
             let limits = Limits {
@@ -228,9 +228,7 @@ impl Said {
                 Err(response) => {
                     (response.headers().clone(), Err(UpstreamError::NotAnAnswer("it says nothing")))
                 }
-                Ok((head, messages)) if messages.is_events() => {
-                    (head.headers, Ok(What::Stream(messages, id.clone())))
-                }
+                Ok((head, messages)) if messages.is_events() => (head.headers, Ok(What::Stream(messages))),
                 Ok((head, mut messages)) => (
                     head.headers,
                     messages.answer(&id).await.map(|answer| What::Message(under(&id, &answer))),
@@ -250,33 +248,24 @@ impl Said {
             Ok(what) => what,
             Err(error) => What::Message(broken(&gateway, &id, &error)),
         };
-        Self { gateway, place, headers, what }
-    }
-
-    /// What is said to a message that goes no further.
-    fn no(gateway: &Arc<Gateway>, place: usize, denial: &Denial, id: Option<&RequestId>) -> Self {
-        let Answer { headers, body, .. } = no(gateway, denial, id);
-        Self { gateway: Arc::clone(gateway), place, headers, what: What::Message(body) }
-    }
-
-    fn flows(&self) -> bool {
-        matches!(self.what, What::Stream(..))
+        Self { gateway, id: Some(id), headers, what }
     }
 
     /// The answer, where it is at hand.
     fn message(self) -> Option<Bytes> {
         match self.what {
             What::Message(message) | What::Refused(_, message) => Some(message),
-            What::Stream(..) => None,
+            What::Stream(_) => None,
         }
     }
 
     /// All that is said, as events. Where a stream breaks off, the others go on: its request is told.
     fn events(self) -> BoxStream<'static, Bytes> {
-        let Self { gateway, what, .. } = self;
-        let (messages, id) = match what {
-            What::Stream(messages, id) => (messages, id),
-            What::Message(message) | What::Refused(_, message) => {
+        let Self { gateway, id, what, .. } = self;
+        let (messages, id) = match (what, id) {
+            (What::Stream(messages), Some(id)) => (messages, id),
+            (What::Stream(_), None) => return stream::empty().boxed(),
+            (What::Message(message) | What::Refused(_, message), _) => {
                 return stream::once(std::future::ready(sse::encode(&message, None))).boxed();
             }
         };
@@ -333,6 +322,12 @@ fn not_done(id: &RequestId, head: http::response::Parts, body: Bytes) -> What {
             What::Refused(Box::new(Response::from_parts(head, Body::Full(body))), message)
         }
     }
+}
+
+/// What is said to a message that goes no further.
+fn refused(gateway: &Arc<Gateway>, denial: &Denial, id: Option<&RequestId>) -> Said {
+    let Answer { headers, body, .. } = no(gateway, denial, id);
+    Said { gateway: Arc::clone(gateway), id: id.cloned(), headers, what: What::Message(body) }
 }
 
 fn no(gateway: &Gateway, denial: &Denial, id: Option<&RequestId>) -> Answer {

@@ -71,7 +71,7 @@ pub(crate) async fn exchange(
     };
     let tools = Arc::clone(tools);
     if is_batch(&body) {
-        return boxed(|| batched(asked, tools, &body)).await;
+        return batched(asked, tools, &body).await;
     }
     match Frame::parse(body) {
         Ok(frame) => asked.message(tools, frame).await,

@@ -79,7 +79,7 @@ pub(crate) async fn exchange(
     let _member = asking.gateway.foundation.cohort.join();
     asking.gateway.foundation.cohort.step().await;
     if is_batch(&body) {
-        return boxed(|| batched(asking, body)).await;
+        return batched(asking, body).await;
     }
     match Frame::parse(body) {
         Ok(frame) => message(asking, frame).await,
