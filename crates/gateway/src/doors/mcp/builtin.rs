@@ -8,7 +8,6 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tollgate_domain::{Caller, ToolRef};
 use tollgate_exec::Body;
-use tollgate_exec::in_place::boxed;
 use tollgate_federation::server_info;
 use tollgate_gate::{Denial, Door, Fault, Refusal, denied, faulted};
 use tollgate_mcp::batch::is_batch;

@@ -20,7 +20,6 @@ use hyper::body::Incoming;
 use serde_json::json;
 use tollgate_domain::ToolRef;
 use tollgate_exec::Body;
-use tollgate_exec::in_place::boxed;
 use tollgate_federation::Kind as Listing;
 use tollgate_gate::{Denial, Door, denied};
 use tollgate_mcp::batch::is_batch;
