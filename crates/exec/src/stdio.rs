@@ -12,19 +12,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tollgate_domain::ServerName;
 
 use crate::in_place::boxed;
-use crate::local::{is_modern, method_not_allowed, read_frame, version_is_modern};
+use crate::local::{bare, is_modern, method_not_allowed, read_frame, version_is_modern};
 use crate::session::{Desk, SessionLimits, Sessions};
 use crate::{Body, BoxFuture, Upstream, UpstreamError};
 use tollgate_risk::room::Room;
 
 mod modern;
 mod process;
+mod roots;
 mod routes;
 
 use modern::Shared;
@@ -40,6 +41,8 @@ pub struct StdioConfig {
     pub env: Vec<(OsString, OsString)>,
     /// The directory it starts in; `None`: the gateway's.
     pub directory: Option<PathBuf>,
+    /// Whether it hears of the folders that its callers name (`roots`).
+    pub roots: bool,
     /// Its bounds.
     pub limits: StdioLimits,
     /// What its messages take room of while they wait; `None`: of nothing.
@@ -171,7 +174,14 @@ impl StdioUpstream {
     }
 
     async fn post(&self, head: &Parts, body: Body) -> Result<Response<Body>, UpstreamError> {
-        match read_frame(body, self.host.config.limits.message_bytes_max).await? {
+        let frame = match read_frame(body, self.host.config.limits.message_bytes_max).await? {
+            Ok(frame) if !self.host.config.roots => match roots::withheld(frame) {
+                Some(frame) => Ok(frame),
+                None => return Ok(bare(StatusCode::ACCEPTED)),
+            },
+            read => read,
+        };
+        match frame {
             Ok(frame) if is_modern(&head.headers, &frame) => self.shared.post(frame).await,
             Ok(frame) => self.sessions.post(head, frame).await,
             Err(refused) => Ok(refused),

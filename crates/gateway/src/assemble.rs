@@ -227,7 +227,7 @@ async fn upstream(
             },
             room: answers.cloned(),
         })?)),
-        Transport::Stdio { command, env, cwd } => {
+        Transport::Stdio { command, env, cwd, roots } => {
             // A program started with nothing of our environment but PATH and HOME.
             let pair = |(name, value): &(String, String)| (OsString::from(name), OsString::from(value));
             let message_bytes_max = message_bytes_max(&config.limits);
@@ -236,6 +236,7 @@ async fn upstream(
                 argv: command.iter().map(OsString::from).collect(),
                 env: config.inherited.iter().chain(env).map(pair).collect(),
                 directory: cwd.clone(),
+                roots: *roots,
                 limits: StdioLimits { message_bytes_max, ..StdioLimits::default() },
                 room: answers.cloned(),
             };

@@ -67,6 +67,7 @@ pub fn demo_server(binary: &Path) -> Result<BTreeMap<ServerName, Server>, DevErr
             command: vec![binary.display().to_string(), demo::SUBCOMMAND.to_owned()],
             env: Vec::new(),
             cwd: None,
+            roots: true,
         },
         headers: Vec::new(),
         tools: BTreeMap::from(tools),

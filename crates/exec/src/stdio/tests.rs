@@ -108,6 +108,7 @@ impl World {
                 .map(|(k, v)| (k.into(), v.into()))
                 .into(),
             directory: None,
+            roots: true,
             limits,
             room,
         };
@@ -461,6 +462,38 @@ async fn x1_the_program_gets_its_arguments_as_they_are_and_no_inherited_environm
     let printed = format!("{:?} {:?}", world.upstream, world.upstream.host.config);
     assert!(!printed.contains("echo run") && !printed.contains("GIVEN"), "{printed}");
     world.end().await;
+}
+
+#[tokio::test]
+async fn a_program_with_folders_of_its_own_hears_nothing_of_its_callers() {
+    /// Says what it was told.
+    const MIRROR: &str =
+        r#"while IFS= read -r line; do printf '{"jsonrpc":"2.0","id":0,"result":%s}\n' "$line"; done"#;
+    let initialize = INITIALIZE.replace(r#""params":{"#, r#""params":{"capabilities":{"roots":{}},"#);
+    for roots in [true, false] {
+        let tasks = TaskTracker::new();
+        let config = StdioConfig {
+            name: "mirror".parse().unwrap(),
+            argv: ["/bin/sh", "-c", MIRROR].map(Into::into).into(),
+            env: Vec::new(),
+            directory: None,
+            roots,
+            limits: limits(),
+            room: None,
+        };
+        let upstream = StdioUpstream::new(config, counted, tasks.clone()).unwrap();
+        let opened = upstream.exchange(within(None, initialize.as_str())).await.unwrap();
+        let session = opened.headers()["mcp-session-id"].to_str().unwrap().to_owned();
+        let told = text(opened.into_body()).await.unwrap();
+        assert_eq!(told.contains("roots"), roots, "{told}");
+        assert!(told.contains("2025-11-25"), "control: {told}");
+        let changed = r#"{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}"#;
+        let taken = upstream.exchange(within(Some(&session), changed)).await.unwrap();
+        assert_eq!(taken.status(), 202, "its client did nothing wrong");
+        upstream.stop();
+        tasks.close();
+        tasks.wait().await;
+    }
 }
 
 #[tokio::test]

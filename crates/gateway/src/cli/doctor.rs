@@ -193,7 +193,7 @@ pub(crate) async fn doctor(args: &ServeArgs) -> anyhow::Result<ExitCode> {
             Transport::Http(url) | Transport::Sse(url) | Transport::Rest { url, .. } => {
                 checks.push(reach(&format!("server {name}"), url).await);
             }
-            Transport::Stdio { command, env, cwd } => {
+            Transport::Stdio { command, env, cwd, .. } => {
                 let folders = program::path_of(config.inherited.iter().chain(env));
                 let problem =
                     command.first().and_then(|name| program::problem(name, folders, cwd.as_deref()));

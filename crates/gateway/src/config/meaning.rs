@@ -326,6 +326,8 @@ pub enum Transport {
         env: Vec<(String, String)>,
         /// The folder it is started in; `None`: the gateway's own.
         cwd: Option<PathBuf>,
+        /// Whether it hears of the folders that its callers name.
+        roots: bool,
     },
 }
 

@@ -204,6 +204,9 @@ pub struct RawServer {
     pub env: BTreeMap<String, String>,
     /// The folder that `command` is started in. Default: the gateway's own.
     pub cwd: Option<String>,
+    /// Whether `command` hears of the folders that its callers name as roots; a server of files takes them in place of its own. Say false
+    /// where others than yourself may call it. Default: true.
+    pub roots: Option<bool>,
     /// This gateway's own credential for the server; it replaces whatever a caller sends under that name.
     pub credential: Option<RawCredential>,
     /// More headers of this gateway's own for `url`, such as `x-tenant: acme` or `x-api-key: ${SEARCH_KEY}`; each replaces whatever a

@@ -257,6 +257,7 @@ impl Reader<'_> {
                 command: raw.command.clone(),
                 env: raw.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
                 cwd: raw.cwd.as_ref().map(Into::into),
+                roots: raw.roots.unwrap_or(true),
             }),
             (None, Some(_), true) => {
                 self.refuse(
@@ -275,6 +276,9 @@ impl Reader<'_> {
         }
         if raw.cwd.is_some() && raw.command.is_empty() {
             self.refuse(&format!("{at}.cwd"), "is about a `command` only");
+        }
+        if raw.roots.is_some() && raw.command.is_empty() {
+            self.refuse(&format!("{at}.roots"), "is about a `command` only");
         }
         if !raw.headers.is_empty() && raw.url.is_none() {
             self.refuse(&format!("{at}.headers"), "is about a `url` only: a program has `env`");

@@ -66,6 +66,7 @@ fn ordered(members: &Map<String, Value>) -> Vec<(&String, &Value)> {
         "transport",
         "command",
         "cwd",
+        "roots",
         "env",
         "credential",
         "headers",
